@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A two-tier cache: L1 in this process' memory, L2 in Redis.
+ *
+ * Threads: every call is safe from any thread, except strata_close(), which must be the last.
+ * Time: no call takes longer than the budget (socket_timeout_ms) plus one scheduling delay,
+ * whatever Redis does. TTLs are milliseconds; 0 is the configured default, STRATA_UNLIMITED
+ * never expires (in L1 the configured L1 TTL still bounds it).
+ * Keys are 1 to 65535 bytes, values 0 to 512 MiB; both are binary. In Redis a key carries the
+ * configured prefix.
+ */
+#ifndef STRATA_CACHE_H
+#define STRATA_CACHE_H
+
+#include "bytes.h"
+#include "options.h"
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct strata;
+
+/* Opens a cache. `options` NULL: from the environment. Redis need not be reachable: the first
+ * calls will say so. On failure *out is untouched and `error` (may be NULL) has the particulars:
+ * STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+STRATA_API int strata_open(struct strata **out, const struct strata_options *options,
+                           struct strata_error *error);
+
+/* Ends pending asynchronous calls with STRATA_ERR_CLOSED (their callbacks run before this
+ * returns), releases everything and sets the pointer to NULL. Values that were handed out must
+ * have been released; queues must have been closed. NULL is fine. */
+STRATA_API void strata_close(struct strata **cache);
+
+/* The one shared instance of this process, opened from the environment on first use; NULL where
+ * that failed (`error` says why; the next call tries again). Never closed by the library. */
+STRATA_API struct strata *strata_default(struct strata_error *error);
+
+/* ---- one key ---- */
+
+/* A value that a call handed out: readable until strata_release(). Zeroed holds nothing. */
+struct strata_value {
+    struct strata_bytes bytes;
+    void *owner[4]; /* the library's */
+};
+
+/* STRATA_OK with a value to release, STRATA_MISS, or an error. L1 answers first; then, with
+ * read-through on, Redis, whose answer fills L1. */
+STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
+                          struct strata_value *value);
+
+/* Gives a value back and zeroes it; a zeroed one is fine. */
+STRATA_API void strata_release(struct strata_value *value);
+
+/* As strata_get(), but copies up to `cap` bytes to `buffer` and stores the value's whole length
+ * in *len, which may be more than cap (then the first cap bytes were copied). */
+STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer,
+                               size_t cap, size_t *len);
+
+/* Write-through: STRATA_OK says that Redis acknowledged; then L1 holds the value too. After
+ * STRATA_ERR_TIMEOUT or STRATA_ERR_LOST the outcome is unknown and L1 does not hold the key.
+ * With write-through off, L1 takes the value and Redis' copy is deleted. */
+STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
+                          uint64_t ttl_ms);
+
+/* Deletes in both tiers: STRATA_OK, or STRATA_MISS where Redis (without L2: L1) had none. */
+STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
+
+/* ---- batches: one round trip for all; statuses[i] (may be NULL) is what the single call would
+ * have answered for key i. They return STRATA_OK where no status is an error, the error where
+ * all have the same, else STRATA_ERR_PARTIAL ---- */
+
+struct strata_item {
+    struct strata_bytes key;
+    struct strata_bytes value;
+    uint64_t ttl_ms;
+};
+
+/* values[i] is to be released where statuses[i] is STRATA_OK, and zeroed where it is not; so
+ * releasing all of them is right, too. */
+STRATA_API int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
+                               struct strata_value *values, int *statuses);
+STRATA_API int strata_set_many(struct strata *cache, const struct strata_item *items, size_t count,
+                               int *statuses);
+STRATA_API int strata_delete_many(struct strata *cache, const struct strata_bytes *keys,
+                                  size_t count, int *statuses);
+
+/* ---- asynchronous twins ----
+ *
+ * A completion is called exactly once for each call that returned STRATA_OK, never from within
+ * the call. Without a queue it runs on the cache's I/O thread and must not block or call the
+ * synchronous functions. With a queue it runs on the thread that dispatches the queue. Key and
+ * value bytes are copied before the call returns. `value` is NULL except for a get that answered
+ * STRATA_OK; it dies when the callback returns, unless the callback takes it over by copying the
+ * struct and zeroing the original. */
+
+struct strata_queue;
+
+typedef void (*strata_callback)(void *arg, int status, struct strata_value *value);
+
+struct strata_completion {
+    strata_callback call;
+    void *arg;
+    struct strata_queue *queue; /* NULL: on the I/O thread */
+};
+
+STRATA_API int strata_get_async(struct strata *cache, struct strata_bytes key,
+                                struct strata_completion completion);
+STRATA_API int strata_set_async(struct strata *cache, struct strata_bytes key,
+                                struct strata_bytes value, uint64_t ttl_ms,
+                                struct strata_completion completion);
+STRATA_API int strata_delete_async(struct strata *cache, struct strata_bytes key,
+                                   struct strata_completion completion);
+
+/* A completion queue for an event loop of your own: wait until strata_queue_fd() is readable
+ * (poll, epoll, uv_poll, ...), then dispatch. */
+STRATA_API int strata_queue_open(struct strata_queue **out);
+
+/* Close it only after the cache whose calls use it is closed, or after all of them completed;
+ * what was not dispatched is dispatched by this call. */
+STRATA_API void strata_queue_close(struct strata_queue **queue);
+STRATA_API int strata_queue_fd(const struct strata_queue *queue);
+
+/* Runs up to `most` waiting completions (0: all that wait now) on the calling thread, one thread
+ * at a time; returns how many ran. */
+STRATA_API size_t strata_queue_dispatch(struct strata_queue *queue, size_t most);
+
+/* ---- numbers ---- */
+
+struct strata_tier_statistics {
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t sets;
+    uint64_t deletes;
+    uint64_t errors;
+};
+
+struct strata_statistics {
+    struct strata_tier_statistics l1;
+    struct strata_tier_statistics l2;
+    double combined_hit_ratio; /* (L1 hits + L2 hits) / gets; 0 before the first get */
+    uint64_t l1_entries;
+    uint64_t l1_memory_bytes;
+    uint64_t l1_evictions;
+    uint64_t l1_expirations;
+    int l2_connected; /* 1 or 0 */
+    uint64_t l2_reconnects;
+};
+
+STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

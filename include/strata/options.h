@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Configuration of a cache. A zeroed struct is a good configuration: every field that is zero
+ * (NULL, STRATA_SWITCH_DEFAULT) means its default. docs/configuration.md lists each option with
+ * its environment variable, bounds and default.
+ *
+ * Ownership: strings are borrowed until strata_open() returns, except in a struct that
+ * strata_options_from_environment() filled: that one owns its strings; give it to
+ * strata_options_fini() when it is no longer used.
+ */
+#ifndef STRATA_OPTIONS_H
+#define STRATA_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+#include "log.h"
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum strata_switch { STRATA_SWITCH_DEFAULT = 0, STRATA_ON = 1, STRATA_OFF = 2 };
+
+/* For counts and sizes: explicitly no bound. For TTLs: never expires. */
+#define STRATA_UNLIMITED UINT64_MAX
+
+struct strata_options {
+    /* L1 */
+    enum strata_switch l1_enabled;   /* on */
+    uint64_t l1_ttl_ms;              /* 300 000 */
+    uint64_t l1_max_size;            /* entries; 1000 */
+    uint64_t l1_max_bytes;           /* 64 MiB */
+    uint64_t l1_cleanup_interval_ms; /* 60 000 */
+
+    /* L2 */
+    enum strata_switch l2_enabled;      /* on */
+    uint64_t l2_ttl_ms;                 /* 3 600 000 */
+    const char *l2_key_prefix;          /* "atp:cache:"; "" is none */
+    const char *redis_url;              /* "redis://localhost:6379/0" */
+    enum strata_switch cluster_enabled; /* off */
+    const char *const *cluster_nodes;   /* "host:port" each; cluster_node_count of them */
+    size_t cluster_node_count;
+    uint64_t max_connections;   /* 20, per node */
+    uint64_t socket_timeout_ms; /* 5000; the budget of one call over all its retries */
+
+    /* strategies */
+    enum strata_switch write_through; /* on */
+    enum strata_switch write_behind;  /* off; with write_through on: an error */
+    const char *write_behind_journal; /* a directory; NULL: no journal */
+    enum strata_switch read_through;  /* on */
+    enum strata_switch null_values;   /* off */
+    uint64_t null_ttl_ms;             /* 60 000 */
+
+    /* invalidation */
+    enum strata_switch invalidation_enabled; /* on */
+    uint64_t invalidation_batch_size;        /* 100 keys */
+    uint64_t invalidation_timeout_ms;        /* 1000 */
+
+    /* metrics and log */
+    enum strata_switch metrics_enabled;  /* on */
+    enum strata_switch metrics_detailed; /* off */
+    enum strata_log_level log_level;     /* info */
+    strata_log_sink log_sink;            /* NULL: nothing is logged */
+    void *log_arg;
+
+    void *owned; /* the library's; leave it zero */
+};
+
+/* Fills `out` from the environment (and from the file that STRATA_CONFIG_FILE names). A bad value
+ * is STRATA_ERR_CONFIG: `error` (may be NULL) names the variable, its value and what is allowed,
+ * and `out` is untouched. Names that look like ours but are unknown are warned about through
+ * `out->log_sink` as it stands when called (give a zeroed struct, or one with a sink). */
+STRATA_API int strata_options_from_environment(struct strata_options *out,
+                                               struct strata_error *error);
+
+/* Frees what strata_options_from_environment() allocated and zeroes the struct. */
+STRATA_API void strata_options_fini(struct strata_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything libstrata offers. Include this, or the small headers one by one.
+ */
+#ifndef STRATA_STRATA_H
+#define STRATA_STRATA_H
+
+#include "bytes.h"
+#include "cache.h"
+#include "l1.h"
+#include "l2.h"
+#include "log.h"
+#include "options.h"
+#include "status.h"
+#include "version.h"
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One pipelined connection to one Redis, owned by one loop. It connects by itself, greets
+ * (HELLO with AUTH and SETNAME, SELECT), and after a loss connects again after a backoff with
+ * full jitter.
+ *
+ *   CLOSED --open--> CONNECTING --> GREETING --> READY
+ *                        ^   \          \          |
+ *                        |    '----------'---------'  lost, refused, time over
+ *                        '-- timer -- BACKOFF <-----'
+ *
+ * While CONNECTING or GREETING for the first time after READY or open, requests wait (bounded)
+ * for READY; in BACKOFF they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that
+ * were sent end with STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.
+ * Replies are matched to requests in order. A request that timed out keeps its place until its
+ * replies have come and are dropped, so no reply can reach the wrong request.
+ * Threads: the loop's only.
+ */
+#ifndef STA_CONNECTION_H
+#define STA_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "l2/redis_url.h"
+#include "l2/request.h"
+#include "net/loop.h"
+
+struct sta_connection;
+
+struct sta_connection_config {
+    const struct sta_redis_url *url; /* borrowed for the connection's life */
+    int protocol;                    /* 2 or 3 */
+    const char *name;                /* CLIENT SETNAME; NULL: none */
+    uint64_t connect_timeout_ns;     /* connect and greeting together; default 1 s */
+    uint64_t backoff_min_ns;         /* default 10 ms */
+    uint64_t backoff_max_ns;         /* default 2 s */
+    uint64_t jitter_seed;            /* 0: from the kernel */
+    size_t max_pending_bytes;        /* unsent request bytes; more is BUSY; default 64 MiB */
+    unsigned max_pending_requests;   /* queued and in flight; more is BUSY; default 65536 */
+    size_t max_reply_bytes;          /* of one request; more ends the connection; 512 MiB + */
+};
+
+enum sta_connection_state {
+    STA_CONNECTION_CLOSED,
+    STA_CONNECTION_CONNECTING,
+    STA_CONNECTION_GREETING,
+    STA_CONNECTION_READY,
+    STA_CONNECTION_BACKOFF
+};
+
+struct sta_connection_statistics {
+    enum sta_connection_state state;
+    uint64_t requests; /* accepted */
+    uint64_t replies;  /* matched to a request that still waited */
+    uint64_t late;     /* replies to requests that had timed out */
+    uint64_t timeouts;
+    uint64_t lost;
+    uint64_t refused;  /* UNAVAILABLE and BUSY */
+    uint64_t connects; /* times READY was reached */
+    uint64_t failures; /* connects that failed */
+    uint64_t pushes;
+    uint64_t bytes_out;
+    uint64_t bytes_in;
+    unsigned in_flight; /* now */
+};
+
+struct sta_connection_events {
+    /* State changes READY <-> not READY. `reason` is text for people. May be NULL. */
+    void (*state)(void *arg, enum sta_connection_state state, const char *reason);
+    /* A RESP3 push, in order with the replies; the frame is readable until return. May be NULL. */
+    void (*push)(void *arg, struct strata_bytes frame);
+};
+
+/* Zero fields of `config` mean their defaults. Begins to connect. */
+int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, struct sta_log *log,
+                        const struct sta_connection_config *config,
+                        const struct sta_connection_events *events, void *arg);
+
+/* Every request that still waits is done with STRATA_ERR_CLOSED before this returns. */
+void sta_connection_close(struct sta_connection **connection);
+
+/* done() may be called before this returns only where the request is refused at once. */
+void sta_connection_submit(struct sta_connection *connection, struct sta_request *request);
+
+enum sta_connection_state sta_connection_state(const struct sta_connection *connection);
+void sta_connection_statistics(const struct sta_connection *connection,
+                               struct sta_connection_statistics *out);
+
+#endif

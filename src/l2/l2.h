@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The door of l2 for callers on any thread: an engine that owns a loop thread and a connection
+ * to Redis. Programs that have loops of their own (stratad's workers) use l2/connection.h
+ * directly and share nothing with this.
+ *
+ *   any thread: submit() --post--> loop thread: connection --> done() on the loop thread
+ *   any thread: call()   = submit() and wait
+ */
+#ifndef STA_L2_H
+#define STA_L2_H
+
+#include "l2/connection.h"
+
+struct sta_l2;
+
+struct sta_l2_config {
+    struct sta_connection_config connection; /* its url is copied */
+};
+
+int sta_l2_create(struct sta_l2 **out, const struct sta_l2_config *config, struct sta_log *log);
+
+/* Ends every request that waits with STRATA_ERR_CLOSED and joins the thread. No submit() may be
+ * under way or come after. */
+void sta_l2_destroy(struct sta_l2 **l2);
+
+/* Any thread. done() is called on the loop's thread, never from within this call. */
+void sta_l2_submit(struct sta_l2 *l2, struct sta_request *request);
+
+/* Any thread but the loop's. Sends and waits for done(); returns its status, and on STRATA_OK
+ * the replies in memory that the caller frees with free(). */
+int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
+                uint64_t deadline_ns, struct strata_bytes *replies);
+
+struct sta_loop *sta_l2_loop(struct sta_l2 *l2);
+
+/* Any thread: a copy that the loop thread refreshes at least once a second while it runs, and
+ * the state as it is now. */
+void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An event loop: a thin skin over libuv that adds what strata needs of it. A loop belongs to the
+ * one thread that runs it; only post() and stop() may be called from others.
+ *
+ * One tick: wait for I/O and timers -> run their callbacks and the posted tasks -> run the flush
+ * hooks that were asked for during the tick -> wait again. Streams use a flush hook to send all
+ * that a tick produced with one system call.
+ */
+#ifndef STA_LOOP_H
+#define STA_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/list.h"
+#include "core/log.h"
+
+struct sta_loop;
+struct uv_loop_s;
+
+/* Work handed to the loop thread. The caller owns the memory; the task may be freed or posted
+ * again from within run(). In flight in one loop at a time. */
+struct sta_task {
+    struct sta_task *next; /* the loop's while posted */
+    void (*run)(struct sta_task *task);
+};
+
+/* A one-shot timer, embedded in the caller's struct. Stopped timers need no farewell: the memory
+ * may go right after stop(). Loop thread only. */
+struct sta_timer {
+    struct sta_list link; /* the loop's */
+    uint64_t due_ns;
+    void (*fire)(struct sta_timer *timer);
+};
+
+/* A hook that runs once at the end of the current tick. */
+struct sta_flush {
+    struct sta_list link; /* the loop's */
+    void (*run)(struct sta_flush *flush);
+};
+
+/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. `log` may be NULL and must outlive the loop. */
+int sta_loop_create(struct sta_loop **out, struct sta_log *log);
+
+/* Closes what is still open. The loop must not be running. NULL is fine. */
+void sta_loop_destroy(struct sta_loop **loop);
+
+/* Runs on the calling thread until stop(). */
+void sta_loop_run(struct sta_loop *loop);
+
+/* Runs on a thread of its own (all signals blocked, named `name`, at most 15 bytes). */
+int sta_loop_start(struct sta_loop *loop, const char *name);
+
+/* Any thread. The loop ends after the tick it is in; tasks posted before stop() have run. With
+ * start(), join() waits for the thread. */
+void sta_loop_stop(struct sta_loop *loop);
+void sta_loop_join(struct sta_loop *loop);
+
+/* Any thread. Tasks run in the order in which each thread posted them. Wake-ups coalesce: many
+ * posts before the loop looks cost one system call. */
+void sta_loop_post(struct sta_loop *loop, struct sta_task *task);
+
+/* Loop thread only, all that follow. */
+bool sta_loop_is_own_thread(const struct sta_loop *loop); /* this one: any thread */
+uint64_t sta_loop_now_ns(struct sta_loop *loop);          /* as of the start of the tick */
+struct uv_loop_s *sta_loop_uv(struct sta_loop *loop);
+
+void sta_timer_init(struct sta_timer *timer, void (*fire)(struct sta_timer *timer));
+void sta_timer_start(struct sta_loop *loop, struct sta_timer *timer, uint64_t due_ns);
+void sta_timer_stop(struct sta_loop *loop, struct sta_timer *timer);
+
+void sta_flush_init(struct sta_flush *flush, void (*run)(struct sta_flush *flush));
+void sta_flush_request(struct sta_loop *loop, struct sta_flush *flush); /* idempotent in a tick */
+void sta_flush_cancel(struct sta_flush *flush);
+
+#endif

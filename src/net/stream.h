@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A byte stream on a socket, owned by one loop's thread. Used for clients that we accepted and
+ * for servers that we connect to.
+ *
+ *     CONNECTING --opened(OK)--> OPEN --------> CLOSED
+ *          \---opened(error)------------------->/   (closed(status) is called once, then nothing)
+ *
+ * Reading: bytes land in a scratch area that all streams of a loop share, and received() is
+ * shown everything that is not yet consumed, contiguous; what it does not consume is kept (in
+ * memory that grows with what has arrived, up to `in_limit`) and shown again with more. An idle
+ * stream holds no input memory.
+ * Writing: append to sta_stream_out() and call sta_stream_flush(); everything appended in a tick
+ * leaves with one system call at the tick's end. What the socket does not take stays in the
+ * buffer; drained() tells when it is empty again.
+ * Threads: the loop's only. A callback may close the stream it is called for.
+ */
+#ifndef STA_STREAM_H
+#define STA_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buffer.h"
+#include "net/endpoint.h"
+#include "net/loop.h"
+
+struct sta_stream;
+
+struct sta_stream_events {
+    /* connect() ended: STRATA_OK, or an error and the stream is dead: close it. `reason` is text
+     * for a log line. Not called for adopted streams. */
+    void (*opened)(void *arg, int status, const char *reason);
+    /* Returns how many bytes it consumed, <= data.len. */
+    size_t (*received)(void *arg, struct strata_bytes data);
+    /* Everything appended so far is in the kernel's hands. May be NULL. */
+    void (*drained)(void *arg);
+    /* The peer closed (STRATA_OK), or an error. Not called after sta_stream_close(). */
+    void (*closed)(void *arg, int status, const char *reason);
+};
+
+struct sta_stream_config {
+    size_t in_limit;  /* bytes that may wait unconsumed; more is closed(STRATA_ERR_TOO_BIG) */
+    size_t out_limit; /* bytes that may wait unsent; appending more fails */
+};
+
+/* Begins to connect, with host names resolved off the loop; opened() comes later, at
+ * `deadline_ns` at the latest. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+int sta_stream_connect(struct sta_stream **out, struct sta_loop *loop,
+                       const struct sta_endpoint *endpoint, uint64_t deadline_ns,
+                       const struct sta_stream_config *config,
+                       const struct sta_stream_events *events, void *arg);
+
+/* Takes over a connected socket `fd` (closed on failure too); reading begins at once. */
+int sta_stream_adopt(struct sta_stream **out, struct sta_loop *loop, int fd,
+                     const struct sta_stream_config *config, const struct sta_stream_events *events,
+                     void *arg);
+
+/* Drops what was not sent. Sets the pointer to NULL; no callback comes any more. */
+void sta_stream_close(struct sta_stream **stream);
+
+/* The output buffer; call flush() after appending. */
+struct sta_buffer *sta_stream_out(struct sta_stream *stream);
+void sta_stream_flush(struct sta_stream *stream);
+
+/* Stops and starts reading: backpressure. resume() shows again what is already kept, later in
+ * the tick, not from within the call. */
+void sta_stream_pause(struct sta_stream *stream);
+void sta_stream_resume(struct sta_stream *stream);
+
+#endif

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The door of l2 for callers on any thread: an engine that owns a loop thread and a connection
- * to Redis. Programs that have loops of their own (stratad's workers) use l2/connection.h
- * directly and share nothing with this.
+ * The door of l2 for callers on any thread: an engine that puts a connection to Redis on a loop
+ * that its owner provides and runs. Programs whose threads are loops themselves (stratad's
+ * workers) use l2/connection.h directly and share nothing with this.
  *
  *   any thread: submit() --post--> loop thread: connection --> done() on the loop thread
  *   any thread: call()   = submit() and wait
+ *
+ * Order of life: create the loop, create the engine, start the loop; stop and join the loop,
+ * destroy the engine, destroy the loop. So create and destroy never race with the loop.
  */
 #ifndef STA_L2_H
 #define STA_L2_H
@@ -15,13 +18,15 @@
 struct sta_l2;
 
 struct sta_l2_config {
-    struct sta_connection_config connection; /* its url is copied */
+    struct sta_connection_config connection; /* its url and name are copied */
 };
 
-int sta_l2_create(struct sta_l2 **out, const struct sta_l2_config *config, struct sta_log *log);
+/* The loop must not be running yet. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+int sta_l2_create(struct sta_l2 **out, struct sta_loop *loop, const struct sta_l2_config *config,
+                  struct sta_log *log);
 
-/* Ends every request that waits with STRATA_ERR_CLOSED and joins the thread. No submit() may be
- * under way or come after. */
+/* The loop must not be running any more. Every request that still waits, posted ones included,
+ * is done with STRATA_ERR_CLOSED, on the calling thread. NULL is fine. */
 void sta_l2_destroy(struct sta_l2 **l2);
 
 /* Any thread. done() is called on the loop's thread, never from within this call. */
@@ -31,8 +36,6 @@ void sta_l2_submit(struct sta_l2 *l2, struct sta_request *request);
  * the replies in memory that the caller frees with free(). */
 int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
                 uint64_t deadline_ns, struct strata_bytes *replies);
-
-struct sta_loop *sta_l2_loop(struct sta_l2 *l2);
 
 /* Any thread: a copy that the loop thread refreshes at least once a second while it runs, and
  * the state as it is now. */

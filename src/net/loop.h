@@ -43,7 +43,8 @@ struct sta_flush {
 /* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. `log` may be NULL and must outlive the loop. */
 int sta_loop_create(struct sta_loop **out, struct sta_log *log);
 
-/* Closes what is still open. The loop must not be running. NULL is fine. */
+/* Closes what is still open; tasks that were posted and not run are forgotten. The loop must not
+ * be running. NULL is fine. */
 void sta_loop_destroy(struct sta_loop **loop);
 
 /* Runs on the calling thread until stop(). */
@@ -61,7 +62,11 @@ void sta_loop_join(struct sta_loop *loop);
  * posts before the loop looks cost one system call. */
 void sta_loop_post(struct sta_loop *loop, struct sta_task *task);
 
-/* Loop thread only, all that follow. */
+/* Runs the tasks that are posted and have not run, on the calling thread. Only while the loop is
+ * not running: for owners that must end what nobody else will run any more. */
+void sta_loop_run_posted(struct sta_loop *loop);
+
+/* Loop thread only (or any one thread while the loop is not running), all that follow. */
 bool sta_loop_is_own_thread(const struct sta_loop *loop); /* this one: any thread */
 uint64_t sta_loop_now_ns(struct sta_loop *loop);          /* as of the start of the tick */
 struct uv_loop_s *sta_loop_uv(struct sta_loop *loop);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a server is: TCP host and port, or the path of a unix socket.
+ * Where a server is: TCP host and port, or the path of a unix socket. Pure: text and struct, no
+ * name is looked up here.
  */
 #ifndef STA_ENDPOINT_H
 #define STA_ENDPOINT_H
@@ -19,8 +20,12 @@ struct sta_endpoint {
 /* "host:port", "[v6]:port" or "unix:path" for people; cut where `cap` is short. */
 void sta_endpoint_format(const struct sta_endpoint *endpoint, char *text, size_t cap);
 
-/* The reverse, for --listen and node lists. STRATA_OK or STRATA_ERR_INVALID; `reason` (constant
- * text, may be NULL) then says what is wrong. */
+/* The reverse, for --listen. STRATA_OK or STRATA_ERR_INVALID; `reason` (constant text, may be
+ * NULL) then says what is wrong. Port 0 is let through: to a listener it means any free port;
+ * whoever connects refuses it. Paths are at most 107 bytes (sun_path), without control bytes. */
 int sta_endpoint_parse(const char *text, struct sta_endpoint *out, const char **reason);
+
+/* The same without "unix:path", for node lists and URLs: a host may be called "unix". */
+int sta_endpoint_parse_tcp(const char *text, struct sta_endpoint *out, const char **reason);
 
 #endif

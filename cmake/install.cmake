@@ -1,1 +1,28 @@
 # SPDX-License-Identifier: MIT
+# cmake --install: headers, libstrata, pkg-config and CMake packages, stratad, strata.
+include(CMakePackageConfigHelpers)
+
+set(STRATA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
+
+install(TARGETS strata_shared EXPORT strataTargets)
+install(TARGETS strata_static) # through pkg-config --static, which names what it needs
+install(DIRECTORY include/strata DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
+foreach(program stratad strata)
+  if(TARGET ${program})
+    install(TARGETS ${program})
+  endif()
+endforeach()
+
+# In strata.pc the prefix is said relative to the file, so the tree may be moved.
+file(RELATIVE_PATH STRATA_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/strata.pc.in strata.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/strata.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set_target_properties(strata_shared PROPERTIES EXPORT_NAME strata)
+install(EXPORT strataTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
+configure_package_config_file(cmake/strataConfig.cmake.in strataConfig.cmake
+  INSTALL_DESTINATION ${STRATA_CMAKE_DIR})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/strataConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/strataConfig.cmake ${CMAKE_BINARY_DIR}/strataConfigVersion.cmake
+  DESTINATION ${STRATA_CMAKE_DIR})

@@ -6,7 +6,8 @@
  *
  * Reading has two halves.
  *   Framing  finds where a message ends. It is incremental at any byte boundary and looks at
- *            each byte once, however the bytes come in.
+ *            each byte once, however the bytes come in (only a number that was cut is read
+ *            again, 22 bytes at most); bodies are jumped over.
  *   Walking  goes over one complete frame, value by value, without recursion.
  *
  * Specification: the RESP3 document of antirez (2018) and the protocol page of Redis 7.
@@ -52,34 +53,46 @@ struct sta_resp_limits {
 };
 
 /* What we accept of a server, and of clients (Redis' own limits: 512 MiB bulks, 1 Mi arguments,
- * 64 KiB inline). */
+ * 64 KiB inline). Requests never nest, so that their depth is not asked for. */
 extern const struct sta_resp_limits sta_resp_reply_limits;
 extern const struct sta_resp_limits sta_resp_request_limits;
 
 /* ---- framing ---- */
 
-/* Zeroed is ready for the next frame. */
+/* Zeroed is ready for the next frame. Fields are the engine's own. */
 struct sta_resp_framer {
-    uint64_t offset; /* bytes of the frame that are settled */
-    uint64_t skip;   /* bytes of a bulk body still to come, with its CR LF */
-    unsigned depth;
-    bool inside;                            /* a frame has begun */
-    uint64_t remaining[STA_RESP_DEPTH_MAX]; /* values still to come, per level */
+    uint64_t offset;  /* where the next head begins: ahead of what has come, inside a body */
+    uint64_t scanned; /* bytes of that head in which no line end was found */
+    uint32_t depth;
+    bool body;                              /* a body ends at `offset`; its CR LF is unchecked */
+    bool taken;                             /* the frame's own value has begun: no attribute */
+    uint32_t remaining[STA_RESP_DEPTH_MAX]; /* values still to come, per level */
+};
+
+/* The same for requests, which never nest: one per client is cheap. */
+struct sta_resp_request_framer {
+    uint64_t offset;
+    uint64_t scanned;
+    uint32_t remaining; /* arguments still to come */
+    bool inside;        /* the array's head has been read */
+    bool body;
 };
 
 /* Looks at `data`, which begins where the frame begins and holds what has come so far (the same
  * bytes again, and more). STRATA_OK: the frame is complete, its length is in *frame_len, and the
  * framer is ready for the next. STRATA_MORE: call again with more. STRATA_ERR_PROTOCOL or
  * STRATA_ERR_TOO_BIG: `*reason` (constant text) says why; the stream cannot be followed any
- * further. An attribute and the value it belongs to are one frame. */
+ * further. An attribute and the value it belongs to are one frame; a push within another value
+ * (SUBSCRIBE inside MULTI) is an element of it. */
 int sta_resp_frame(struct sta_resp_framer *framer, const struct sta_resp_limits *limits,
                    struct strata_bytes data, size_t *frame_len, const char **reason);
 
 /* The same for what clients send: arrays of bulks only and, where `allow_inline`, inline
- * commands (one frame up to LF). An empty array ("*0", "*-1") or an empty line is a frame. */
-int sta_resp_frame_request(struct sta_resp_framer *framer, const struct sta_resp_limits *limits,
-                           bool allow_inline, struct strata_bytes data, size_t *frame_len,
-                           const char **reason);
+ * commands (one frame up to LF). An empty array ("*0", "*-1") or an empty line is a frame. The
+ * reasons are Redis' own words ("invalid bulk length"), fit for "-ERR Protocol error: %s". */
+int sta_resp_frame_request(struct sta_resp_request_framer *framer,
+                           const struct sta_resp_limits *limits, bool allow_inline,
+                           struct strata_bytes data, size_t *frame_len, const char **reason);
 
 /* ---- walking ---- */
 

@@ -63,7 +63,9 @@ struct sta_connection_statistics {
     uint64_t pushes;
     uint64_t bytes_out;
     uint64_t bytes_in;
-    unsigned in_flight; /* now */
+    unsigned in_flight; /* now, with those that wait for READY */
+    int last_failure;   /* why it is not READY: STRATA_ERR_DENIED, ...; STRATA_OK: it is, or has
+                           only begun */
 };
 
 struct sta_connection_events {

@@ -4,11 +4,13 @@
  * the struct and keeps it in place until done() is called, which happens exactly once.
  *
  *     submit --> QUEUED --> SENT --> done(STRATA_OK, replies)
- *                  |          |----> done(STRATA_ERR_TIMEOUT | STRATA_ERR_LOST)
- *                  '----------'----> done(STRATA_ERR_TIMEOUT | UNAVAILABLE | BUSY | CLOSED)
+ *       |          |          '----> done(STRATA_ERR_TIMEOUT | LOST | CLOSED)
+ *       |          '---------------> done(STRATA_ERR_TIMEOUT | UNAVAILABLE | CLOSED)
+ *       '--------------------------> done(STRATA_ERR_TIMEOUT | UNAVAILABLE | CLOSED | BUSY |
+ *                                         TOO_BIG | INVALID | NOMEM)
  *
- * UNAVAILABLE, BUSY and CLOSED say that nothing was sent; TIMEOUT and LOST that the commands may
- * have been carried out.
+ * TIMEOUT, LOST and CLOSED leave open whether the commands have been carried out; the others say
+ * that nothing was sent. TOO_BIG: larger than all that may ever be queued; INVALID: no commands.
  */
 #ifndef STA_REQUEST_H
 #define STA_REQUEST_H
@@ -34,7 +36,6 @@ struct sta_request {
     struct sta_list link;
     struct sta_task task;
     void *engine;
-    size_t reply_bytes;
 };
 
 #endif

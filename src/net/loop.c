@@ -119,6 +119,12 @@ static void loop_run_posted(struct sta_loop *loop)
     }
 }
 
+void sta_loop_drain(struct sta_loop *loop)
+{
+    while (atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL)
+        loop_run_posted(loop);
+}
+
 /* ---- timers ---- */
 
 void sta_timer_init(struct sta_timer *timer, void (*fire)(struct sta_timer *timer))

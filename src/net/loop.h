@@ -62,6 +62,10 @@ void sta_loop_join(struct sta_loop *loop);
  * posts before the loop looks cost one system call. */
 void sta_loop_post(struct sta_loop *loop, struct sta_task *task);
 
+/* For a loop that does not run (any more): runs here what was posted after its last tick, and what
+ * that posts, so that no task is lost. Without it destroy() forgets them. */
+void sta_loop_drain(struct sta_loop *loop);
+
 /* Runs the tasks that are posted and have not run, on the calling thread. Only while the loop is
  * not running: for owners that must end what nobody else will run any more. */
 void sta_loop_run_posted(struct sta_loop *loop);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine against real Redis servers: that it greets, answers, refuses, and that through
+ * kill -9, SIGSTOP and restarts under load from several threads every request ends exactly once,
+ * within its budget, and none with the answer to another.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/clock.h"
+#include "l2/l2.h"
+#include "strata/status.h"
+#include "support/redis_server.h"
+#include "support/wait.h"
+
+#define BUDGET_NS (5 * STA_NS_SEC)
+#define WAIT_MS   20000
+
+struct engine {
+    struct redis_server *server;
+    struct sta_redis_url url;
+    struct sta_l2_config config;
+    struct sta_log log;
+    char last_line[512]; /* of the log; written on the loop's thread */
+    unsigned errors;     /* log lines of level error */
+    struct sta_loop *loop;
+    struct sta_l2 *l2;
+};
+
+static void log_sink(void *arg, enum strata_log_level level, const char *room, const char *line)
+{
+    struct engine *engine = arg;
+    (void)room;
+    engine->errors += level == STRATA_LOG_ERROR;
+    (void)snprintf(engine->last_line, sizeof engine->last_line, "%s", line);
+}
+
+static void engine_start_server(struct engine *engine, const char *const *args)
+{
+    *engine = (struct engine){.server = NULL};
+    sta_log_init(&engine->log, log_sink, engine, STRATA_LOG_INFO);
+    assert_int_equal(redis_server_start(&engine->server, args), 0);
+}
+
+/* `url` NULL: the server's unix socket. */
+static void engine_open(struct engine *engine, const char *url)
+{
+    char text[256];
+    if (url == NULL)
+        (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(engine->server));
+    assert_int_equal(sta_redis_url_parse(url != NULL ? url : text, &engine->url, NULL), STRATA_OK);
+    engine->config.connection.url = &engine->url;
+    assert_int_equal(sta_loop_create(&engine->loop, &engine->log), STRATA_OK);
+    assert_int_equal(sta_l2_create(&engine->l2, engine->loop, &engine->config, &engine->log),
+                     STRATA_OK);
+    assert_int_equal(sta_loop_start(engine->loop, "test-l2"), STRATA_OK);
+}
+
+static void engine_stop_loop(struct engine *engine)
+{
+    sta_loop_stop(engine->loop);
+    sta_loop_join(engine->loop);
+}
+
+static void engine_close(struct engine *engine)
+{
+    engine_stop_loop(engine);
+    sta_l2_destroy(&engine->l2);
+    sta_loop_destroy(&engine->loop);
+}
+
+static void engine_fini(struct engine *engine)
+{
+    engine_close(engine);
+    redis_server_stop(&engine->server);
+}
+
+static int call_text(struct engine *engine, const char *wire, unsigned commands, char *answer,
+                     size_t cap)
+{
+    struct strata_bytes replies = {0};
+    int status = sta_l2_call(engine->l2, strata_text(wire), commands,
+                             sta_clock_now_ns() + BUDGET_NS, &replies);
+    if (status == STRATA_OK)
+        (void)snprintf(answer, cap, "%.*s", (int)replies.len, (const char *)replies.data);
+    free((void *)(uintptr_t)replies.data);
+    return status;
+}
+
+static bool has_failed(void *arg)
+{
+    struct engine *engine = arg;
+    struct sta_connection_statistics statistics;
+    sta_l2_statistics(engine->l2, &statistics);
+    return statistics.failures > 0;
+}
+
+/* ---- answers ---- */
+
+static void assert_answers(struct engine *engine, const char *wire, unsigned commands,
+                           const char *expected)
+{
+    char answer[256];
+    assert_int_equal(call_text(engine, wire, commands, answer, sizeof answer), STRATA_OK);
+    assert_string_equal(answer, expected);
+}
+
+static void a_call_brings_the_replies_of_all_its_commands(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start_server(&engine, NULL);
+    engine_open(&engine, NULL);
+    assert_answers(&engine, "PING\r\n", 1, "+PONG\r\n");
+    assert_answers(&engine, "SET a 1\r\nGET a\r\nGET b\r\nINCR a\r\n", 4,
+                   "+OK\r\n$1\r\n1\r\n_\r\n:2\r\n");
+    assert_answers(&engine, "NOSUCH\r\n", 1,
+                   "-ERR unknown command 'NOSUCH', with args beginning with: \r\n");
+    engine_fini(&engine);
+}
+
+static void a_host_name_a_database_and_a_name_are_understood(void **state)
+{
+    (void)state;
+    char url[64];
+    char answer[512];
+    struct engine engine;
+    engine_start_server(&engine, NULL);
+    (void)snprintf(url, sizeof url, "redis://localhost:%d/3", redis_server_port(engine.server));
+    engine.config.connection.name = "somebody";
+    engine_open(&engine, url);
+    assert_int_equal(call_text(&engine, "CLIENT INFO\r\n", 1, answer, sizeof answer), STRATA_OK);
+    assert_non_null(strstr(answer, " name=somebody "));
+    assert_non_null(strstr(answer, " db=3 "));
+    assert_non_null(strstr(answer, " resp=3 "));
+    engine_fini(&engine);
+}
+
+static void protocol_2_is_spoken_where_asked_for(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--requirepass", "secret", NULL};
+    char url[64];
+    struct engine engine;
+    engine_start_server(&engine, args);
+    (void)snprintf(url, sizeof url, "redis://:secret@127.0.0.1:%d/1",
+                   redis_server_port(engine.server));
+    engine.config.connection.protocol = 2;
+    engine.config.connection.name = "old";
+    engine_open(&engine, url);
+    assert_answers(&engine, "GET nothing\r\n", 1, "$-1\r\n");
+    assert_answers(&engine, "CLIENT GETNAME\r\n", 1, "$3\r\nold\r\n");
+    engine_fini(&engine);
+}
+
+/* ---- refusals ---- */
+
+static void assert_denied(const char *const *args, const char *userinfo)
+{
+    char url[64];
+    char answer[64];
+    struct engine engine;
+    struct sta_connection_statistics statistics;
+    engine_start_server(&engine, args);
+    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%d", userinfo,
+                   redis_server_port(engine.server));
+    engine_open(&engine, url);
+    assert_int_equal(call_text(&engine, "PING\r\n", 1, answer, sizeof answer),
+                     STRATA_ERR_UNAVAILABLE);
+    assert_true(wait_until(has_failed, &engine, WAIT_MS));
+    sta_l2_statistics(engine.l2, &statistics);
+    assert_int_equal(statistics.last_failure, STRATA_ERR_DENIED);
+    assert_int_equal(statistics.connects, 0);
+    engine_stop_loop(&engine);
+    assert_int_equal(engine.errors, 1); /* however often it was tried again */
+    assert_null(strstr(engine.last_line, "wrong"));
+    engine_fini(&engine);
+}
+
+static void a_wrong_password_is_a_denial_that_is_logged_once(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--requirepass", "secret", NULL};
+    assert_denied(args, ":wrong@");
+}
+
+static void a_missing_password_is_a_denial(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--requirepass", "secret", NULL};
+    assert_denied(args, "");
+}
+
+static void an_unknown_user_is_a_denial(void **state)
+{
+    (void)state;
+    assert_denied(NULL, "nobody:wrong@");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_brings_the_replies_of_all_its_commands),
+        cmocka_unit_test(a_host_name_a_database_and_a_name_are_understood),
+        cmocka_unit_test(protocol_2_is_spoken_where_asked_for),
+        cmocka_unit_test(a_wrong_password_is_a_denial_that_is_logged_once),
+        cmocka_unit_test(a_missing_password_is_a_denial),
+        cmocka_unit_test(an_unknown_user_is_a_denial),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

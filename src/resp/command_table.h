@@ -32,13 +32,14 @@ struct sta_command {
     int arity;     /* with the name; negative: at least that many */
     unsigned flags;
     int first_key, last_key, key_step; /* as COMMAND says; 0: none */
-    /* engine's own: key specifications */
-    const void *specs;
+    const void *specs;                 /* the engine's own: key specifications */
     unsigned spec_count;
 };
 
-/* Builds from the raw reply frame of COMMAND (RESP2 or RESP3; Redis 6.2 to 7.x, Valkey).
- * STRATA_ERR_PROTOCOL where it is not such a reply. */
+/* Builds from the raw reply frame of COMMAND (RESP2 or RESP3; Redis 6.2 to 7.x, Valkey), which
+ * need not outlive the call. Commands with names of 64 bytes or more are left out.
+ * STRATA_ERR_PROTOCOL where it is not such a reply, STRATA_ERR_TOO_BIG for more than 16384
+ * commands, STRATA_ERR_NOMEM. */
 int sta_command_table_create(struct sta_command_table **out, struct strata_bytes reply);
 void sta_command_table_destroy(struct sta_command_table **table);
 
@@ -49,7 +50,8 @@ const struct sta_command *sta_command_find(const struct sta_command_table *table
 
 /* Calls visit(arg, index) for the argv index of each key, in order, none twice.
  * Returns STRATA_OK, or STRATA_SKIPPED without any call where the keys cannot be located (an
- * incomplete specification, a number that is none): then treat every argument as a key. */
+ * incomplete specification, a number that is none, an arity that does not fit): then treat every
+ * argument as a key. What is routed like a key but is none (a shard channel) is not visited. */
 int sta_command_keys(const struct sta_command *command, const struct strata_bytes *argv,
                      size_t argc, void (*visit)(void *arg, size_t index), void *arg);
 

@@ -26,43 +26,11 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <uv.h>
 
 #include "core/clock.h"
 #include "net/loop_inside.h"
 #include "strata/status.h"
-
-struct sta_loop {
-    /* Fixed at creation. */
-    struct sta_log *log;
-
-    /* Atomic; partners are named at each access. */
-    _Atomic(struct sta_task *) posted; /* newest first */
-    atomic_bool asleep;
-    atomic_bool stopping;
-    _Atomic(pthread_t) owner; /* who runs the loop; 0: nobody */
-
-    /* Of the thread that called start() and will call join(). */
-    pthread_t thread;
-    bool started;
-    char name[16];
-
-    /* Of the loop thread. */
-    uv_loop_t uv;
-    uv_async_t wake;
-    uv_timer_t alarm; /* the one libuv timer, set for the first of `timers` */
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t restless;     /* active: libuv does not wait */
-    uint64_t now_ns;        /* 0: to be read again */
-    uint64_t alarm_ns;      /* what `alarm` is set for */
-    struct sta_list timers; /* by due_ns, earliest first */
-    struct sta_list flushes;
-    struct sta_list guests;
-    uint8_t scratch[STA_LOOP_SCRATCH_BYTES];
-};
 
 /* ---- posting ---- */
 
@@ -125,108 +93,6 @@ void sta_loop_drain(struct sta_loop *loop)
         loop_run_posted(loop);
 }
 
-/* ---- timers ---- */
-
-void sta_timer_init(struct sta_timer *timer, void (*fire)(struct sta_timer *timer))
-{
-    sta_list_init(&timer->link);
-    timer->due_ns = STA_NEVER;
-    timer->fire = fire;
-}
-
-/* Searched from the back: most timers are due after those that run already. */
-void sta_timer_start(struct sta_loop *loop, struct sta_timer *timer, uint64_t due_ns)
-{
-    sta_list_remove(&timer->link);
-    timer->due_ns = due_ns;
-    if (due_ns == STA_NEVER)
-        return;
-    struct sta_list *at = loop->timers.prev;
-    while (at != &loop->timers && STA_CONTAINER(at, struct sta_timer, link)->due_ns > due_ns)
-        at = at->prev;
-    sta_list_push_front(at, &timer->link);
-}
-
-void sta_timer_stop(struct sta_loop *loop, struct sta_timer *timer)
-{
-    (void)loop;
-    sta_list_remove(&timer->link);
-}
-
-/* The due ones leave the list first: a timer that fires may stop any other, and one that starts
- * itself anew, even for a time past, waits for the next tick. */
-static void loop_run_timers(struct sta_loop *loop)
-{
-    struct sta_list due;
-    sta_list_init(&due);
-    uint64_t now_ns = sta_loop_now_ns(loop);
-    struct sta_list *node = loop->timers.next;
-    while (node != &loop->timers && STA_CONTAINER(node, struct sta_timer, link)->due_ns <= now_ns) {
-        struct sta_list *next = node->next;
-        sta_list_remove(node);
-        sta_list_push_back(&due, node);
-        node = next;
-    }
-    while ((node = sta_list_pop_front(&due)) != NULL) {
-        struct sta_timer *timer = STA_CONTAINER(node, struct sta_timer, link);
-        timer->fire(timer);
-    }
-}
-
-static void on_alarm(uv_timer_t *alarm)
-{
-    struct sta_loop *loop = alarm->data;
-    loop->alarm_ns = STA_NEVER;
-    loop_run_timers(loop);
-}
-
-/* Sets libuv's timer where the first of ours changed. libuv counts in milliseconds from its own
- * reading of the clock, so it may come a little early: then the list is looked at for nothing and
- * the alarm set again. A due time past rings at once. */
-static void loop_set_alarm(struct sta_loop *loop)
-{
-    if (sta_list_empty(&loop->timers))
-        return; /* an alarm that is still set rings once in vain */
-    uint64_t due_ns = STA_CONTAINER(loop->timers.next, struct sta_timer, link)->due_ns;
-    if (due_ns == loop->alarm_ns)
-        return;
-    uint64_t now_ns = sta_loop_now_ns(loop);
-    uint64_t wait_ms = due_ns <= now_ns ? 0 : (due_ns - now_ns - 1) / STA_NS_MS + 1;
-    if (uv_timer_start(&loop->alarm, on_alarm, wait_ms, 0) == 0)
-        loop->alarm_ns = due_ns;
-}
-
-/* ---- flush hooks ---- */
-
-void sta_flush_init(struct sta_flush *flush, void (*run)(struct sta_flush *flush))
-{
-    sta_list_init(&flush->link);
-    flush->run = run;
-}
-
-void sta_flush_request(struct sta_loop *loop, struct sta_flush *flush)
-{
-    if (sta_list_empty(&flush->link))
-        sta_list_push_back(&loop->flushes, &flush->link);
-}
-
-void sta_flush_cancel(struct sta_flush *flush)
-{
-    sta_list_remove(&flush->link);
-}
-
-static void loop_run_flushes(struct sta_loop *loop)
-{
-    struct sta_list asked;
-    struct sta_list *node;
-    sta_list_init(&asked);
-    sta_list_splice_back(&asked, &loop->flushes);
-    while ((node = sta_list_pop_front(&asked)) != NULL) {
-        struct sta_flush *flush = STA_CONTAINER(node, struct sta_flush, link);
-        flush->run(flush);
-    }
-}
-
 /* ---- the tick ---- */
 
 static void on_restless(uv_idle_t *restless)
@@ -261,10 +127,10 @@ static void on_prepare(uv_prepare_t *prepare)
      * seq_cst, partner: the store in sta_loop_stop(). */
     bool stopping = atomic_load(&loop->stopping);
     loop_run_posted(loop);
-    loop_run_flushes(loop);
+    sta_flush_run_all(loop);
     if (stopping)
         uv_stop(&loop->uv);
-    loop_set_alarm(loop);
+    sta_timer_set_alarm(loop);
     loop->now_ns = 0;
     if (loop_may_wait(loop)) {
         (void)uv_idle_stop(&loop->restless);
@@ -286,11 +152,6 @@ uint64_t sta_loop_now_ns(struct sta_loop *loop)
     if (loop->now_ns == 0)
         loop->now_ns = sta_clock_now_ns();
     return loop->now_ns;
-}
-
-uint8_t *sta_loop_scratch(struct sta_loop *loop)
-{
-    return loop->scratch;
 }
 
 void sta_loop_add_guest(struct sta_loop *loop, struct sta_loop_guest *guest)

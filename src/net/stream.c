@@ -95,7 +95,7 @@ static int stream_keep(struct sta_stream *stream, struct strata_bytes rest)
 
 static void stream_show_scratch(struct sta_stream *stream, size_t len)
 {
-    const uint8_t *scratch = sta_loop_scratch(stream->loop);
+    const uint8_t *scratch = stream->loop->scratch;
     size_t used = stream->events->received(stream->arg, strata_bytes(scratch, len));
     assert(used <= len);
     if (stream->state != STREAM_OPEN || used == len)
@@ -124,7 +124,7 @@ static uint8_t *stream_room(struct sta_stream *stream, size_t *room)
 {
     if (sta_buffer_len(&stream->in) < STA_LOOP_SCRATCH_BYTES) {
         *room = STA_LOOP_SCRATCH_BYTES;
-        return sta_loop_scratch(stream->loop);
+        return stream->loop->scratch;
     }
     *room = 0;
     if (sta_buffer_reserve(&stream->in, STA_LOOP_SCRATCH_BYTES) == STRATA_OK)
@@ -135,7 +135,7 @@ static uint8_t *stream_room(struct sta_stream *stream, size_t *room)
 /* `count` bytes have been read to `area`: shows them together with what is kept. */
 static void stream_take(struct sta_stream *stream, const uint8_t *area, size_t count)
 {
-    if (area != sta_loop_scratch(stream->loop)) {
+    if (area != stream->loop->scratch) {
         sta_buffer_advance(&stream->in, count);
     } else if (sta_buffer_len(&stream->in) == 0) {
         stream_show_scratch(stream, count);

@@ -56,8 +56,10 @@ void sta_log_stderr(void *arg, enum strata_log_level level, const char *room, co
     char text[LOG_LINE_CAP + 96];
     int len = snprintf(text, sizeof text, "%s.%03ldZ %s %s: %s\n", stamp, now.tv_nsec / 1000000,
                        log_level_name(level), room, line);
-    if (len > (int)sizeof text - 1)
+    if (len > (int)sizeof text - 1) {
         len = (int)sizeof text - 1;
+        text[len - 1] = '\n';
+    }
     ssize_t written = write(STDERR_FILENO, text, (size_t)len);
     (void)written; /* nowhere to report that the log cannot be written */
 }

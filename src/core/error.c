@@ -44,5 +44,9 @@ int sta_error_set(struct strata_error *error, int status, const char *format, ..
     error->status = status;
     (void)vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
+    for (char *c = error->text; *c != '\0'; c++) { /* parts may be what a user or a peer wrote */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
     return status;
 }

@@ -8,7 +8,7 @@
 #include "strata/status.h"
 
 /* Fills `error` (which may be NULL) and returns `status`, so that a failing function can end
- * with it. Text that does not fit is cut. */
+ * with it. Text that does not fit is cut, control characters become '?'. */
 int sta_error_set(struct strata_error *error, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

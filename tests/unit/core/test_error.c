@@ -67,6 +67,14 @@ static void text_that_does_not_fit_is_cut(void **state)
     assert_int_equal(strlen(error.text), sizeof error.text - 1);
 }
 
+static void text_stays_on_one_line(void **state)
+{
+    (void)state;
+    struct strata_error error;
+    (void)sta_error_set(&error, STRATA_ERR_SERVER, "%s", "-ERR a\r\nb\t\x1b[31m\x7f \xc3\xa4");
+    assert_string_equal(error.text, "-ERR a??b??[31m? \xc3\xa4");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +84,7 @@ int main(void)
         cmocka_unit_test(a_failure_is_filled_and_its_code_returned),
         cmocka_unit_test(nobody_need_ask_for_the_particulars),
         cmocka_unit_test(text_that_does_not_fit_is_cut),
+        cmocka_unit_test(text_stays_on_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

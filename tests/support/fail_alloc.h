@@ -2,7 +2,8 @@
  *
  * Failing allocations on purpose: the n-th allocation from now on fails, once or from then on.
  * Works for code linked with the test_fail_alloc target, which redirects malloc, calloc,
- * realloc and aligned_alloc (ld --wrap); allocations inside shared libraries are not touched.
+ * realloc, aligned_alloc and strdup (ld --wrap); allocations inside shared libraries are not
+ * touched.
  *
  * A ladder fails the 1st, 2nd, ... allocation of a call until the call gets through:
  *

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A loaded config as JSON: each option's value, unit, and where it came from.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/quote.h"
+#include "config/setting.h"
+#include "l2/redis_url.h"
+#include "strata/options.h"
+
+/* Texts may be any bytes, JSON is UTF-8: where they are not, what is not ASCII becomes '?'. */
+static json_t *text_json(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json != NULL)
+        return json;
+    char *ascii = strdup(text);
+    if (ascii == NULL)
+        return NULL;
+    for (char *c = ascii; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
+    json = json_string(ascii);
+    free(ascii);
+    return json;
+}
+
+static json_t *url_json(const char *url)
+{
+    char masked[2048];
+    sta_redis_url_mask(url, masked, sizeof masked);
+    return text_json(masked);
+}
+
+static json_t *number_json(const struct sta_option *option, uint64_t number)
+{
+    if (number == STRATA_UNLIMITED && option->unlimited)
+        return json_string("unlimited");
+    if (option->type == STA_OPTION_SECONDS && number % 1000 != 0)
+        return json_real((double)number / 1000);
+    if (option->type == STA_OPTION_SECONDS)
+        return json_integer((json_int_t)(number / 1000));
+    return json_integer((json_int_t)number);
+}
+
+static json_t *list_json(const struct sta_option_value *value)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < value->count; i++) {
+        if (json_array_append_new(list, text_json(value->list[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *value_json(const struct sta_setting *setting)
+{
+    const struct sta_option *option = setting->option;
+    const struct sta_option_value *value = &setting->value;
+    if (setting->source == STA_SOURCE_UNSET)
+        return json_null();
+    switch (option->type) {
+    case STA_OPTION_SWITCH:
+        return json_boolean(value->number == STRATA_ON);
+    case STA_OPTION_COUNT:
+    case STA_OPTION_BYTES:
+    case STA_OPTION_SECONDS:
+        return number_json(option, value->number);
+    case STA_OPTION_CHOICE:
+        return json_string(option->choices[value->number]);
+    case STA_OPTION_STRING:
+        return text_json(value->text);
+    case STA_OPTION_URL:
+        return url_json(value->text);
+    case STA_OPTION_NODES:
+    case STA_OPTION_ENDPOINTS:
+        return list_json(value);
+    }
+    return NULL;
+}
+
+static const char *unit_of(const struct sta_option *option)
+{
+    switch (option->type) {
+    case STA_OPTION_COUNT:
+        return option->unit;
+    case STA_OPTION_BYTES:
+        return "bytes";
+    case STA_OPTION_SECONDS:
+        return "seconds";
+    default:
+        return NULL;
+    }
+}
+
+static json_t *origin_json(const struct sta_config *config, const struct sta_setting *setting)
+{
+    switch (setting->source) {
+    case STA_SOURCE_FLAG:
+        return json_sprintf("flag %s", setting->option->flag);
+    case STA_SOURCE_ENVIRONMENT:
+        return json_sprintf("environment %s", setting->option->env);
+    case STA_SOURCE_FILE:
+        return json_sprintf("%s:%u", config->file, setting->line);
+    default:
+        return json_string("default");
+    }
+}
+
+/* json_object_set_new() takes NULL as a failure, so what cannot be made fails here. */
+static bool add_setting(json_t *root, const struct sta_config *config,
+                        const struct sta_setting *setting)
+{
+    const char *unit = unit_of(setting->option);
+    json_t *entry = json_object();
+    if (json_object_set_new(root, setting->option->name, entry) < 0)
+        return false;
+    return json_object_set_new(entry, "value", value_json(setting)) == 0 &&
+           (unit == NULL || json_object_set_new(entry, "unit", json_string(unit)) == 0) &&
+           json_object_set_new(entry, "origin", origin_json(config, setting)) == 0;
+}
+
+static bool add_file(json_t *root, const struct sta_config *config)
+{
+    const char *origin = "default";
+    json_t *entry = json_object();
+    if (config->file_by == STA_SOURCE_FLAG)
+        origin = "flag --config";
+    else if (config->file_by == STA_SOURCE_ENVIRONMENT)
+        origin = "environment STRATA_CONFIG_FILE";
+    if (json_object_set_new(root, "config_file", entry) < 0)
+        return false;
+    return json_object_set_new(entry, "value",
+                               config->file != NULL ? text_json(config->file) : json_null()) == 0 &&
+           json_object_set_new(entry, "origin", json_string(origin)) == 0;
+}
+
+struct json_t *sta_config_json(const struct sta_config *config)
+{
+    json_t *root = json_object();
+    bool made = root != NULL && add_file(root, config);
+    for (size_t i = 0; made && i < config->count; i++)
+        made = add_setting(root, config, &config->settings[i]);
+    if (made)
+        return root;
+    json_decref(root);
+    return NULL;
+}

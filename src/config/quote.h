@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How what a user wrote is repeated in error texts and listings: on one line, not too long, and
+ * without passwords, which may stand in any value by mistake.
+ */
+#ifndef STA_QUOTE_H
+#define STA_QUOTE_H
+
+#include <stddef.h>
+
+/* Room for a quoted text with its zero. */
+#define STA_QUOTE_CAP 128u
+
+/* Copies `len` bytes: control bytes become '?', what looks like user:password of a URL becomes
+ * ***, and a text that does not fit ends with "...". `cap` is 8 at least. */
+void sta_quote_text(const char *text, size_t len, char *out, size_t cap);
+
+#endif

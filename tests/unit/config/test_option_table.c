@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The library's table: the promised names and defaults, and that it is well formed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/option_value.h"
+
+static const struct sta_option *by_env(const char *env)
+{
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        if (strcmp(sta_option_table[i].env, env) == 0)
+            return &sta_option_table[i];
+    }
+    fail_msg("%s is not in the table", env);
+    return NULL;
+}
+
+static void the_promised_variables_have_the_promised_defaults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *env;
+        const char *text;
+    } promised[] = {
+        {"CACHE_L1_ENABLED", "true"},
+        {"CACHE_L1_TTL", "300"},
+        {"CACHE_L1_MAX_SIZE", "1000"},
+        {"STRATA_L1_MAX_BYTES", "64MiB"},
+        {"CACHE_L1_CLEANUP_INTERVAL", "60"},
+        {"CACHE_L2_ENABLED", "true"},
+        {"CACHE_L2_TTL", "3600"},
+        {"CACHE_L2_KEY_PREFIX", "atp:cache:"},
+        {"ROUTER_REDIS_URL", "redis://localhost:6379/0"},
+        {"REDIS_CLUSTER_ENABLED", "false"},
+        {"REDIS_CLUSTER_NODES", "[]"},
+        {"REDIS_MAX_CONNECTIONS", "20"},
+        {"REDIS_SOCKET_TIMEOUT", "5"},
+        {"CACHE_WRITE_THROUGH", "true"},
+        {"CACHE_WRITE_BEHIND", "false"},
+        {"CACHE_READ_THROUGH", "true"},
+        {"CACHE_NULL_VALUES", "false"},
+        {"STRATA_NULL_TTL", "60"},
+        {"CACHE_INVALIDATION_ENABLED", "true"},
+        {"CACHE_INVALIDATION_BATCH_SIZE", "100"},
+        {"CACHE_INVALIDATION_TIMEOUT", "1"},
+        {"CACHE_METRICS_ENABLED", "true"},
+        {"CACHE_METRICS_DETAILED", "false"},
+        {"STRATA_LOG_LEVEL", "info"},
+    };
+    for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
+        assert_string_equal(by_env(promised[i].env)->default_text, promised[i].text);
+    assert_null(by_env("STRATA_WRITE_BEHIND_JOURNAL")->default_text);
+    assert_int_equal(STA_OPTION_TABLE_COUNT, sizeof promised / sizeof promised[0] + 1);
+}
+
+static void every_flag_is_its_name_with_dashes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        char flag[80];
+        (void)snprintf(flag, sizeof flag, "--%s", sta_option_table[i].name);
+        for (char *c = flag; *c != '\0'; c++)
+            *c = *c == '_' ? '-' : *c;
+        assert_string_equal(sta_option_table[i].flag, flag);
+    }
+}
+
+static void every_default_is_a_good_value_other_than_zero(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        const struct sta_option *option = &sta_option_table[i];
+        struct sta_option_value value = {0};
+        struct strata_error error;
+        if (option->default_text == NULL)
+            continue;
+        if (sta_option_value_parse(option, option->default_text, NULL, &value, &error) != STRATA_OK)
+            fail_msg("%s: %s", option->name, error.text);
+        assert_true(!sta_option_value_is_unset(option, &value) || sta_option_value_is_list(option));
+        sta_option_value_fini(&value);
+    }
+}
+
+static void every_entry_says_all_that_its_type_needs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        const struct sta_option *option = &sta_option_table[i];
+        bool number = option->type == STA_OPTION_COUNT || option->type == STA_OPTION_BYTES ||
+                      option->type == STA_OPTION_SECONDS;
+        assert_non_null(option->field);
+        assert_non_null(option->group);
+        assert_true(strlen(option->help) > 10);
+        assert_true(option->help[strlen(option->help) - 1] == '.' ||
+                    option->help[strlen(option->help) - 1] == '?');
+        if (number)
+            assert_true(option->least >= 1 && option->least < option->most);
+        if (option->type == STA_OPTION_COUNT)
+            assert_non_null(option->unit);
+        if (option->type == STA_OPTION_CHOICE)
+            assert_non_null(option->choices);
+        if (sta_option_value_is_list(option))
+            assert_true(option->most > 0 && option->count_offset > 0);
+    }
+}
+
+static void no_name_and_no_field_is_taken_twice(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        for (size_t j = 0; j < i; j++) {
+            assert_string_not_equal(sta_option_table[i].name, sta_option_table[j].name);
+            assert_string_not_equal(sta_option_table[i].env, sta_option_table[j].env);
+            assert_true(sta_option_table[i].offset != sta_option_table[j].offset);
+        }
+    }
+}
+
+static void entries_of_a_group_stand_together(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i < STA_OPTION_TABLE_COUNT; i++) {
+        for (size_t j = 0; j + 1 < i; j++) {
+            bool same = strcmp(sta_option_table[i].group, sta_option_table[j].group) == 0;
+            assert_true(!same ||
+                        strcmp(sta_option_table[i - 1].group, sta_option_table[i].group) == 0);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_promised_variables_have_the_promised_defaults),
+        cmocka_unit_test(every_flag_is_its_name_with_dashes),
+        cmocka_unit_test(every_default_is_a_good_value_other_than_zero),
+        cmocka_unit_test(every_entry_says_all_that_its_type_needs),
+        cmocka_unit_test(no_name_and_no_field_is_taken_twice),
+        cmocka_unit_test(entries_of_a_group_stand_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -76,7 +76,7 @@ static json_t *value_json(const struct sta_setting *setting)
     case STA_OPTION_CHOICE:
         return json_string(option->choices[value->number]);
     case STA_OPTION_STRING:
-        return text_json(value->text);
+        return option->secret ? json_string("***") : text_json(value->text);
     case STA_OPTION_URL:
         return url_json(value->text);
     case STA_OPTION_NODES:

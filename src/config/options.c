@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -57,7 +56,7 @@ static void quote_field(const struct sta_option *option, const struct sta_option
     if (sta_option_value_is_list(option)) {
         (void)snprintf(text, cap, "%s", option->field);
     } else if (value->text != NULL) {
-        sta_quote_text(value->text, strlen(value->text), quoted, sizeof quoted);
+        sta_quote_value(option, value->text, quoted, sizeof quoted);
         (void)snprintf(text, cap, "%s=\"%s\"", option->field, quoted);
     } else {
         (void)snprintf(text, cap, "%s=%llu", option->field, (unsigned long long)value->number);

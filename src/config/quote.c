@@ -33,3 +33,9 @@ void sta_quote_text(const char *text, size_t len, char *out, size_t cap)
     if (n >= cap || take < len)
         memcpy(out + (shown < cap - 4 ? shown : cap - 4), "...", 4);
 }
+
+void sta_quote_value(const struct sta_option *option, const char *text, char *out, size_t cap)
+{
+    const char *shown = option->secret && *text != '\0' ? "***" : text;
+    sta_quote_text(shown, strlen(shown), out, cap);
+}

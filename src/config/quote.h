@@ -8,11 +8,16 @@
 
 #include <stddef.h>
 
+#include "config/option_table.h"
+
 /* Room for a quoted text with its zero. */
 #define STA_QUOTE_CAP 128u
 
 /* Copies `len` bytes: control bytes become '?', what looks like user:password of a URL becomes
  * ***, and a text that does not fit ends with "...". `cap` is 8 at least. */
 void sta_quote_text(const char *text, size_t len, char *out, size_t cap);
+
+/* The same for a value of `option`: a secret one becomes *** as a whole. */
+void sta_quote_value(const struct sta_option *option, const char *text, char *out, size_t cap);
 
 #endif

@@ -63,7 +63,7 @@ int sta_setting_offer(struct sta_setting *setting, enum sta_source source, const
     int status =
         sta_option_value_parse(setting->option, text, again ? &setting->value : NULL, &value, &why);
     if (status < 0) {
-        sta_quote_text(text, strlen(text), quoted, sizeof quoted);
+        sta_quote_value(setting->option, text, quoted, sizeof quoted);
         return sta_error_set(error, status, "%s=\"%s\": %s", given_name(setting, source), quoted,
                              why.text);
     }

@@ -55,6 +55,18 @@ static const struct sta_option own_table[] = {
         .help = "Without a flag and a default. A|B.",
     },
     {
+        .name = "password",
+        .env = "STRATA_PASSWORD",
+        .flag = "--password",
+        .type = STA_OPTION_STRING,
+        STA_OPTION_AT(loading_own, password),
+        .least = 1,
+        .most = 8,
+        .secret = true,
+        .group = "Own",
+        .help = "Not to be shown.",
+    },
+    {
         .name = "colour",
         .env = "STRATA_COLOUR",
         .flag = "--colour",

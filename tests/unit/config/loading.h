@@ -23,6 +23,7 @@ struct loading_own {
     const char *const *listen;
     size_t listen_count;
     const char *name;
+    const char *password;
     unsigned colour;
 };
 

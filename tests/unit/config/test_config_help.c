@@ -79,7 +79,8 @@ static void documentation_has_a_table_per_group(void **state)
                     "| `STRATA_WORKERS` | `--workers` | `workers` | 4 | 1 to 64 threads | Threads. "
                     "|\n|  | `--eager` | `eager` | no |");
     assert_contains(text, "| `STRATA_NAME` |  | `name` | none | 1 to 16 bytes | Without a flag and "
-                          "a default. A\\|B. |\n\n### Looks\n");
+                          "a default. A\\|B. |\n");
+    assert_contains(text, "| Not to be shown. |\n\n### Looks\n");
     assert_contains(text, "|\n\n### L1: memory of this process\n\n| variable");
     for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++)
         assert_contains(text, sta_option_table[i].env);

@@ -85,10 +85,15 @@ static void origins_say_where_a_value_came_from(void **state)
 static void passwords_are_masked(void **state)
 {
     (void)state;
-    struct loading loading = {.environment = {"ROUTER_REDIS_URL=redis://bob:sEcReT@h:1/2"}};
+    struct loading loading = {
+        .environment = {"ROUTER_REDIS_URL=redis://bob:sEcReT@h:1/2", "STRATA_PASSWORD=sEcReT"}};
     json_t *root = listed(&loading);
     check_entry(root, "redis_url",
                 "{\"value\": \"redis://***@h:1/2\", \"origin\": \"environment ROUTER_REDIS_URL\"}");
+    check_entry(root, "password",
+                "{\"value\": \"***\", \"origin\": \"environment STRATA_PASSWORD\"}");
+    check_entry(root, "password",
+                "{\"value\": \"***\", \"origin\": \"environment STRATA_PASSWORD\"}");
     json_decref(root);
     loading_end(&loading);
 }

@@ -93,6 +93,9 @@ static void secrets_in_misspelt_flags_are_not_shown(void **state)
     loading_must_not(&value, STRATA_ERR_CONFIG,
                      "--redis-url=\"redis://***@h:x\": the port is not a number; allowed: a "
                      "redis://, rediss:// or unix:// URL");
+    struct loading own = {.argv = {"--password", "sEcReTsEcReT"}};
+    loading_must_not(&own, STRATA_ERR_CONFIG,
+                     "--password=\"***\": too long; allowed: 1 to 8 bytes");
 }
 
 static void check_outcome(char *first, char *second, int outcome)

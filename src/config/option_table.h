@@ -71,6 +71,7 @@ struct sta_option {
     uint64_t least;             /* COUNT, BYTES: the number; SECONDS: milliseconds; */
     uint64_t most;              /*   STRING: bytes; lists: most is the number of members */
     bool unlimited;             /* COUNT, SECONDS: "unlimited" is allowed too */
+    bool secret;                /* STRING: shown as *** in error texts and listings */
     const char *unit;           /* COUNT: what is counted ("entries"); others know theirs */
     const char *const *choices; /* CHOICE: NULL-terminated; "" for values without a word */
     const char *default_text;   /* parsed as if it were given; NULL: the field stays zero */

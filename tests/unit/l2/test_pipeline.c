@@ -122,7 +122,8 @@ static int feed(struct bench *bench, const void *bytes, size_t len)
     struct strata_bytes kept = sta_buffer_bytes(&bench->in);
     void *exact = malloc(kept.len);
     assert_non_null(exact);
-    memcpy(exact, kept.data, kept.len);
+    if (kept.len > 0)
+        memcpy(exact, kept.data, kept.len);
     int status =
         sta_pipeline_feed(&bench->pipeline, strata_bytes(exact, kept.len), &used, &bench->reason);
     free(exact);

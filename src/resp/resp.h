@@ -157,7 +157,15 @@ int sta_resp_write_header(struct sta_buffer *out, enum sta_resp_type type, uint6
 
 /* Appends a complete RESP3 frame as Redis would have sent it to a RESP2 client, by the rules of
  * types alone (maps become flat arrays, doubles bulks, booleans 0 and 1, nulls "$-1"; attributes
- * are left out). Right for commands whose replies have one shape in both protocols. */
+ * are left out). Right for commands whose replies have one shape in both protocols.
+ * STRATA_OK, or what writing fails with; STRATA_ERR_PROTOCOL where the frame is none. */
 int sta_resp_downgrade(struct sta_buffer *out, struct strata_bytes frame);
+
+/* Whether the reply to this command may be downgraded so. False where Redis may give RESP2 another
+ * shape that types do not tell: ZRANGE and its kin with WITHSCORES, HRANDFIELD WITHVALUES, ZPOPMIN
+ * with a count (pairs nested or flat), XREAD (map or pairs), and where an array is missing ("_" or
+ * "*-1"): LPOP with a count, blocking pops, LMPOP, GEOPOS, XPENDING, EXEC; and HELLO. The
+ * whole list: docs/internals/resp.md. */
+bool sta_resp_downgrade_is_exact(const struct strata_bytes *argv, size_t argc);
 
 #endif

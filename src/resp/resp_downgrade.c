@@ -6,6 +6,8 @@
  * A frame grows by at most 7 bytes for 4 ("," with one digit), so the output is less than twice
  * the input.
  */
+#include <strings.h>
+
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -67,4 +69,68 @@ int sta_resp_downgrade(struct sta_buffer *out, struct strata_bytes frame)
         return status;
     }
     return STRATA_OK;
+}
+
+/* ---- which commands ---- */
+
+/* Replies of two shapes. Where `option` is set, only with that argument; where `argc` is set, only
+ * with at least so many arguments. tests/integration/test_downgrade.c runs them all. */
+static const struct {
+    const char *name;
+    const char *option;
+    size_t argc;
+} two_shapes[] = {
+    /* pairs: nested in RESP3, flat in RESP2 */
+    {"zrange", "withscores", 0},
+    {"zrevrange", "withscores", 0},
+    {"zrangebyscore", "withscores", 0},
+    {"zrevrangebyscore", "withscores", 0},
+    {"zunion", "withscores", 0},
+    {"zinter", "withscores", 0},
+    {"zdiff", "withscores", 0},
+    {"zrandmember", "withscores", 0},
+    {"hrandfield", "withvalues", 0},
+    {"zpopmin", NULL, 3},
+    {"zpopmax", NULL, 3},
+    /* a map in RESP3, nested pairs in RESP2 */
+    {"xread", NULL, 0},
+    {"xreadgroup", NULL, 0},
+    /* an array that is missing */
+    {"lpop", NULL, 3},
+    {"rpop", NULL, 3},
+    {"blpop", NULL, 0},
+    {"brpop", NULL, 0},
+    {"blmove", NULL, 0},
+    {"brpoplpush", NULL, 0},
+    {"bzpopmin", NULL, 0},
+    {"bzpopmax", NULL, 0},
+    {"lmpop", NULL, 0},
+    {"blmpop", NULL, 0},
+    {"zmpop", NULL, 0},
+    {"bzmpop", NULL, 0},
+    {"geopos", NULL, 0},
+    {"xpending", NULL, 0},
+    {"exec", NULL, 0},
+    {"zrank", "withscore", 0}, /* since 7.2 */
+    {"zrevrank", "withscore", 0},
+    /* tells the protocol itself */
+    {"hello", NULL, 0},
+};
+
+static bool arg_is(struct strata_bytes arg, const char *word)
+{
+    return arg.len == strlen(word) && strncasecmp(arg.data, word, arg.len) == 0;
+}
+
+bool sta_resp_downgrade_is_exact(const struct strata_bytes *argv, size_t argc)
+{
+    for (size_t i = 0; i < sizeof(two_shapes) / sizeof(two_shapes[0]); i++) {
+        if (argc == 0 || !arg_is(argv[0], two_shapes[i].name))
+            continue;
+        bool has_option = two_shapes[i].option == NULL;
+        for (size_t k = 1; k < argc && !has_option; k++)
+            has_option = arg_is(argv[k], two_shapes[i].option);
+        return !has_option || argc < two_shapes[i].argc;
+    }
+    return true;
 }

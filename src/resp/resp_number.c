@@ -30,19 +30,25 @@ static int number_bad(const char **reason, const char *why)
     return STRATA_ERR_PROTOCOL;
 }
 
+/* So many digits fit in 63 bits, whatever they are. */
+#define NUMBER_DIGITS_SAFE 18
+
 /* Digits from *cursor on; stops at the first byte that is none, or at `end`. */
 static int number_digits(const uint8_t **cursor, const uint8_t *end, bool negative, int64_t *value,
                          const char **reason)
 {
-    const uint64_t most = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
     const uint8_t *begin = *cursor;
+    const uint8_t *safe = end - begin > NUMBER_DIGITS_SAFE ? begin + NUMBER_DIGITS_SAFE : end;
     const uint8_t *at = begin;
     uint64_t sum = 0;
+    for (; at < safe && is_digit(*at); at++)
+        sum = sum * 10 + (uint64_t)(*at - '0');
+    /* A zero may only be the whole number, and has no sign. */
+    if (at > begin && *begin == '0' && (negative || at > begin + 1))
+        return number_bad(reason, number_zero);
+    const uint64_t most = (uint64_t)INT64_MAX + negative;
     for (; at < end && is_digit(*at); at++) {
-        unsigned digit = (unsigned)(*at - '0');
-        /* A zero may only be the whole number, and has no sign. */
-        if (at > begin ? *begin == '0' : digit == 0 && negative)
-            return number_bad(reason, number_zero);
+        uint64_t digit = (uint64_t)(*at - '0');
         if (sum > most / 10 || sum * 10 > most - digit)
             return number_bad(reason, number_range);
         sum = sum * 10 + digit;
@@ -63,19 +69,18 @@ int sta_resp_number_line_slow(const uint8_t **cursor, const uint8_t *end, int64_
     int status = number_digits(&at, end, negative, &number, reason);
     if (status < 0)
         return status;
+    if (end - at >= 2 && at > digits && memcmp(at, "\r\n", 2) == 0) {
+        *value = number;
+        *cursor = at + 2;
+        return STRATA_OK;
+    }
     if (at == end)
         return STRATA_MORE;
     if (*at != '\r')
         return number_bad(reason, number_junk);
     if (at == digits)
         return number_bad(reason, number_empty);
-    if (at + 1 == end)
-        return STRATA_MORE;
-    if (at[1] != '\n')
-        return number_bad(reason, number_end);
-    *value = number;
-    *cursor = at + 2;
-    return STRATA_OK;
+    return at + 1 == end ? STRATA_MORE : number_bad(reason, number_end);
 }
 
 bool sta_resp_number_parse(struct strata_bytes text, int64_t *value)

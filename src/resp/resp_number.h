@@ -24,7 +24,8 @@ int sta_resp_number_line_slow(const uint8_t **cursor, const uint8_t *end, int64_
 /* Reads an integer and its CR LF at *cursor and moves *cursor behind them. STRATA_OK; STRATA_MORE
  * where the line is cut short (nothing moved: it is read again, 22 bytes at most);
  * STRATA_ERR_PROTOCOL at the first byte that cannot be right, with `*reason`.
- * The one-digit line, which most lengths and counts are, costs no call. */
+ * Lines of one digit, which most lengths and counts are, and of up to nine with bytes behind
+ * them, cost no call. */
 static inline int sta_resp_number_line(const uint8_t **cursor, const uint8_t *end, int64_t *value,
                                        const char **reason)
 {
@@ -33,6 +34,16 @@ static inline int sta_resp_number_line(const uint8_t **cursor, const uint8_t *en
         *value = at[0] - '0';
         *cursor = at + 3;
         return STRATA_OK;
+    }
+    if (end - at >= 11 && (uint8_t)(at[0] - '1') < 9) {
+        uint32_t sum = 0, digit;
+        for (const uint8_t *stop = at + 9; at < stop && (digit = *at - (uint32_t)'0') < 10; at++)
+            sum = sum * 10 + digit;
+        if (memcmp(at, "\r\n", 2) == 0) {
+            *value = sum;
+            *cursor = at + 2;
+            return STRATA_OK;
+        }
     }
     return sta_resp_number_line_slow(cursor, end, value, reason);
 }

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Passing on. What Redis is sent was written by us from the arguments, never the client's own
+ * bytes: on a connection that many clients share, one client's malformed header would end all
+ * of theirs.
+ */
+#include "daemon/forward.h"
+
+#include "daemon/exchange.h"
+#include "daemon/session.h"
+#include "daemon/stratad.h"
+#include "daemon/upstream_error.h"
+#include "daemon/worker.h"
+#include "resp/resp.h"
+#include "strata/status.h"
+
+/* These look alike in RESP2 and RESP3: status, error, integer; a bulk that is none of the nulls. */
+static bool is_alike(struct strata_bytes frame)
+{
+    const uint8_t *bytes = frame.data;
+    return bytes[0] == '$' || bytes[0] == '+' || bytes[0] == ':' || bytes[0] == '-';
+}
+
+int sta_forward_reply(const struct sta_exchange *exchange, struct strata_bytes frame,
+                      struct sta_buffer *out)
+{
+    bool as_it_is = exchange->lane != STA_LANE_SHARED || exchange->protocol == 3;
+    if (as_it_is || is_alike(frame))
+        return sta_buffer_append(out, frame);
+    return sta_resp_downgrade(out, frame);
+}
+
+static void count_error(struct sta_stats *stats, int status)
+{
+    if (status == STRATA_ERR_TIMEOUT)
+        sta_stats_add(&stats->errors_timeout, 1);
+    else if (status == STRATA_ERR_LOST)
+        sta_stats_add(&stats->errors_lost, 1);
+    else if (status == STRATA_ERR_BUSY)
+        sta_stats_add(&stats->errors_busy, 1);
+    else
+        sta_stats_add(&stats->errors_unavailable, 1);
+}
+
+int sta_forward_error(const struct sta_exchange *exchange, int status, struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    const struct sta_lane *lane = &worker->lanes[exchange->lane];
+    char text[320];
+    count_error(&worker->stats, status);
+    if (out == NULL)
+        return STRATA_OK;
+    sta_upstream_error_text(status, lane->reason[0] != '\0' ? lane->reason : NULL,
+                            worker->stratad->timeout_ms, text, sizeof text);
+    return sta_resp_write_error(out, text);
+}
+
+static int conclude_forward(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                            struct sta_buffer *out)
+{
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    return out != NULL ? sta_forward_reply(exchange, replies, out) : STRATA_OK;
+}
+
+struct sta_exchange *sta_forward_prepare(struct sta_session *session, struct strata_bytes *argv,
+                                         size_t argc)
+{
+    struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange != NULL && (sta_exchange_write(exchange, argv, argc) < 0 ||
+                             sta_exchange_rebase(exchange, argv, argc) < 0))
+        sta_exchange_destroy(&exchange);
+    return exchange;
+}
+
+struct key_collection {
+    struct sta_exchange *exchange;
+    const struct strata_bytes *argv;
+    int status;
+};
+
+static void collect_key(void *arg, size_t index)
+{
+    struct key_collection *keys = arg;
+    struct sta_key key = sta_l1_key(keys->exchange->worker->stratad->l1, keys->argv[index]);
+    if (keys->status == STRATA_OK)
+        keys->status = sta_exchange_add_key(keys->exchange, &key);
+}
+
+int sta_forward_add_keys(struct sta_exchange *exchange, const struct sta_route *route,
+                         const struct strata_bytes *argv, size_t argc)
+{
+    struct key_collection keys = {.exchange = exchange, .argv = argv};
+    sta_dispatch_keys(route, argv, argc, collect_key, &keys);
+    return keys.status;
+}
+
+/* Which keys a read on a plain lane looks at is not worth finding out: reads behind it that L1
+ * could answer go to Redis as well. */
+int sta_forward(struct sta_session *session, const struct sta_route *route,
+                struct strata_bytes *argv, size_t argc)
+{
+    struct sta_worker *worker = session->worker;
+    if (!sta_session_may_send(session, route->lane))
+        return STRATA_MORE;
+    struct sta_exchange *exchange = sta_forward_prepare(session, argv, argc);
+    if (exchange == NULL)
+        return STRATA_ERR_NOMEM;
+    exchange->conclude = conclude_forward;
+    exchange->keys_unknown = !route->keys_known;
+    if (worker->stratad->l1 != NULL && route->keys_known) {
+        int status = sta_forward_add_keys(exchange, route, argv, argc);
+        if (status < 0) {
+            sta_exchange_destroy(&exchange);
+            return status;
+        }
+    }
+    sta_stats_add(&worker->stats.forwarded, 1);
+    sta_session_send(session, exchange, route->lane, 1);
+    return STRATA_OK;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening connections and fencing doubtful writes; the drawing is in lane.h.
+ */
+#include "daemon/lane.h"
+
+#include <stdio.h>
+
+#include "core/clock.h"
+#include "daemon/stratad.h"
+#include "daemon/worker.h"
+#include "daemon/write_window.h"
+#include "strata/status.h"
+
+/* Request bytes that may wait for one connection to take them, beside one of the largest. */
+#define PENDING_BYTES ((size_t)64 << 20)
+
+static const char fence_wire[] = "*1\r\n$4\r\nPING\r\n";
+
+static void lane_fence(struct sta_lane *lane);
+
+static void fence_done(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct sta_lane *lane = STA_CONTAINER(request, struct sta_lane, fence);
+    (void)replies;
+    lane->fence_sent = false;
+    if (status == STRATA_OK) {
+        lane->state = STA_LANE_CERTAIN;
+        sta_write_window_doubt_end(lane->worker->stratad->window);
+    } else if (status == STRATA_ERR_TIMEOUT) {
+        lane_fence(lane); /* the connection lives; where it broke, READY comes and fences */
+    }
+}
+
+static void lane_fence(struct sta_lane *lane)
+{
+    if (lane->state != STA_LANE_DOUBTFUL || lane->fence_sent ||
+        sta_connection_state(lane->connection) != STA_CONNECTION_READY)
+        return;
+    lane->fence_sent = true;
+    lane->fence = (struct sta_request){
+        .wire = strata_bytes(fence_wire, sizeof fence_wire - 1),
+        .commands = 1,
+        .deadline_ns = sta_worker_deadline_ns(lane->worker),
+        .done = fence_done,
+    };
+    sta_connection_submit(lane->connection, &lane->fence);
+}
+
+/* Where a fence is under way already it serves for this write too: all requests have the same
+ * budget, so a fence sent before this write has ended before it, and this one was sent behind. */
+void sta_lane_doubt(struct sta_lane *lane)
+{
+    if (lane->state == STA_LANE_CERTAIN) {
+        lane->state = STA_LANE_DOUBTFUL;
+        sta_write_window_doubt_begin(lane->worker->stratad->window);
+    }
+    lane_fence(lane);
+}
+
+void sta_lane_tick(struct sta_lane *lane)
+{
+    lane_fence(lane);
+}
+
+static void on_state(void *arg, enum sta_connection_state state, const char *reason)
+{
+    struct sta_lane *lane = arg;
+    if (state != STA_CONNECTION_READY)
+        (void)snprintf(lane->reason, sizeof lane->reason, "%s", reason);
+    else
+        lane_fence(lane);
+    sta_worker_lane_changed(lane->worker, lane, state);
+}
+
+static const struct sta_connection_events lane_events = {.state = on_state};
+
+void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind)
+{
+    *lane = (struct sta_lane){.worker = worker, .kind = kind};
+}
+
+int sta_lane_open(struct sta_lane *lane)
+{
+    if (lane->connection != NULL)
+        return STRATA_OK;
+    const struct sta_stratad *stratad = lane->worker->stratad;
+    struct sta_connection_config config = {
+        .url = &stratad->url,
+        .protocol = lane->kind == STA_LANE_PLAIN2 ? 2 : 3,
+        .name = "stratad",
+        /* One request of the largest size fits beside the ordinary ones. */
+        .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
+    };
+    return sta_connection_open(&lane->connection, lane->worker->loop, NULL, &config, &lane_events,
+                               lane);
+}
+
+void sta_lane_close(struct sta_lane *lane)
+{
+    sta_connection_close(&lane->connection);
+    if (lane->state == STA_LANE_DOUBTFUL)
+        sta_write_window_doubt_end(lane->worker->stratad->window);
+    lane->state = STA_LANE_CERTAIN;
+}
+
+void sta_lane_submit(struct sta_lane *lane, struct sta_request *request)
+{
+    int status = sta_lane_open(lane);
+    if (status < 0)
+        request->done(request, status, strata_bytes(NULL, 0));
+    else
+        sta_connection_submit(lane->connection, request);
+}

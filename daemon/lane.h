@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker's way to Redis: one connection, opened when it is first used, and what is known about
+ * writes on it whose outcome nobody knows.
+ *
+ *   CERTAIN --a write ended with TIMEOUT or LOST--> DOUBTFUL --fence answered--> CERTAIN
+ *                                                    |    ^
+ *                                                    '----' fence failed: again, once READY
+ *
+ * A write that timed out, or whose connection broke, may still be carried out: Redis may have it
+ * in its buffers. The fence is a PING sent behind it: on the same connection its answer proves
+ * that all before it is done; on a new one, that Redis has served its old connections since.
+ * Until then the write window is in doubt, and L1 takes in nothing (write_window.h).
+ *
+ * Threads: the worker's loop.
+ */
+#ifndef STA_LANE_H
+#define STA_LANE_H
+
+#include <stdbool.h>
+
+#include "daemon/dispatch.h"
+#include "l2/connection.h"
+
+struct sta_worker;
+struct sta_exchange;
+
+enum sta_lane_state { STA_LANE_CERTAIN, STA_LANE_DOUBTFUL };
+
+struct sta_lane {
+    struct sta_worker *worker;
+    enum sta_lane_kind kind;
+    struct sta_connection *connection; /* NULL: not used yet */
+    enum sta_lane_state state;
+    bool fence_sent;
+    struct sta_request fence;
+    char reason[160]; /* why it is not usable, as last heard; empty: no trouble so far */
+};
+
+void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind);
+
+/* Opens the connection where it is not. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+int sta_lane_open(struct sta_lane *lane);
+
+/* All that is under way ends with STRATA_ERR_CLOSED before this returns. */
+void sta_lane_close(struct sta_lane *lane);
+
+/* done() comes in any case, as with sta_connection_submit(). */
+void sta_lane_submit(struct sta_lane *lane, struct sta_request *request);
+
+/* A write on this lane has ended without an answer. */
+void sta_lane_doubt(struct sta_lane *lane);
+
+/* About once a second: sends the fence that is missing. */
+void sta_lane_tick(struct sta_lane *lane);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * GET and MGET. The hit is at the top; its budget is in session.c.
+ */
+#include "daemon/read_path.h"
+
+#include "core/clock.h"
+#include "daemon/exchange.h"
+#include "daemon/forward.h"
+#include "daemon/session.h"
+#include "daemon/stratad.h"
+#include "daemon/worker.h"
+#include "daemon/write_window.h"
+#include "resp/resp.h"
+#include "strata/status.h"
+
+/* More keys than this in one MGET go to Redis whole and leave nothing in L1. */
+#define MGET_MOST 1024u
+
+static int get_slow(struct sta_session *session, struct strata_bytes *argv,
+                    const struct sta_key *key);
+
+/* L1's answer, where nothing unanswered may concern the key. The lease must be released. */
+static bool read_l1(struct sta_session *session, const struct sta_key *key, uint64_t now_ms,
+                    struct sta_l1_lease *lease)
+{
+    return !sta_key_filter_may_have(&session->filter, key->hash) &&
+           sta_l1_get(session->worker->stratad->l1, key, now_ms, lease) == STRATA_OK;
+}
+
+int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
+{
+    struct sta_worker *worker = session->worker;
+    struct sta_l1 *l1 = worker->stratad->l1;
+    struct sta_key key = sta_l1_key(l1, argv[1]);
+    struct sta_l1_lease lease;
+    if (!read_l1(session, &key, worker->now_ms, &lease))
+        return get_slow(session, argv, &key);
+    struct sta_buffer *out = sta_session_reply(session);
+    int status = out != NULL ? sta_resp_write_bulk(out, lease.value) : STRATA_ERR_NOMEM;
+    sta_l1_release(l1, &lease);
+    sta_stats_add(&worker->stats.reads_l1, 1);
+    return status;
+}
+
+/* Stores what Redis said about one key: the frames of its value and of its PTTL. */
+static void fill(struct sta_exchange *exchange, const struct sta_exchange_key *key,
+                 struct strata_bytes value_frame, struct strata_bytes pttl_frame)
+{
+    struct sta_stratad *stratad = exchange->worker->stratad;
+    struct sta_resp_walk value_walk = sta_resp_walk(value_frame);
+    struct sta_resp_walk pttl_walk = sta_resp_walk(pttl_frame);
+    struct sta_resp_value value, pttl;
+    if (sta_resp_next(&value_walk, &value) != STRATA_OK || value.type != STA_RESP_BULK ||
+        sta_resp_next(&pttl_walk, &pttl) != STRATA_OK || pttl.type != STA_RESP_INTEGER)
+        return;
+    uint64_t ttl_ms = stratad->l1_ttl_ms;
+    if (pttl.integer >= 0 && (uint64_t)pttl.integer < ttl_ms)
+        ttl_ms = (uint64_t)pttl.integer;
+    else if (pttl.integer < -1) /* gone, or nothing that we know */
+        return;
+    const struct sta_l1_entry entry = {
+        .value = value.bytes,
+        .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
+    };
+    if (sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch))
+        (void)sta_l1_fill(stratad->l1, &key->key, &entry, key->token, sta_clock_now_ms());
+}
+
+static int conclude_get(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                        struct sta_buffer *out)
+{
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct strata_bytes value_frame, pttl_frame;
+    if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
+        sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
+        return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
+    fill(exchange, &exchange->keys[0], value_frame, pttl_frame);
+    return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
+}
+
+/* Completes the wire of a read of the keys in argv[1..], which the exchange has already, and
+ * sends it: the command and a PTTL for each key. The tokens are read here, before Redis is
+ * asked. Takes the exchange, also on failure. */
+static int read_send(struct sta_session *session, struct sta_exchange *exchange,
+                     struct strata_bytes *argv, size_t argc)
+{
+    const struct sta_stratad *stratad = session->worker->stratad;
+    struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
+    int status = sta_exchange_write(exchange, argv, argc);
+    for (size_t i = 1; i < argc && status == STRATA_OK; i++) {
+        pttl[1] = argv[i];
+        status = sta_exchange_write(exchange, pttl, 2);
+    }
+    if (status == STRATA_OK)
+        status = sta_exchange_rebase(exchange, argv, argc);
+    if (status < 0) {
+        sta_exchange_destroy(&exchange);
+        return status;
+    }
+    exchange->asked_ms = session->worker->now_ms;
+    exchange->epoch = sta_write_window_epoch(stratad->window);
+    for (size_t i = 1; i < argc; i++) {
+        struct sta_exchange_key *key = &exchange->keys[i - 1];
+        key->key.bytes = argv[i];
+        key->token = sta_l1_token(stratad->l1, &key->key);
+    }
+    sta_stats_add(&session->worker->stats.reads_l2, argc - 1);
+    sta_session_send(session, exchange, STA_LANE_SHARED, (unsigned)argc);
+    return STRATA_OK;
+}
+
+static int get_slow(struct sta_session *session, struct strata_bytes *argv,
+                    const struct sta_key *key)
+{
+    if (!sta_session_may_send(session, STA_LANE_SHARED))
+        return STRATA_MORE;
+    struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange == NULL)
+        return STRATA_ERR_NOMEM;
+    exchange->conclude = conclude_get;
+    int status = sta_exchange_add_key(exchange, key);
+    if (status < 0) {
+        sta_exchange_destroy(&exchange);
+        return status;
+    }
+    return read_send(session, exchange, argv, 2);
+}
+
+/* ---- MGET ----
+ *
+ * The parts are the elements of the reply in order: a bulk for what L1 had, a null for what Redis
+ * is to be asked for. L1 has no nulls, so a null part can mean that.
+ */
+
+/* Puts what L1 has into `parts`, and the keys that it has not into the exchange (created when the
+ * first is met), moving them to the front of argv. *missing is their number. */
+static int mget_look_up(struct sta_session *session, struct strata_bytes *argv, size_t argc,
+                        struct sta_exchange **exchange, size_t *missing)
+{
+    struct sta_worker *worker = session->worker;
+    struct sta_l1 *l1 = worker->stratad->l1;
+    struct sta_buffer *parts = &worker->parts;
+    int status = STRATA_OK;
+    for (size_t i = 1; i < argc && status == STRATA_OK; i++) {
+        struct sta_key key = sta_l1_key(l1, argv[i]);
+        struct sta_l1_lease lease;
+        if (read_l1(session, &key, worker->now_ms, &lease)) {
+            status = sta_resp_write_bulk(parts, lease.value);
+            sta_l1_release(l1, &lease);
+            continue;
+        }
+        if (*exchange == NULL)
+            *exchange = sta_exchange_create(worker, session);
+        if (*exchange == NULL)
+            return STRATA_ERR_NOMEM;
+        argv[++*missing] = argv[i];
+        status = sta_exchange_add_key(*exchange, &key);
+        if (status == STRATA_OK)
+            status = sta_resp_write_null(parts, 3);
+    }
+    return status;
+}
+
+static int mget_reply_from_l1(struct sta_session *session, size_t count)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    if (out == NULL)
+        return STRATA_ERR_NOMEM;
+    int status = sta_resp_write_header(out, STA_RESP_ARRAY, count, session->protocol);
+    if (status == STRATA_OK)
+        status = sta_buffer_append(out, sta_buffer_bytes(&session->worker->parts));
+    return status;
+}
+
+/* Merges the parts with the elements of Redis' array. */
+static int mget_write(const struct sta_exchange *exchange, struct sta_resp_walk elements,
+                      struct sta_buffer *out)
+{
+    struct sta_resp_walk parts = sta_resp_walk(sta_buffer_bytes(&exchange->parts));
+    struct strata_bytes part, element;
+    int status =
+        sta_resp_write_header(out, STA_RESP_ARRAY, exchange->part_count, exchange->protocol);
+    while (status == STRATA_OK && sta_resp_skip(&parts, &part) == STRATA_OK) {
+        if (*(const char *)part.data != '_')
+            status = sta_buffer_append(out, part);
+        else if (sta_resp_skip(&elements, &element) == STRATA_OK)
+            status = sta_forward_reply(exchange, element, out);
+        else
+            status = STRATA_ERR_PROTOCOL; /* mget_elements() has counted them */
+    }
+    return status;
+}
+
+/* Where Redis' reply to the MGET is an array of as many elements as keys were asked for, the walk
+ * over its elements. */
+static bool mget_elements(const struct sta_exchange *exchange, struct strata_bytes frame,
+                          struct sta_resp_walk *elements)
+{
+    struct sta_resp_value array;
+    *elements = sta_resp_walk(frame);
+    return sta_resp_next(elements, &array) == STRATA_OK && array.type == STA_RESP_ARRAY &&
+           array.count == exchange->key_count;
+}
+
+static int conclude_mget(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                         struct sta_buffer *out)
+{
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_walk elements, rest;
+    struct strata_bytes array, value, pttl;
+    if (sta_resp_skip(&walk, &array) != STRATA_OK)
+        return STRATA_ERR_PROTOCOL; /* the connection counted the replies */
+    if (!mget_elements(exchange, array, &elements))
+        return out != NULL ? sta_forward_reply(exchange, array, out) : STRATA_OK;
+    rest = elements;
+    for (size_t i = 0; i < exchange->key_count; i++)
+        if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK)
+            fill(exchange, &exchange->keys[i], value, pttl);
+    return out != NULL ? mget_write(exchange, elements, out) : STRATA_OK;
+}
+
+int sta_read_path_mget(struct sta_session *session, const struct sta_route *route,
+                       struct strata_bytes *argv, size_t argc)
+{
+    struct sta_buffer *parts = &session->worker->parts;
+    struct sta_exchange *exchange = NULL;
+    size_t missing = 0;
+    if (argc - 1 > MGET_MOST)
+        return sta_forward(session, route, argv, argc);
+    sta_buffer_consume(parts, sta_buffer_len(parts));
+    int status = mget_look_up(session, argv, argc, &exchange, &missing);
+    if (status == STRATA_OK && exchange == NULL)
+        status = mget_reply_from_l1(session, argc - 1);
+    else if (status == STRATA_OK && !sta_session_may_send(session, STA_LANE_SHARED))
+        status = STRATA_MORE;
+    else if (status == STRATA_OK)
+        status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
+    if (status == STRATA_OK)
+        sta_stats_add(&session->worker->stats.reads_l1, argc - 1 - missing);
+    if (status != STRATA_OK || exchange == NULL) {
+        sta_exchange_destroy(&exchange);
+        return status;
+    }
+    exchange->conclude = conclude_mget;
+    exchange->part_count = argc - 1;
+    return read_send(session, exchange, argv, missing + 1);
+}

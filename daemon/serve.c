@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of a command. The commonest one goes first, past the table.
+ */
+#include "daemon/serve.h"
+
+#include <stdio.h>
+
+#include "daemon/dispatch.h"
+#include "daemon/forward.h"
+#include "daemon/local_commands.h"
+#include "daemon/read_path.h"
+#include "daemon/session.h"
+#include "daemon/stratad.h"
+#include "daemon/worker.h"
+#include "daemon/write_path.h"
+#include "strata/status.h"
+
+static int serve_error(struct sta_session *session, const char *text)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
+}
+
+/* As Redis prints it: lower case, cut, nothing unprintable. */
+static void command_name(struct strata_bytes word, char *name, size_t cap)
+{
+    size_t len = word.len < cap - 1 ? word.len : cap - 1;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = ((const unsigned char *)word.data)[i];
+        if (c >= 'A' && c <= 'Z')
+            c |= 0x20;
+        name[i] = (char)(c >= ' ' && c < 127 ? c : '?');
+    }
+    name[len] = '\0';
+}
+
+static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
+                         const struct strata_bytes *argv)
+{
+    char name[32], text[160];
+    command_name(argv[0], name, sizeof name);
+    if (refusal == STA_REFUSAL_NOT_PASSED_ON)
+        (void)snprintf(text, sizeof text,
+                       "ERR strata: '%s' is not passed on; send it to Redis itself", name);
+    else
+        (void)snprintf(text, sizeof text,
+                       "ERR strata: '%s' needs a connection of its own, which stratad does not "
+                       "offer",
+                       name);
+    sta_stats_add(&session->worker->stats.commands_refused, 1);
+    return serve_error(session, text);
+}
+
+static int serve_route(struct sta_session *session, const struct sta_route *route,
+                       struct strata_bytes *argv, size_t argc)
+{
+    bool cached = session->worker->stratad->l1 != NULL;
+    switch (route->kind) {
+    case STA_DISPATCH_LOCAL:
+        return sta_local_commands_run(session, route->local, argv, argc);
+    case STA_DISPATCH_REFUSED:
+        return serve_refusal(session, route->refusal, argv);
+    case STA_DISPATCH_GET:
+        return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
+    case STA_DISPATCH_MGET:
+        return cached ? sta_read_path_mget(session, route, argv, argc)
+                      : sta_forward(session, route, argv, argc);
+    case STA_DISPATCH_SET:
+        return cached ? sta_write_path_set(session, route, argv, argc)
+                      : sta_forward(session, route, argv, argc);
+    case STA_DISPATCH_CLEAR:
+        return cached ? sta_write_path_clear(session, route, argv, argc)
+                      : sta_forward(session, route, argv, argc);
+    case STA_DISPATCH_FORWARD:
+        return cached && route->writes ? sta_write_path_keys(session, route, argv, argc)
+                                       : sta_forward(session, route, argv, argc);
+    }
+    return STRATA_ERR_INVALID; /* no kind is left */
+}
+
+static bool is_get(const struct strata_bytes *argv, size_t argc)
+{
+    return argc == 2 && argv[0].len == 3 && sta_dispatch_word_is(argv[0], "get");
+}
+
+int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t argc)
+{
+    struct sta_worker *worker = session->worker;
+    int status;
+    if (!session->authenticated && !sta_local_commands_open_to_all(argv, argc)) {
+        status = serve_error(session, "NOAUTH Authentication required.");
+    } else if (is_get(argv, argc) && worker->stratad->l1 != NULL) {
+        status = sta_read_path_get(session, argv);
+    } else {
+        struct sta_route route = sta_dispatch(worker->table, session->protocol, argv, argc);
+        status = serve_route(session, &route, argv, argc);
+    }
+    if (status != STRATA_MORE)
+        sta_stats_add(&worker->stats.commands, 1);
+    return status;
+}

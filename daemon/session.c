@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading commands, queueing replies, and the end of a client; the drawing is in session.h.
+ *
+ * Budget of a batch of L1 hits: the loop's one epoll_wait(), one recv() and one send(), however
+ * many commands came together; per command one framing pass, one hash, one lookup, one copy of
+ * the value into the output. No allocation, no lock of ours, no queue.
+ */
+#include "daemon/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "daemon/exchange.h"
+#include "daemon/serve.h"
+#include "daemon/stratad.h"
+#include "daemon/worker.h"
+#include "strata/status.h"
+
+#define OUTPUT_PAUSE    ((size_t)1 << 20) /* bytes that wait for the client: read no more */
+#define IN_FLIGHT_PAUSE ((size_t)4 << 20) /* bytes of its requests under way: read no more */
+#define INPUT_SPARE     ((size_t)1 << 20) /* pipelined input behind the largest request */
+#define LINGER_NS       STA_NS_SEC
+
+/* Before AUTH a client gets no room to speak of (Redis has the same bounds). */
+static const struct sta_resp_limits unauthenticated_limits = {
+    .bulk_bytes = 16384,
+    .elements = 10,
+    .line_bytes = 65536,
+    .total_bytes = 262144,
+};
+
+/* ---- the end ---- */
+
+static void session_linger(struct sta_session *session)
+{
+    session->state = STA_SESSION_LINGERING;
+    if (shutdown(session->fd, SHUT_WR) < 0 && errno == ENOTCONN) {
+        session->doomed = true;
+        return;
+    }
+    uint64_t now = sta_loop_now_ns(session->worker->loop);
+    sta_timer_start(session->worker->loop, &session->linger, sta_clock_after(now, LINGER_NS));
+}
+
+static void linger_over(struct sta_timer *timer)
+{
+    struct sta_session *session = STA_CONTAINER(timer, struct sta_session, linger);
+    sta_session_destroy(&session);
+}
+
+static void session_read_on(struct sta_session *session)
+{
+    session->wait = STA_SESSION_READING;
+    sta_stream_resume(session->stream);
+}
+
+/* ---- what it waits for ---- */
+
+static bool has_room(const struct sta_session *session, unsigned queue_most, size_t bytes_most)
+{
+    return session->queue_len <= queue_most && session->in_flight_bytes <= bytes_most;
+}
+
+/* What forbids to look at another command now. */
+static enum sta_session_wait session_wait(const struct sta_session *session)
+{
+    uint64_t limit = session->worker->stratad->options.pipeline_limit;
+    if (!has_room(session, (unsigned)limit - 1, IN_FLIGHT_PAUSE))
+        return STA_SESSION_ROOM;
+    if (sta_buffer_len(session->out) > OUTPUT_PAUSE)
+        return STA_SESSION_OUTPUT;
+    return STA_SESSION_READING;
+}
+
+/* Half of the room must be free again, so that a full queue does not make every reply a wake-up. */
+static bool wait_is_over(const struct sta_session *session)
+{
+    uint64_t limit = session->worker->stratad->options.pipeline_limit;
+    switch (session->wait) {
+    case STA_SESSION_READING:
+        return false;
+    case STA_SESSION_REPLIES:
+        return session->in_flight == 0;
+    case STA_SESSION_ROOM:
+        return has_room(session, (unsigned)limit / 2, IN_FLIGHT_PAUSE / 2);
+    case STA_SESSION_OUTPUT:
+        return sta_buffer_len(session->out) <= OUTPUT_PAUSE / 2;
+    }
+    return false;
+}
+
+/* After anything happened: takes the transitions that are due. May destroy the session. */
+static void session_settle(struct sta_session *session)
+{
+    if (session->inside)
+        return;
+    if (session->state == STA_SESSION_FINISHING && !session->doomed && session->queue_len == 0 &&
+        sta_buffer_len(session->out) == 0)
+        session_linger(session);
+    if (session->doomed)
+        sta_session_destroy(&session);
+    else if (session->state == STA_SESSION_OPEN && wait_is_over(session))
+        session_read_on(session);
+}
+
+/* Nothing owed and nothing unread: the socket may be closed without a farewell. */
+static bool session_is_idle(const struct sta_session *session)
+{
+    int unread = 0;
+    return session->queue_len == 0 && sta_buffer_len(session->out) == 0 &&
+           ioctl(session->fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
+void sta_session_finish(struct sta_session *session)
+{
+    if (session->state != STA_SESSION_OPEN)
+        return;
+    session->state = STA_SESSION_FINISHING;
+    if (!session->inside && session_is_idle(session))
+        session->doomed = true;
+    else
+        session_read_on(session); /* to drop the input, and to see the client close */
+    session_settle(session);
+}
+
+/* An append to the client's output failed with `status`. */
+static void session_fail(struct sta_session *session, int status)
+{
+    struct sta_stats *stats = &session->worker->stats;
+    if (status == STRATA_ERR_TOO_BIG && !session->doomed)
+        sta_stats_add(&stats->sessions_overrun, 1);
+    session->doomed = true;
+}
+
+/* ---- replies ---- */
+
+static void queue_push(struct sta_session *session, struct sta_exchange *exchange)
+{
+    sta_list_push_back(&session->queue, &exchange->link);
+    session->queue_len++;
+}
+
+static void queue_drop(struct sta_session *session, struct sta_exchange *exchange)
+{
+    session->queue_len--;
+    sta_exchange_destroy(&exchange);
+}
+
+static struct sta_exchange *queue_head(const struct sta_session *session)
+{
+    return sta_list_empty(&session->queue)
+               ? NULL
+               : STA_CONTAINER(session->queue.next, struct sta_exchange, link);
+}
+
+/* Gives out the replies that have become next in line. */
+static void session_deliver(struct sta_session *session)
+{
+    struct sta_exchange *head;
+    while ((head = queue_head(session)) != NULL && !head->sent) {
+        int status = sta_buffer_append(session->out, sta_buffer_bytes(&head->reply));
+        if (status < 0)
+            session_fail(session, status);
+        queue_drop(session, head);
+    }
+}
+
+struct sta_buffer *sta_session_reply(struct sta_session *session)
+{
+    if (session->queue_len == 0)
+        return session->out;
+    struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange == NULL)
+        return NULL;
+    queue_push(session, exchange);
+    return &exchange->reply;
+}
+
+/* ---- requests under way ---- */
+
+static void flight_enter(struct sta_session *session, const struct sta_exchange *exchange)
+{
+    session->lane = exchange->lane;
+    session->in_flight++;
+    session->in_flight_bytes += sta_buffer_len(&exchange->wire);
+    session->filter.unknown += exchange->keys_unknown;
+    for (size_t i = 0; i < exchange->key_count; i++)
+        sta_key_filter_add(&session->filter, exchange->keys[i].key.hash);
+}
+
+static void flight_leave(struct sta_session *session, const struct sta_exchange *exchange)
+{
+    session->in_flight--;
+    session->in_flight_bytes -= sta_buffer_len(&exchange->wire);
+    session->filter.unknown -= exchange->keys_unknown;
+    for (size_t i = 0; i < exchange->key_count; i++)
+        sta_key_filter_remove(&session->filter, exchange->keys[i].key.hash);
+}
+
+static void session_concluded(struct sta_session *session, struct sta_exchange *exchange,
+                              int status, struct strata_bytes replies)
+{
+    bool is_head = queue_head(session) == exchange;
+    flight_leave(session, exchange);
+    int written =
+        exchange->conclude(exchange, status, replies, is_head ? session->out : &exchange->reply);
+    exchange->sent = false;
+    if (written < 0)
+        session_fail(session, written);
+    if (is_head) {
+        queue_drop(session, exchange);
+        session_deliver(session);
+        sta_stream_flush(session->stream);
+    }
+    session_settle(session);
+}
+
+static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct sta_exchange *exchange = STA_CONTAINER(request, struct sta_exchange, request);
+    if (exchange->session != NULL) {
+        session_concluded(exchange->session, exchange, status, replies);
+        return;
+    }
+    (void)exchange->conclude(exchange, status, replies, NULL);
+    sta_exchange_destroy(&exchange);
+}
+
+bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane)
+{
+    return sta_dispatch_may_send(session->lane, session->in_flight, lane);
+}
+
+void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
+                      enum sta_lane_kind lane, unsigned commands)
+{
+    exchange->lane = lane;
+    exchange->protocol = session->protocol;
+    exchange->sent = true;
+    exchange->request = (struct sta_request){
+        .wire = sta_buffer_bytes(&exchange->wire),
+        .commands = commands,
+        .deadline_ns = sta_worker_deadline_ns(session->worker),
+        .done = on_done,
+    };
+    queue_push(session, exchange);
+    flight_enter(session, exchange);
+    sta_lane_submit(&session->worker->lanes[lane], &exchange->request);
+}
+
+/* ---- commands ---- */
+
+static void protocol_error(struct sta_session *session, const char *reason)
+{
+    char text[160];
+    (void)snprintf(text, sizeof text, "ERR Protocol error: %s", reason);
+    sta_stats_add(&session->worker->stats.protocol_errors, 1);
+    struct sta_buffer *out = sta_session_reply(session);
+    int status = out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
+    if (status < 0)
+        session_fail(session, status);
+    sta_session_finish(session);
+}
+
+/* Takes one request apart and serves it. False: it has to wait. */
+static bool session_run(struct sta_session *session, struct strata_bytes frame)
+{
+    struct sta_worker *worker = session->worker;
+    uint8_t *scratch = NULL;
+    size_t argc = 0;
+    if (sta_resp_request_count(frame, &argc) < 0) {
+        protocol_error(session, "unbalanced quotes in request");
+        return true;
+    }
+    if (argc == 0)
+        return true;
+    struct strata_bytes *argv = sta_worker_argv(worker, argc);
+    if (*(const uint8_t *)frame.data != '*')
+        scratch = sta_worker_scratch(worker, frame.len);
+    if (argv == NULL || (*(const uint8_t *)frame.data != '*' && scratch == NULL)) {
+        session_fail(session, STRATA_ERR_NOMEM);
+        return true;
+    }
+    (void)sta_resp_request_args(frame, argv, argc, scratch);
+    int status = sta_serve(session, argv, argc);
+    if (status < 0)
+        session_fail(session, status);
+    return status != STRATA_MORE;
+}
+
+static const struct sta_resp_limits *session_limits(const struct sta_session *session)
+{
+    return session->authenticated ? &session->worker->stratad->request_limits
+                                  : &unauthenticated_limits;
+}
+
+/* Serves what is complete in `data`; how many bytes that was. */
+static size_t session_run_all(struct sta_session *session, struct strata_bytes data)
+{
+    const uint8_t *bytes = data.data;
+    size_t used = 0;
+    while (used < data.len && !session->doomed && session->state == STA_SESSION_OPEN) {
+        size_t frame_len;
+        const char *reason;
+        session->wait = session_wait(session);
+        if (session->wait != STA_SESSION_READING)
+            break;
+        int status = sta_resp_frame_request(&session->framer, session_limits(session), true,
+                                            strata_bytes(bytes + used, data.len - used), &frame_len,
+                                            &reason);
+        if (status == STRATA_MORE)
+            break;
+        if (status < 0) {
+            protocol_error(session, reason);
+            break;
+        }
+        if (!session_run(session, strata_bytes(bytes + used, frame_len))) {
+            session->wait = STA_SESSION_REPLIES;
+            break;
+        }
+        used += frame_len;
+    }
+    return used;
+}
+
+static size_t on_received(void *arg, struct strata_bytes data)
+{
+    struct sta_session *session = arg;
+    if (session->state != STA_SESSION_OPEN)
+        return data.len;
+    session->worker->now_ms = sta_clock_now_ms();
+    session->inside = true;
+    size_t used = session_run_all(session, data);
+    session->inside = false;
+    if (session->state != STA_SESSION_OPEN || session->doomed)
+        used = data.len;
+    else if (session->wait != STA_SESSION_READING)
+        sta_stream_pause(session->stream);
+    if (sta_buffer_len(session->out) > 0)
+        sta_stream_flush(session->stream);
+    session_settle(session);
+    return used;
+}
+
+static void on_drained(void *arg)
+{
+    session_settle(arg);
+}
+
+static void on_closed(void *arg, int status, const char *reason)
+{
+    struct sta_session *session = arg;
+    (void)status;
+    (void)reason;
+    sta_session_destroy(&session);
+}
+
+/* ---- life ---- */
+
+static const struct sta_stream_events session_events = {
+    .received = on_received,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+int sta_session_create(struct sta_worker *worker, int fd)
+{
+    struct sta_stratad *stratad = worker->stratad;
+    struct sta_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        (void)close(fd);
+        return STRATA_ERR_NOMEM;
+    }
+    session->worker = worker;
+    session->fd = fd;
+    session->id = atomic_fetch_add_explicit(&stratad->next_session_id, 1, memory_order_relaxed) + 1;
+    session->protocol = 2;
+    session->authenticated = stratad->options.password == NULL;
+    sta_list_init(&session->queue);
+    sta_timer_init(&session->linger, linger_over);
+    const struct sta_stream_config config = {
+        .in_limit = stratad->options.query_limit + INPUT_SPARE,
+        .out_limit = stratad->options.output_limit,
+    };
+    int status =
+        sta_stream_adopt(&session->stream, worker->loop, fd, &config, &session_events, session);
+    if (status < 0) {
+        free(session);
+        return status;
+    }
+    session->out = sta_stream_out(session->stream);
+    sta_list_push_back(&worker->sessions, &session->link);
+    sta_stats_add(&worker->stats.sessions_opened, 1);
+    return STRATA_OK;
+}
+
+/* What was sent is concluded without a client; what only waited for its turn is dropped. */
+static void queue_abandon(struct sta_session *session)
+{
+    struct sta_list *node;
+    while ((node = sta_list_pop_front(&session->queue)) != NULL) {
+        struct sta_exchange *exchange = STA_CONTAINER(node, struct sta_exchange, link);
+        exchange->session = NULL;
+        if (!exchange->sent)
+            sta_exchange_destroy(&exchange);
+    }
+}
+
+void sta_session_destroy(struct sta_session **pointer)
+{
+    struct sta_session *session = *pointer;
+    if (session == NULL)
+        return;
+    *pointer = NULL;
+    struct sta_worker *worker = session->worker;
+    queue_abandon(session);
+    sta_timer_stop(worker->loop, &session->linger);
+    sta_stream_close(&session->stream);
+    sta_list_remove(&session->link);
+    free(session->name);
+    free(session);
+    sta_stats_add(&worker->stats.sessions_closed, 1);
+    sta_worker_session_gone(worker);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client: its protocol state, its unanswered commands in order, and when it is read from.
+ *
+ *             +--------- what it waited for has come ---------+
+ *             v                                               |
+ *   OPEN: READING --another lane--> REPLIES                   |
+ *            |-----queue is full--> ROOM   -------------------+
+ *            '-----slow reader----> OUTPUT
+ *   OPEN --QUIT, protocol error, drain--> FINISHING: input is dropped, replies leave
+ *   FINISHING --all replies are in the kernel--> LINGERING: our side is shut, input is dropped
+ *   LINGERING --client closes, or a second is over--> gone
+ *   any --client closes, socket error, no memory, output limit--> gone
+ *
+ * Lingering is what makes the last replies arrive: closing a socket that has unread input resets
+ * the connection, and a reset may overtake them.
+ *
+ * Order: replies leave in the order of the commands. A command is answered at once where nothing
+ * is unanswered before it, else it takes a place in the queue (exchange.h). All that is under way
+ * at one time is on one lane; a command for another waits, unread, until everything is answered.
+ *
+ * Bounds: unanswered commands (pipeline_limit) and their bytes, bytes that wait for the client
+ * (paused at STA_SESSION_OUTPUT_PAUSE, closed at output_limit), bytes of a request (query_limit).
+ *
+ * Threads: the worker's loop.
+ */
+#ifndef STA_SESSION_H
+#define STA_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/list.h"
+#include "daemon/dispatch.h"
+#include "daemon/key_filter.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "resp/resp.h"
+
+struct sta_exchange;
+struct sta_worker;
+
+enum sta_session_state { STA_SESSION_OPEN, STA_SESSION_FINISHING, STA_SESSION_LINGERING };
+
+enum sta_session_wait {
+    STA_SESSION_READING, /* waits for nothing but the client */
+    STA_SESSION_REPLIES, /* all that is under way is on another lane */
+    STA_SESSION_ROOM,    /* the queue */
+    STA_SESSION_OUTPUT   /* the client does not read */
+};
+
+struct sta_session {
+    struct sta_list link; /* among the worker's */
+    struct sta_worker *worker;
+    struct sta_stream *stream;
+    struct sta_buffer *out; /* the stream's */
+    int fd;                 /* the stream's; to shut our side */
+    uint64_t id;
+
+    enum sta_session_state state;
+    enum sta_session_wait wait;
+    bool inside; /* its input is being looked at: what ends it has to wait for that */
+    bool doomed; /* to be destroyed as soon as that is over */
+
+    int protocol;
+    bool authenticated;
+    char *name; /* CLIENT SETNAME; NULL: none */
+
+    struct sta_resp_request_framer framer;
+    struct sta_list queue; /* exchanges: the oldest command first */
+    unsigned queue_len;
+    unsigned in_flight; /* of them, how many were sent and are unanswered, */
+    size_t in_flight_bytes;
+    enum sta_lane_kind lane; /*   all on this lane */
+    struct sta_key_filter filter;
+    struct sta_timer linger;
+};
+
+/* Takes over the socket; closes it on failure. */
+int sta_session_create(struct sta_worker *worker, int fd);
+
+/* At once. What is under way is concluded later, without a client. */
+void sta_session_destroy(struct sta_session **session);
+
+/* No more commands; ends when what is under way is answered. */
+void sta_session_finish(struct sta_session *session);
+
+/* Where the reply of the command that is being served goes. NULL: out of memory. */
+struct sta_buffer *sta_session_reply(struct sta_session *session);
+
+/* Whether a command may be sent on `lane` now; if not, it is served again later. */
+bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane);
+
+/* Puts the exchange, with its wire and conclude() set, into the queue and sends it: `commands`
+ * commands. conclude() may run before this returns. */
+void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
+                      enum sta_lane_kind lane, unsigned commands);
+
+#endif

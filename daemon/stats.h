@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the workers count, and the answer to STRATA STATS. One table gives each counter its name
+ * and meaning; struct and JSON come from it.
+ *
+ * Threads: each worker has counters of its own, which its loop alone writes and anybody reads.
+ */
+#ifndef STA_STATS_H
+#define STA_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "core/buffer.h"
+#include "l2/connection.h"
+
+struct sta_stratad;
+
+/* X(name, meaning) */
+#define STA_STATS_COUNTERS(X)                                                                      \
+    X(sessions_opened, "clients that were accepted")                                               \
+    X(sessions_closed, "clients that have gone or were closed")                                    \
+    X(sessions_refused, "clients turned away at the limit of clients")                             \
+    X(sessions_overrun, "clients closed because they did not read what they had asked for")        \
+    X(protocol_errors, "clients closed because they broke the protocol")                           \
+    X(commands, "commands received")                                                               \
+    X(commands_refused, "commands that stratad does not offer")                                    \
+    X(reads_l1, "keys read from L1")                                                               \
+    X(reads_l2, "keys read from Redis through L1")                                                 \
+    X(forwarded, "commands sent on to Redis, except reads through L1")                             \
+    X(writes, "commands that changed keys, or might have")                                         \
+    X(errors_unavailable, "commands not sent because Redis could not be reached")                  \
+    X(errors_timeout, "commands without an answer in time")                                        \
+    X(errors_lost, "commands whose connection broke before the answer")                            \
+    X(errors_busy, "commands not sent because too many waited")
+
+struct sta_stats {
+#define STATS_FIELD(name, meaning) _Atomic uint64_t name;
+    STA_STATS_COUNTERS(STATS_FIELD)
+#undef STATS_FIELD
+};
+
+/* Owner only. Relaxed, and no read-modify-write: there is one writer, and readers want a number,
+ * not an order. */
+static inline void sta_stats_add(_Atomic uint64_t *counter, uint64_t count)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + count, memory_order_relaxed);
+}
+
+/* A lane as its worker last saw it; written by the worker about once a second and whenever the
+ * connection becomes usable or ceases to be. Fields as in sta_connection_statistics, relaxed. */
+struct sta_stats_lane {
+    _Atomic int state; /* enum sta_connection_state */
+    _Atomic uint64_t requests, replies, late, timeouts, lost, refused, connects, failures;
+    _Atomic uint64_t bytes_out, bytes_in, in_flight;
+};
+
+void sta_stats_lane_store(struct sta_stats_lane *lane,
+                          const struct sta_connection_statistics *seen);
+
+/* Any thread. Appends the JSON text:
+ *
+ *   {"version", "uptime_seconds", "workers", "listen",
+ *    "sessions": {"open", "opened", "closed", "refused", "overrun", "protocol_errors"},
+ *    "commands": {"total", "refused", "forwarded", "writes",
+ *                 "errors": {"unavailable", "timeout", "lost", "busy"}},
+ *    "l1": {"enabled", "hits", "misses", "hit_ratio", "entries", "memory_bytes", "max_bytes", ...},
+ *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}}}
+ *
+ * STRATA_OK, STRATA_ERR_NOMEM. */
+int sta_stats_render(const struct sta_stratad *stratad, struct sta_buffer *out);
+
+#endif

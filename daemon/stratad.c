@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Start, news of the workers, sweeping, draining and the end; the drawing is in stratad.h.
+ */
+#include "daemon/stratad.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "daemon/acceptor.h"
+#include "daemon/signals.h"
+#include "daemon/worker.h"
+#include "daemon/write_window.h"
+#include "strata/version.h"
+
+#define WORKERS_MOST 256u
+
+/* Entries looked at before the main loop may hear a signal again. */
+#define SWEEP_BUDGET 20000u
+
+/* ---- news ---- */
+
+static void describe_l1(const struct sta_stratad *stratad, char *text, size_t cap)
+{
+    uint64_t bytes = stratad->options.cache.l1_max_bytes;
+    if (stratad->l1 == NULL)
+        (void)snprintf(text, cap, "l1 off");
+    else if (bytes % ((uint64_t)1 << 20) == 0)
+        (void)snprintf(text, cap, "l1 %llu MiB", (unsigned long long)(bytes >> 20));
+    else
+        (void)snprintf(text, cap, "l1 %llu KiB", (unsigned long long)(bytes >> 10));
+}
+
+void sta_stratad_worker_ready(struct sta_stratad *stratad)
+{
+    char l1[48], redis[320];
+    if (++stratad->workers_ready < stratad->worker_count || stratad->state != STA_STRATAD_STARTING)
+        return;
+    stratad->state = STA_STRATAD_SERVING;
+    describe_l1(stratad, l1, sizeof l1);
+    sta_redis_url_format(&stratad->url, redis, sizeof redis);
+    sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+                  "stratad %s is ready: listening on %s, %s, %s, %zu workers", STRATA_VERSION,
+                  sta_acceptor_addresses(stratad->acceptor), redis, l1, stratad->worker_count);
+}
+
+void sta_stratad_worker_refused(struct sta_stratad *stratad, const char *reason)
+{
+    char redis[320];
+    if (stratad->refusal_told || stratad->state != STA_STRATAD_STARTING)
+        return;
+    stratad->refusal_told = true;
+    sta_redis_url_format(&stratad->url, redis, sizeof redis);
+    sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+                  "listening on %s, but %s cannot be reached: %s; trying on, and answering errors "
+                  "until then",
+                  sta_acceptor_addresses(stratad->acceptor), redis, reason);
+}
+
+void sta_stratad_worker_ended(struct sta_stratad *stratad)
+{
+    if (++stratad->workers_ended == stratad->workers_started)
+        sta_loop_stop(stratad->loop);
+}
+
+/* ---- sweeping ---- */
+
+static void sweep_later(struct sta_stratad *stratad)
+{
+    uint64_t interval_ms = stratad->options.cache.l1_cleanup_interval_ms;
+    if (stratad->l1 == NULL || interval_ms == STRATA_UNLIMITED)
+        return;
+    sta_timer_start(stratad->loop, &stratad->sweep,
+                    sta_clock_after(sta_loop_now_ns(stratad->loop), interval_ms * STA_NS_MS));
+}
+
+/* Each turn goes on where the last one stopped; a full round is as many as the entries need. */
+static void on_sweep(struct sta_timer *timer)
+{
+    struct sta_stratad *stratad = STA_CONTAINER(timer, struct sta_stratad, sweep);
+    struct sta_l1_statistics l1;
+    sta_l1_statistics(stratad->l1, &l1);
+    for (uint64_t seen = 0; seen <= l1.entries; seen += SWEEP_BUDGET)
+        (void)sta_l1_sweep(stratad->l1, sta_clock_now_ms(), SWEEP_BUDGET);
+    sweep_later(stratad);
+}
+
+/* ---- clients, and the end ---- */
+
+static void on_accepted(void *arg, int fd)
+{
+    struct sta_stratad *stratad = arg;
+    sta_worker_adopt(stratad->workers[stratad->next_worker], fd);
+    stratad->next_worker = (stratad->next_worker + 1) % stratad->worker_count;
+}
+
+/* The second signal means that the first was not enough. */
+static void on_signal(void *arg, int number)
+{
+    struct sta_stratad *stratad = arg;
+    if (stratad->state == STA_STRATAD_DRAINING) {
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon", "another %s: not waiting",
+                      strsignal(number));
+        _exit(1);
+    }
+    stratad->state = STA_STRATAD_DRAINING;
+    sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+                  "%s: finishing what is under way, %llu ms at most", strsignal(number),
+                  (unsigned long long)stratad->options.drain_timeout_ms);
+    sta_acceptor_stop(stratad->acceptor);
+    for (size_t i = 0; i < stratad->workers_started; i++)
+        sta_worker_drain(stratad->workers[i]);
+}
+
+/* ---- life ---- */
+
+static int open_l1(struct sta_stratad *stratad)
+{
+    const struct strata_options *cache = &stratad->options.cache;
+    const struct sta_l1_config config = {
+        .max_bytes = cache->l1_max_bytes,
+        .max_entries = cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size,
+        .hash_seed = sta_random_seed(),
+    };
+    stratad->l1_ttl_ms = cache->l1_ttl_ms; /* STRATA_UNLIMITED is STA_NEVER */
+    if (cache->l1_enabled == STRATA_OFF)
+        return STRATA_OK;
+    return sta_l1_create(&stratad->l1, &config);
+}
+
+static int create_workers(struct sta_stratad *stratad)
+{
+    size_t count = stratad->options.workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (count == 0)
+        count = cores > 0 ? (size_t)cores : 1;
+    if (count > WORKERS_MOST)
+        count = WORKERS_MOST;
+    stratad->workers = calloc(count, sizeof(struct sta_worker *));
+    if (stratad->workers == NULL)
+        return STRATA_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int status = sta_worker_create(&stratad->workers[i], stratad, (unsigned)i);
+        if (status < 0)
+            return status;
+        stratad->worker_count++;
+    }
+    return STRATA_OK;
+}
+
+static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
+{
+    const struct sta_stratad_options *options = &stratad->options;
+    int status = sta_redis_url_parse(options->cache.redis_url, &stratad->url, error);
+    if (status == STRATA_OK)
+        status = sta_loop_create(&stratad->loop, stratad->log);
+    if (status == STRATA_OK)
+        status = sta_acceptor_create(&stratad->acceptor, stratad->loop, stratad->log,
+                                     options->listen, options->listen_count, error);
+    if (status == STRATA_OK)
+        status = sta_write_window_create(&stratad->window);
+    if (status == STRATA_OK)
+        status = open_l1(stratad);
+    if (status == STRATA_OK)
+        status = create_workers(stratad);
+    return status;
+}
+
+int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_options *options,
+                       struct sta_log *log, struct strata_error *error)
+{
+    struct sta_stratad *stratad = calloc(1, sizeof *stratad);
+    (void)sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
+    if (stratad == NULL)
+        return STRATA_ERR_NOMEM;
+    stratad->options = *options;
+    stratad->log = log;
+    stratad->started_ns = sta_clock_now_ns();
+    stratad->timeout_ms = options->cache.socket_timeout_ms;
+    stratad->request_limits = sta_resp_request_limits;
+    stratad->request_limits.total_bytes = options->query_limit;
+    sta_timer_init(&stratad->sweep, on_sweep);
+    int status = stratad_open(stratad, error);
+    if (status < 0) {
+        sta_stratad_destroy(&stratad);
+        return status;
+    }
+    *out = stratad;
+    return STRATA_OK;
+}
+
+static void warn_if_open_to_all(const struct sta_stratad *stratad)
+{
+    if (sta_acceptor_is_exposed(stratad->acceptor) && stratad->options.password == NULL)
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+                      "anybody who reaches %s can read and write: no client password is set",
+                      sta_acceptor_addresses(stratad->acceptor));
+}
+
+static int start(struct sta_stratad *stratad)
+{
+    int status = sta_signals_create(&stratad->signals, stratad->loop, on_signal, stratad);
+    for (size_t i = 0; i < stratad->worker_count && status == STRATA_OK; i++) {
+        status = sta_worker_start(stratad->workers[i]);
+        stratad->workers_started += status == STRATA_OK;
+    }
+    if (status == STRATA_OK)
+        status = sta_acceptor_start(stratad->acceptor, on_accepted, stratad);
+    return status;
+}
+
+int sta_stratad_run(struct sta_stratad *stratad)
+{
+    warn_if_open_to_all(stratad);
+    int status = start(stratad);
+    if (status == STRATA_OK) {
+        sweep_later(stratad);
+        sta_loop_run(stratad->loop);
+    } else {
+        for (size_t i = 0; i < stratad->workers_started; i++)
+            sta_worker_drain(stratad->workers[i]);
+    }
+    for (size_t i = 0; i < stratad->workers_started; i++)
+        sta_worker_join(stratad->workers[i]);
+    return status;
+}
+
+/* Workers first: what they still have under way ends into L1 and the window. */
+void sta_stratad_destroy(struct sta_stratad **pointer)
+{
+    struct sta_stratad *stratad = *pointer;
+    if (stratad == NULL)
+        return;
+    *pointer = NULL;
+    for (size_t i = 0; i < stratad->worker_count; i++)
+        sta_worker_destroy(&stratad->workers[i]);
+    free(stratad->workers);
+    sta_signals_destroy(&stratad->signals);
+    sta_acceptor_destroy(&stratad->acceptor);
+    sta_loop_destroy(&stratad->loop);
+    sta_l1_destroy(&stratad->l1);
+    sta_write_window_destroy(&stratad->window);
+    free(stratad);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The daemon as a whole: what its threads share, and their start and end.
+ *
+ *        main thread                    worker threads (one loop each)
+ *     +----------------+   fds, posted  +---------------------------------------+
+ *     | acceptor       | -------------> | sessions -> dispatch -> lanes -> Redis|
+ *     | signals, sweep |                |     \-> L1 (shared, no lock of ours)  |
+ *     +----------------+ <------------- +---------------------------------------+
+ *            ^            ready, posted
+ *
+ *   STARTING --all workers ready, or the first refusal told--> SERVING --SIGTERM, SIGINT--> DRAINING
+ *   DRAINING --every worker has ended--> the main loop stops
+ *
+ * A request is served by the worker that owns its client, from the first byte to the last: no
+ * lock and no other thread on its way.
+ */
+#ifndef STA_STRATAD_H
+#define STA_STRATAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "daemon/stratad_options.h"
+#include "l1/l1.h"
+#include "l2/redis_url.h"
+#include "net/loop.h"
+#include "resp/resp.h"
+
+struct sta_acceptor;
+struct sta_signals;
+struct sta_worker;
+struct sta_write_window;
+
+enum sta_stratad_state { STA_STRATAD_STARTING, STA_STRATAD_SERVING, STA_STRATAD_DRAINING };
+
+struct sta_stratad {
+    /* Fixed before the workers start. */
+    struct sta_stratad_options options;
+    struct sta_log *log;
+    struct sta_redis_url url;
+    struct sta_resp_limits request_limits;
+    uint64_t timeout_ms; /* the budget of a command */
+    uint64_t l1_ttl_ms;  /* STA_NEVER: none */
+    struct sta_l1 *l1;   /* NULL: switched off */
+    struct sta_write_window *window;
+    struct sta_worker **workers;
+    size_t worker_count;
+    uint64_t started_ns;
+    struct sta_loop *loop; /* the main thread's */
+    struct sta_acceptor *acceptor;
+
+    /* Any thread. */
+    _Atomic uint64_t next_session_id; /* relaxed: only unique */
+    _Atomic uint64_t sessions;        /* open now, all workers; relaxed: a limit, not a lock */
+
+    /* The main thread's. */
+    enum sta_stratad_state state;
+    size_t workers_started;
+    size_t workers_ready;
+    size_t workers_ended;
+    size_t next_worker; /* whose turn it is to get a client */
+    bool refusal_told;
+    struct sta_timer sweep;
+    struct sta_signals *signals;
+};
+
+/* Opens L1, binds the listeners and creates the workers. On failure `error` says why, and nothing
+ * is left. `options` and what it points to outlive the daemon. */
+int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_options *options,
+                       struct sta_log *log, struct strata_error *error);
+
+/* Serves on the calling thread until a signal has ended it. */
+int sta_stratad_run(struct sta_stratad *stratad);
+
+void sta_stratad_destroy(struct sta_stratad **stratad);
+
+/* A worker's news, called on the main thread. */
+void sta_stratad_worker_ready(struct sta_stratad *stratad);
+void sta_stratad_worker_refused(struct sta_stratad *stratad, const char *reason);
+void sta_stratad_worker_ended(struct sta_stratad *stratad);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stratad's own option table, and what of the library's it changes: no bound in entries, no key
+ * prefix, because a sidecar shows its clients Redis as it is.
+ */
+#include "daemon/stratad_options.h"
+
+#include "config/options.h"
+#include "core/error.h"
+#include "strata/status.h"
+
+#define AT(member) STA_OPTION_AT(sta_stratad_options, member)
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static const struct sta_option table[] = {
+    {
+        .name = "listen",
+        .env = "STRATA_LISTEN",
+        .flag = "--listen",
+        .type = STA_OPTION_ENDPOINTS,
+        STA_OPTION_LIST_AT(sta_stratad_options, listen, listen_count),
+        .most = 64,
+        .default_text = "127.0.0.1:6380",
+        .group = "Daemon",
+        .help = "Where clients connect: host:port or unix:PATH, several times if need be. Port 0 "
+                "is any free one; the ready line tells which.",
+    },
+    {
+        .name = "workers",
+        .env = "STRATA_WORKERS",
+        .flag = "--workers",
+        .type = STA_OPTION_COUNT,
+        AT(workers),
+        .least = 1,
+        .most = 256,
+        .unit = "threads",
+        .group = "Daemon",
+        .help = "Threads that serve clients; as many as cores where it is not given.",
+    },
+    {
+        .name = "clients_max",
+        .env = "STRATA_CLIENTS_MAX",
+        .flag = "--clients-max",
+        .type = STA_OPTION_COUNT,
+        AT(clients_max),
+        .least = 1,
+        .most = 1000000,
+        .unit = "clients",
+        .default_text = "10000",
+        .group = "Daemon",
+        .help = "Clients at a time; others are told so and closed.",
+    },
+    {
+        .name = "user",
+        .env = "STRATA_USER",
+        .flag = "--user",
+        .type = STA_OPTION_STRING,
+        AT(user),
+        .least = 1,
+        .most = 127,
+        .default_text = "default",
+        .group = "Daemon",
+        .help = "The user that clients authenticate as.",
+    },
+    {
+        .name = "password",
+        .env = "STRATA_PASSWORD",
+        .type = STA_OPTION_STRING,
+        AT(password),
+        .least = 1,
+        .most = 511,
+        .group = "Daemon",
+        .help =
+            "The password that clients must give with AUTH or HELLO. None: they need not. There "
+            "is no flag for it: command lines are seen by everybody.",
+    },
+    {
+        .name = "drain_timeout",
+        .env = "STRATA_DRAIN_TIMEOUT",
+        .flag = "--drain-timeout",
+        .type = STA_OPTION_SECONDS,
+        AT(drain_timeout_ms),
+        .least = 1,
+        .most = 3600000,
+        .default_text = "5",
+        .group = "Daemon",
+        .help = "How long SIGTERM waits for commands under way.",
+    },
+    {
+        .name = "query_limit",
+        .env = "STRATA_QUERY_LIMIT",
+        .flag = "--query-limit",
+        .type = STA_OPTION_BYTES,
+        AT(query_limit),
+        .least = 64 * KIB,
+        .most = 4 * GIB,
+        .default_text = "513MiB",
+        .group = "Daemon",
+        .help = "The largest request of a client.",
+    },
+    {
+        .name = "output_limit",
+        .env = "STRATA_OUTPUT_LIMIT",
+        .flag = "--output-limit",
+        .type = STA_OPTION_BYTES,
+        AT(output_limit),
+        .least = 1 * MIB,
+        .most = 64 * GIB,
+        .default_text = "1GiB",
+        .group = "Daemon",
+        .help = "Replies that may wait for a client that does not read; then it is closed.",
+    },
+    {
+        .name = "pipeline_limit",
+        .env = "STRATA_PIPELINE_LIMIT",
+        .flag = "--pipeline-limit",
+        .type = STA_OPTION_COUNT,
+        AT(pipeline_limit),
+        .least = 2,
+        .most = 65536,
+        .unit = "commands",
+        .default_text = "1024",
+        .group = "Daemon",
+        .help = "Unanswered commands of one client; more wait in its socket.",
+    },
+};
+
+#define TABLE_COUNT (sizeof table / sizeof table[0])
+
+static const struct sta_option_default library_defaults[] = {
+    {"l1_max_size", "unlimited"},
+    {"l1_max_bytes", "256MiB"},
+    {"key_prefix", ""},
+};
+
+enum { SET_OWN, SET_LIBRARY, SET_COUNT };
+
+static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_options *options)
+{
+    sets[SET_OWN] = (struct sta_option_set){
+        .section = "stratad",
+        .options = table,
+        .count = TABLE_COUNT,
+        .target = options,
+    };
+    sets[SET_LIBRARY] = (struct sta_option_set){
+        .options = sta_option_table,
+        .count = STA_OPTION_TABLE_COUNT,
+        .defaults = library_defaults,
+        .default_count = sizeof library_defaults / sizeof library_defaults[0],
+        .target = options != NULL ? &options->cache : NULL,
+    };
+}
+
+/* What the library can do and a sidecar cannot. */
+static int check(const struct sta_stratad_options *options, struct strata_error *error)
+{
+    if (options->cache.l2_enabled == STRATA_OFF)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "l2_enabled: stratad stands before a Redis and cannot do without");
+    if (options->cache.l2_key_prefix[0] != '\0')
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "key_prefix: stratad shows its clients the keys as they are; only an "
+                             "empty prefix is allowed");
+    return STRATA_OK;
+}
+
+int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
+                             char *const *argv, char *const *environment, const struct sta_log *log,
+                             struct strata_error *error)
+{
+    struct sta_stratad_options options = {0};
+    struct sta_option_set sets[SET_COUNT];
+    sets_init(sets, &options);
+    const struct sta_config_input input = {
+        .program = "stratad",
+        .sets = sets,
+        .set_count = SET_COUNT,
+        .environment = environment,
+        .argc = argc,
+        .argv = argv,
+        .log = log,
+    };
+    struct sta_config *loaded;
+    int status = sta_config_load(&loaded, &input, error);
+    if (status != STRATA_OK)
+        return status;
+    status = sta_options_resolve(&options.cache, &options.cache, error);
+    if (status == STRATA_OK)
+        status = check(&options, error);
+    if (status < 0) {
+        sta_config_destroy(&loaded);
+        return status;
+    }
+    *config = loaded;
+    *out = options;
+    return STRATA_OK;
+}
+
+int sta_stratad_options_help(struct sta_buffer *out)
+{
+    struct sta_option_set sets[SET_COUNT];
+    sets_init(sets, NULL);
+    return sta_config_help(sets, SET_COUNT, out);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The options of stratad: those of the library that it uses, and its own. Both come from flags,
+ * environment and file by one machinery (config/config.h).
+ */
+#ifndef STA_STRATAD_OPTIONS_H
+#define STA_STRATAD_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "core/log.h"
+#include "strata/options.h"
+
+/* Strings and lists belong to the config they came from. */
+struct sta_stratad_options {
+    const char *const *listen; /* listen_count of them */
+    size_t listen_count;
+    uint64_t workers; /* 0: as many as cores */
+    uint64_t clients_max;
+    const char *user;            /* "default" */
+    const char *password;        /* NULL: clients need none */
+    uint64_t drain_timeout_ms;   /* how long SIGTERM waits for what is under way */
+    uint64_t query_limit;        /* bytes of one request */
+    uint64_t output_limit;       /* bytes that wait for a client that does not read */
+    uint64_t pipeline_limit;     /* unanswered commands of one client */
+    struct strata_options cache; /* L1, L2, log level */
+};
+
+/* Reads flags, environment and file. As sta_config_load(): STA_CONFIG_HELP and STA_CONFIG_VERSION
+ * are outcomes. `*config` owns what `out` points to. */
+int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
+                             char *const *argv, char *const *environment, const struct sta_log *log,
+                             struct strata_error *error);
+
+/* Appends the text of --help. */
+int sta_stratad_options_help(struct sta_buffer *out);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands that change keys, with L1 on. Each answers as sta_serve().
+ *
+ *   begin(window) -> invalidate(L1) -> send ... reply -> publish or invalidate(L1) -> end(window)
+ *
+ * What ended without an answer is invalidated, and its lane is in doubt until a fence has proven
+ * that nothing of it is left (lane.h).
+ */
+#ifndef STA_WRITE_PATH_H
+#define STA_WRITE_PATH_H
+
+#include <stddef.h>
+
+#include "daemon/dispatch.h"
+#include "strata/bytes.h"
+
+struct sta_session;
+
+/* Any command with keys that it changes, or may change. */
+int sta_write_path_keys(struct sta_session *session, const struct sta_route *route,
+                        struct strata_bytes *argv, size_t argc);
+
+/* SET key value [options]: leaves the value in L1 where the options make it certain. */
+int sta_write_path_set(struct sta_session *session, const struct sta_route *route,
+                       struct strata_bytes *argv, size_t argc);
+
+/* FLUSHALL and its like: empties L1, and keeps it empty until the reply has come. */
+int sta_write_path_clear(struct sta_session *session, const struct sta_route *route,
+                         struct strata_bytes *argv, size_t argc);
+
+#endif

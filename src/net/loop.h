@@ -66,10 +66,6 @@ void sta_loop_post(struct sta_loop *loop, struct sta_task *task);
  * that posts, so that no task is lost. Without it destroy() forgets them. */
 void sta_loop_drain(struct sta_loop *loop);
 
-/* Runs the tasks that are posted and have not run, on the calling thread. Only while the loop is
- * not running: for owners that must end what nobody else will run any more. */
-void sta_loop_run_posted(struct sta_loop *loop);
-
 /* Loop thread only (or any one thread while the loop is not running), all that follow. */
 bool sta_loop_is_own_thread(const struct sta_loop *loop); /* this one: any thread */
 uint64_t sta_loop_now_ns(struct sta_loop *loop);          /* as of the start of the tick */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Encoding of cache operations and decoding of their answers, without a connection.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "l2/batch.h"
+#include "strata/status.h"
+
+static void nobody(struct sta_batch *batch, int status, struct strata_bytes replies)
+{
+    (void)batch;
+    (void)status;
+    (void)replies;
+}
+
+static void assert_wire(const struct sta_batch *batch, const char *expected, unsigned commands)
+{
+    struct strata_bytes wire = sta_buffer_bytes(&batch->wire);
+    assert_int_equal(wire.len, strlen(expected));
+    assert_memory_equal(wire.data, expected, wire.len);
+    assert_int_equal(batch->request.commands, commands);
+}
+
+static void a_get_asks_for_the_value_first_and_then_for_its_ttl(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    sta_batch_init(&batch, strata_text("p:"), nobody);
+    assert_int_equal(sta_batch_get(&batch, strata_text("key")), STRATA_OK);
+    assert_wire(&batch,
+                "*2\r\n$3\r\nGET\r\n$5\r\np:key\r\n"
+                "*2\r\n$4\r\nPTTL\r\n$5\r\np:key\r\n",
+                2);
+    sta_batch_fini(&batch);
+}
+
+static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    sta_batch_init(&batch, strata_bytes(NULL, 0), nobody);
+    sta_batch_set(&batch, strata_text("k"), strata_text("v"), 1500);
+    sta_batch_set(&batch, strata_text("k"), strata_bytes(NULL, 0), UINT64_MAX);
+    assert_wire(&batch,
+                "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$2\r\nPX\r\n$4\r\n1500\r\n"
+                "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n",
+                2);
+    sta_batch_fini(&batch);
+}
+
+static void a_delete_unlinks(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    sta_batch_init(&batch, strata_text("p:"), nobody);
+    sta_batch_delete(&batch, strata_text("k"));
+    assert_wire(&batch, "*2\r\n$6\r\nUNLINK\r\n$3\r\np:k\r\n", 1);
+    sta_batch_fini(&batch);
+}
+
+static void an_operation_that_does_not_fit_leaves_the_batch_as_it_was(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    sta_batch_init(&batch, strata_bytes(NULL, 0), nobody);
+    sta_batch_delete(&batch, strata_text("k"));
+    struct strata_bytes huge = strata_bytes("x", STA_BATCH_WIRE_MAX);
+    assert_int_equal(sta_batch_set(&batch, strata_text("k"), huge, 1), STRATA_ERR_TOO_BIG);
+    assert_wire(&batch, "*2\r\n$6\r\nUNLINK\r\n$1\r\nk\r\n", 1);
+    sta_batch_fini(&batch);
+}
+
+struct get_case {
+    const char *replies;
+    int status;
+    const char *value;
+    uint64_t ttl_ms;
+};
+
+static void answers_of_a_get_become_statuses_values_and_ttls(void **state)
+{
+    (void)state;
+    static const struct get_case cases[] = {
+        {"$1\r\nv\r\n:5000\r\n", STRATA_OK, "v", 5000},
+        {"$0\r\n\r\n:-1\r\n", STRATA_OK, "", UINT64_MAX},
+        {"$1\r\nv\r\n:-2\r\n", STRATA_OK, "v", 0}, /* expired between the two */
+        {"$1\r\nv\r\n-NOPERM no pttl\r\n", STRATA_OK, "v", 0},
+        {"_\r\n:-2\r\n", STRATA_MISS, NULL, 0},
+        {"$-1\r\n:-2\r\n", STRATA_MISS, NULL, 0},
+        {"-WRONGTYPE no string\r\n:-1\r\n", STRATA_ERR_SERVER, NULL, 0},
+        {"-NOPERM no get\r\n:-1\r\n", STRATA_ERR_DENIED, NULL, 0},
+        {":1\r\n:-1\r\n", STRATA_ERR_PROTOCOL, NULL, 0},
+        {"", STRATA_ERR_PROTOCOL, NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sta_resp_walk walk = sta_resp_walk(strata_text(cases[i].replies));
+        struct strata_bytes value = strata_bytes(NULL, 0);
+        uint64_t ttl_ms = 0;
+        assert_int_equal(sta_batch_next_get(&walk, &value, &ttl_ms), cases[i].status);
+        assert_int_equal(walk.rest.len, 0);
+        if (cases[i].value == NULL)
+            continue;
+        assert_int_equal(value.len, strlen(cases[i].value));
+        assert_int_equal(ttl_ms, cases[i].ttl_ms);
+    }
+}
+
+static void one_bad_answer_does_not_shift_the_answers_after_it(void **state)
+{
+    (void)state;
+    struct sta_resp_walk walk =
+        sta_resp_walk(strata_text("-WRONGTYPE no string\r\n:-1\r\n$1\r\nv\r\n:7\r\n"));
+    struct strata_bytes value;
+    uint64_t ttl_ms;
+    assert_int_equal(sta_batch_next_get(&walk, &value, &ttl_ms), STRATA_ERR_SERVER);
+    assert_int_equal(sta_batch_next_get(&walk, &value, &ttl_ms), STRATA_OK);
+    assert_int_equal(ttl_ms, 7);
+}
+
+static void answers_of_writes_become_statuses(void **state)
+{
+    (void)state;
+    struct sta_resp_walk sets =
+        sta_resp_walk(strata_text("+OK\r\n-OOM no memory\r\n-NOAUTH who\r\n$2\r\nOK\r\n"));
+    assert_int_equal(sta_batch_next_set(&sets), STRATA_OK);
+    assert_int_equal(sta_batch_next_set(&sets), STRATA_ERR_SERVER);
+    assert_int_equal(sta_batch_next_set(&sets), STRATA_ERR_DENIED);
+    assert_int_equal(sta_batch_next_set(&sets), STRATA_ERR_PROTOCOL);
+    assert_int_equal(sta_batch_next_set(&sets), STRATA_ERR_PROTOCOL);
+    struct sta_resp_walk deletes = sta_resp_walk(strata_text(":1\r\n:0\r\n+OK\r\n"));
+    assert_int_equal(sta_batch_next_delete(&deletes), STRATA_OK);
+    assert_int_equal(sta_batch_next_delete(&deletes), STRATA_MISS);
+    assert_int_equal(sta_batch_next_delete(&deletes), STRATA_ERR_PROTOCOL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_get_asks_for_the_value_first_and_then_for_its_ttl),
+        cmocka_unit_test(a_set_carries_its_ttl_in_milliseconds_or_none),
+        cmocka_unit_test(a_delete_unlinks),
+        cmocka_unit_test(an_operation_that_does_not_fit_leaves_the_batch_as_it_was),
+        cmocka_unit_test(answers_of_a_get_become_statuses_values_and_ttls),
+        cmocka_unit_test(one_bad_answer_does_not_shift_the_answers_after_it),
+        cmocka_unit_test(answers_of_writes_become_statuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

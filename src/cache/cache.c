@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Building and taking down the two tiers and the loop they share, and their numbers.
+ *
+ * Order of life: l1, loop, l2 on the loop, sweeper on the loop, loop's thread; and in reverse.
+ * Once the thread is joined, everything that is left ends on the calling thread.
+ */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/tiers.h"
+#include "core/clock.h"
+#include "core/random.h"
+#include "strata/status.h"
+
+static int cache_create_prefix(struct sta_cache *cache, const char *prefix)
+{
+    char *copy = strdup(prefix != NULL ? prefix : "");
+    if (copy == NULL)
+        return STRATA_ERR_NOMEM;
+    cache->prefix = strata_text(copy);
+    cache->config.key_prefix = copy;
+    return STRATA_OK;
+}
+
+static int cache_create_l1(struct sta_cache *cache)
+{
+    if (!cache->config.l1_enabled)
+        return STRATA_OK;
+    if (cache->config.l1.hash_seed == 0)
+        cache->config.l1.hash_seed = sta_random_seed();
+    return sta_l1_create(&cache->l1, &cache->config.l1);
+}
+
+static int cache_create_l2(struct sta_cache *cache)
+{
+    if (!cache->config.l2_enabled)
+        return STRATA_OK;
+    return sta_l2_create(&cache->l2, cache->loop, &cache->config.l2, cache->log);
+}
+
+int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
+                     struct sta_log *log)
+{
+    struct sta_cache *cache = calloc(1, sizeof *cache);
+    if (cache == NULL)
+        return STRATA_ERR_NOMEM;
+    cache->config = *config;
+    cache->log = log;
+    cache->budget_ns = config->budget_ms * STA_NS_MS;
+    int status = cache_create_prefix(cache, config->key_prefix);
+    if (status == STRATA_OK)
+        status = cache_create_l1(cache);
+    if (status == STRATA_OK)
+        status = sta_loop_create(&cache->loop, log);
+    if (status == STRATA_OK)
+        status = cache_create_l2(cache);
+    if (status == STRATA_OK && cache->l1 != NULL)
+        sta_sweeper_start(&cache->sweeper, cache->loop, cache->l1, config->cleanup_interval_ms);
+    if (status == STRATA_OK)
+        status = sta_loop_start(cache->loop, "strata-io");
+    if (status != STRATA_OK)
+        goto undo;
+    cache->running = true;
+    *out = cache;
+    return STRATA_OK;
+undo:
+    sta_cache_destroy(&cache);
+    return status;
+}
+
+void sta_cache_destroy(struct sta_cache **cache_ptr)
+{
+    struct sta_cache *cache = *cache_ptr;
+    if (cache == NULL)
+        return;
+    if (cache->running) {
+        sta_loop_stop(cache->loop);
+        sta_loop_join(cache->loop);
+    }
+    sta_l2_destroy(&cache->l2);
+    if (cache->running)
+        sta_loop_drain(cache->loop);
+    sta_sweeper_stop(&cache->sweeper);
+    sta_loop_destroy(&cache->loop);
+    sta_l1_destroy(&cache->l1);
+    free((void *)cache->prefix.data);
+    free(cache);
+    *cache_ptr = NULL;
+}
+
+struct sta_loop *sta_cache_loop(struct sta_cache *cache)
+{
+    return cache->loop;
+}
+
+void sta_cache_clear_l1(struct sta_cache *cache)
+{
+    if (cache->l1 != NULL)
+        sta_l1_clear(cache->l1);
+}
+
+static void cache_read_counters(struct sta_tier_counters *from, struct strata_tier_statistics *to)
+{
+    to->hits = atomic_load_explicit(&from->hits, memory_order_relaxed);
+    to->misses = atomic_load_explicit(&from->misses, memory_order_relaxed);
+    to->sets = atomic_load_explicit(&from->sets, memory_order_relaxed);
+    to->deletes = atomic_load_explicit(&from->deletes, memory_order_relaxed);
+    to->errors = atomic_load_explicit(&from->errors, memory_order_relaxed);
+}
+
+static void cache_l1_statistics(struct sta_cache *cache, struct strata_statistics *out)
+{
+    struct sta_l1_statistics l1;
+    sta_l1_statistics(cache->l1, &l1);
+    out->l1.hits = l1.hits;
+    out->l1.misses = l1.misses;
+    out->l1_entries = l1.entries;
+    out->l1_memory_bytes = l1.memory_bytes;
+    out->l1_evictions = l1.evictions;
+    out->l1_expirations = l1.expirations;
+}
+
+static void cache_l2_statistics(struct sta_cache *cache, struct strata_statistics *out)
+{
+    struct sta_connection_statistics connection;
+    sta_l2_statistics(cache->l2, &connection);
+    out->l2_connected = connection.state == STA_CONNECTION_READY;
+    out->l2_reconnects = connection.connects > 0 ? connection.connects - 1 : 0;
+}
+
+void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out)
+{
+    *out = (struct strata_statistics){0};
+    cache_read_counters(&cache->l1_counters, &out->l1);
+    cache_read_counters(&cache->l2_counters, &out->l2);
+    if (cache->l1 != NULL)
+        cache_l1_statistics(cache, out);
+    if (cache->l2 != NULL)
+        cache_l2_statistics(cache, out);
+    /* Every get asks L1 first where there is one; else L2 sees them all. */
+    uint64_t gets = cache->l1 != NULL ? out->l1.hits + out->l1.misses
+                                      : out->l2.hits + out->l2.misses + out->l2.errors;
+    uint64_t hits = out->l1.hits + out->l2.hits;
+    out->combined_hit_ratio = gets > 0 ? (double)hits / (double)gets : 0;
+}

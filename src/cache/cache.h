@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The door of cache: where the two tiers become one. Reads and writes of one or many keys are
+ * operations with a struct of their own, which the caller provides and which carries everything
+ * that the operation needs; L1 hits finish on the spot, the rest goes to Redis and ends on the
+ * loop's thread.
+ *
+ *   a read   L1 --all there--> answered at once
+ *             '--some missing--> L2 -> FILL (under the token, on the loop) -> done()
+ *   a write  INVALIDATE -> L2 -> PUBLISH or INVALIDATE (on the loop) -> done()
+ *
+ * Either tier may be switched off; then its step answers nothing and costs nothing.
+ * Threads: create and destroy by one; the rest from any thread.
+ */
+#ifndef STA_CACHE_H
+#define STA_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "l1/l1.h"
+#include "l2/batch.h"
+#include "strata/cache.h"
+
+struct sta_cache;
+
+struct sta_cache_config {
+    bool l1_enabled;
+    struct sta_l1_config l1;      /* hash_seed 0: from the kernel */
+    uint64_t l1_ttl_ms;           /* STRATA_UNLIMITED: none */
+    uint64_t cleanup_interval_ms; /* STRATA_UNLIMITED: no sweeps */
+
+    bool l2_enabled;
+    struct sta_l2_config l2;
+    uint64_t l2_ttl_ms;
+    const char *key_prefix; /* copied */
+    uint64_t budget_ms;     /* of one call */
+
+    bool write_through;
+    bool read_through;
+    bool null_values;
+    uint64_t null_ttl_ms;
+};
+
+/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID. `log` may be NULL; outlives it. */
+int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
+                     struct sta_log *log);
+
+/* Operations under way end with STRATA_ERR_CLOSED, their done() called before this returns. */
+void sta_cache_destroy(struct sta_cache **cache);
+
+/* The loop on which done() is called. */
+struct sta_loop *sta_cache_loop(struct sta_cache *cache);
+
+void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
+
+/* Removes everything from L1 (L2 is untouched). */
+void sta_cache_clear_l1(struct sta_cache *cache);
+
+/* A read of `count` keys. Fill the first part, call begin(), and send() where it asks for it. */
+struct sta_read {
+    struct sta_cache *cache;
+    const struct strata_bytes *keys; /* valid keys, readable until the end */
+    size_t count;
+    struct strata_value *values; /* count of them; a STRATA_OK's is to be released */
+    int *statuses;               /* count of them */
+    void (*done)(struct sta_read *read);
+
+    /* the room's own */
+    struct sta_batch batch;
+    struct sta_read_missing *missing;
+    size_t missing_count;
+    uint64_t begun_ns;
+};
+
+/* STRATA_OK: every status is set, the read is over. STRATA_MORE: some keys need L2; call send(),
+ * after which done() is called, once, on the loop (perhaps before send() returns). */
+int sta_read_begin(struct sta_read *read, uint64_t now_ns);
+void sta_read_send(struct sta_read *read);
+
+enum sta_write_kind {
+    STA_WRITE_SET,
+    STA_WRITE_DELETE /* `value` and `ttl_ms` of the items are not looked at */
+};
+
+/* A write of `count` items. Fill the first part, call begin(), and send() where it asks for it. */
+struct sta_write {
+    struct sta_cache *cache;
+    enum sta_write_kind kind;
+    const struct strata_item *items; /* valid keys and values, readable until the end */
+    size_t count;
+    int *statuses; /* count of them */
+    void (*done)(struct sta_write *write);
+
+    /* the room's own */
+    struct sta_batch batch;
+    struct sta_write_doubt *doubts;
+    uint64_t begun_ns;
+};
+
+/* As sta_read_begin() and sta_read_send(). A write that began must be sent. */
+int sta_write_begin(struct sta_write *write, uint64_t now_ns);
+void sta_write_send(struct sta_write *write);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of a read through the tiers.
+ *
+ *   sta_read_begin           caller's thread
+ *     read_l1_key            every key asks L1: a lease, or the key is missing
+ *     read_add_missing       its fill token is taken, and its question joins the request
+ *   sta_read_send            caller's thread: one request for all that are missing
+ *   read_replied             loop's thread
+ *     read_finish_key        copies the value out, fills L1 under the token
+ *   read->done
+ *
+ * A hit in L1 takes no memory, no lock of this room and no system call.
+ */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+
+#include "cache/tiers.h"
+#include "cache/value.h"
+#include "core/clock.h"
+#include "strata/status.h"
+
+/* In L1's flags: Redis had no such key when it was asked (null values). */
+#define READ_ABSENT 1u
+
+/* A key that L1 did not answer. */
+struct sta_read_missing {
+    struct sta_key key;
+    struct sta_l1_token token;
+    size_t index;
+};
+
+/* Answers one key from L1; STRATA_MORE where L2 has to be asked. */
+static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata_value *value)
+{
+    struct sta_l1_lease lease;
+    if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
+        return STRATA_MORE;
+    if ((lease.flags & READ_ABSENT) != 0) {
+        sta_l1_release(read->cache->l1, &lease);
+        return STRATA_MISS;
+    }
+    sta_value_from_lease(value, read->cache->l1, &lease);
+    return STRATA_OK;
+}
+
+static void read_replied(struct sta_batch *batch, int status, struct strata_bytes replies);
+
+static int read_add_missing(struct sta_read *read, const struct sta_key *key, size_t index)
+{
+    if (read->missing == NULL) {
+        read->missing = calloc(read->count, sizeof *read->missing);
+        if (read->missing == NULL)
+            return STRATA_ERR_NOMEM;
+        sta_batch_init(&read->batch, read->cache->prefix, read_replied);
+    }
+    int status = sta_batch_get(&read->batch, key->bytes);
+    if (status < 0)
+        return status;
+    struct sta_read_missing *missing = &read->missing[read->missing_count++];
+    *missing = (struct sta_read_missing){.key = *key, .index = index};
+    if (read->cache->l1 != NULL)
+        missing->token = sta_l1_token(read->cache->l1, key);
+    return STRATA_MORE;
+}
+
+/* Answers one key where it stands now; STRATA_MORE: it waits for L2. */
+static int read_begin_key(struct sta_read *read, size_t index)
+{
+    struct sta_cache *cache = read->cache;
+    struct sta_key key = {.bytes = read->keys[index]};
+    if (cache->l1 != NULL) {
+        key = sta_l1_key(cache->l1, read->keys[index]);
+        int status = read_l1_key(read, &key, &read->values[index]);
+        if (status != STRATA_MORE)
+            return status;
+    }
+    if (cache->l2 == NULL || (cache->l1 != NULL && !cache->config.read_through))
+        return STRATA_MISS;
+    return read_add_missing(read, &key, index);
+}
+
+/* Stores in L1 what L2 answered, unless something overtook it. */
+static void read_fill(struct sta_read *read, const struct sta_read_missing *missing,
+                      uint64_t now_ms, struct strata_bytes value, uint64_t ttl_ms, uint8_t flags)
+{
+    struct sta_cache *cache = read->cache;
+    if (cache->l1 == NULL)
+        return;
+    uint64_t bound = cache->config.l1_ttl_ms < ttl_ms ? cache->config.l1_ttl_ms : ttl_ms;
+    struct sta_l1_entry entry = {
+        .value = value,
+        /* From the time the read began: the TTL was measured later, so this can only be early. */
+        .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
+        .flags = flags,
+    };
+    (void)sta_l1_fill(cache->l1, &missing->key, &entry, missing->token, now_ms);
+}
+
+static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,
+                           struct sta_resp_walk *replies, uint64_t now_ms)
+{
+    struct sta_cache *cache = read->cache;
+    struct strata_bytes value;
+    uint64_t ttl_ms;
+    int status = sta_batch_next_get(replies, &value, &ttl_ms);
+    if (status == STRATA_MISS) {
+        sta_tiers_count(&cache->l2_counters.misses);
+        if (cache->config.null_values)
+            read_fill(read, missing, now_ms, strata_bytes("", 0), cache->config.null_ttl_ms,
+                      READ_ABSENT);
+        return STRATA_MISS;
+    }
+    if (status < 0) {
+        sta_tiers_count(&cache->l2_counters.errors);
+        return status;
+    }
+    sta_tiers_count(&cache->l2_counters.hits);
+    read_fill(read, missing, now_ms, value, ttl_ms, 0);
+    return sta_value_from_bytes(&read->values[missing->index], value);
+}
+
+static void read_fini(struct sta_read *read)
+{
+    if (read->missing == NULL)
+        return;
+    free(read->missing);
+    read->missing = NULL;
+    sta_batch_fini(&read->batch);
+}
+
+/* L2 answered, or the request failed as a whole. */
+static void read_replied(struct sta_batch *batch, int status, struct strata_bytes replies)
+{
+    struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
+    uint64_t now_ms = sta_clock_now_ms();
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    for (size_t i = 0; i < read->missing_count; i++) {
+        const struct sta_read_missing *missing = &read->missing[i];
+        if (status == STRATA_OK) {
+            read->statuses[missing->index] = read_finish_key(read, missing, &walk, now_ms);
+        } else {
+            sta_tiers_count(&read->cache->l2_counters.errors);
+            read->statuses[missing->index] = status;
+        }
+    }
+    read_fini(read);
+    read->done(read);
+}
+
+int sta_read_begin(struct sta_read *read, uint64_t now_ns)
+{
+    read->begun_ns = now_ns;
+    read->missing = NULL;
+    read->missing_count = 0;
+    for (size_t i = 0; i < read->count; i++)
+        read->statuses[i] = read_begin_key(read, i);
+    if (read->missing_count > 0)
+        return STRATA_MORE;
+    read_fini(read);
+    return STRATA_OK;
+}
+
+void sta_read_send(struct sta_read *read)
+{
+    struct sta_cache *cache = read->cache;
+    sta_batch_submit(&read->batch, cache->l2, sta_clock_after(read->begun_ns, cache->budget_ns));
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of a write through the tiers, by the rule in l1/l1.h: a key is doubtful from before
+ * its command is sent until the outcome is known.
+ *
+ *   sta_write_begin          caller's thread
+ *     write_doubt_all        every key leaves L1, its token is kept, and its SET or UNLINK
+ *                            joins the request
+ *   sta_write_send           caller's thread: one request for all
+ *   write_replied            loop's thread
+ *     write_settle           acknowledged: the value goes into L1, unless another write came
+ *                            between; failed or unknown: the key stays out of L1
+ *   write->done
+ *
+ * With write-through off, L2's copy is deleted and L1 alone takes the value. Without L2 the
+ * write is done on the spot.
+ */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+
+#include "cache/tiers.h"
+#include "core/clock.h"
+#include "strata/status.h"
+
+/* A key between the moment it became doubtful and its outcome. */
+struct sta_write_doubt {
+    struct sta_key key;
+    struct sta_l1_token token;
+    bool removed; /* L1 had it */
+    bool sent;    /* its command is in the batch; else its status is set already */
+};
+
+static uint64_t write_ttl(const struct sta_cache *cache, const struct strata_item *item)
+{
+    return item->ttl_ms != 0 ? item->ttl_ms : cache->config.l2_ttl_ms;
+}
+
+static struct sta_l1_entry write_entry(const struct sta_write *write, size_t index,
+                                       uint64_t since_ms)
+{
+    const struct sta_cache *cache = write->cache;
+    const struct strata_item *item = &write->items[index];
+    uint64_t ttl_ms = cache->config.l1_ttl_ms;
+    /* L1 never outlives L2; alone, it has a TTL only from its own configuration or the call. */
+    if (cache->l2 != NULL || item->ttl_ms != 0)
+        ttl_ms = write_ttl(cache, item) < ttl_ms ? write_ttl(cache, item) : ttl_ms;
+    return (struct sta_l1_entry){
+        .value = item->value,
+        .deadline_ms = sta_clock_after(since_ms, ttl_ms),
+    };
+}
+
+/* ---- L1 alone ---- */
+
+static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
+{
+    struct sta_cache *cache = write->cache;
+    if (cache->l1 == NULL)
+        return STRATA_ERR_DISABLED;
+    struct sta_key key = sta_l1_key(cache->l1, write->items[index].key);
+    if (write->kind == STA_WRITE_DELETE) {
+        bool removed;
+        (void)sta_l1_invalidate(cache->l1, &key, now_ms, &removed);
+        return removed ? STRATA_OK : STRATA_MISS;
+    }
+    struct sta_l1_entry entry = write_entry(write, index, now_ms);
+    return sta_l1_set(cache->l1, &key, &entry, now_ms);
+}
+
+/* ---- both tiers ---- */
+
+static int write_append(struct sta_write *write, size_t index)
+{
+    const struct strata_item *item = &write->items[index];
+    if (write->kind == STA_WRITE_DELETE || !write->cache->config.write_through)
+        return sta_batch_delete(&write->batch, item->key);
+    return sta_batch_set(&write->batch, item->key, item->value, write_ttl(write->cache, item));
+}
+
+/* Returns how many commands wait to be sent. */
+static size_t write_doubt_all(struct sta_write *write, uint64_t now_ms)
+{
+    struct sta_cache *cache = write->cache;
+    size_t sent = 0;
+    for (size_t i = 0; i < write->count; i++) {
+        struct sta_write_doubt *doubt = &write->doubts[i];
+        if (cache->l1 != NULL) {
+            doubt->key = sta_l1_key(cache->l1, write->items[i].key);
+            doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
+        }
+        write->statuses[i] = write_append(write, i);
+        doubt->sent = write->statuses[i] == STRATA_OK;
+        sent += doubt->sent;
+    }
+    return sent;
+}
+
+static int write_next_reply(const struct sta_write *write, const struct sta_write_doubt *doubt,
+                            struct sta_resp_walk *replies)
+{
+    bool through = write->cache->config.write_through;
+    if (write->kind == STA_WRITE_SET && through)
+        return sta_batch_next_set(replies);
+    int status = sta_batch_next_delete(replies);
+    /* Where values live in L1 alone, it is no miss that Redis had none. */
+    bool fine = !through && (write->kind == STA_WRITE_SET || doubt->removed);
+    return status == STRATA_MISS && fine ? STRATA_OK : status;
+}
+
+static void write_settle(struct sta_write *write, size_t index, uint64_t since_ms, uint64_t now_ms)
+{
+    struct sta_cache *cache = write->cache;
+    struct sta_write_doubt *doubt = &write->doubts[index];
+    if (cache->l1 == NULL)
+        return;
+    if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK) {
+        (void)sta_l1_invalidate(cache->l1, &doubt->key, now_ms, NULL);
+        return;
+    }
+    struct sta_l1_entry entry = write_entry(write, index, since_ms);
+    int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
+    if (!cache->config.write_through)
+        write->statuses[index] = status; /* nobody else holds the value */
+}
+
+static void write_fini(struct sta_write *write)
+{
+    free(write->doubts);
+    write->doubts = NULL;
+    sta_batch_fini(&write->batch);
+}
+
+static void write_replied(struct sta_batch *batch, int status, struct strata_bytes replies)
+{
+    struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
+    uint64_t now_ms = sta_clock_now_ms();
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    for (size_t i = 0; i < write->count; i++) {
+        if (!write->doubts[i].sent)
+            continue;
+        if (status == STRATA_OK)
+            write->statuses[i] = write_next_reply(write, &write->doubts[i], &walk);
+        else
+            write->statuses[i] = status;
+        if (write->statuses[i] < 0)
+            sta_tiers_count(&write->cache->l2_counters.errors);
+        write_settle(write, i, write->begun_ns / STA_NS_MS, now_ms);
+    }
+    write_fini(write);
+    write->done(write);
+}
+
+static void write_count(struct sta_write *write)
+{
+    struct sta_cache *cache = write->cache;
+    bool set = write->kind == STA_WRITE_SET;
+    for (size_t i = 0; i < write->count; i++) {
+        if (cache->l1 != NULL)
+            sta_tiers_count(set ? &cache->l1_counters.sets : &cache->l1_counters.deletes);
+        if (cache->l2 != NULL)
+            sta_tiers_count(set ? &cache->l2_counters.sets : &cache->l2_counters.deletes);
+    }
+}
+
+int sta_write_begin(struct sta_write *write, uint64_t now_ns)
+{
+    uint64_t now_ms = now_ns / STA_NS_MS;
+    write->begun_ns = now_ns;
+    write->doubts = NULL;
+    write_count(write);
+    if (write->cache->l2 == NULL) {
+        for (size_t i = 0; i < write->count; i++)
+            write->statuses[i] = write_l1_only(write, i, now_ms);
+        return STRATA_OK;
+    }
+    sta_batch_init(&write->batch, write->cache->prefix, write_replied);
+    write->doubts = calloc(write->count, sizeof *write->doubts);
+    if (write->doubts == NULL) {
+        for (size_t i = 0; i < write->count; i++)
+            write->statuses[i] = STRATA_ERR_NOMEM;
+        return STRATA_OK;
+    }
+    if (write_doubt_all(write, now_ms) > 0)
+        return STRATA_MORE;
+    write_fini(write);
+    return STRATA_OK;
+}
+
+void sta_write_send(struct sta_write *write)
+{
+    struct sta_cache *cache = write->cache;
+    sta_batch_submit(&write->batch, cache->l2, sta_clock_after(write->begun_ns, cache->budget_ns));
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening and closing: options -> effective options -> a cache.
+ */
+#include "api/handle.h"
+
+#include <stdlib.h>
+
+#include "cache/value.h"
+#include "config/options.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "strata/strata.h"
+
+#define VALUE_MAX ((size_t)512 << 20)
+
+static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
+                          struct sta_cache_config *config)
+{
+    *config = (struct sta_cache_config){
+        .l1_enabled = options->l1_enabled == STRATA_ON,
+        .l1 =
+            {
+                .max_bytes = options->l1_max_bytes,
+                .max_entries = options->l1_max_size == STRATA_UNLIMITED ? 0 : options->l1_max_size,
+            },
+        .l1_ttl_ms = options->l1_ttl_ms,
+        .cleanup_interval_ms = options->l1_cleanup_interval_ms,
+        .l2_enabled = options->l2_enabled == STRATA_ON,
+        .l2.connection = {.url = url, .protocol = 3, .name = "strata"},
+        .l2_ttl_ms = options->l2_ttl_ms,
+        .key_prefix = options->l2_key_prefix,
+        .budget_ms = options->socket_timeout_ms,
+        .write_through = options->write_through == STRATA_ON,
+        .read_through = options->read_through == STRATA_ON,
+        .null_values = options->null_values == STRATA_ON,
+        .null_ttl_ms = options->null_ttl_ms,
+    };
+    /* A connection that takes longer than a call may take is of no use to the call. */
+    uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;
+    if (budget_ns < STA_NS_SEC)
+        config->l2.connection.connect_timeout_ns = budget_ns;
+}
+
+int sta_handle_open(struct strata *handle, const struct strata_options *options,
+                    struct strata_error *error)
+{
+    struct strata_options effective;
+    struct sta_redis_url url;
+    struct sta_cache_config config;
+    int status = sta_options_resolve(options, &effective, error);
+    if (status < 0)
+        return status;
+    status = sta_redis_url_parse(effective.redis_url, &url, error);
+    if (status < 0)
+        return status;
+    sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
+    handle_config(&effective, &url, &config);
+    status = sta_cache_create(&handle->cache, &config, &handle->log);
+    if (status < 0)
+        return sta_error_set(error, status, "the cache cannot be opened: %s",
+                             strata_status_text(status));
+    return STRATA_OK;
+}
+
+void sta_handle_close(struct strata *handle)
+{
+    sta_cache_destroy(&handle->cache);
+}
+
+int sta_handle_check_key(struct strata_bytes key)
+{
+    if (key.data == NULL || key.len == 0)
+        return STRATA_ERR_INVALID;
+    return key.len <= STA_KEY_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
+int sta_handle_check_value(struct strata_bytes value)
+{
+    if (value.data == NULL && value.len > 0)
+        return STRATA_ERR_INVALID;
+    return value.len <= VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
+const char *strata_version(void)
+{
+    return STRATA_VERSION;
+}
+
+void strata_release(struct strata_value *value)
+{
+    sta_value_release(value);
+}
+
+/* From the environment where the caller gave no options. */
+static int open_with(struct strata *handle, const struct strata_options *options,
+                     struct strata_error *error)
+{
+    if (options != NULL)
+        return sta_handle_open(handle, options, error);
+    struct strata_options environment = {0};
+    int status = strata_options_from_environment(&environment, error);
+    if (status < 0)
+        return status;
+    status = sta_handle_open(handle, &environment, error);
+    strata_options_fini(&environment);
+    return status;
+}
+
+int strata_open(struct strata **out, const struct strata_options *options,
+                struct strata_error *error)
+{
+    struct strata *handle = calloc(1, sizeof *handle);
+    if (handle == NULL)
+        return sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
+    int status = open_with(handle, options, error);
+    if (status < 0) {
+        free(handle);
+        return status;
+    }
+    *out = handle;
+    return STRATA_OK;
+}
+
+void strata_close(struct strata **cache)
+{
+    if (cache == NULL || *cache == NULL)
+        return;
+    sta_handle_close(*cache);
+    free(*cache);
+    *cache = NULL;
+}
+
+void strata_statistics(struct strata *cache, struct strata_statistics *out)
+{
+    sta_cache_statistics(cache->cache, out);
+}

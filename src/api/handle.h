@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is behind the public handles: a cache of both tiers and the log it writes to. A tier that
+ * is used alone is a cache with the other tier switched off, so there is one way through the
+ * house for all three.
+ */
+#ifndef STA_HANDLE_H
+#define STA_HANDLE_H
+
+#include "cache/cache.h"
+#include "core/log.h"
+
+struct strata {
+    struct sta_cache *cache;
+    struct sta_log log;
+};
+
+struct strata_l1 {
+    struct strata both;
+};
+
+struct strata_l2 {
+    struct strata both;
+};
+
+/* Fills `handle` from options that may have zero fields; on failure nothing is left open. */
+int sta_handle_open(struct strata *handle, const struct strata_options *options,
+                    struct strata_error *error);
+void sta_handle_close(struct strata *handle);
+
+/* STRATA_OK, or STRATA_ERR_INVALID / STRATA_ERR_TOO_BIG for what no cache takes. */
+int sta_handle_check_key(struct strata_bytes key);
+int sta_handle_check_value(struct strata_bytes value);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The synchronous calls: check the arguments, read the clock once, start the operation, and
+ * wait for the loop only where L1 could not answer. Nothing here outlives the call: operations
+ * live on the caller's stack, which is safe because every operation ends exactly once, within
+ * its budget.
+ *
+ * A hit: one clock read, one hash, one look into L1; no allocation, no system call.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handle.h"
+#include "core/clock.h"
+#include "core/waiter.h"
+#include "strata/cache.h"
+
+/* ---- waiting ---- */
+
+struct sync_read {
+    struct sta_read read;
+    struct sta_waiter waiter;
+};
+
+struct sync_write {
+    struct sta_write write;
+    struct sta_waiter waiter;
+};
+
+static void sync_read_done(struct sta_read *read)
+{
+    sta_waiter_signal(&STA_CONTAINER(read, struct sync_read, read)->waiter);
+}
+
+static void sync_write_done(struct sta_write *write)
+{
+    sta_waiter_signal(&STA_CONTAINER(write, struct sync_write, write)->waiter);
+}
+
+/* A callback that waits for its own loop would wait for ever. */
+static bool sync_would_deadlock(struct strata *cache)
+{
+    return sta_loop_is_own_thread(sta_cache_loop(cache->cache));
+}
+
+static void sync_read_run(struct strata *cache, const struct strata_bytes *keys, size_t count,
+                          struct strata_value *values, int *statuses)
+{
+    struct sync_read call;
+    call.read.cache = cache->cache;
+    call.read.keys = keys;
+    call.read.count = count;
+    call.read.values = values;
+    call.read.statuses = statuses;
+    call.read.done = sync_read_done;
+    if (sta_read_begin(&call.read, sta_clock_now_ns()) == STRATA_OK)
+        return;
+    sta_waiter_init(&call.waiter);
+    sta_read_send(&call.read);
+    sta_waiter_wait(&call.waiter);
+    sta_waiter_fini(&call.waiter);
+}
+
+static void sync_write_run(struct strata *cache, enum sta_write_kind kind,
+                           const struct strata_item *items, size_t count, int *statuses)
+{
+    struct sync_write call;
+    call.write.cache = cache->cache;
+    call.write.kind = kind;
+    call.write.items = items;
+    call.write.count = count;
+    call.write.statuses = statuses;
+    call.write.done = sync_write_done;
+    if (sta_write_begin(&call.write, sta_clock_now_ns()) == STRATA_OK)
+        return;
+    sta_waiter_init(&call.waiter);
+    sta_write_send(&call.write);
+    sta_waiter_wait(&call.waiter);
+    sta_waiter_fini(&call.waiter);
+}
+
+/* ---- one key ---- */
+
+int strata_get(struct strata *cache, struct strata_bytes key, struct strata_value *value)
+{
+    int status = sta_handle_check_key(key);
+    if (status < 0)
+        return status;
+    if (sync_would_deadlock(cache))
+        return STRATA_ERR_INVALID;
+    struct strata_value got = {0};
+    sync_read_run(cache, &key, 1, &got, &status);
+    if (status == STRATA_OK)
+        *value = got;
+    return status;
+}
+
+int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer, size_t cap,
+                    size_t *len)
+{
+    struct strata_value value;
+    int status = strata_get(cache, key, &value);
+    if (status != STRATA_OK)
+        return status;
+    size_t fits = value.bytes.len < cap ? value.bytes.len : cap;
+    if (fits > 0)
+        memcpy(buffer, value.bytes.data, fits);
+    *len = value.bytes.len;
+    strata_release(&value);
+    return STRATA_OK;
+}
+
+int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
+               uint64_t ttl_ms)
+{
+    struct strata_item item = {.key = key, .value = value, .ttl_ms = ttl_ms};
+    int status = STRATA_OK;
+    int failed = strata_set_many(cache, &item, 1, &status);
+    return failed < 0 ? failed : status;
+}
+
+int strata_delete(struct strata *cache, struct strata_bytes key)
+{
+    int status = STRATA_OK;
+    int failed = strata_delete_many(cache, &key, 1, &status);
+    return failed < 0 ? failed : status;
+}
+
+/* ---- batches ---- */
+
+/* What a batch answers as a whole. */
+static int batch_status(const int *statuses, size_t count)
+{
+    int first_error = STRATA_OK;
+    size_t errors = 0;
+    bool same = true;
+    for (size_t i = 0; i < count; i++) {
+        if (statuses[i] >= 0)
+            continue;
+        if (errors++ == 0)
+            first_error = statuses[i];
+        same = same && statuses[i] == first_error;
+    }
+    if (errors == 0)
+        return STRATA_OK;
+    return errors == count && same ? first_error : STRATA_ERR_PARTIAL;
+}
+
+/* The caller's statuses, or memory for them (to be freed where it is not the caller's). */
+static int *batch_statuses(int *statuses, size_t count)
+{
+    return statuses != NULL ? statuses : malloc(count * sizeof *statuses);
+}
+
+static int batch_check_keys(struct strata *cache, const struct strata_bytes *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status = sta_handle_check_key(keys[i]);
+        if (status < 0)
+            return status;
+    }
+    return sync_would_deadlock(cache) ? STRATA_ERR_INVALID : STRATA_OK;
+}
+
+int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
+                    struct strata_value *values, int *statuses)
+{
+    int status = batch_check_keys(cache, keys, count);
+    if (status < 0 || count == 0)
+        return status;
+    int *each = batch_statuses(statuses, count);
+    if (each == NULL)
+        return STRATA_ERR_NOMEM;
+    memset(values, 0, count * sizeof *values);
+    sync_read_run(cache, keys, count, values, each);
+    status = batch_status(each, count);
+    if (each != statuses)
+        free(each);
+    return status;
+}
+
+static int batch_write(struct strata *cache, enum sta_write_kind kind,
+                       const struct strata_item *items, size_t count, int *statuses)
+{
+    int *each = batch_statuses(statuses, count);
+    if (each == NULL)
+        return STRATA_ERR_NOMEM;
+    sync_write_run(cache, kind, items, count, each);
+    int status = batch_status(each, count);
+    if (each != statuses)
+        free(each);
+    return status;
+}
+
+int strata_set_many(struct strata *cache, const struct strata_item *items, size_t count,
+                    int *statuses)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status = sta_handle_check_key(items[i].key);
+        if (status == STRATA_OK)
+            status = sta_handle_check_value(items[i].value);
+        if (status < 0)
+            return status;
+    }
+    if (sync_would_deadlock(cache))
+        return STRATA_ERR_INVALID;
+    return count > 0 ? batch_write(cache, STA_WRITE_SET, items, count, statuses) : STRATA_OK;
+}
+
+int strata_delete_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
+                       int *statuses)
+{
+    int status = batch_check_keys(cache, keys, count);
+    if (status < 0 || count == 0)
+        return status;
+    struct strata_item one = {0};
+    struct strata_item *items = count == 1 ? &one : calloc(count, sizeof *items);
+    if (items == NULL)
+        return STRATA_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        items[i].key = keys[i];
+    status = batch_write(cache, STA_WRITE_DELETE, items, count, statuses);
+    if (items != &one)
+        free(items);
+    return status;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The 1st, 2nd, ... allocation of each public call fails, against a real Redis: the call answers
+ * with a code, nothing leaks (run under ASan), and the cache works on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "strata/strata.h"
+#include "support/fail_alloc.h"
+#include "support/redis_server.h"
+#include "support/wait.h"
+
+/* More steps than any call here has allocations; a ladder that gets there hangs on something. */
+#define LADDER_MAX 500u
+
+static struct redis_server *server;
+
+static int start_server(void **state)
+{
+    (void)state;
+    return redis_server_start(&server, NULL);
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    redis_server_stop(&server);
+    return 0;
+}
+
+static struct strata_options options(void)
+{
+    return (struct strata_options){.redis_url = redis_server_url(server)};
+}
+
+static struct strata *open_cache(void)
+{
+    struct strata *cache = NULL;
+    struct strata_options given = options();
+    assert_int_equal(strata_open(&cache, &given, NULL), STRATA_OK);
+    assert_int_equal(strata_set(cache, strata_text("k"), strata_text("v"), 0), STRATA_OK);
+    return cache;
+}
+
+/* An out-of-memory code, or one that says that a connection could not be had for the same
+ * reason. */
+static void assert_clean_failure(int status)
+{
+    assert_true(status == STRATA_ERR_NOMEM || status == STRATA_ERR_UNAVAILABLE ||
+                status == STRATA_ERR_LOST || status == STRATA_ERR_PARTIAL ||
+                status == STRATA_ERR_SYSTEM || status >= 0);
+}
+
+static bool get_works(void *arg)
+{
+    struct strata_value value = {0};
+    bool works = strata_get(arg, strata_text("k"), &value) == STRATA_OK && value.bytes.len == 1 &&
+                 memcmp(value.bytes.data, "v", 1) == 0;
+    strata_release(&value);
+    return works;
+}
+
+static void opening_fails_cleanly_at_every_allocation(void **state)
+{
+    (void)state;
+    struct strata_options given = options();
+    for (uint64_t n = 1; n < LADDER_MAX; n++) {
+        struct strata *cache = NULL;
+        struct strata_error error = {0};
+        fail_alloc_at(n);
+        int status = strata_open(&cache, &given, &error);
+        bool failed = fail_alloc_end();
+        if (status < 0) {
+            assert_null(cache);
+            assert_clean_failure(status);
+        }
+        strata_close(&cache);
+        if (!failed && status == STRATA_OK)
+            return;
+    }
+    fail_msg("opening never got through");
+}
+
+enum call { GET_HIT, GET_MISS, SET, DELETE, GET_MANY, SET_MANY };
+
+static int run(struct strata *cache, enum call call)
+{
+    struct strata_bytes keys[] = {strata_text("k"), strata_text("absent"), strata_text("k2")};
+    struct strata_item items[] = {{strata_text("k2"), strata_text("w"), 0},
+                                  {strata_text("k3"), strata_text("w"), 0}};
+    struct strata_value values[3] = {{{0}, {0}}};
+    int status = STRATA_OK;
+    switch (call) {
+    case GET_HIT:
+        status = strata_get(cache, keys[0], &values[0]);
+        break;
+    case GET_MISS:
+        status = strata_get(cache, keys[1], &values[1]);
+        break;
+    case SET:
+        return strata_set(cache, keys[2], strata_text("w"), 0);
+    case DELETE:
+        return strata_delete(cache, keys[2]);
+    case GET_MANY:
+        status = strata_get_many(cache, keys, 3, values, NULL);
+        break;
+    case SET_MANY:
+        return strata_set_many(cache, items, 2, NULL);
+    }
+    for (int i = 0; i < 3; i++)
+        strata_release(&values[i]);
+    return status;
+}
+
+static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(void **state)
+{
+    (void)state;
+    for (enum call call = GET_HIT; call <= SET_MANY; call++) {
+        struct strata *cache = open_cache();
+        bool through = false;
+        for (uint64_t n = 1; n < LADDER_MAX && !through; n++) {
+            fail_alloc_at(n);
+            int status = run(cache, call);
+            through = !fail_alloc_end();
+            assert_clean_failure(status);
+            assert_true(wait_until(get_works, cache, 10000));
+        }
+        assert_true(through);
+        strata_close(&cache);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opening_fails_cleanly_at_every_allocation),
+        cmocka_unit_test(every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}

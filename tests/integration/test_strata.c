@@ -275,7 +275,7 @@ static void stats_of_a_plain_redis_are_refused_with_the_reason(void **state)
 static void help_explains_every_command(void **state)
 {
     static const char *const commands[] = {"get",   "set",    "del",    "ping",
-                                           "stats", "config", "help"};
+                                           "stats", "config", "replay", "help"};
     struct strata_fixture *f = *state;
     assert_int_equal(RUN(f, NULL, "help"), 0);
     char *all = strdup(OUT(f));

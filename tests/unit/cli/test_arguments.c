@@ -163,8 +163,8 @@ static void every_command_is_found_by_its_name_and_a_near_miss_is_corrected(void
         assert_non_null(found->run);
         assert_true(found->least <= found->most);
     }
-    assert_int_equal(cli_command_find("pnig", &found, &error), STRATA_ERR_INVALID);
-    assert_string_equal(error.text, "unknown command pnig; did you mean ping?");
+    assert_int_equal(cli_command_find("repaly", &found, &error), STRATA_ERR_INVALID);
+    assert_string_equal(error.text, "unknown command repaly; did you mean replay?");
     assert_int_equal(cli_command_find("xyzzy", &found, &error), STRATA_ERR_INVALID);
     assert_non_null(strstr(error.text, "strata help"));
 }

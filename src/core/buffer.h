@@ -61,6 +61,8 @@ static inline size_t sta_buffer_len(const struct sta_buffer *buffer)
 /* The content. */
 static inline struct strata_bytes sta_buffer_bytes(const struct sta_buffer *buffer)
 {
+    if (buffer->data == NULL) /* C knows no NULL + 0 */
+        return strata_bytes(NULL, 0);
     return strata_bytes(buffer->data + buffer->head, buffer->tail - buffer->head);
 }
 

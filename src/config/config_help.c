@@ -33,9 +33,8 @@ static void put_paragraph(struct sta_render *render, const char *text)
 
 static void put_default(struct sta_render *render, const char *text, const char *env)
 {
-    char line[STA_OPTION_DEFAULT_CAP + 100];
-    char shown[STA_OPTION_DEFAULT_CAP];
-    sta_option_value_default(text, shown, sizeof shown);
+    char line[256];
+    const char *shown = text == NULL ? "none" : text[0] == '\0' ? "empty" : text;
     (void)snprintf(line, sizeof line, "Default: %s.%s%s%s", shown, env != NULL ? " Variable: " : "",
                    env != NULL ? env : "", env != NULL ? "." : "");
     put_paragraph(render, line);

@@ -43,9 +43,8 @@ static void put_row(struct sta_render *render, const struct sta_setting *setting
 {
     const struct sta_option *option = setting->option;
     char allowed[STA_OPTION_ALLOWED_CAP];
-    char shown[STA_OPTION_DEFAULT_CAP];
+    const char *given = setting->default_text;
     sta_option_value_allowed(option, allowed, sizeof allowed);
-    sta_option_value_default(setting->default_text, shown, sizeof shown);
     sta_render_text(render, "| ");
     put_code(render, option->env);
     sta_render_text(render, " | ");
@@ -53,7 +52,10 @@ static void put_row(struct sta_render *render, const struct sta_setting *setting
     sta_render_text(render, " | ");
     put_code(render, option->name);
     sta_render_text(render, " | ");
-    put_cell(render, shown);
+    if (given == NULL || given[0] == '\0')
+        sta_render_text(render, given == NULL ? "none" : "empty");
+    else
+        put_code(render, given);
     sta_render_text(render, " | ");
     put_cell(render, allowed);
     sta_render_text(render, " | ");

@@ -236,7 +236,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unlimited = true,
         .default_text = "60",
         .group = "Strategies",
-        .help = "How long that is remembered.",
+        .help = "How long it is remembered that a key is not there.",
     },
     {
         .name = "invalidation_enabled",
@@ -259,7 +259,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unit = "keys",
         .default_text = "100",
         .group = "Invalidation",
-        .help = "So many queued keys go at once.",
+        .help = "So many queued keys make a batch, which goes at once.",
     },
     {
         .name = "invalidation_timeout",

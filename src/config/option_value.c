@@ -119,14 +119,6 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
     }
 }
 
-void sta_option_value_default(const char *default_text, char *text, size_t cap)
-{
-    if (default_text == NULL)
-        (void)snprintf(text, cap, "none");
-    else
-        (void)snprintf(text, cap, "%s", default_text[0] != '\0' ? default_text : "empty");
-}
-
 static int refuse(const struct sta_option *option, const char *reason, struct strata_error *error)
 {
     char allowed[STA_OPTION_ALLOWED_CAP];

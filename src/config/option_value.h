@@ -46,8 +46,4 @@ bool sta_option_value_is_unset(const struct sta_option *option,
 #define STA_OPTION_ALLOWED_CAP 200
 void sta_option_value_allowed(const struct sta_option *option, char *text, size_t cap);
 
-/* A default text as people read it: "none" for NULL, "empty" for "". */
-#define STA_OPTION_DEFAULT_CAP 200
-void sta_option_value_default(const char *default_text, char *text, size_t cap);
-
 #endif

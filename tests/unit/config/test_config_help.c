@@ -72,12 +72,12 @@ static void documentation_has_a_table_per_group(void **state)
     (void)state;
     char text[1 << 16];
     rendered(sta_config_markdown, text, sizeof text);
-    assert_contains(text,
-                    "before\n### Own\n\nIn the file these stand under `[stratad]`.\n\n"
-                    "| variable | flag | in the file | default | allowed | meaning |\n"
-                    "| --- | --- | --- | --- | --- | --- |\n"
-                    "| `STRATA_WORKERS` | `--workers` | `workers` | 4 | 1 to 64 threads | Threads. "
-                    "|\n|  | `--eager` | `eager` | no |");
+    assert_contains(
+        text, "before\n### Own\n\nIn the file these stand under `[stratad]`.\n\n"
+              "| variable | flag | in the file | default | allowed | meaning |\n"
+              "| --- | --- | --- | --- | --- | --- |\n"
+              "| `STRATA_WORKERS` | `--workers` | `workers` | `4` | 1 to 64 threads | Threads. "
+              "|\n|  | `--eager` | `eager` | `no` |");
     assert_contains(text, "| `STRATA_NAME` |  | `name` | none | 1 to 16 bytes | Without a flag and "
                           "a default. A\\|B. |\n");
     assert_contains(text, "| Not to be shown. |\n\n### Looks\n");

@@ -72,6 +72,7 @@ static const struct sta_option table[] = {
         AT(password),
         .least = 1,
         .most = 511,
+        .secret = true,
         .group = "Daemon",
         .help =
             "The password that clients must give with AUTH or HELLO. None: they need not. There "
@@ -205,4 +206,11 @@ int sta_stratad_options_help(struct sta_buffer *out)
     struct sta_option_set sets[SET_COUNT];
     sets_init(sets, NULL);
     return sta_config_help(sets, SET_COUNT, out);
+}
+
+int sta_stratad_options_markdown(struct sta_buffer *out)
+{
+    struct sta_option_set sets[SET_COUNT];
+    sets_init(sets, NULL);
+    return sta_config_markdown(&sets[SET_OWN], 1, out);
 }

@@ -37,4 +37,7 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
 /* Appends the text of --help. */
 int sta_stratad_options_help(struct sta_buffer *out);
 
+/* Appends the tables of its own options for docs/configuration.md. */
+int sta_stratad_options_markdown(struct sta_buffer *out);
+
 #endif

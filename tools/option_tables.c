@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "daemon/stratad_options.h"
 
 #define TABLES_MOST ((size_t)1 << 20)
 
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
     sta_buffer_init(&out, TABLES_MOST);
     if (argc == 2 && strcmp(argv[1], "library") == 0)
         status = library_tables(&out);
+    else if (argc == 2 && strcmp(argv[1], "stratad") == 0)
+        status = sta_stratad_options_markdown(&out);
     if (status == STRATA_OK)
         (void)fwrite(sta_buffer_bytes(&out).data, 1, sta_buffer_len(&out), stdout);
     else

@@ -8,6 +8,8 @@
  *           How long a value may be answered from memory. ...
  *           Allowed: seconds, 0.001 to 31536000, fractions allowed, or unlimited.
  *           Default: 300. Variable: CACHE_L1_TTL.
+ *
+ * What has no flag is listed by its variable.
  */
 #include <stdio.h>
 #include <string.h>
@@ -48,10 +50,13 @@ static void put_option(struct sta_render *render, const struct sta_setting *sett
     sta_option_value_allowed(option, allowed, sizeof allowed);
     (void)snprintf(line, sizeof line, "Allowed: %s.%s", allowed,
                    sta_option_value_is_list(option) ? " May be given several times." : "");
-    sta_render_texts(render, "  ", option->flag, " ", operands[option->type], "\n", NULL);
+    if (option->flag != NULL)
+        sta_render_texts(render, "  ", option->flag, " ", operands[option->type], "\n", NULL);
+    else
+        sta_render_texts(render, "  ", option->env, "=", operands[option->type], "\n", NULL);
     put_paragraph(render, option->help);
     put_paragraph(render, line);
-    put_default(render, setting->default_text, option->env);
+    put_default(render, setting->default_text, option->flag != NULL ? option->env : NULL);
 }
 
 static void put_general(struct sta_render *render)
@@ -75,7 +80,7 @@ int sta_config_help(const struct sta_option_set *sets, size_t count, struct sta_
         return STRATA_ERR_NOMEM;
     for (size_t i = 0; i < config->count; i++) {
         const struct sta_setting *setting = &config->settings[i];
-        if (setting->option->flag == NULL)
+        if (setting->option->flag == NULL && setting->option->env == NULL)
             continue;
         if (strcmp(group, setting->option->group) != 0) {
             group = setting->option->group;

@@ -206,6 +206,230 @@ static void an_unknown_user_is_a_denial(void **state)
     assert_denied(NULL, "nobody:wrong@");
 }
 
+/* ---- faults under load ---- */
+
+#define CALLERS     4
+#define CALL_NS     (300 * STA_NS_MS)
+#define OVERTIME_NS STA_NS_SEC /* far below the fault's length, far above a busy machine's delays */
+
+struct callers;
+
+struct caller {
+    struct callers *all;
+    pthread_t thread;
+    unsigned number;
+    atomic_ullong answered;
+    unsigned long long statuses[32]; /* by -status */
+    bool wrong;
+    bool overtime;
+};
+
+struct callers {
+    struct engine *engine;
+    atomic_bool stop;
+    struct caller callers[CALLERS];
+    unsigned long long answered_before[CALLERS];
+};
+
+static void *keep_calling(void *arg)
+{
+    struct caller *caller = arg;
+    for (unsigned i = 0; !atomic_load(&caller->all->stop); i++) {
+        char wire[128];
+        char expected[64];
+        struct strata_bytes replies = {0};
+        int len = snprintf(expected, sizeof expected, "$16\r\n%07u:%08u\r\n", caller->number, i);
+        (void)snprintf(wire, sizeof wire, "*2\r\n$4\r\nECHO\r\n%s", expected);
+        uint64_t began_ns = sta_clock_now_ns();
+        int status = sta_l2_call(caller->all->engine->l2, strata_text(wire), 1, began_ns + CALL_NS,
+                                 &replies);
+        caller->overtime |= sta_clock_now_ns() - began_ns > CALL_NS + OVERTIME_NS;
+        caller->statuses[-status]++;
+        if (status == STRATA_OK) {
+            caller->wrong |=
+                replies.len != (size_t)len || memcmp(replies.data, expected, replies.len);
+            atomic_fetch_add(&caller->answered, 1);
+        }
+        free((void *)(uintptr_t)replies.data);
+    }
+    return NULL;
+}
+
+static bool all_were_answered_again(void *arg)
+{
+    struct callers *all = arg;
+    for (unsigned i = 0; i < CALLERS; i++)
+        if (atomic_load(&all->callers[i].answered) < all->answered_before[i] + 10)
+            return false;
+    return true;
+}
+
+/* From now on: a few answers for each. */
+static void await_answers(struct callers *all)
+{
+    for (unsigned i = 0; i < CALLERS; i++)
+        all->answered_before[i] = atomic_load(&all->callers[i].answered);
+    assert_true(wait_until(all_were_answered_again, all, WAIT_MS));
+}
+
+static void callers_start(struct callers *all, struct engine *engine)
+{
+    *all = (struct callers){.engine = engine};
+    for (unsigned i = 0; i < CALLERS; i++) {
+        all->callers[i].all = all;
+        all->callers[i].number = i;
+        assert_int_equal(
+            pthread_create(&all->callers[i].thread, NULL, keep_calling, &all->callers[i]), 0);
+    }
+    await_answers(all);
+}
+
+static void callers_stop(struct callers *all)
+{
+    atomic_store(&all->stop, true);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        pthread_join(all->callers[i].thread, NULL);
+        assert_false(all->callers[i].wrong);
+        assert_false(all->callers[i].overtime);
+    }
+}
+
+static unsigned long long callers_count(const struct callers *all, int status)
+{
+    unsigned long long count = 0;
+    for (unsigned i = 0; i < CALLERS; i++)
+        count += all->callers[i].statuses[-status];
+    return count;
+}
+
+static void a_killed_server_is_an_error_at_once_and_a_restart_is_noticed(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct callers callers;
+    engine_start_server(&engine, NULL);
+    engine.config.connection.backoff_max_ns = 50 * STA_NS_MS;
+    engine_open(&engine, NULL);
+    callers_start(&callers, &engine);
+    for (unsigned round = 0; round < 5; round++) {
+        redis_server_kill9(engine.server);
+        assert_int_equal(redis_server_restart(engine.server), 0);
+        await_answers(&callers);
+    }
+    callers_stop(&callers);
+    assert_true(callers_count(&callers, STRATA_ERR_UNAVAILABLE) > 0);
+    engine_fini(&engine);
+}
+
+static bool all_timed_out(void *arg)
+{
+    struct engine *engine = arg;
+    struct sta_connection_statistics statistics;
+    sta_l2_statistics(engine->l2, &statistics);
+    return statistics.timeouts >= 4 * CALLERS;
+}
+
+static void a_frozen_server_costs_each_call_its_budget_and_no_more(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct callers callers;
+    struct sta_connection_statistics statistics;
+    engine_start_server(&engine, NULL);
+    engine_open(&engine, NULL);
+    callers_start(&callers, &engine);
+    redis_server_freeze(engine.server);
+    assert_true(wait_until(all_timed_out, &engine, WAIT_MS));
+    redis_server_thaw(engine.server);
+    await_answers(&callers);
+    callers_stop(&callers);
+    assert_true(callers_count(&callers, STRATA_ERR_TIMEOUT) >= 4 * CALLERS);
+    assert_int_equal(callers_count(&callers, STRATA_ERR_LOST), 0);
+    engine_stop_loop(&engine);
+    sta_l2_statistics(engine.l2, &statistics);
+    assert_int_equal(statistics.connects, 1); /* the same connection goes on */
+    engine_fini(&engine);
+}
+
+static void a_host_that_comes_up_later_is_found(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct callers callers;
+    engine_start_server(&engine, NULL);
+    engine.config.connection.backoff_max_ns = 50 * STA_NS_MS;
+    redis_server_kill9(engine.server);
+    engine_open(&engine, redis_server_url(engine.server));
+    assert_true(wait_until(has_failed, &engine, WAIT_MS));
+    assert_int_equal(redis_server_restart(engine.server), 0);
+    callers_start(&callers, &engine);
+    callers_stop(&callers);
+    engine_fini(&engine);
+}
+
+/* ---- the end ---- */
+
+#define LEFTOVERS 100
+
+struct leftover {
+    struct sta_request request;
+    unsigned done;
+    int status;
+};
+
+static void on_leftover(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct leftover *leftover = STA_CONTAINER(request, struct leftover, request);
+    (void)replies;
+    leftover->done++;
+    leftover->status = status;
+}
+
+static void leftover_submit(struct engine *engine, struct leftover *leftover)
+{
+    *leftover = (struct leftover){
+        .request = {.wire = strata_text("PING\r\n"),
+                    .commands = 1,
+                    .deadline_ns = STA_NEVER,
+                    .done = on_leftover},
+    };
+    sta_l2_submit(engine->l2, &leftover->request);
+}
+
+static bool all_in_flight(void *arg)
+{
+    struct engine *engine = arg;
+    struct sta_connection_statistics statistics;
+    sta_l2_statistics(engine->l2, &statistics);
+    return statistics.in_flight == LEFTOVERS / 2;
+}
+
+/* Half of them are in flight to a frozen server, half are posted when the loop has ended. */
+static void destroying_ends_what_is_in_flight_and_what_is_posted(void **state)
+{
+    (void)state;
+    static struct leftover leftovers[LEFTOVERS];
+    struct engine engine;
+    engine_start_server(&engine, NULL);
+    engine_open(&engine, NULL);
+    assert_answers(&engine, "PING\r\n", 1, "+PONG\r\n");
+    redis_server_freeze(engine.server);
+    for (unsigned i = 0; i < LEFTOVERS / 2; i++)
+        leftover_submit(&engine, &leftovers[i]);
+    assert_true(wait_until(all_in_flight, &engine, WAIT_MS));
+    engine_stop_loop(&engine);
+    for (unsigned i = LEFTOVERS / 2; i < LEFTOVERS; i++)
+        leftover_submit(&engine, &leftovers[i]);
+    sta_l2_destroy(&engine.l2);
+    assert_null(engine.l2);
+    for (unsigned i = 0; i < LEFTOVERS; i++) {
+        assert_int_equal(leftovers[i].done, 1);
+        assert_int_equal(leftovers[i].status, STRATA_ERR_CLOSED);
+    }
+    redis_server_thaw(engine.server);
+    engine_fini(&engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +439,10 @@ int main(void)
         cmocka_unit_test(a_wrong_password_is_a_denial_that_is_logged_once),
         cmocka_unit_test(a_missing_password_is_a_denial),
         cmocka_unit_test(an_unknown_user_is_a_denial),
+        cmocka_unit_test(a_killed_server_is_an_error_at_once_and_a_restart_is_noticed),
+        cmocka_unit_test(a_frozen_server_costs_each_call_its_budget_and_no_more),
+        cmocka_unit_test(a_host_that_comes_up_later_is_found),
+        cmocka_unit_test(destroying_ends_what_is_in_flight_and_what_is_posted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

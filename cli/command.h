@@ -91,6 +91,6 @@ extern const struct cli_command cli_command_help;
 int cli_command_find(const char *name, const struct cli_command **out, struct strata_error *error);
 
 /* The code that a failed call ends the process with. */
-enum cli_exit cli_exit_of(int status);
+enum cli_exit cli_command_exit(int status);
 
 #endif

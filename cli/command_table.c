@@ -42,7 +42,7 @@ int cli_command_find(const char *name, const struct cli_command **out, struct st
                          spelling.nearest);
 }
 
-enum cli_exit cli_exit_of(int status)
+enum cli_exit cli_command_exit(int status)
 {
     switch (status) {
     case STRATA_OK:

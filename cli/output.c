@@ -32,7 +32,7 @@ void cli_output_complain(const char *format, ...)
 
 enum cli_exit cli_output_failure(const struct cli_run *run, const struct strata_error *error)
 {
-    enum cli_exit code = cli_exit_of(error->status);
+    enum cli_exit code = cli_command_exit(error->status);
     cli_output_complain("%s", error->text);
     if (!run->json)
         return code;

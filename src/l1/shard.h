@@ -8,9 +8,8 @@
  * Invariants: an item is in the table exactly where it is in the queue; the tier holds one
  * reference to each; `bytes` and `entries` are the sums over the queue. The bucket count is a
  * power of two and changes only in rehash().
- * Threads: everything is guarded by `lock` except an item's `refs`; functions that need the lock
- * end in _locked. An item's other fields that readers of a lease see are fixed once it is stored.
- * Memory: items are one malloc each; the last reference frees.
+ * Threads: everything is guarded by `lock` except what item.h says; functions that need the lock
+ * end in _locked.
  */
 #ifndef STA_SHARD_H
 #define STA_SHARD_H
@@ -20,33 +19,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/clock.h"
 #include "core/key.h"
 #include "core/list.h"
+#include "l1/item.h"
 #include "l1/l1.h"
-#include "strata/status.h"
-
-struct sta_item {
-    /* fixed once stored */
-    uint64_t hash;
-    uint64_t deadline_ms;
-    uint32_t value_len;
-    uint16_t key_len;
-    uint8_t flags;
-    /* guarded by the shard's lock */
-    uint8_t visits; /* 0..STA_SHARD_VISITS */
-    struct sta_item *next;
-    struct sta_list queued;
-    /* atomic: one for the tier, one for each lease */
-    _Atomic uint32_t refs;
-    uint8_t bytes[]; /* the key, then the value */
-};
 
 /* Reads that an item can collect towards staying when the hand passes. */
 #define STA_SHARD_VISITS 3
-
-/* What malloc adds to an item, as counted against the byte bound. */
-#define STA_ITEM_OVERHEAD 16u
 
 /* What all shards of a tier hold together. Relaxed: whoever adds holds the tier's store lock, so
  * that others can only make the sums smaller while it compares them with the bounds. */
@@ -71,27 +50,6 @@ struct sta_shard {
 /* STRATA_ERR_NOMEM leaves nothing behind. */
 int sta_shard_init(struct sta_shard *shard, struct sta_shard_sum *sum, uint64_t bucket_count);
 void sta_shard_fini(struct sta_shard *shard);
-
-/* A free item with copies of the key and the value, or NULL. */
-struct sta_item *sta_item_create(const struct sta_key *key, const struct sta_l1_entry *entry);
-void sta_item_ref(struct sta_item *item);
-void sta_item_unref(struct sta_item *item);
-
-/* What an item costs. */
-static inline uint64_t sta_item_cost(uint64_t key_len, uint64_t value_len)
-{
-    return (sizeof(struct sta_item) + STA_ITEM_OVERHEAD + key_len + value_len + 15u) & ~15ull;
-}
-
-static inline bool sta_item_expired(const struct sta_item *item, uint64_t now_ms)
-{
-    return item->deadline_ms <= now_ms && item->deadline_ms != STA_NEVER;
-}
-
-static inline struct strata_bytes sta_item_value(const struct sta_item *item)
-{
-    return strata_bytes(item->bytes + item->key_len, item->value_len);
-}
 
 /* The item of `key`, expired or not, or NULL. */
 struct sta_item *sta_shard_find_locked(struct sta_shard *shard, const struct sta_key *key);

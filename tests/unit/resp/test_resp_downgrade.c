@@ -48,9 +48,10 @@ static void a_failed_downgrade_leaves_the_buffer_as_it_was(void **state)
 {
     (void)state;
     struct sta_buffer out;
-    sta_buffer_init(&out, 16);
+    sta_buffer_init(&out, 64);
     assert_int_equal(sta_buffer_append(&out, strata_text("abc")), STRATA_OK);
-    const char *frame = "*2\r\n:1\r\n$9\r\nabcdefghi\r\n";
+    const char *frame = "~2\r\n:1\r\n$50\r\n"
+                        "01234567890123456789012345678901234567890123456789\r\n";
     assert_int_equal(sta_resp_downgrade(&out, strata_text(frame)), STRATA_ERR_TOO_BIG);
     assert_int_equal(sta_resp_downgrade(&out, strata_text(":1\r\nx\r\n")), STRATA_ERR_PROTOCOL);
     assert_int_equal(sta_buffer_len(&out), 3);

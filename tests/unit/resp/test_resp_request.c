@@ -83,12 +83,33 @@ static void an_array_that_is_cut_or_lies_is_refused_and_not_read_past(void **sta
     assert_int_equal(sta_resp_request_args(strata_text(wire), argv, 1, NULL), STRATA_ERR_PROTOCOL);
 }
 
+/* Whatever the answer is to a request that was cut: nothing behind it is read (ASan). */
+static void nothing_is_read_behind_a_request_that_was_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < request_example_count; i++) {
+        for (size_t len = 1; len < request_examples[i].len; len++) {
+            char *copy = malloc(len);
+            uint8_t *scratch = malloc(len);
+            struct strata_bytes argv[8];
+            size_t argc = 0;
+            memcpy(copy, request_examples[i].wire, len);
+            struct strata_bytes frame = strata_bytes(copy, len);
+            if (sta_resp_request_count(frame, &argc) == STRATA_OK && argc <= 8)
+                sta_resp_request_args(frame, argv, argc, scratch);
+            free(copy);
+            free(scratch);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_example_has_its_arguments),
         cmocka_unit_test(arguments_lie_in_the_frame_unless_they_were_quoted),
         cmocka_unit_test(unbalanced_quotes_are_refused),
+        cmocka_unit_test(nothing_is_read_behind_a_request_that_was_cut),
         cmocka_unit_test(an_array_that_is_cut_or_lies_is_refused_and_not_read_past),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@
  * Time: no call takes longer than the budget (socket_timeout_ms) plus one scheduling delay,
  * whatever Redis does. TTLs are milliseconds; 0 is the configured default, STRATA_UNLIMITED
  * never expires (in L1 the configured L1 TTL still bounds it).
- * Keys are 1 to 65535 bytes, values 0 to 512 MiB; both are binary. In Redis a key carries the
- * configured prefix.
+ * Keys are 1 to 65535 bytes, values that are set 0 to 64 MiB, one batch of sets up to 128 MiB in
+ * all; larger is STRATA_ERR_TOO_BIG. Both are binary. In Redis a key carries the configured prefix.
  */
 #ifndef STRATA_CACHE_H
 #define STRATA_CACHE_H

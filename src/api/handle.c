@@ -12,7 +12,10 @@
 #include "core/error.h"
 #include "strata/strata.h"
 
-#define VALUE_MAX ((size_t)512 << 20)
+/* The largest value, bytes, and what all requests that wait to be sent may be together: one such
+ * value does not keep everybody else out. */
+#define VALUE_MAX   ((size_t)64 << 20)
+#define PENDING_MAX ((size_t)2 * STA_BATCH_WIRE_MAX)
 
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
                           struct sta_cache_config *config)
@@ -27,7 +30,10 @@ static void handle_config(const struct strata_options *options, const struct sta
         .l1_ttl_ms = options->l1_ttl_ms,
         .cleanup_interval_ms = options->l1_cleanup_interval_ms,
         .l2_enabled = options->l2_enabled == STRATA_ON,
-        .l2.connection = {.url = url, .protocol = 3, .name = "strata"},
+        .l2.connection = {.url = url,
+                          .protocol = 3,
+                          .name = "strata",
+                          .max_pending_bytes = PENDING_MAX},
         .l2_ttl_ms = options->l2_ttl_ms,
         .key_prefix = options->l2_key_prefix,
         .budget_ms = options->socket_timeout_ms,

@@ -20,8 +20,8 @@
 #include "l2/l2.h"
 #include "resp/resp.h"
 
-/* Bytes that one batch may be on the wire: a value of 512 MiB and its command. */
-#define STA_BATCH_WIRE_MAX ((size_t)768 << 20)
+/* Bytes that one batch may be on the wire. */
+#define STA_BATCH_WIRE_MAX ((size_t)128 << 20)
 
 struct sta_batch {
     struct sta_request request;

@@ -204,6 +204,37 @@ static void keys_and_values_that_no_cache_takes_are_refused_before_anything_is_s
     strata_close(&cache);
 }
 
+static void the_largest_value_passes_and_one_byte_more_does_not(void **state)
+{
+    (void)state;
+    const size_t most = (size_t)64 << 20;
+    struct strata *cache = open_cache((struct strata_options){.socket_timeout_ms = 60000});
+    char *bytes = malloc(most + 1);
+    assert_non_null(bytes);
+    memset(bytes, 'x', most + 1);
+    bytes[0] = 'a';
+    bytes[most - 1] = 'z';
+    struct strata_value value = {0};
+    assert_int_equal(strata_set(cache, strata_text("big"), strata_bytes(bytes, most), 0),
+                     STRATA_OK);
+    assert_int_equal(strata_get(cache, strata_text("big"), &value), STRATA_OK);
+    assert_int_equal(value.bytes.len, most);
+    assert_int_equal(memcmp(value.bytes.data, bytes, most), 0);
+    strata_release(&value);
+    assert_int_equal(strata_set(cache, strata_text("big"), strata_bytes(bytes, most + 1), 0),
+                     STRATA_ERR_TOO_BIG);
+    struct strata_item three[] = {{strata_text("a"), strata_bytes(bytes, most), 0},
+                                  {strata_text("b"), strata_bytes(bytes, most), 0},
+                                  {strata_text("c"), strata_text("small"), 0}};
+    int statuses[3];
+    assert_int_equal(strata_set_many(cache, three, 3, statuses), STRATA_ERR_PARTIAL);
+    assert_int_equal(statuses[0], STRATA_OK);
+    assert_int_equal(statuses[1], STRATA_ERR_TOO_BIG); /* the batch as a whole */
+    assert_int_equal(statuses[2], STRATA_OK);
+    free(bytes);
+    strata_close(&cache);
+}
+
 static void get_copy_tells_the_whole_length_of_a_value_that_does_not_fit(void **state)
 {
     (void)state;
@@ -738,6 +769,7 @@ int main(void)
                                flush),
         cmocka_unit_test_setup(
             keys_and_values_that_no_cache_takes_are_refused_before_anything_is_sent, flush),
+        cmocka_unit_test_setup(the_largest_value_passes_and_one_byte_more_does_not, flush),
         cmocka_unit_test_setup(get_copy_tells_the_whole_length_of_a_value_that_does_not_fit, flush),
         cmocka_unit_test_setup(a_value_is_never_answered_by_l1_after_its_time_in_redis_is_over,
                                flush),

@@ -6,22 +6,20 @@
  * system call where the loop sleeps, none where it is at work); at the end of the tick the loop
  * thread takes all that were pushed and gives them to the connection, which appends them to one
  * output buffer; one send() carries them all. No lock, no allocation between submit and send.
- * call() adds one futex wait and one wake-up.
+ * call() adds one wait and one wake-up (core/waiter.h).
  *
  * Threads: fields are grouped by owner.
  */
 #include "l2/l2.h"
 
 #include <assert.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "core/clock.h"
+#include "core/waiter.h"
 #include "strata/status.h"
 
 #define REFRESH_NS (STA_NS_SEC / 2)
@@ -65,19 +63,12 @@ void sta_l2_submit(struct sta_l2 *l2, struct sta_request *request)
 
 /* ---- waiting for one request ---- */
 
-enum call_state { CALL_UNDER_WAY, CALL_SLEEPING, CALL_DONE };
-
 struct call {
     struct sta_request request;
+    struct sta_waiter waiter;
     int status;
     struct strata_bytes replies;
-    _Atomic(uint32_t) state; /* enum call_state */
 };
-
-static void futex(_Atomic(uint32_t) *word, int operation, uint32_t value)
-{
-    (void)syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
 
 static void on_call_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
@@ -92,23 +83,7 @@ static void on_call_done(struct sta_request *request, int status, struct strata_
         }
     }
     call->status = status;
-    /* release, partner: the acquires in call_wait(). After it the call may be gone, as its caller
-     * returns; waking an address that nobody waits at any more does nothing. */
-    _Atomic(uint32_t) *state = &call->state;
-    if (atomic_exchange_explicit(state, CALL_DONE, memory_order_acq_rel) == CALL_SLEEPING)
-        futex(state, FUTEX_WAKE, 1);
-}
-
-/* acquire, partner: the exchange in on_call_done(). */
-static void call_wait(struct call *call)
-{
-    uint32_t seen = CALL_UNDER_WAY;
-    if (!atomic_compare_exchange_strong_explicit(&call->state, &seen, CALL_SLEEPING,
-                                                 memory_order_acq_rel, memory_order_acquire))
-        return;
-    do
-        futex(&call->state, FUTEX_WAIT, CALL_SLEEPING);
-    while (atomic_load_explicit(&call->state, memory_order_acquire) != CALL_DONE);
+    sta_waiter_signal(&call->waiter);
 }
 
 int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
@@ -119,11 +94,12 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
                     .commands = commands,
                     .deadline_ns = deadline_ns,
                     .done = on_call_done},
-        .state = CALL_UNDER_WAY,
     };
     assert(!sta_loop_is_own_thread(l2->loop));
+    sta_waiter_init(&call.waiter);
     sta_l2_submit(l2, &call.request);
-    call_wait(&call);
+    sta_waiter_wait(&call.waiter);
+    sta_waiter_fini(&call.waiter);
     if (call.status == STRATA_OK)
         *replies = call.replies;
     return call.status;

@@ -8,8 +8,8 @@
  *     type        field                       text
  *     SWITCH      enum strata_switch          true false yes no on off 1 0, any case
  *     COUNT       uint64_t                    "100", and "unlimited" where allowed
- *     BYTES       uint64_t                    "1048576", "1024KiB", "1MiB", "2GiB"
- *     SECONDS     uint64_t, milliseconds      "5", "0.25", and "unlimited" where allowed
+ *     BYTES       uint64_t                    "1048576", "1024KiB", "1MiB"; the same
+ *     SECONDS     uint64_t, milliseconds      "5", "0.25"; the same
  *     CHOICE      an enum, by its value       a word; choices[value], NULL where none
  *     STRING      const char *                as it stands
  *     URL         const char *                a Redis URL (l2/redis_url.h)
@@ -70,7 +70,7 @@ struct sta_option {
     size_t count_offset;        /* of the size_t that goes with a list */
     uint64_t least;             /* COUNT, BYTES: the number; SECONDS: milliseconds; */
     uint64_t most;              /*   STRING: bytes; lists: most is the number of members */
-    bool unlimited;             /* COUNT, SECONDS: "unlimited" is allowed too */
+    bool unlimited;             /* COUNT, BYTES, SECONDS: "unlimited" is allowed too */
     bool secret;                /* STRING: shown as *** in error texts and listings */
     const char *unit;           /* COUNT: what is counted ("entries"); others know theirs */
     const char *const *choices; /* CHOICE: NULL-terminated; "" for values without a word */

@@ -92,7 +92,8 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
     case STA_OPTION_BYTES:
         format_bytes(option->least, least, sizeof least);
         format_bytes(option->most, most, sizeof most);
-        (void)snprintf(text, cap, "%s to %s; bytes, or with KiB, MiB, GiB", least, most);
+        (void)snprintf(text, cap, "%s to %s; bytes, or with KiB, MiB, GiB%s", least, most,
+                       unlimited);
         return;
     case STA_OPTION_SECONDS:
         format_seconds(option->least, least, sizeof least);

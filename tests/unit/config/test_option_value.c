@@ -40,6 +40,11 @@ static const struct sta_option bytes = {.type = STA_OPTION_BYTES,
                                         STA_OPTION_AT(target, number),
                                         .least = 1024,
                                         .most = UINT64_C(3) << 31};
+static const struct sta_option endless_bytes = {.type = STA_OPTION_BYTES,
+                                                STA_OPTION_AT(target, number),
+                                                .least = 1,
+                                                .most = UINT64_MAX - 1,
+                                                .unlimited = true};
 static const struct sta_option seconds = {.type = STA_OPTION_SECONDS,
                                           STA_OPTION_AT(target, number),
                                           .least = 250,
@@ -113,6 +118,11 @@ static void unlimited_is_a_value_only_where_it_is_allowed(void **state)
     check_number(&endless, "18446744073709551614", UINT64_MAX - 1);
     check_refused(&endless, "18446744073709551615", "too large");
     check_refused(&endless, "18446744073709551616", "too large");
+    check_number(&endless_bytes, "unlimited", STRATA_UNLIMITED);
+    check_refused(&endless_bytes, "18446744073709551615", "too large");
+    check_refused(&endless_bytes, "0",
+                  "too small; allowed: 1 to 18446744073709551614; bytes, or with KiB, MiB, GiB, or "
+                  "unlimited");
     check_refused(&bytes, "unlimited", "not a number");
 }
 

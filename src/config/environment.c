@@ -11,6 +11,20 @@
 
 #define CONFIG_FILE "STRATA_CONFIG_FILE"
 
+const char *const sta_environment_programs[] = {
+    "STRATA_LISTEN",
+    "STRATA_WORKERS",
+    "STRATA_CLIENTS_MAX",
+    "STRATA_USER",
+    "STRATA_PASSWORD",
+    "STRATA_DRAIN_TIMEOUT",
+    "STRATA_QUERY_LIMIT",
+    "STRATA_OUTPUT_LIMIT",
+    "STRATA_PIPELINE_LIMIT",
+    "STRATA_URL",
+    NULL,
+};
+
 static bool begins(const char *text, size_t len, const char *prefix)
 {
     size_t prefix_len = strlen(prefix);
@@ -39,11 +53,20 @@ static bool is_injected(const char *name, size_t len)
     return digit < name + len && *digit >= '0' && *digit <= '9';
 }
 
+static bool is_of_a_program(const char *name, size_t len)
+{
+    for (const char *const *known = sta_environment_programs; *known != NULL; known++) {
+        if (strlen(*known) == len && memcmp(*known, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool looks_like_ours(const char *name, size_t len)
 {
     bool prefix =
         begins(name, len, "CACHE_") || begins(name, len, "REDIS_") || begins(name, len, "STRATA_");
-    return prefix && !is_injected(name, len);
+    return prefix && !is_injected(name, len) && !is_of_a_program(name, len);
 }
 
 static void warn_unknown(const struct sta_config *config, const struct sta_config_input *input,

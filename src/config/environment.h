@@ -8,6 +8,10 @@
 
 #include "config/setting.h"
 
+/* Variables of stratad and strata, up to NULL: an application, its sidecar and a terminal may
+ * share an environment, so each passes over those of the others. */
+extern const char *const sta_environment_programs[];
+
 /* As sta_config_load(). */
 int sta_environment_read(struct sta_config *config, const struct sta_config_input *input,
                          struct strata_error *error);

@@ -118,6 +118,16 @@ static void names_that_containers_inject_are_not_warned_about(void **state)
     loading_end(&loading);
 }
 
+static void variables_of_other_programs_are_not_warned_about(void **state)
+{
+    (void)state;
+    struct loading loading = {
+        .environment = {"STRATA_URL=x", "STRATA_DRAIN_TIMEOUT=x", "STRATA_URLS=x"}};
+    loading_must(&loading);
+    assert_string_equal(loading.warnings, "the variable STRATA_URLS is not an option of program\n");
+    loading_end(&loading);
+}
+
 static void long_unknown_names_are_cut(void **state)
 {
     (void)state;
@@ -156,6 +166,7 @@ int main(void)
         cmocka_unit_test(unknown_names_that_look_like_ours_are_warned_about),
         cmocka_unit_test(other_names_are_nobody_s_business),
         cmocka_unit_test(names_that_containers_inject_are_not_warned_about),
+        cmocka_unit_test(variables_of_other_programs_are_not_warned_about),
         cmocka_unit_test(long_unknown_names_are_cut),
         cmocka_unit_test(the_file_may_be_named_by_a_variable),
     };

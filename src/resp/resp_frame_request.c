@@ -6,7 +6,10 @@
  * is always followed by LF, and a bulk always ends with both.
  *
  * Every request that a client sends passes here, so the loop keeps its state in locals and saves
- * it only where bytes are missing. Budget and measure: see docs/internals/resp.md.
+ * it only where bytes are missing. Budget for "*2 $3 GET $5 hello", all of it there: 150
+ * instructions to frame, 320 with its arguments sliced, no call but memcmp's builtin, nothing
+ * allocated. Measured with callgrind, gcc 12 -O2: 145 and 306 (10 and 19 ns on an AMD EPYC
+ * core).
  */
 #include <string.h>
 

@@ -67,6 +67,11 @@ void raw_redis_send(struct raw_redis *redis, struct strata_bytes bytes)
     }
 }
 
+void raw_redis_finish(struct raw_redis *redis)
+{
+    shutdown(redis->fd, SHUT_WR); /* fails where the server was first to close */
+}
+
 bool raw_redis_receive(struct raw_redis *redis, struct sta_buffer *frame)
 {
     for (;;) {

@@ -20,6 +20,9 @@ void raw_redis_close(struct raw_redis **redis);
 /* Sends bytes as they are. */
 void raw_redis_send(struct raw_redis *redis, struct strata_bytes bytes);
 
+/* Says that no more will be sent; what was sent is still answered. */
+void raw_redis_finish(struct raw_redis *redis);
+
 /* Appends the next frame to `frame`, waiting 5 s at most; false where the server closed. */
 bool raw_redis_receive(struct raw_redis *redis, struct sta_buffer *frame);
 

@@ -150,6 +150,30 @@ static void expect_stream(bool requests, uint64_t seed)
     free(stream);
 }
 
+/* 10,000 ways to cut one message into pieces. */
+static void expect_split(bool requests, const char *wire, size_t len, uint64_t *seed)
+{
+    struct framing framing = framing_make(requests, &example_limits);
+    for (int i = 0; i < 10000; i++) {
+        size_t frame_len = 0;
+        for (size_t arrived = sta_random_below(seed, len); arrived < len;
+             arrived += 1 + sta_random_below(seed, len))
+            assert_int_equal(frame(&framing, wire, arrived, &frame_len), STRATA_MORE);
+        assert_int_equal(frame(&framing, wire, len, &frame_len), STRATA_OK);
+        assert_int_equal(frame_len, len);
+    }
+}
+
+static void ten_thousand_random_splits_of_each_example_find_it(void **state)
+{
+    (void)state;
+    uint64_t seed = 20240516;
+    for (size_t i = 0; i < reply_example_count; i++)
+        expect_split(false, reply_examples[i].wire, reply_examples[i].len, &seed);
+    for (size_t i = 0; i < request_example_count; i++)
+        expect_split(true, request_examples[i].wire, request_examples[i].len, &seed);
+}
+
 static void ten_thousand_random_splits_of_a_stream_find_the_same_frames(void **state)
 {
     (void)state;
@@ -242,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_example_is_one_frame_wherever_it_is_cut),
         cmocka_unit_test(every_malformed_message_is_refused_with_its_reason),
+        cmocka_unit_test(ten_thousand_random_splits_of_each_example_find_it),
         cmocka_unit_test(ten_thousand_random_splits_of_a_stream_find_the_same_frames),
         cmocka_unit_test(a_frame_at_a_limit_passes_and_one_beyond_does_not),
         cmocka_unit_test(the_whole_frame_has_a_limit_too),

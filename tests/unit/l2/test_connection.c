@@ -492,6 +492,32 @@ static void a_half_reply_of_the_lost_connection_does_not_reach_the_next(void **s
     rig_fini(&rig);
 }
 
+/* The ceiling of the delay doubles with each failure: not reset, it would soon be minutes. */
+static void each_success_resets_the_backoff_and_bytes_are_counted_over_all(void **state)
+{
+    (void)state;
+    const unsigned rounds = 45;
+    struct rig rig;
+    rig_init(&rig);
+    rig.config.backoff_min_ns = 1;
+    rig.config.backoff_max_ns = 3600 * STA_NS_SEC;
+    rig_open(&rig);
+    for (unsigned i = 0; i < rounds; i++) {
+        rig_greet(&rig);
+        (void)rig_ask(&rig, "X\r\n", 1, LONG);
+        rig_expect(&rig, "X\r\n");
+        rig_say(&rig, "+x\r\n");
+        rig_run_until(&rig, rig_all_done);
+        rig_hang_up(&rig);
+    }
+    rig_greet(&rig);
+    struct sta_connection_statistics statistics = rig_statistics(&rig);
+    assert_int_equal(statistics.connects, rounds + 1);
+    assert_int_equal(statistics.bytes_out, (rounds + 1) * strlen(HELLO3 PING) + rounds * 3);
+    assert_int_equal(statistics.bytes_in, (rounds + 1) * strlen(WELCOME3) + rounds * 4);
+    rig_fini(&rig);
+}
+
 /* ---- closing, and submitting from within ---- */
 
 static void closing_ends_what_waits_before_it_returns(void **state)
@@ -647,6 +673,7 @@ int main(void)
         cmocka_unit_test(a_loss_tells_sent_from_unsent_requests),
         cmocka_unit_test(after_a_loss_requests_wait_for_one_attempt_and_then_fail_at_once),
         cmocka_unit_test(a_half_reply_of_the_lost_connection_does_not_reach_the_next),
+        cmocka_unit_test(each_success_resets_the_backoff_and_bytes_are_counted_over_all),
         cmocka_unit_test(closing_ends_what_waits_before_it_returns),
         cmocka_unit_test(a_connection_may_be_closed_from_done),
         cmocka_unit_test(a_connection_may_be_closed_from_a_timeout),

@@ -2,20 +2,12 @@
  *
  * The connection's state machine (drawing in connection.h) around its parts, which do no I/O:
  * greeting (what to say first), pipeline (who gets which reply), backoff (when to try again).
- *
- * Where a request is:
- *   waiting    in the list `waiting`, while there is hope: the first attempt to connect after
- *              open or after READY. Nothing of it is written.
- *   in flight  in the pipeline; its commands are in the stream's output or gone out.
- * `written` counts all bytes that were ever appended to the stream at hand; what is still in the
- * stream's buffer at its end was not sent, so each request is known as sent or not.
+ * The way of a request is in connection_requests.c.
  *
  * All changes of state go through connection_step(). A callback of the caller's may submit and
  * may close: after each one the state is looked at anew, and `entered` keeps the struct until
  * the outermost frame of ours is left.
- * Deadlines: one timer for the earliest; when it fires, all that wait are looked at, at most
- * once in EXPIRY_GRAIN_NS.
- * Threads: the loop's only. Memory: waiting requests are the callers'; slots, see pipeline.h.
+ * Threads: the loop's only.
  */
 #include "l2/connection.h"
 
@@ -26,10 +18,7 @@
 
 #include "core/clock.h"
 #include "core/random.h"
-#include "l2/backoff.h"
-#include "l2/greeting.h"
-#include "l2/pipeline.h"
-#include "net/stream.h"
+#include "l2/connection_inside.h"
 #include "strata/status.h"
 
 #define CONNECT_TIMEOUT_NS   STA_NS_SEC
@@ -39,14 +28,9 @@
 #define MAX_PENDING_REQUESTS 65536u
 #define MAX_REPLY_BYTES      (((size_t)512 << 20) + ((size_t)1 << 20)) /* a bulk and its frame */
 
-#define EXPIRY_GRAIN_NS (5 * STA_NS_MS)
-
 /* Beyond what pending requests take: the greeting in the output; a push behind an unfinished reply
  * in the input. */
 #define SLACK_BYTES ((size_t)64 << 10)
-
-#define REASON_CAP  160
-#define ADDRESS_CAP 288
 
 enum connection_event {
     EVENT_OPEN,      /* the owner wants it */
@@ -57,134 +41,8 @@ enum connection_event {
     EVENT_CLOSE      /* the owner does not want it any more */
 };
 
-struct sta_connection {
-    /* Fixed at creation. */
-    struct sta_loop *loop;
-    struct sta_log *log;
-    struct sta_connection_config config; /* with the defaults filled in */
-    struct sta_connection_events events;
-    void *arg;
-    char address[ADDRESS_CAP];
-
-    enum sta_connection_state state;
-    bool hopeful;     /* no attempt has failed since open or READY: requests may wait */
-    unsigned entered; /* frames of ours below which callbacks run */
-    struct sta_stream *stream;
-    uint64_t written;         /* to this stream, ever */
-    uint64_t attempt_ends_ns; /* connecting and greeting */
-    struct sta_timer timer;   /* of the state: end of the greeting's time or of the backoff */
-    struct sta_backoff backoff;
-    char reason[REASON_CAP]; /* of the latest failure */
-    int failure;             /* its status; STRATA_OK since READY */
-
-    struct sta_greeting greeting;
-    struct sta_request greetings[STA_GREETING_STEPS];
-
-    struct sta_list waiting;
-    unsigned waiting_count;
-    size_t waiting_bytes;
-    struct sta_pipeline pipeline;
-    struct sta_timer expiry;
-    uint64_t expired_ns; /* when deadlines were last looked at */
-
-    struct sta_connection_statistics counts; /* those that are not the pipeline's */
-};
-
 static void connection_step(struct sta_connection *connection, enum connection_event event,
                             int status, const char *reason);
-
-/* ---- requests: the hot path ---- */
-
-static size_t connection_unsent(const struct sta_connection *connection)
-{
-    size_t queued =
-        connection->stream == NULL ? 0 : sta_buffer_len(sta_stream_out(connection->stream));
-    return queued + connection->waiting_bytes;
-}
-
-/* May wait for READY, or be sent. */
-static bool connection_is_open_to_requests(const struct sta_connection *connection)
-{
-    return connection->state == STA_CONNECTION_READY ||
-           (connection->hopeful && connection->state != STA_CONNECTION_BACKOFF);
-}
-
-static int connection_admit(struct sta_connection *connection, const struct sta_request *request)
-{
-    const struct sta_connection_config *config = &connection->config;
-    if (request->commands == 0 || request->wire.len == 0)
-        return STRATA_ERR_INVALID;
-    if (connection->state == STA_CONNECTION_CLOSED)
-        return STRATA_ERR_CLOSED;
-    if (!connection_is_open_to_requests(connection))
-        return STRATA_ERR_UNAVAILABLE;
-    if (request->wire.len > config->max_pending_bytes)
-        return STRATA_ERR_TOO_BIG;
-    if (connection_unsent(connection) > config->max_pending_bytes - request->wire.len ||
-        connection->waiting_count + connection->pipeline.count >= config->max_pending_requests)
-        return STRATA_ERR_BUSY;
-    if (request->deadline_ns <= sta_loop_now_ns(connection->loop))
-        return STRATA_ERR_TIMEOUT;
-    return STRATA_OK;
-}
-
-/* Writes the commands and remembers who waits for the replies: both or neither. */
-static int connection_send(struct sta_connection *connection, struct sta_request *request)
-{
-    struct sta_buffer *out = sta_stream_out(connection->stream);
-    int status = sta_buffer_reserve(out, request->wire.len);
-    if (status == STRATA_OK)
-        status = sta_pipeline_push(&connection->pipeline, request, connection->written);
-    if (status < 0)
-        return status;
-    (void)sta_buffer_append(out, request->wire); /* room was made */
-    connection->written += request->wire.len;
-    sta_stream_flush(connection->stream);
-    return STRATA_OK;
-}
-
-static void connection_wait(struct sta_connection *connection, struct sta_request *request)
-{
-    sta_list_push_back(&connection->waiting, &request->link);
-    connection->waiting_count++;
-    connection->waiting_bytes += request->wire.len;
-}
-
-/* Wakes up for this deadline too. */
-static void connection_mind_deadline(struct sta_connection *connection, uint64_t deadline_ns)
-{
-    uint64_t soonest_ns = connection->expired_ns + EXPIRY_GRAIN_NS;
-    uint64_t due_ns = deadline_ns > soonest_ns ? deadline_ns : soonest_ns;
-    if (deadline_ns != STA_NEVER && due_ns < connection->expiry.due_ns)
-        sta_timer_start(connection->loop, &connection->expiry, due_ns);
-}
-
-static void connection_refuse(struct sta_connection *connection, struct sta_request *request,
-                              int status)
-{
-    if (status == STRATA_ERR_TIMEOUT)
-        connection->counts.timeouts++;
-    else
-        connection->counts.refused++;
-    request->done(request, status, strata_bytes(NULL, 0));
-}
-
-void sta_connection_submit(struct sta_connection *connection, struct sta_request *request)
-{
-    int status = connection_admit(connection, request);
-    if (status == STRATA_OK) {
-        if (connection->state == STA_CONNECTION_READY)
-            status = connection_send(connection, request);
-        else
-            connection_wait(connection, request);
-    }
-    if (status < 0) {
-        connection_refuse(connection, request, status);
-        return;
-    }
-    connection->counts.requests++;
-    connection_mind_deadline(connection, request->deadline_ns);
-}
 
 /* ---- frames of ours ---- */
 
@@ -195,63 +53,15 @@ static void connection_free(struct sta_connection *connection)
     free(connection);
 }
 
-static void connection_enter(struct sta_connection *connection)
+void sta_connection_enter(struct sta_connection *connection)
 {
     connection->entered++;
 }
 
-static void connection_leave(struct sta_connection *connection)
+void sta_connection_leave(struct sta_connection *connection)
 {
     if (--connection->entered == 0 && connection->state == STA_CONNECTION_CLOSED)
         connection_free(connection);
-}
-
-/* ---- deadlines ---- */
-
-static struct sta_request *connection_unwait(struct sta_connection *connection,
-                                             struct sta_list *node)
-{
-    struct sta_request *request = STA_CONTAINER(node, struct sta_request, link);
-    sta_list_remove(node);
-    connection->waiting_count--;
-    connection->waiting_bytes -= request->wire.len;
-    return request;
-}
-
-/* The due ones leave the list before the first done(), which may change it at will. */
-static uint64_t connection_expire_waiting(struct sta_connection *connection, uint64_t now_ns)
-{
-    uint64_t earliest_ns = STA_NEVER;
-    struct sta_list due;
-    struct sta_list *node = connection->waiting.next;
-    sta_list_init(&due);
-    while (node != &connection->waiting) {
-        struct sta_list *next = node->next;
-        uint64_t deadline_ns = STA_CONTAINER(node, struct sta_request, link)->deadline_ns;
-        if (deadline_ns <= now_ns)
-            sta_list_push_back(&due, &connection_unwait(connection, node)->link);
-        else if (deadline_ns < earliest_ns)
-            earliest_ns = deadline_ns;
-        node = next;
-    }
-    while ((node = sta_list_pop_front(&due)) != NULL)
-        connection_refuse(connection, STA_CONTAINER(node, struct sta_request, link),
-                          STRATA_ERR_TIMEOUT);
-    return earliest_ns;
-}
-
-static void on_expiry(struct sta_timer *timer)
-{
-    struct sta_connection *connection = STA_CONTAINER(timer, struct sta_connection, expiry);
-    uint64_t now_ns = sta_loop_now_ns(connection->loop);
-    connection_enter(connection);
-    connection->expired_ns = now_ns;
-    connection->expiry.due_ns = STA_NEVER; /* what done() submits now minds its own deadline */
-    uint64_t waiting_ns = connection_expire_waiting(connection, now_ns);
-    uint64_t flying_ns = sta_pipeline_expire(&connection->pipeline, now_ns);
-    if (connection->state != STA_CONNECTION_CLOSED)
-        connection_mind_deadline(connection, waiting_ns < flying_ns ? waiting_ns : flying_ns);
-    connection_leave(connection);
 }
 
 /* ---- log ---- */
@@ -260,7 +70,7 @@ static void connection_log_failure(struct sta_connection *connection, bool was_r
                                    const char *reason)
 {
     bool repeated = !was_ready && connection->failure == status &&
-                    strncmp(connection->reason, reason, REASON_CAP - 1) == 0;
+                    strncmp(connection->reason, reason, STA_CONNECTION_REASON_CAP - 1) == 0;
     enum strata_log_level level =
         status == STRATA_ERR_DENIED ? STRATA_LOG_ERROR : STRATA_LOG_WARNING;
     sta_log_write(connection->log, repeated ? STRATA_LOG_DEBUG : level, "l2", "%s: %s: %s",
@@ -281,10 +91,10 @@ static void connection_tell(struct sta_connection *connection, const char *reaso
 static void on_opened(void *arg, int status, const char *reason)
 {
     struct sta_connection *connection = arg;
-    connection_enter(connection);
+    sta_connection_enter(connection);
     connection_step(connection, status == STRATA_OK ? EVENT_CONNECTED : EVENT_FAILED, status,
                     reason);
-    connection_leave(connection);
+    sta_connection_leave(connection);
 }
 
 static size_t on_received(void *arg, struct strata_bytes data)
@@ -292,22 +102,22 @@ static size_t on_received(void *arg, struct strata_bytes data)
     struct sta_connection *connection = arg;
     size_t used = 0;
     const char *reason = "";
-    connection_enter(connection);
+    sta_connection_enter(connection);
     int status = sta_pipeline_feed(&connection->pipeline, data, &used, &reason);
     connection->counts.bytes_in += used;
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
-    connection_leave(connection);
+    sta_connection_leave(connection);
     return used;
 }
 
 static void on_closed(void *arg, int status, const char *reason)
 {
     struct sta_connection *connection = arg;
-    connection_enter(connection);
+    sta_connection_enter(connection);
     connection_step(connection, EVENT_FAILED, status == STRATA_OK ? STRATA_ERR_LOST : status,
                     reason);
-    connection_leave(connection);
+    sta_connection_leave(connection);
 }
 
 static void on_push(void *arg, struct strata_bytes frame)
@@ -329,7 +139,7 @@ static void on_greeting_done(struct sta_request *request, int status, struct str
 {
     struct sta_connection *connection = request->engine;
     unsigned step = (unsigned)(request - connection->greetings);
-    char reason[REASON_CAP];
+    char reason[STA_CONNECTION_REASON_CAP];
     if (status != STRATA_OK)
         return;                     /* the attempt has ended already */
     connection->pipeline.replies--; /* nobody asked for it */
@@ -353,7 +163,7 @@ static int connection_send_greeting(struct sta_connection *connection)
             .done = on_greeting_done,
             .engine = connection,
         };
-        status = connection_send(connection, request);
+        status = sta_connection_send(connection, request);
     }
     return status;
 }
@@ -363,13 +173,13 @@ static int connection_send_greeting(struct sta_connection *connection)
 static void on_timer(struct sta_timer *timer)
 {
     struct sta_connection *connection = STA_CONTAINER(timer, struct sta_connection, timer);
-    connection_enter(connection);
+    sta_connection_enter(connection);
     if (connection->state == STA_CONNECTION_BACKOFF)
         connection_step(connection, EVENT_RETRY, STRATA_OK, "trying again");
     else
         connection_step(connection, EVENT_FAILED, STRATA_ERR_TIMEOUT,
                         "no answer to the greeting in time");
-    connection_leave(connection);
+    sta_connection_leave(connection);
 }
 
 static void enter_connecting(struct sta_connection *connection)
@@ -414,34 +224,7 @@ static void enter_ready(struct sta_connection *connection)
     sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
                   connection->address, connection->config.protocol);
     connection_tell(connection, "ready");
-    while (connection->state == STA_CONNECTION_READY && !sta_list_empty(&connection->waiting)) {
-        struct sta_request *request = connection_unwait(connection, connection->waiting.next);
-        int status = connection_send(connection, request);
-        if (status < 0)
-            connection_refuse(connection, request, status);
-    }
-}
-
-/* Takes the stream away and ends whatever depended on it. */
-static void connection_drop(struct sta_connection *connection, int sent, int unsent)
-{
-    struct sta_list waiting;
-    struct sta_list *node;
-    uint64_t wire_sent = 0;
-    if (connection->stream != NULL) {
-        size_t left = sta_buffer_len(sta_stream_out(connection->stream));
-        wire_sent = connection->written - left;
-        connection->counts.bytes_out += wire_sent;
-        sta_stream_close(&connection->stream);
-    }
-    /* What the callbacks below submit, and what another attempt lets wait, is not meant. */
-    sta_list_init(&waiting);
-    sta_list_splice_back(&waiting, &connection->waiting);
-    connection->waiting_count = 0;
-    connection->waiting_bytes = 0;
-    sta_pipeline_end(&connection->pipeline, wire_sent, sent, unsent);
-    while ((node = sta_list_pop_front(&waiting)) != NULL)
-        connection_refuse(connection, STA_CONTAINER(node, struct sta_request, link), unsent);
+    sta_connection_send_waiting(connection);
 }
 
 static void enter_backoff(struct sta_connection *connection, int status, const char *reason)
@@ -457,7 +240,7 @@ static void enter_backoff(struct sta_connection *connection, int status, const c
     if (was_ready)
         connection_tell(connection, connection->reason);
     if (connection->state == STA_CONNECTION_BACKOFF)
-        connection_drop(connection, STRATA_ERR_LOST, STRATA_ERR_UNAVAILABLE);
+        sta_connection_drop(connection, STRATA_ERR_LOST, STRATA_ERR_UNAVAILABLE);
 }
 
 static void enter_closed(struct sta_connection *connection)
@@ -466,7 +249,7 @@ static void enter_closed(struct sta_connection *connection)
     sta_timer_stop(connection->loop, &connection->timer);
     sta_timer_stop(connection->loop, &connection->expiry);
     sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: closed", connection->address);
-    connection_drop(connection, STRATA_ERR_CLOSED, STRATA_ERR_CLOSED);
+    sta_connection_drop(connection, STRATA_ERR_CLOSED, STRATA_ERR_CLOSED);
 }
 
 /* The only place where the state changes. */
@@ -536,7 +319,7 @@ static void connection_init(struct sta_connection *connection,
     sta_redis_url_format(config->url, connection->address, sizeof connection->address);
     sta_list_init(&connection->waiting);
     sta_timer_init(&connection->timer, on_timer);
-    sta_timer_init(&connection->expiry, on_expiry);
+    sta_timer_init(&connection->expiry, sta_connection_expire);
     sta_pipeline_init(&connection->pipeline, config->max_pending_requests + STA_GREETING_STEPS,
                       config->max_reply_bytes, on_push, connection);
 }
@@ -572,9 +355,9 @@ void sta_connection_close(struct sta_connection **at)
     if (connection == NULL)
         return;
     *at = NULL;
-    connection_enter(connection);
+    sta_connection_enter(connection);
     connection_step(connection, EVENT_CLOSE, STRATA_ERR_CLOSED, "closed");
-    connection_leave(connection);
+    sta_connection_leave(connection);
 }
 
 enum sta_connection_state sta_connection_state(const struct sta_connection *connection)

@@ -231,7 +231,10 @@ static void a_tcp_connect_that_hangs_is_given_up_at_the_deadline(void **state)
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         (void)connect(fds[i], (struct sockaddr *)&address, sizeof address);
     }
+    uint64_t began_ns = sta_clock_now_ns();
     assert_connect_fails(&listener.endpoint, 50 * STA_NS_MS, STRATA_ERR_TIMEOUT);
+    assert_true(sta_clock_now_ns() - began_ns >= 50 * STA_NS_MS);
+    assert_true(sta_clock_now_ns() - began_ns < 5 * STA_NS_SEC); /* the kernel would take 10 */
     for (unsigned i = 0; i < 4; i++)
         close(fds[i]);
     listener_close(&listener);

@@ -320,7 +320,10 @@ struct flush_test {
     struct sta_flush cancelled;
     struct sta_task first;
     struct sta_task second;
+    struct sta_task between; /* posted by a hook: the tick between it and the next */
     unsigned tasks;
+    unsigned betweens;
+    bool too_early;
     unsigned tasks_before_flush;
     unsigned flushes;
     unsigned flushes_wanted;
@@ -331,10 +334,18 @@ static void on_flush(struct sta_flush *flush)
 {
     struct flush_test *test = STA_CONTAINER(flush, struct flush_test, flush);
     test->tasks_before_flush = test->tasks;
-    if (++test->flushes < test->flushes_wanted)
+    test->too_early |= test->betweens != test->flushes;
+    if (++test->flushes < test->flushes_wanted) {
         sta_flush_request(test->loop, flush); /* the next tick comes without anybody's help */
-    else
+        sta_loop_post(test->loop, &test->between);
+    } else {
         sta_loop_stop(test->loop);
+    }
+}
+
+static void on_between(struct sta_task *task)
+{
+    STA_CONTAINER(task, struct flush_test, between)->betweens++;
 }
 
 static void on_cancelled(struct sta_flush *flush)
@@ -365,7 +376,8 @@ static void on_second(struct sta_task *task)
 
 static void flush_test_run(unsigned flushes_wanted)
 {
-    struct flush_test test = {.first.run = on_first, .second.run = on_second};
+    struct flush_test test = {
+        .first.run = on_first, .second.run = on_second, .between.run = on_between};
     test.loop = loop_make();
     test.flushes_wanted = flushes_wanted;
     sta_flush_init(&test.flush, on_flush);
@@ -376,6 +388,7 @@ static void flush_test_run(unsigned flushes_wanted)
     assert_int_equal(test.flushes, flushes_wanted);
     assert_int_equal(test.tasks_before_flush, 2);
     assert_false(test.cancelled_ran);
+    assert_false(test.too_early);
     sta_loop_destroy(&test.loop);
 }
 

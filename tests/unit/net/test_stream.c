@@ -137,6 +137,26 @@ static void a_paused_stream_reads_nothing_and_loses_nothing(void **state)
     end_fini(&end);
 }
 
+static void pausing_from_received_stops_reading_at_once(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[150000]; /* more than one read brings */
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    end.pause_in_received = true;
+    end_peer_write(&end, bytes, sizeof bytes);
+    end.wanted = 1;
+    end_run_until(&end, end_got_wanted);
+    end_run_some_ticks(&end);
+    assert_int_equal(end.sights, 1);
+    assert_true(sta_buffer_len(&end.got) < sizeof bytes);
+    end.pause_in_received = false;
+    sta_stream_resume(end.stream);
+    end.wanted = sizeof bytes;
+    end_run_until(&end, end_got_wanted);
+    end_fini(&end);
+}
+
 static void resuming_shows_what_was_kept_without_new_input(void **state)
 {
     (void)state;
@@ -190,6 +210,31 @@ static void a_reset_by_the_peer_is_an_error(void **state)
     end_fini(&end);
 }
 
+static void what_came_before_a_reset_is_still_read(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[8192];
+    const int large = 1 << 20;
+    size_t sent = 0;
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    assert_int_equal(setsockopt(end.peer, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
+    end_append_pattern(&end, 0, 10); /* what the peer leaves unread makes its end a reset */
+    end_run_until(&end, end_has_drained);
+    sta_stream_pause(end.stream);
+    end_run_some_ticks(&end);
+    for (ssize_t count = 0; count >= 0; count = send(end.peer, bytes, sizeof bytes, MSG_NOSIGNAL))
+        sent += (size_t)count;
+    close(end.peer);
+    end.peer = -1;
+    sta_stream_resume(end.stream);
+    end_run_until(&end, end_has_closed);
+    assert_int_equal(end.status, STRATA_ERR_LOST);
+    assert_int_equal(sta_buffer_len(&end.got), sent);
+    assert_true(sent > 4 * 65536); /* more than one tick reads */
+    end_fini(&end);
+}
+
 /* ---- writing ---- */
 
 static void what_one_tick_appends_arrives_in_order(void **state)
@@ -231,6 +276,17 @@ static void a_slow_peer_gets_everything_in_the_end(void **state)
     end_fini(&end);
 }
 
+static void an_idle_stream_holds_little_output_memory(void **state)
+{
+    (void)state;
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    end_append_pattern(&end, 0, 40000);
+    end_run_until(&end, end_has_drained);
+    assert_int_equal(sta_stream_out(end.stream)->cap, 0);
+    end_fini(&end);
+}
+
 static void appending_past_the_output_limit_is_refused(void **state)
 {
     (void)state;
@@ -264,11 +320,12 @@ static void writing_to_a_peer_that_left_is_an_error_and_no_signal(void **state)
 static void a_stream_may_be_closed_from_received(void **state)
 {
     (void)state;
+    const struct sta_stream_config tight = {.in_limit = 1, .out_limit = 1};
     for (unsigned kept = 0; kept <= 1; kept++) {
         struct end end;
-        end_init_pair(&end, &end_roomy);
+        end_init_pair(&end, &tight);
+        end.least = 100; /* nothing is consumed, and it is more than may be kept */
         if (kept) {
-            end.least = 2;
             end_peer_write(&end, "x", 1);
             end.wanted = 1;
             end_run_until(&end, end_saw_wanted);
@@ -337,11 +394,14 @@ int main(void)
         cmocka_unit_test(more_than_the_input_limit_unconsumed_ends_the_stream),
         cmocka_unit_test(more_than_the_input_limit_consumed_at_once_is_fine),
         cmocka_unit_test(a_paused_stream_reads_nothing_and_loses_nothing),
+        cmocka_unit_test(pausing_from_received_stops_reading_at_once),
         cmocka_unit_test(resuming_shows_what_was_kept_without_new_input),
         cmocka_unit_test(the_peers_end_is_reported_after_its_last_bytes),
         cmocka_unit_test(a_reset_by_the_peer_is_an_error),
+        cmocka_unit_test(what_came_before_a_reset_is_still_read),
         cmocka_unit_test(what_one_tick_appends_arrives_in_order),
         cmocka_unit_test(a_slow_peer_gets_everything_in_the_end),
+        cmocka_unit_test(an_idle_stream_holds_little_output_memory),
         cmocka_unit_test(appending_past_the_output_limit_is_refused),
         cmocka_unit_test(writing_to_a_peer_that_left_is_an_error_and_no_signal),
         cmocka_unit_test(a_stream_may_be_closed_from_received),

@@ -36,6 +36,14 @@ static int refuse(struct file_reader *reader, const char *text)
                          reader->line, text);
 }
 
+/* Of a line without its CR and LF. */
+static size_t text_len(const char *line, size_t len)
+{
+    while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+        len--;
+    return len;
+}
+
 /* inih's fgets: the next line without indentation, with its LF; NULL at the end. */
 static char *next_line(char *buffer, int cap, void *arg)
 {
@@ -51,7 +59,7 @@ static char *next_line(char *buffer, int cap, void *arg)
         begin++;
         len--;
     }
-    if (len >= (size_t)cap) {
+    if (text_len(begin, len) > STA_CONFIG_FILE_LINE || len >= (size_t)cap) {
         reader->status = sta_error_set(reader->error, STRATA_ERR_CONFIG,
                                        "%s:%u: the line is longer than %d bytes",
                                        reader->config->file, reader->line, STA_CONFIG_FILE_LINE);

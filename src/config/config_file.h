@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The configuration file: INI as inih reads it. `name = value` lines; ';' and '#' begin comments
- * at the start of a line, " ;" also behind a value. A line has at most STA_CONFIG_FILE_LINE
- * bytes: lists may be written on several lines, with the name in front of each.
+ * at the start of a line, " ;" also behind a value. A line has at most STA_CONFIG_FILE_LINE bytes
+ * after its indentation; lists may be written on several lines, with the name in front of each.
  */
 #ifndef STA_CONFIG_FILE_H
 #define STA_CONFIG_FILE_H

@@ -73,6 +73,8 @@ static void warn_unknown(const struct sta_config *config, const struct sta_confi
                          const char *name, size_t len)
 {
     char quoted[STA_SPELLING_MAX + 1];
+    if (!sta_log_enabled(input->log, STRATA_LOG_WARNING))
+        return;
     sta_quote_text(name, len, quoted, sizeof quoted);
     struct sta_spelling spelling = {.wanted = quoted};
     for (size_t i = 0; i < config->count; i++) {

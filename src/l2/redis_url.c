@@ -309,7 +309,7 @@ void sta_redis_url_format(const struct sta_redis_url *url, char *text, size_t ca
         (void)snprintf(text, cap, "%s://%s/%u", url->tls ? "rediss" : "redis", endpoint, url->db);
 }
 
-/* Where the part that may be secret ends: behind the last '@'; without one, a ':' before the
+/* Where the part that may be secret ends: at the last '@'; without one, a ':' before the
  * first '/' that no port follows may be the start of a password whose '@' was forgotten. */
 static const char *secret_end(const char *begin)
 {

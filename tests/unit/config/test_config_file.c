@@ -150,7 +150,7 @@ static void a_line_is_at_most_197_bytes_long(void **state)
     char text[512];
     size_t len = (size_t)snprintf(text, sizeof text, "key_prefix = ");
     memset(text + len, 'x', sizeof text - len);
-    strcpy(text + 197, "\nl1_ttl = 5\n");
+    strcpy(text + 197, "\r\nl1_ttl = 5\n");
     struct loading longest = {.file = text};
     loading_must(&longest);
     assert_int_equal(strlen(longest.library.l2_key_prefix), 197 - len);
@@ -158,7 +158,7 @@ static void a_line_is_at_most_197_bytes_long(void **state)
     loading_end(&longest);
 
     memset(text + len, 'x', sizeof text - len);
-    strcpy(text + 250, "\nl1_ttl = 5\n");
+    strcpy(text + 198, "\nl1_ttl = 5\n");
     struct loading longer = {.file = text};
     loading_must_not(&longer, STRATA_ERR_CONFIG, "$:1: the line is longer than 197 bytes");
 }

@@ -21,7 +21,8 @@ static void integers_of_every_length_read_back(void **state)
     (void)state;
     uint64_t seed = 3;
     for (int i = 0; i < 100000; i++) {
-        int64_t value = (int64_t)(sta_random_next(&seed) >> sta_random_below(&seed, 64));
+        unsigned shift = (unsigned)sta_random_below(&seed, 64);
+        int64_t value = (int64_t)(sta_random_next(&seed) >> shift);
         value = i % 2 ? value : (int64_t)(0 - (uint64_t)value);
         uint8_t text[STA_RESP_NUMBER_MAX + 16];
         size_t len = sta_resp_number_format(text, value);

@@ -122,7 +122,8 @@ static void what_is_written_reads_back(void **state)
         sta_buffer_init(&out, 4096);
         uint64_t seed = 5;
         for (int i = 0; i < 1000; i++) {
-            int64_t integer = (int64_t)(sta_random_next(&seed) >> sta_random_below(&seed, 64));
+            unsigned shift = (unsigned)sta_random_below(&seed, 64);
+            int64_t integer = (int64_t)(sta_random_next(&seed) >> shift);
             integer = i % 2 ? integer : -integer;
             assert_int_equal(sta_resp_write_integer(&out, integer), STRATA_OK);
             assert_int_equal(sta_resp_write_double(&out, (double)integer / 64, protocol),

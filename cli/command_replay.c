@@ -13,11 +13,12 @@
 #include "core/error.h"
 #include "core/random.h"
 
-enum { COMPARE, LIMIT, CONNECTIONS, PIPELINE, VALUE_BYTES, TTL, PREFIX };
+enum { COMPARE, LIMIT, DURATION, CONNECTIONS, PIPELINE, VALUE_BYTES, TTL, PREFIX };
 
 static const struct cli_option replay_options[] = {
     [COMPARE] = {"compare", "URL", "ask this server the same, in turns with the first"},
     [LIMIT] = {"limit", "N", "stop after N requests; default: the whole trace"},
+    [DURATION] = {"duration", "SECONDS", "stop after so long, wherever it is"},
     [CONNECTIONS] = {"connections", "N", "to each server, 1 to 256; default 4"},
     [PIPELINE] = {"pipeline", "N",
                   "requests under way on each connection, 1 to 1024; default 1. Latencies then "
@@ -55,6 +56,9 @@ static int read_options(const struct cli_run *run, struct cli_replay_options *op
     if (status == STRATA_OK)
         status = cli_arguments_seconds(&replay_options[TTL], cli_run_option(run, TTL),
                                        &options->ttl_ms, error);
+    if (status == STRATA_OK)
+        status = cli_arguments_seconds(&replay_options[DURATION], cli_run_option(run, DURATION),
+                                       &options->duration_ms, error);
     const char *compare = cli_run_option(run, COMPARE);
     if (status == STRATA_OK && compare != NULL) {
         status = cli_target_parse("--compare", compare, direct, error);
@@ -93,6 +97,7 @@ static enum cli_exit run_replay(struct cli_run *run)
         .path = run->operands[0],
         .through = &run->target,
         .limit = UINT64_MAX,
+        .duration_ms = UINT64_MAX,
         .lanes = 4,
         .pipeline = 1,
         .value_bytes = 100,

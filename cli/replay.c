@@ -138,24 +138,37 @@ static int replay_turn(struct cli_replay *replay, size_t count, bool direct_firs
     return status < 0 ? status : cli_replay_side_run(second, replay->slice, count, error);
 }
 
+/* How much is done, by whatever will end it: the trace, the limit or the time. */
+static double replay_part(const struct cli_replay *replay, uint64_t done, uint64_t passed_ms)
+{
+    double of_file = cli_trace_progress(replay->trace);
+    double of_limit = (double)done / (double)replay->options.limit;
+    double of_time = (double)passed_ms / (double)replay->options.duration_ms;
+    double part = of_file > of_limit ? of_file : of_limit;
+    return part > of_time ? part : of_time;
+}
+
 static int replay_all(struct cli_replay *replay, struct strata_error *error)
 {
     struct cli_progress progress;
     uint64_t limit = replay->options.limit;
+    uint64_t begin_ms = sta_clock_now_ms();
+    uint64_t end_ms = sta_clock_after(begin_ms, replay->options.duration_ms);
     uint64_t done = 0;
     size_t count = 0;
     int status = STRATA_OK;
     cli_progress_begin(&progress, sta_clock_now_ns());
     for (uint64_t turn = 0; status == STRATA_OK && done < limit; turn++) {
+        uint64_t now_ns = sta_clock_now_ns();
+        if (now_ns / STA_NS_MS >= end_ms)
+            break;
+        double part = replay_part(replay, done, now_ns / STA_NS_MS - begin_ms);
+        cli_progress_update(&progress, part, done, now_ns);
         status = replay_read(replay, limit - done, &count, error);
         if (status < 0 || count == 0)
             break;
         status = replay_turn(replay, count, turn % 2 != 0, error);
         done += count;
-        double of_limit = (double)done / (double)limit;
-        double of_file = cli_trace_progress(replay->trace);
-        cli_progress_update(&progress, of_limit > of_file ? of_limit : of_file, done,
-                            sta_clock_now_ns());
     }
     cli_progress_end(&progress);
     return status;

@@ -21,6 +21,7 @@ struct cli_replay_options {
     const struct sta_redis_url *direct;  /* what it is compared with; NULL: nothing */
     const char *prefix;                  /* of keys; at most CLI_REPLAY_PREFIX_MOST - 2 bytes */
     uint64_t limit;                      /* requests; UINT64_MAX: the whole trace */
+    uint64_t duration_ms;                /* stop after that long; UINT64_MAX: never */
     size_t lanes;
     size_t pipeline;
     size_t value_bytes;

@@ -102,6 +102,15 @@ static void what_is_stored_lives_as_long_as_told(void **state)
     freeReplyObject(reply);
 }
 
+static void it_stops_when_its_time_is_over(void **state)
+{
+    struct strata_fixture *f = *state;
+    assert_int_equal(REPLAY(f, NULL, TRACE, "--duration", "0.2", "--json"), 0);
+    struct counts counts = counts_of(&f->result, "through");
+    assert_in_range(counts.requests, 1, 4999999);
+    assert_int_equal(counts.hits + counts.loader, counts.requests);
+}
+
 static void the_table_has_what_it_promises(void **state)
 {
     static const char *const rows[] = {
@@ -218,6 +227,7 @@ int main(void)
         TEST(many_connections_and_deep_pipelines_get_the_right_values),
         TEST(the_compared_server_is_asked_the_same_under_other_keys),
         TEST(what_is_stored_lives_as_long_as_told),
+        TEST(it_stops_when_its_time_is_over),
         TEST(the_table_has_what_it_promises),
         TEST(progress_is_for_terminals),
         TEST(a_wrong_value_is_noticed_and_named),

@@ -37,6 +37,7 @@
 enum stream_state {
     STREAM_CONNECTING, /* `dial` is at work */
     STREAM_OPEN,
+    STREAM_DEAF,  /* closed(STRATA_OK) was called: the peer sends no more, writing goes on */
     STREAM_ENDED, /* opened(error) or closed() was called; only close() is left */
     STREAM_CLOSED /* by its owner; waits for libuv */
 };
@@ -66,6 +67,11 @@ struct sta_stream {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* ---- the end of a stream ---- */
+
+static bool stream_is_writing(const struct sta_stream *stream)
+{
+    return stream->state == STREAM_OPEN || stream->state == STREAM_DEAF;
+}
 
 static void stream_end(struct sta_stream *stream, int status, const char *reason)
 {
@@ -152,6 +158,20 @@ static bool stream_is_reading(const struct sta_stream *stream)
     return stream->state == STREAM_OPEN && !stream->paused;
 }
 
+/* The owner is shown first what it had asked to see again. */
+static void stream_peer_ended(struct sta_stream *stream)
+{
+    if (stream->show_kept && sta_buffer_len(&stream->in) > 0) {
+        stream->show_kept = false;
+        stream_show_kept(stream);
+        if (!stream_is_reading(stream))
+            return; /* it will be read again, and end again */
+    }
+    stream->state = STREAM_DEAF;
+    sta_flush_request(stream->loop, &stream->flush);
+    stream->events->closed(stream->arg, STRATA_OK, "closed by the peer");
+}
+
 static void stream_read(struct sta_stream *stream)
 {
     for (unsigned turn = 0; turn < STREAM_READS_PER_TICK && stream_is_reading(stream); turn++) {
@@ -163,7 +183,7 @@ static void stream_read(struct sta_stream *stream)
             if ((size_t)count < room)
                 return;
         } else if (count == 0) {
-            stream_end(stream, STRATA_OK, "closed by the peer");
+            stream_peer_ended(stream);
         } else if (errno != EINTR) {
             if (errno != EAGAIN)
                 stream_end_errno(stream, errno);
@@ -205,7 +225,8 @@ static void stream_send(struct sta_stream *stream)
 
 static void stream_settle_interest(struct sta_stream *stream)
 {
-    int wanted = (stream->paused ? 0 : UV_READABLE) | (stream->blocked ? UV_WRITABLE : 0);
+    int wanted =
+        (stream_is_reading(stream) ? UV_READABLE : 0) | (stream->blocked ? UV_WRITABLE : 0);
     if (wanted == stream->interest)
         return;
     int failed =
@@ -218,17 +239,16 @@ static void stream_settle_interest(struct sta_stream *stream)
 static void on_flush(struct sta_flush *flush)
 {
     struct sta_stream *stream = STA_CONTAINER(flush, struct sta_stream, flush);
-    if (stream->state != STREAM_OPEN)
-        return;
     if (stream->show_kept) {
         stream->show_kept = false;
-        if (!stream->paused && sta_buffer_len(&stream->in) > 0)
+        if (stream_is_reading(stream) && sta_buffer_len(&stream->in) > 0)
             stream_show_kept(stream);
-        sta_flush_cancel(&stream->flush); /* what that appended leaves now */
+        if (!stream->show_kept)
+            sta_flush_cancel(&stream->flush); /* what that appended leaves now */
     }
-    if (stream->state == STREAM_OPEN && !stream->blocked && sta_buffer_len(&stream->out) > 0)
+    if (stream_is_writing(stream) && !stream->blocked && sta_buffer_len(&stream->out) > 0)
         stream_send(stream);
-    if (stream->state == STREAM_OPEN)
+    if (stream_is_writing(stream))
         stream_settle_interest(stream);
 }
 
@@ -245,9 +265,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
     if (events & UV_READABLE)
         stream_read(stream);
-    if (stream->state == STREAM_OPEN && (events & UV_WRITABLE) && stream->blocked) {
+    if (stream_is_writing(stream) && (events & UV_WRITABLE) && stream->blocked) {
         stream_send(stream);
-        if (stream->state == STREAM_OPEN)
+        if (stream_is_writing(stream))
             sta_flush_request(stream->loop, &stream->flush);
     }
 }
@@ -259,7 +279,7 @@ struct sta_buffer *sta_stream_out(struct sta_stream *stream)
 
 void sta_stream_flush(struct sta_stream *stream)
 {
-    if (stream->state == STREAM_OPEN)
+    if (stream_is_writing(stream))
         sta_flush_request(stream->loop, &stream->flush);
 }
 

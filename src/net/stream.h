@@ -3,8 +3,11 @@
  * A byte stream on a socket, owned by one loop's thread. Used for clients that we accepted and
  * for servers that we connect to.
  *
- *     CONNECTING --opened(OK)--> OPEN --------> CLOSED
- *          \---opened(error)------------------->/   (closed(status) is called once, then nothing)
+ *     CONNECTING --opened(OK)--> OPEN --closed(STRATA_OK)--> DEAF (the peer sends no more, but
+ *          \                       \                           \   may read: writing goes on)
+ *           \--opened(error)        \--closed(error)            \--closed(error)
+ *
+ * After an error nothing is called any more, and only sta_stream_close() is left.
  *
  * Reading: bytes land in a scratch area that all streams of a loop share, and received() is
  * shown everything that is not yet consumed, contiguous; what it does not consume is kept (in
@@ -35,7 +38,8 @@ struct sta_stream_events {
     size_t (*received)(void *arg, struct strata_bytes data);
     /* Everything appended so far is in the kernel's hands. May be NULL. */
     void (*drained)(void *arg);
-    /* The peer closed (STRATA_OK), or an error. Not called after sta_stream_close(). */
+    /* The peer closed or shut its side (STRATA_OK): what is appended still leaves, and where the
+     * peer is gone altogether an error follows. Or an error. Not called after sta_stream_close(). */
     void (*closed)(void *arg, int status, const char *reason);
 };
 

@@ -41,7 +41,7 @@ static void end_note(struct end *end, int status, const char *reason)
 {
     end->status = status;
     (void)snprintf(end->reason, sizeof end->reason, "%s", reason);
-    if (status != STRATA_OK || end->closed > 0)
+    if (status != STRATA_OK || (end->closed > 0 && !end->stay_after_end))
         sta_stream_close(&end->stream);
 }
 

@@ -36,6 +36,7 @@ struct end {
     bool close_in_received;
     bool close_in_drained;
     bool pause_in_received;
+    bool stay_after_end; /* closed(STRATA_OK) does not close the stream */
 };
 
 extern const struct sta_stream_events end_events;

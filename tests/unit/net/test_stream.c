@@ -315,6 +315,48 @@ static void writing_to_a_peer_that_left_is_an_error_and_no_signal(void **state)
     end_fini(&end);
 }
 
+static void a_peer_that_only_stops_sending_is_still_written_to(void **state)
+{
+    (void)state;
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    end.stay_after_end = true;
+    assert_int_equal(shutdown(end.peer, SHUT_WR), 0);
+    end_run_until(&end, end_has_closed);
+    assert_int_equal(end.status, STRATA_OK);
+    const size_t len = 4u << 20; /* more than the socket takes at once */
+    end_append_pattern(&end, 0, len);
+    end.wanted = len;
+    end_run_until(&end, end_peer_read);
+    end_assert_pattern(sta_buffer_bytes(&end.got), len);
+    assert_int_equal(end.closed, 1);
+    assert_true(end.drained > 0);
+    end_fini(&end);
+}
+
+static bool has_closed_twice(struct end *end)
+{
+    return end->closed == 2;
+}
+
+static void writing_to_a_peer_that_is_gone_after_its_end_is_an_error(void **state)
+{
+    (void)state;
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    end.stay_after_end = true;
+    close(end.peer);
+    end.peer = -1;
+    end_run_until(&end, end_has_closed);
+    assert_int_equal(end.status, STRATA_OK);
+    end_append_pattern(&end, 0, 10);
+    end_run_until(&end, has_closed_twice);
+    assert_int_equal(end.status, STRATA_ERR_LOST);
+    end_run_some_ticks(&end);
+    assert_int_equal(end.closed, 2);
+    end_fini(&end);
+}
+
 /* ---- closing from within callbacks ---- */
 
 static void a_stream_may_be_closed_from_received(void **state)
@@ -404,6 +446,8 @@ int main(void)
         cmocka_unit_test(an_idle_stream_holds_little_output_memory),
         cmocka_unit_test(appending_past_the_output_limit_is_refused),
         cmocka_unit_test(writing_to_a_peer_that_left_is_an_error_and_no_signal),
+        cmocka_unit_test(a_peer_that_only_stops_sending_is_still_written_to),
+        cmocka_unit_test(writing_to_a_peer_that_is_gone_after_its_end_is_an_error),
         cmocka_unit_test(a_stream_may_be_closed_from_received),
         cmocka_unit_test(a_stream_may_be_closed_from_drained),
         cmocka_unit_test(a_stream_may_be_closed_while_shown_what_was_kept),

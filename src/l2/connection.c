@@ -237,8 +237,7 @@ static void enter_backoff(struct sta_connection *connection, int status, const c
     sta_timer_start(connection->loop, &connection->timer,
                     sta_clock_after(sta_loop_now_ns(connection->loop), delay_ns));
     connection_log_failure(connection, was_ready, status, reason);
-    if (was_ready)
-        connection_tell(connection, connection->reason);
+    connection_tell(connection, connection->reason);
     if (connection->state == STA_CONNECTION_BACKOFF)
         sta_connection_drop(connection, STRATA_ERR_LOST, STRATA_ERR_UNAVAILABLE);
 }

@@ -69,7 +69,8 @@ struct sta_connection_statistics {
 };
 
 struct sta_connection_events {
-    /* State changes READY <-> not READY. `reason` is text for people. May be NULL. */
+    /* READY was reached, or BACKOFF: a loss, or another attempt that failed. `reason` is text for
+     * people. May be NULL. */
     void (*state)(void *arg, enum sta_connection_state state, const char *reason);
     /* A RESP3 push, in order with the replies; the frame is readable until return. May be NULL. */
     void (*push)(void *arg, struct strata_bytes frame);

@@ -101,8 +101,12 @@ static void session_settle(struct sta_session *session)
     if (session->inside)
         return;
     if (session->state == STA_SESSION_FINISHING && !session->doomed && session->queue_len == 0 &&
-        sta_buffer_len(session->out) == 0)
-        session_linger(session);
+        sta_buffer_len(session->out) == 0) {
+        if (session->peer_ended)
+            session->doomed = true;
+        else
+            session_linger(session);
+    }
     if (session->doomed)
         sta_session_destroy(&session);
     else if (session->state == STA_SESSION_OPEN && wait_is_over(session))
@@ -356,9 +360,14 @@ static void on_drained(void *arg)
 static void on_closed(void *arg, int status, const char *reason)
 {
     struct sta_session *session = arg;
-    (void)status;
     (void)reason;
-    sta_session_destroy(&session);
+    if (status < 0 || session->state == STA_SESSION_LINGERING) {
+        sta_session_destroy(&session);
+        return;
+    }
+    session->peer_ended = true;
+    session->state = STA_SESSION_FINISHING;
+    session_settle(session);
 }
 
 /* ---- life ---- */

@@ -7,10 +7,11 @@
  *   OPEN: READING --another lane--> REPLIES                   |
  *            |-----queue is full--> ROOM   -------------------+
  *            '-----slow reader----> OUTPUT
- *   OPEN --QUIT, protocol error, drain--> FINISHING: input is dropped, replies leave
+ *   OPEN --QUIT, protocol error, drain, client shuts its side--> FINISHING: replies leave
  *   FINISHING --all replies are in the kernel--> LINGERING: our side is shut, input is dropped
- *   LINGERING --client closes, or a second is over--> gone
- *   any --client closes, socket error, no memory, output limit--> gone
+ *   FINISHING, LINGERING --done, and the client's side is shut too--> gone
+ *   LINGERING --a second is over--> gone
+ *   any --socket error, no memory, output limit--> gone
  *
  * Lingering is what makes the last replies arrive: closing a socket that has unread input resets
  * the connection, and a reset may overtake them.
@@ -59,8 +60,9 @@ struct sta_session {
 
     enum sta_session_state state;
     enum sta_session_wait wait;
-    bool inside; /* its input is being looked at: what ends it has to wait for that */
-    bool doomed; /* to be destroyed as soon as that is over */
+    bool peer_ended; /* it sends no more */
+    bool inside;     /* its input is being looked at: what ends it has to wait for that */
+    bool doomed;     /* to be destroyed as soon as that is over */
 
     int protocol;
     bool authenticated;

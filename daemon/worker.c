@@ -142,23 +142,37 @@ static void store_lane(struct sta_worker *worker, const struct sta_lane *lane)
     sta_stats_lane_store(&worker->lane_stats[lane->kind], &seen);
 }
 
+static void lane_is_up(struct sta_worker *worker)
+{
+    worker->upstream_up = true;
+    if (worker->told_ready)
+        log_first(worker, STRATA_LOG_INFO, "redis is reachable again%s", "");
+    worker_boot(worker);
+}
+
+static void lane_is_down(struct sta_worker *worker, const struct sta_lane *lane)
+{
+    bool was_up = worker->upstream_up;
+    worker->upstream_up = false;
+    worker->booted = false; /* another server may answer next, with other commands */
+    if (was_up)
+        log_first(worker, STRATA_LOG_WARNING, "redis cannot be reached: %s", lane->reason);
+    if (worker->told_ready || worker->told_refused)
+        return;
+    (void)snprintf(worker->refused_reason, sizeof worker->refused_reason, "%s", lane->reason);
+    tell_main(worker, &worker->refused_task, &worker->told_refused);
+}
+
 void sta_worker_lane_changed(struct sta_worker *worker, struct sta_lane *lane,
                              enum sta_connection_state state)
 {
     store_lane(worker, lane);
     if (lane->kind != STA_LANE_SHARED)
         return;
-    worker->booted = false; /* another server may answer now, with other commands */
-    if (state == STA_CONNECTION_READY) {
-        if (worker->told_ready)
-            log_first(worker, STRATA_LOG_INFO, "redis is reachable again%s", "");
-        worker_boot(worker);
-    } else if (worker->told_ready) {
-        log_first(worker, STRATA_LOG_WARNING, "redis cannot be reached: %s", lane->reason);
-    } else if (!worker->told_refused) {
-        (void)snprintf(worker->refused_reason, sizeof worker->refused_reason, "%s", lane->reason);
-        tell_main(worker, &worker->refused_task, &worker->told_refused);
-    }
+    if (state == STA_CONNECTION_READY)
+        lane_is_up(worker);
+    else
+        lane_is_down(worker, lane);
 }
 
 static void on_tick(struct sta_timer *timer)

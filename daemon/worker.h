@@ -48,7 +48,8 @@ struct sta_worker {
     char upstream_version[32];
     struct sta_request boot; /* HELLO and COMMAND */
     bool boot_sent;
-    bool booted; /* asked and answered since the shared lane came up */
+    bool booted;      /* asked and answered since the shared lane came up */
+    bool upstream_up; /* the shared lane is READY */
     bool told_ready;
     bool told_refused;
     struct sta_list sessions;

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stratad while its Redis dies, freezes, restarts, or is not there at all: it stays up, answers
+ * within the budget with an error that says what happened, never gives one client's reply to
+ * another, and L1 is right again afterwards.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/random.h"
+#include "support/redis_server.h"
+#include "support/stratad_process.h"
+#include "support/wait.h"
+
+#define BUDGET_MS 500
+#define SLACK_MS  5000 /* sanitizers and a busy machine */
+
+struct bench {
+    struct redis_server *server;
+    struct stratad_process *stratad;
+};
+
+static int start(void **state)
+{
+    static const char *const args[] = {"--socket-timeout", "0.5", NULL};
+    struct bench *bench = calloc(1, sizeof *bench);
+    *state = bench;
+    if (redis_server_start(&bench->server, NULL) != 0)
+        return -1;
+    return stratad_process_start(&bench->stratad, redis_server_url(bench->server), args);
+}
+
+static int stop(void **state)
+{
+    struct bench *bench = *state;
+    stratad_process_stop(&bench->stratad);
+    redis_server_stop(&bench->server);
+    free(bench);
+    return 0;
+}
+
+static redisContext *connect_to(const char *path)
+{
+    const struct timeval patience = {.tv_sec = 30};
+    redisContext *context = redisConnectUnix(path);
+    assert_non_null(context);
+    assert_int_equal(context->err, 0);
+    assert_int_equal(redisSetTimeout(context, patience), REDIS_OK);
+    return context;
+}
+
+static redisContext *through(const struct bench *bench)
+{
+    return connect_to(stratad_process_socket(bench->stratad));
+}
+
+static redisContext *direct(const struct bench *bench)
+{
+    return connect_to(redis_server_socket(bench->server));
+}
+
+static bool begins(const redisReply *reply, const char *text)
+{
+    return reply != NULL && reply->str != NULL && strncmp(reply->str, text, strlen(text)) == 0;
+}
+
+static void assert_begins(redisReply *reply, const char *text)
+{
+    if (!begins(reply, text))
+        fail_msg("\"%s\", not \"%s\"", reply != NULL ? reply->str : "closed", text);
+    freeReplyObject(reply);
+}
+
+#define ASSERT_BEGINS(context, text, ...) assert_begins(redisCommand(context, __VA_ARGS__), text)
+
+static bool answers_ok(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "SET back yes");
+    bool ok = begins(reply, "OK");
+    freeReplyObject(reply);
+    return ok;
+}
+
+static void wait_until_back(redisContext *context)
+{
+    assert_true(wait_until(answers_ok, context, 20000));
+}
+
+/* ---- not there ---- */
+
+static void without_redis_it_listens_and_says_so(void **state)
+{
+    (void)state;
+    struct redis_server *server = NULL;
+    struct stratad_process *stratad = NULL;
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    redis_server_kill9(server);
+    assert_int_equal(stratad_process_start(&stratad, redis_server_url(server), NULL), 0);
+    assert_true(stratad_process_says(stratad, "cannot be reached"));
+    assert_false(stratad_process_said(stratad, "is ready"));
+    redisContext *context = connect_to(stratad_process_socket(stratad));
+    ASSERT_BEGINS(context, "PONG", "PING");
+    ASSERT_BEGINS(context, "UNAVAILABLE strata: ", "GET k");
+    ASSERT_BEGINS(context, "UNAVAILABLE strata: ", "SET k v");
+    ASSERT_BEGINS(context, "UNAVAILABLE strata: ", "FLUSHALL");
+    assert_int_equal(redis_server_restart(server), 0);
+    assert_true(stratad_process_says(stratad, "is ready"));
+    wait_until_back(context);
+    ASSERT_BEGINS(context, "yes", "GET back");
+    redisFree(context);
+    stratad_process_stop(&stratad);
+    redis_server_stop(&server);
+}
+
+/* ---- frozen ---- */
+
+static void a_frozen_redis_costs_the_budget_and_no_more(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *context = through(bench);
+    wait_until_back(context);
+    ASSERT_BEGINS(context, "OK", "SET warm 1");
+    ASSERT_BEGINS(context, "1", "GET warm");
+    redis_server_freeze(bench->server);
+    uint64_t begun = sta_clock_now_ms();
+    ASSERT_BEGINS(context, "1", "GET warm"); /* L1 does not care */
+    ASSERT_BEGINS(context, "TIMEOUT strata: ", "GET cold");
+    uint64_t took = sta_clock_now_ms() - begun;
+    ASSERT_BEGINS(context, "1", "GET warm");
+    redis_server_thaw(bench->server);
+    assert_true(took >= BUDGET_MS - 10);
+    assert_true(took < BUDGET_MS + SLACK_MS);
+    wait_until_back(context);
+    redisFree(context);
+}
+
+static void what_a_write_left_behind_when_its_time_ran_out_is_read_from_redis(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *writer = through(bench), *reader = through(bench), *truth = direct(bench);
+    wait_until_back(writer);
+    for (unsigned round = 0; round < 6; round++) {
+        ASSERT_BEGINS(writer, "OK", "SET frozen before");
+        ASSERT_BEGINS(reader, "before", "GET frozen");
+        redis_server_freeze(bench->server);
+        ASSERT_BEGINS(writer, "TIMEOUT", "SET frozen after%u", round);
+        (void)redisAppendCommand(reader, "GET frozen"); /* asked while the write still hangs */
+        int done = 0;
+        while (!done)
+            assert_int_equal(redisBufferWrite(reader, &done), REDIS_OK);
+        redis_server_thaw(bench->server);
+        void *reply = NULL;
+        assert_int_equal(redisGetReply(reader, &reply), REDIS_OK);
+        freeReplyObject(reply); /* the old value or the new: both were right then */
+        char after[16];
+        (void)snprintf(after, sizeof after, "after%u", round);
+        ASSERT_BEGINS(truth, after, "GET frozen");
+        ASSERT_BEGINS(reader, after, "GET frozen");
+        ASSERT_BEGINS(writer, after, "GET frozen");
+    }
+    redisFree(writer);
+    redisFree(reader);
+    redisFree(truth);
+}
+
+static bool is_kept_again(void *arg)
+{
+    redisContext *const *contexts = arg;
+    freeReplyObject(redisCommand(contexts[1], "SET kept one"));
+    freeReplyObject(redisCommand(contexts[0], "DEL kept"));
+    freeReplyObject(redisCommand(contexts[1], "SET kept one"));
+    freeReplyObject(redisCommand(contexts[0], "GET kept"));
+    freeReplyObject(redisCommand(contexts[1], "SET kept two"));
+    redisReply *reply = redisCommand(contexts[0], "GET kept");
+    bool kept = begins(reply, "one");
+    freeReplyObject(reply);
+    return kept;
+}
+
+static void after_a_doubt_l1_takes_in_values_again(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *contexts[2] = {through(bench), direct(bench)};
+    wait_until_back(contexts[0]);
+    redis_server_freeze(bench->server);
+    ASSERT_BEGINS(contexts[0], "TIMEOUT", "SET doubt 1");
+    redis_server_thaw(bench->server);
+    assert_true(wait_until(is_kept_again, contexts, 10000));
+    redis_server_kill9(bench->server);
+    freeReplyObject(redisCommand(contexts[0], "SET doubt 2"));
+    assert_int_equal(redis_server_restart(bench->server), 0);
+    wait_until_back(contexts[0]);
+    redisFree(contexts[1]);
+    contexts[1] = direct(bench);
+    assert_true(wait_until(is_kept_again, contexts, 10000));
+    redisFree(contexts[0]);
+    redisFree(contexts[1]);
+}
+
+/* ---- under load ---- */
+
+#define CLIENTS 8
+#define KEYS    50
+#define DEPTH   16
+
+struct client {
+    struct bench *bench;
+    pthread_t thread;
+    unsigned number;
+    uint64_t random;
+    atomic_bool *over;
+    uint64_t answered; /* with values */
+    uint64_t errors;
+    uint64_t slowest_ms;
+    char wrong[256]; /* the first wrong reply */
+};
+
+static bool is_known_error(const redisReply *reply)
+{
+    static const char *const prefixes[] = {"UNAVAILABLE", "LOST", "TIMEOUT", "BUSY strata"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (begins(reply, prefixes[i]))
+            return true;
+    return false;
+}
+
+/* Every value says whose key it is: "client:key:number". Keys belong to one client, so what comes
+ * back for another key, or as a reply to another command, shows. */
+static void check(struct client *client, bool is_get, unsigned key, const redisReply *reply)
+{
+    char expected[32];
+    (void)snprintf(expected, sizeof expected, "%u:%u:", client->number, key);
+    bool fine;
+    if (is_get)
+        fine = reply->type == REDIS_REPLY_NIL ||
+               (reply->type == REDIS_REPLY_STRING && begins(reply, expected));
+    else
+        fine = reply->type == REDIS_REPLY_STATUS && begins(reply, "OK");
+    if (fine) {
+        client->answered++;
+    } else if (reply->type == REDIS_REPLY_ERROR && is_known_error(reply)) {
+        client->errors++;
+    } else if (client->wrong[0] == '\0') {
+        (void)snprintf(client->wrong, sizeof client->wrong, "%s of %s: type %d, %s",
+                       is_get ? "GET" : "SET", expected, reply->type, reply->str);
+    }
+}
+
+static void run_pipeline(struct client *client, redisContext *context)
+{
+    bool is_get[DEPTH];
+    unsigned keys[DEPTH];
+    for (unsigned i = 0; i < DEPTH; i++) {
+        is_get[i] = sta_random_below(&client->random, 3) != 0;
+        keys[i] = (unsigned)sta_random_below(&client->random, KEYS);
+        if (is_get[i])
+            (void)redisAppendCommand(context, "GET %u:%u", client->number, keys[i]);
+        else
+            (void)redisAppendCommand(context, "SET %u:%u %u:%u:%llu", client->number, keys[i],
+                                     client->number, keys[i],
+                                     (unsigned long long)sta_random_next(&client->random));
+    }
+    uint64_t begun = sta_clock_now_ms();
+    for (unsigned i = 0; i < DEPTH; i++) {
+        void *reply = NULL;
+        if (redisGetReply(context, &reply) != REDIS_OK) {
+            (void)snprintf(client->wrong, sizeof client->wrong, "closed: %s", context->errstr);
+            return;
+        }
+        check(client, is_get[i], keys[i], reply);
+        freeReplyObject(reply);
+    }
+    uint64_t took = sta_clock_now_ms() - begun;
+    client->slowest_ms = took > client->slowest_ms ? took : client->slowest_ms;
+}
+
+static void *load(void *arg)
+{
+    struct client *client = arg;
+    redisContext *context = through(client->bench);
+    while (!atomic_load(client->over) && client->wrong[0] == '\0')
+        run_pipeline(client, context);
+    redisFree(context);
+    return NULL;
+}
+
+static void faults(struct bench *bench, redisContext *probe)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        redis_server_kill9(bench->server);
+        ASSERT_BEGINS(probe, "PONG", "PING");
+        assert_int_equal(redis_server_restart(bench->server), 0);
+        wait_until_back(probe);
+        redis_server_freeze(bench->server);
+        redisReply *reply = redisCommand(probe, "GET cold:%u", i);
+        assert_true(reply != NULL && is_known_error(reply));
+        freeReplyObject(reply);
+        redis_server_thaw(bench->server);
+        wait_until_back(probe);
+    }
+    redis_server_freeze(bench->server);
+    freeReplyObject(redisCommand(probe, "SET frozen:k v"));
+    redis_server_kill9(bench->server);
+    assert_int_equal(redis_server_restart(bench->server), 0);
+    wait_until_back(probe);
+}
+
+static void under_load_faults_cost_errors_and_never_a_wrong_reply(void **state)
+{
+    struct bench *bench = *state;
+    struct client clients[CLIENTS];
+    atomic_bool over = false;
+    redisContext *probe = through(bench);
+    wait_until_back(probe);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] = (struct client){.bench = bench, .number = i, .random = i, .over = &over};
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, load, &clients[i]), 0);
+    }
+    faults(bench, probe);
+    atomic_store(&over, true);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_join(clients[i].thread, NULL), 0);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        assert_string_equal(clients[i].wrong, "");
+        assert_true(clients[i].answered > 0);
+        assert_true(clients[i].errors > 0);
+        assert_true(clients[i].slowest_ms < BUDGET_MS + SLACK_MS);
+    }
+    redisFree(probe);
+}
+
+/* ---- what clients had under way ---- */
+
+static void clients_that_leave_while_redis_is_frozen_harm_nobody(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *stays = through(bench);
+    wait_until_back(stays);
+    redis_server_freeze(bench->server);
+    for (unsigned i = 0; i < 50; i++) {
+        redisContext *leaves = through(bench);
+        (void)redisAppendCommand(leaves, "SET left:%u x", i);
+        (void)redisAppendCommand(leaves, "GET left:none:%u", i);
+        (void)redisAppendCommand(leaves, "HGETALL left");
+        int done = 0;
+        while (!done)
+            assert_int_equal(redisBufferWrite(leaves, &done), REDIS_OK);
+        redisFree(leaves);
+    }
+    ASSERT_BEGINS(stays, "TIMEOUT", "GET whatever");
+    redis_server_thaw(bench->server);
+    wait_until_back(stays);
+    ASSERT_BEGINS(stays, "OK", "SET stays yes");
+    ASSERT_BEGINS(stays, "yes", "GET stays");
+    redisFree(stays);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_redis_it_listens_and_says_so),
+        cmocka_unit_test(a_frozen_redis_costs_the_budget_and_no_more),
+        cmocka_unit_test(what_a_write_left_behind_when_its_time_ran_out_is_read_from_redis),
+        cmocka_unit_test(after_a_doubt_l1_takes_in_values_again),
+        cmocka_unit_test(under_load_faults_cost_errors_and_never_a_wrong_reply),
+        cmocka_unit_test(clients_that_leave_while_redis_is_frozen_harm_nobody),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

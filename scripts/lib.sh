@@ -43,11 +43,17 @@ install_packages() {
     say "installing ${#missing[@]} Debian packages: ${missing[*]}"
     log=$(mktemp)
     if ! apt_install "${missing[@]}" >"$log" 2>&1; then
-        tail -n 15 "$log" >&2
-        rm -f "$log"
-        die "Debian's packages could not be installed (is there a network?): ${missing[*]}"
+        die "packages could not be installed: $(apt_reason "$log") (all that apt-get said: $log)"
     fi
     rm -f "$log"
+}
+
+# apt_reason LOG: the line of apt-get's that says most. A network that is not there shows first as
+# packages that are not known.
+apt_reason() {
+    local reason
+    reason=$(grep -m 1 -E '^[EW]: Failed to fetch' "$1" || grep -E '^E: ' "$1" || tail -n 1 "$1")
+    printf '%s' "${reason%%$'\n'*}" | tr -s ' '
 }
 
 # Installs as told, with the package lists as they are or else refreshed. Services of new

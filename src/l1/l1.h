@@ -23,6 +23,7 @@
 #define STA_L1_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/key.h"
@@ -73,6 +74,8 @@ struct sta_l1_statistics {
 /* STRATA_ERR_NOMEM or STRATA_ERR_INVALID (max_bytes is 0). */
 int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config);
 
+/* fork(): a child must not call anything on a tier of its parent; it may create its own. */
+
 /* Takes NULL and handles that are NULL. No lease may be outstanding. */
 void sta_l1_destroy(struct sta_l1 **l1);
 
@@ -83,6 +86,26 @@ struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes);
 int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                struct sta_l1_lease *lease);
 void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease);
+
+/* A hit by copy: up to `cap` bytes of the value go to `buffer`. */
+struct sta_l1_copy {
+    void *buffer;
+    size_t cap;
+    size_t len; /* of the whole value; more than cap: only the first cap bytes were copied */
+    uint64_t deadline_ms;
+    uint8_t flags;
+};
+
+/* As get(), without a lease; the fastest way to a small value. STRATA_OK, or STRATA_MISS: then
+ * `buffer` may have been written to, len, deadline_ms and flags not. */
+int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
+                struct sta_l1_copy *copy);
+
+/* Brings what a get of these keys would wait for into the processor's cache, all at once: a
+ * batch of gets right after it takes a fraction of the time. Changes nothing. Keys beyond the
+ * first STA_L1_PREFETCH_MOST are not looked at. */
+#define STA_L1_PREFETCH_MOST 64u
+void sta_l1_prefetch(const struct sta_l1 *l1, const struct sta_key *keys, size_t count);
 
 /* The token under which a value that is read from L2 from now on may be filled. */
 struct sta_l1_token sta_l1_token(const struct sta_l1 *l1, const struct sta_key *key);
@@ -117,7 +140,9 @@ void sta_l1_clear(struct sta_l1 *l1);
  * returns how many it removed. */
 uint64_t sta_l1_sweep(struct sta_l1 *l1, uint64_t now_ms, uint64_t budget);
 
-/* New bounds; evicts down to them before it returns. STRATA_ERR_INVALID where max_bytes is 0. */
+/* New bounds; evicts down to them before it returns. STRATA_ERR_INVALID where max_bytes is 0. A
+ * tier works best between a sixteenth and sixteen times the max_bytes it was created with, and
+ * uses no more than the latter. */
 int sta_l1_resize(struct sta_l1 *l1, uint64_t max_bytes, uint64_t max_entries);
 
 void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out);

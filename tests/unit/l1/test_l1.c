@@ -110,6 +110,17 @@ static void creation_refuses_a_bound_of_no_bytes(void **state)
     sta_l1_destroy(NULL);
 }
 
+static void a_tier_may_be_as_good_as_unbounded(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(UINT64_MAX, UINT64_MAX);
+    assert_int_equal(set_text(l1, "k", "v", STA_NEVER), STRATA_OK);
+    assert_true(has(l1, "k", "v"));
+    assert_int_equal(sta_l1_resize(l1, UINT64_MAX, 1), STRATA_OK);
+    assert_true(has(l1, "k", "v"));
+    done(l1);
+}
+
 static void what_was_set_is_there_with_its_flags_and_deadline(void **state)
 {
     (void)state;
@@ -342,7 +353,13 @@ static void a_lease_outlives_replacement_eviction_and_clear(void **state)
         snprintf(name, sizeof name, "k%d", i);
         set_text(l1, name, "some other value, to walk through all memory", STA_NEVER);
     }
+    assert_int_equal(sta_l1_resize(l1, 1 << 20, 1), STRATA_OK); /* however often it was read */
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        set_text(l1, name, "v", STA_NEVER);
+    }
     assert_int_equal(sta_l1_get(l1, &key, NOW, &lease[2]), STRATA_MISS);
+    assert_int_equal(sta_l1_resize(l1, 1 << 20, 100), STRATA_OK);
     set_text(l1, "leased", "third", STA_NEVER);
     assert_int_equal(sta_l1_get(l1, &key, NOW, &lease[2]), STRATA_OK);
     sta_l1_clear(l1);
@@ -535,6 +552,120 @@ static void the_numbers_tell_what_happened(void **state)
     done(l1);
 }
 
+static void a_copy_answers_like_a_lease_and_says_the_whole_length(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(1 << 20, 0);
+    struct sta_key key = key_of(l1, "k");
+    struct sta_l1_entry entry = {
+        .value = strata_text("0123456789"), .deadline_ms = NOW + 5, .flags = 9};
+    char buffer[16] = "................";
+    struct sta_l1_copy copy = {.buffer = buffer, .cap = sizeof buffer, .len = 99};
+    assert_int_equal(sta_l1_copy(l1, &key, NOW, &copy), STRATA_MISS);
+    assert_int_equal(copy.len, 99);
+    sta_l1_set(l1, &key, &entry, NOW);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(sta_l1_copy(l1, &key, NOW, &copy), STRATA_OK);
+        assert_int_equal(copy.len, 10);
+        assert_int_equal(copy.deadline_ms, NOW + 5);
+        assert_int_equal(copy.flags, 9);
+        assert_memory_equal(buffer, "0123456789......", 16);
+    }
+    copy.cap = 3;
+    memset(buffer, '.', sizeof buffer);
+    assert_int_equal(sta_l1_copy(l1, &key, NOW, &copy), STRATA_OK);
+    assert_int_equal(copy.len, 10);
+    assert_memory_equal(buffer, "012.............", 16);
+    assert_int_equal(numbers(l1).hits, 6);
+    assert_int_equal(numbers(l1).misses, 1);
+    assert_int_equal(sta_l1_copy(l1, &key, NOW + 5, &copy), STRATA_MISS);
+    assert_int_equal(numbers(l1).misses_expired, 1);
+    assert_int_equal(numbers(l1).entries, 0);
+    done(l1);
+}
+
+static void large_values_are_kept_and_leased_and_copied(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(16 << 20, 0);
+    uint8_t *bytes = malloc(3 << 20);
+    uint8_t *copied = malloc(3 << 20);
+    static const size_t sizes[] = {10000, 40000, 65535, 70000, 300000, 3 << 20};
+    for (int round = 0; round < 10; round++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            struct sta_key key = sta_l1_key(l1, strata_bytes(&i, sizeof i));
+            memset(bytes, (int)i + round, sizes[i]);
+            struct sta_l1_entry entry = {.value = strata_bytes(bytes, sizes[i]),
+                                         .deadline_ms = STA_NEVER};
+            struct sta_l1_lease lease = {0};
+            struct sta_l1_copy copy = {.buffer = copied, .cap = sizes[i]};
+            assert_int_equal(sta_l1_set(l1, &key, &entry, NOW), STRATA_OK);
+            assert_int_equal(sta_l1_get(l1, &key, NOW, &lease), STRATA_OK);
+            assert_int_equal(sta_l1_copy(l1, &key, NOW, &copy), STRATA_OK);
+            sta_l1_invalidate(l1, &key, NOW, NULL);
+            assert_int_equal(lease.value.len, sizes[i]);
+            assert_memory_equal(lease.value.data, bytes, sizes[i]);
+            assert_int_equal(copy.len, sizes[i]);
+            assert_memory_equal(copied, bytes, sizes[i]);
+            sta_l1_release(l1, &lease);
+            sta_l1_set(l1, &key, &entry, NOW);
+            assert_true(numbers(l1).memory_bytes <= 16 << 20);
+        }
+        assert_true(sta_l1_valid(l1));
+    }
+    free(bytes);
+    free(copied);
+    done(l1);
+}
+
+/* More than there are pins of a thread, or of all threads. */
+static void any_number_of_leases_can_be_held(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct sta_l1 *l1 = tier(8 << 20, 0);
+    static struct sta_l1_lease leases[COUNT];
+    char name[16];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        set_text(l1, name, name, STA_NEVER);
+        struct sta_key key = key_of(l1, name);
+        assert_int_equal(sta_l1_get(l1, &key, NOW, &leases[i]), STRATA_OK);
+    }
+    sta_l1_clear(l1);
+    for (int i = 0; i < 100000; i++) {
+        char other[16];
+        snprintf(other, sizeof other, "o%d", i);
+        assert_int_equal(set_text(l1, other, "a value that writes over what is free", STA_NEVER),
+                         STRATA_OK);
+    }
+    assert_true(sta_l1_valid(l1));
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        assert_int_equal(leases[i].value.len, strlen(name));
+        assert_memory_equal(leases[i].value.data, name, strlen(name));
+        sta_l1_release(l1, &leases[i]);
+    }
+    assert_int_equal(numbers(l1).hits, COUNT);
+    done(l1);
+}
+
+static void a_prefetch_changes_nothing(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(1 << 20, 0);
+    struct sta_key keys[100];
+    for (int i = 0; i < 100; i++)
+        keys[i] = key_of(l1, i % 2 == 0 ? "k" : "nothing");
+    set_text(l1, "k", "v", STA_NEVER);
+    struct sta_l1_statistics before = numbers(l1);
+    sta_l1_prefetch(l1, keys, 0);
+    sta_l1_prefetch(l1, keys, 100);
+    struct sta_l1_statistics after = numbers(l1);
+    assert_memory_equal(&before, &after, sizeof before);
+    done(l1);
+}
+
 static void two_tiers_share_nothing(void **state)
 {
     (void)state;
@@ -555,6 +686,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(creation_refuses_a_bound_of_no_bytes),
+        cmocka_unit_test(a_tier_may_be_as_good_as_unbounded),
         cmocka_unit_test(what_was_set_is_there_with_its_flags_and_deadline),
         cmocka_unit_test(keys_and_values_may_be_empty_or_hold_any_byte),
         cmocka_unit_test(the_longest_key_is_taken_and_a_longer_one_is_not),
@@ -576,6 +708,10 @@ int main(void)
         cmocka_unit_test(a_sweep_removes_what_has_expired_within_its_budget),
         cmocka_unit_test(a_resize_evicts_down_at_once_and_lets_grow_again),
         cmocka_unit_test(the_numbers_tell_what_happened),
+        cmocka_unit_test(a_copy_answers_like_a_lease_and_says_the_whole_length),
+        cmocka_unit_test(large_values_are_kept_and_leased_and_copied),
+        cmocka_unit_test(any_number_of_leases_can_be_held),
+        cmocka_unit_test(a_prefetch_changes_nothing),
         cmocka_unit_test(two_tiers_share_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

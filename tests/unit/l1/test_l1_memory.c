@@ -15,6 +15,9 @@
 #include "support/fail_alloc.h"
 
 #define NOW 1000u
+#define BIG 50000u /* beyond what lies in a segment */
+
+static uint8_t big[BIG];
 
 static const struct sta_l1_config config = {.max_bytes = 16 << 20, .hash_seed = 3};
 
@@ -84,7 +87,7 @@ static void a_failed_fill_leaves_what_was_there(void **state)
     (void)state;
     struct sta_l1 *l1 = tier_with("k", "v");
     struct sta_key key = sta_l1_key(l1, strata_text("k"));
-    struct sta_l1_entry entry = {.value = strata_text("new"), .deadline_ms = STA_NEVER};
+    struct sta_l1_entry entry = {.value = strata_bytes(big, BIG), .deadline_ms = STA_NEVER};
     for (uint64_t n = 1;; n++) {
         fail_alloc_at(n);
         int status = sta_l1_fill(l1, &key, &entry, sta_l1_token(l1, &key), NOW);
@@ -106,7 +109,7 @@ static void a_failed_write_leaves_no_entry_and_advances(void **state)
     for (uint64_t n = 1;; n++) {
         struct sta_l1 *l1 = tier_with("k", "old");
         struct sta_key key = sta_l1_key(l1, strata_text("k"));
-        struct sta_l1_entry entry = {.value = strata_text("new"), .deadline_ms = STA_NEVER};
+        struct sta_l1_entry entry = {.value = strata_bytes(big, BIG), .deadline_ms = STA_NEVER};
         struct sta_l1_token before = sta_l1_token(l1, &key);
         fail_alloc_at(n);
         int status = sta_l1_set(l1, &key, &entry, NOW);

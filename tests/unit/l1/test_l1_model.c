@@ -126,6 +126,22 @@ static void step_get(struct world *world, const struct sta_key *key, struct slot
     sta_l1_release(world->l1, &lease);
 }
 
+static void step_copy(struct world *world, const struct sta_key *key, struct slot *slot)
+{
+    uint8_t bytes[VALUE_MAX];
+    struct sta_l1_copy copy = {.buffer = bytes, .cap = pick(world, 2) == 0 ? VALUE_MAX : 20};
+    if (sta_l1_copy(world->l1, key, world->now_ms, &copy) == STRATA_MISS) {
+        assert_false(world->roomy && live(world, slot));
+        return;
+    }
+    assert_true(live(world, slot));
+    assert_int_equal(copy.len, slot->len);
+    assert_int_equal(copy.flags, slot->flags);
+    assert_int_equal(copy.deadline_ms, slot->deadline_ms);
+    value_make(world->value, slot->seed, slot->len);
+    assert_memory_equal(bytes, world->value, copy.len < copy.cap ? copy.len : copy.cap);
+}
+
 static void step_fill(struct world *world, const struct sta_key *key, struct slot *slot)
 {
     struct slot as;
@@ -208,8 +224,10 @@ static void step(struct world *world)
     struct sta_key key = key_at(world, index, name);
     uint32_t what = pick(world, 100);
     slot->token_current = sta_l1_token(world->l1, &key).generation == slot->token.generation;
-    if (what < 45)
+    if (what < 25)
         step_get(world, &key, slot);
+    else if (what < 45)
+        step_copy(world, &key, slot);
     else if (what < 60)
         step_fill(world, &key, slot);
     else if (what < 70)

@@ -23,6 +23,7 @@
 #define KEYS    300
 #define ROUNDS  40000
 #define VALUE   512
+#define LARGE   8000 /* takes a while to copy, and still lies in a segment */
 
 struct value {
     uint64_t key;
@@ -109,6 +110,23 @@ static void act_read(struct actor *actor, uint64_t index)
         atomic_fetch_add(&world->wrong, 1);
 }
 
+/* As act_read() where it hits, by copy. */
+static void act_copy(struct actor *actor, uint64_t index)
+{
+    struct world *world = actor->world;
+    char name[24];
+    uint8_t bytes[VALUE];
+    struct sta_key key = key_at(world, index, name);
+    struct sta_l1_copy copy = {.buffer = bytes, .cap = sizeof bytes};
+    uint64_t floor = atomic_load(&world->acked[index]);
+    if (sta_l1_copy(world->l1, &key, 1, &copy) != STRATA_OK)
+        return;
+    uint64_t version = 0;
+    if (!value_read(strata_bytes(bytes, copy.len), index, &version) || version < floor)
+        atomic_fetch_add(&world->wrong, 1);
+    atomic_fetch_add(&world->hits, 1);
+}
+
 static void act_write(struct actor *actor, uint64_t index, bool own)
 {
     struct world *world = actor->world;
@@ -160,8 +178,10 @@ static void *act(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t index = sta_random_below(&actor->random, KEYS);
         uint64_t what = sta_random_below(&actor->random, 1000);
-        if (what < 800)
+        if (what < 400)
             act_read(actor, index);
+        else if (what < 800)
+            act_copy(actor, index);
         else if (what < 990)
             act_write(actor, index, what % 2 == 0);
         else
@@ -204,6 +224,56 @@ static void nor_do_they_where_the_tier_is_too_small_for_all(void **state)
 {
     (void)state;
     run(60000, 100);
+}
+
+/* Copies and leases while memory is used again all the time: few keys, fewer places, and every
+ * value is new. */
+static void *churn(void *arg)
+{
+    struct actor *actor = arg;
+    struct world *world = actor->world;
+    uint8_t bytes[LARGE];
+    char name[24];
+    for (int i = 0; i < ROUNDS / 4; i++) {
+        uint64_t index = sta_random_below(&actor->random, 16);
+        struct sta_key key = key_at(world, index, name);
+        struct sta_l1_copy copy = {.buffer = bytes, .cap = sizeof bytes};
+        struct sta_l1_lease lease;
+        uint64_t version;
+        if (i % 4 != 0 && sta_l1_copy(world->l1, &key, 1, &copy) == STRATA_OK) {
+            if (!value_read(strata_bytes(bytes, copy.len), index, &version))
+                atomic_fetch_add(&world->wrong, 1);
+        } else if (sta_l1_get(world->l1, &key, 1, &lease) == STRATA_OK) {
+            if (!value_read(lease.value, index, &version))
+                atomic_fetch_add(&world->wrong, 1);
+            sta_l1_release(world->l1, &lease);
+        }
+        index = sta_random_below(&actor->random, 16);
+        key = key_at(world, index, name);
+        value_make(bytes, index, sta_random_next(&actor->random), LARGE);
+        struct sta_l1_entry entry = {.value = strata_bytes(bytes, LARGE), .deadline_ms = STA_NEVER};
+        sta_l1_set(world->l1, &key, &entry, 1);
+    }
+    return NULL;
+}
+
+static void memory_that_is_used_again_is_never_seen_in_an_answer(void **state)
+{
+    (void)state;
+    struct world *world = calloc(1, sizeof *world);
+    struct sta_l1_config config = {.max_bytes = 6 << 20, .max_entries = 8, .hash_seed = 5};
+    assert_int_equal(sta_l1_create(&world->l1, &config), STRATA_OK);
+    struct actor actors[THREADS];
+    for (uint64_t i = 0; i < THREADS; i++) {
+        actors[i] = (struct actor){.world = world, .random = i + 1};
+        assert_int_equal(pthread_create(&actors[i].thread, NULL, churn, &actors[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(actors[i].thread, NULL);
+    assert_int_equal(atomic_load(&world->wrong), 0);
+    assert_true(sta_l1_valid(world->l1));
+    sta_l1_destroy(&world->l1);
+    free(world);
 }
 
 /* Many threads over bounds that hold at every moment that one of them looks. */
@@ -250,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_never_see_a_torn_or_an_overtaken_value),
         cmocka_unit_test(nor_do_they_where_the_tier_is_too_small_for_all),
+        cmocka_unit_test(memory_that_is_used_again_is_never_seen_in_an_answer),
         cmocka_unit_test(the_bounds_hold_while_many_threads_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arena (arena.h): reservation, segments, limbo.
+ *
+ * Sizes. Offsets are 32 bits of units; the unit is the smallest that lets the tier grow to four
+ * times its first size: 4 bytes (16 GiB of arena) for tiers up to 4 GiB. Address space is
+ * reserved for 16 times the first size, as far as that can be addressed. A segment is about
+ * 1/128 of the tier, so that the ends of the queues, which are part empty, cost little, and at
+ * most 1 MiB.
+ */
+#include "l1/arena.h"
+
+#include <sys/mman.h>
+
+#include "strata/status.h"
+
+#define UNIT_SHIFT_LEAST    2u
+#define UNIT_SHIFT_MOST     6u
+#define SEGMENT_SHIFT_LEAST 8u
+#define SEGMENT_SHIFT_MOST  20u
+#define SEGMENTS_WANTED     128u
+#define HUGE_FROM_BYTES     (16u * 1024 * 1024)
+#define PAGE_BYTES          4096u
+#define LIMBO_LOOKS         8u
+#define GROWTH              16u
+#define RESERVE_LEAST       (UINT64_C(256) * 1024 * 1024)
+
+static void *reserve(uint64_t bytes, bool huge)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    if (huge)
+        madvise(at, bytes, MADV_HUGEPAGE); /* a wish */
+    return at;
+}
+
+static void choose_sizes(struct sta_arena *arena, uint64_t max_bytes)
+{
+    uint8_t unit = UNIT_SHIFT_LEAST;
+    while (unit < UNIT_SHIFT_MOST && (UINT64_C(1) << (30 + unit)) < max_bytes)
+        unit++;
+    uint8_t shift = SEGMENT_SHIFT_LEAST;
+    while (shift < SEGMENT_SHIFT_MOST && (SEGMENTS_WANTED << (shift + 1u)) <= max_bytes)
+        shift++;
+    arena->unit_shift = unit;
+    arena->segment_shift = shift;
+    arena->segment_bytes = 1u << shift;
+    uint64_t addressable = UINT64_C(1) << (32 + unit);
+    uint64_t wanted = max_bytes < addressable ? GROWTH * max_bytes : addressable;
+    wanted = wanted > RESERVE_LEAST ? wanted : RESERVE_LEAST;
+    arena->reserved = wanted < addressable ? wanted & ~((UINT64_C(1) << 21) - 1) : addressable;
+    arena->huge = max_bytes >= HUGE_FROM_BYTES;
+}
+
+int sta_arena_init(struct sta_arena *arena, uint64_t max_bytes)
+{
+    choose_sizes(arena, max_bytes);
+    /* Less than could be addressed is fine where the system does not let us have that much. */
+    while (arena->base == NULL && arena->reserved > 2 * arena->segment_bytes) {
+        arena->base = reserve(arena->reserved, arena->huge);
+        if (arena->base != NULL)
+            break;
+        if (arena->reserved / 2 < max_bytes && arena->reserved <= RESERVE_LEAST)
+            return STRATA_ERR_NOMEM;
+        arena->reserved /= 2;
+    }
+    if (arena->base == NULL)
+        return STRATA_ERR_NOMEM;
+    arena->segment_count = (uint32_t)(arena->reserved >> arena->segment_shift);
+    arena->segments = reserve(arena->segment_count * sizeof *arena->segments, false);
+    if (arena->segments == NULL)
+        return STRATA_ERR_NOMEM;
+    arena->fresh = 1; /* so that no item is at offset 0 */
+    return STRATA_OK;
+}
+
+void sta_arena_fini(struct sta_arena *arena)
+{
+    if (arena->base != NULL)
+        munmap(arena->base, arena->reserved);
+    if (arena->segments != NULL)
+        munmap(arena->segments, arena->segment_count * sizeof *arena->segments);
+}
+
+static bool pinned(struct sta_arena *arena, uint32_t segment)
+{
+    /* seq_cst: the second step of the writer's side in arena.h; acquire pairs with unpin() */
+    for (uint32_t i = 0; i < STA_ARENA_PINS; i++) {
+        if (atomic_load_explicit(&arena->pins[i].segment, memory_order_seq_cst) == segment)
+            return true;
+    }
+    return atomic_load_explicit(&arena->segments[segment].pins, memory_order_seq_cst) != 0;
+}
+
+static uint32_t pop(struct sta_arena *arena, uint32_t *first)
+{
+    uint32_t segment = *first;
+    if (segment == 0)
+        return 0;
+    *first = arena->segments[segment].next;
+    arena->segments[segment].next = 0;
+    arena->segments[segment].used = 0;
+    arena->segments[segment].cursor = 0;
+    return segment;
+}
+
+static void push(struct sta_arena *arena, uint32_t *first, uint32_t segment)
+{
+    arena->segments[segment].next = *first;
+    *first = segment;
+}
+
+uint32_t sta_arena_take_free(struct sta_arena *arena)
+{
+    if (arena->free_first == 0)
+        sta_arena_settle(arena);
+    uint32_t segment = pop(arena, &arena->free_first);
+    if (segment != 0)
+        arena->free_count--;
+    return segment;
+}
+
+uint32_t sta_arena_take_bare(struct sta_arena *arena)
+{
+    uint32_t segment = pop(arena, &arena->bare_first);
+    if (segment == 0 && arena->fresh < arena->segment_count)
+        segment = arena->fresh++;
+    if (segment != 0)
+        atomic_fetch_add_explicit(&arena->backed, 1, memory_order_relaxed);
+    return segment;
+}
+
+void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
+{
+    if (pinned(arena, segment)) {
+        push(arena, &arena->limbo_first, segment);
+        atomic_fetch_add_explicit(&arena->limbo_count, 1, memory_order_relaxed);
+        return;
+    }
+    push(arena, &arena->free_first, segment);
+    arena->free_count++;
+}
+
+/* Looks at a few: a pinned one goes to the end, so that the next call looks at others. */
+void sta_arena_settle(struct sta_arena *arena)
+{
+    uint32_t kept = 0;
+    for (uint32_t looks = 0; looks < LIMBO_LOOKS && arena->limbo_first != 0; looks++) {
+        uint32_t segment = arena->limbo_first;
+        arena->limbo_first = arena->segments[segment].next;
+        if (pinned(arena, segment)) {
+            push(arena, &kept, segment);
+            continue;
+        }
+        push(arena, &arena->free_first, segment);
+        arena->free_count++;
+        atomic_fetch_sub_explicit(&arena->limbo_count, 1, memory_order_relaxed);
+    }
+    if (kept == 0)
+        return;
+    if (arena->limbo_first == 0) {
+        arena->limbo_first = kept;
+        return;
+    }
+    uint32_t last = arena->limbo_first;
+    while (arena->segments[last].next != 0)
+        last = arena->segments[last].next;
+    arena->segments[last].next = kept;
+}
+
+bool sta_arena_give_back(struct sta_arena *arena)
+{
+    uint32_t segment = sta_arena_take_free(arena);
+    if (segment == 0)
+        return false;
+    if (arena->segment_bytes >= PAGE_BYTES)
+        madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
+                MADV_DONTNEED);
+    push(arena, &arena->bare_first, segment);
+    atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
+    return true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blocks, and taking entries out of the tier (tier.h). Large blocks are mappings of their own,
+ * so that their pages are gone with them, whatever the allocator would keep.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "l1/tier.h"
+
+#define MAPPED_FROM  (64u * 1024)
+#define PAGE_BYTES   4096u
+#define MALLOC_BYTES 16u /* what malloc adds, about */
+
+struct sta_block *sta_entry_create_block(uint64_t size)
+{
+    struct sta_block *block;
+    if (size >= MAPPED_FROM) {
+        size = (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED)
+            return NULL;
+    } else {
+        block = malloc(size);
+        if (block == NULL)
+            return NULL;
+        size = (size + MALLOC_BYTES + 15u) & ~(uint64_t)15;
+    }
+    block->size = size;
+    atomic_init(&block->refs, 1);
+    return block;
+}
+
+void sta_entry_unref_block(struct sta_block *block)
+{
+    /* release our reads of the bytes to whoever frees; acquire everybody's before freeing */
+    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (block->size > MAPPED_FROM + MALLOC_BYTES)
+        munmap(block, block->size);
+    else
+        free(block);
+}
+
+/* The item may be read: eviction cannot get past it without the bucket's lock, which we hold. */
+void sta_entry_forget(struct sta_l1 *l1, uint32_t offset)
+{
+    const struct sta_item *item = sta_arena_item(&l1->arena, offset);
+    uint8_t state = sta_item_state(item);
+    struct sta_queue *queue = &l1->queues[(state & STA_ITEM_MAIN) != 0];
+    sta_tier_sub(&queue->bytes, sta_tier_cost(l1, item));
+    sta_tier_sub(&queue->entries, 1);
+    sta_tier_sub(&l1->entries, 1);
+    if (state & STA_ITEM_BLOCK) {
+        struct sta_block *block = sta_item_block(item);
+        sta_tier_sub(&l1->block_bytes, block->size);
+        sta_entry_unref_block(block);
+    }
+}
+
+void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot)
+{
+    uint32_t offset = sta_index_offset(slot);
+    sta_index_remove_locked(slot);
+    sta_entry_forget(l1, offset);
+}

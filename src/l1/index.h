@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The index: from a key's hash to the offset of its item. Buckets of one cache line, eleven
+ * slots each; what does not fit goes to a chain of overflow buckets. Linear hashing (Litwin,
+ * VLDB 1980): the table grows and shrinks by one bucket at a time, in place.
+ *
+ *     0      4                 15  16                                  60
+ *     | head | tags[11] (8 bit)| - | offsets[11] (32 bit)              | link |
+ *
+ * `head`: bit 0 is the lock, the rest a version that every unlock advances. A tag is 8 bits of
+ * the hash, 0 where the slot is empty.
+ *
+ * Readers take no lock: they match the tags, pin the item's segment, and see whether the slot
+ * still holds the offset (arena.h). A key that is not found is a miss only if the version did
+ * not change meanwhile. A slot's offset is what links an item; its tag is a filter.
+ * Writers hold the lock of the first bucket of a chain for anything in the chain. Overflow
+ * buckets and the number of buckets change under the tier's store lock, too; an overflow bucket
+ * that is used again in another chain shows a reader only keys that are not its own.
+ *
+ * Memory: two reservations; `bytes` says what is in use.
+ */
+#ifndef STA_INDEX_H
+#define STA_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/key.h"
+#include "l1/arena.h"
+
+#define STA_INDEX_SLOTS 11u
+#define STA_INDEX_LOAD  9u /* entries per bucket, on average, from which on the table grows */
+
+struct sta_bucket {
+    _Atomic uint64_t word[2]; /* head and tags 0..3; tags 4..10 */
+    _Atomic uint32_t offset[STA_INDEX_SLOTS];
+    _Atomic uint32_t link; /* an overflow bucket, from 1; 0: none */
+};
+
+_Static_assert(sizeof(struct sta_bucket) == 64, "a bucket is a cache line");
+
+struct sta_index {
+    /* fixed at creation */
+    struct sta_bucket *buckets;
+    struct sta_bucket *overflow; /* [0] is not used */
+    uint64_t bucket_limit;
+    struct sta_arena *arena;
+    uint64_t hash_seed;
+    /* written under the store lock; release: pairs with acquire in whoever looks for a bucket */
+    _Atomic uint64_t bucket_count;
+    /* guarded by the store lock */
+    uint32_t overflow_first; /* free ones */
+    uint32_t overflow_fresh;
+    _Atomic uint64_t bytes; /* read from anywhere */
+};
+
+/* A place in a chain; `bucket` NULL: none. */
+struct sta_slot {
+    struct sta_bucket *bucket;
+    uint32_t at;
+};
+
+int sta_index_init(struct sta_index *index, struct sta_arena *arena, uint64_t hash_seed);
+void sta_index_fini(struct sta_index *index);
+
+static inline uint64_t sta_index_bucket_of(uint64_t hash, uint64_t count)
+{
+    uint64_t mask = count == 1 ? 0 : (UINT64_MAX >> __builtin_clzll(count - 1));
+    uint64_t at = (hash >> 16) & mask;
+    return at < count ? at : at & (mask >> 1);
+}
+
+static inline uint8_t sta_index_tag(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 56);
+    return tag != 0 ? tag : 1;
+}
+
+/* The first bucket of the hash's chain, locked. */
+struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash);
+struct sta_bucket *sta_index_lock_at(struct sta_index *index, uint64_t at);
+void sta_index_unlock(struct sta_bucket *bucket);
+
+/* The slot of `key`, or of the item at `offset`. */
+struct sta_slot sta_index_find_locked(const struct sta_index *index, struct sta_bucket *bucket,
+                                      const struct sta_key *key);
+struct sta_slot sta_index_find_offset_locked(const struct sta_index *index,
+                                             struct sta_bucket *bucket, uint64_t hash,
+                                             uint32_t offset);
+
+static inline uint32_t sta_index_offset(const struct sta_slot slot)
+{
+    return atomic_load_explicit(&slot.bucket->offset[slot.at], memory_order_relaxed);
+}
+
+/* Links another item of the same key; the slot keeps its tag. */
+void sta_index_replace_locked(struct sta_slot slot, uint32_t offset);
+void sta_index_remove_locked(struct sta_slot slot);
+
+/* Links a new item. Needs the store lock, too; false where an overflow bucket would be needed
+ * and `may_grow` is false or there is none. */
+bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, uint64_t hash,
+                          uint32_t offset, bool may_grow);
+
+/* One bucket more: splits one. One less: gives up to `lost` where entries had to go because
+ * overflow buckets ran out (it is called with the offset while the bucket is locked). Both need
+ * the store lock. */
+bool sta_index_grow(struct sta_index *index);
+bool sta_index_shrink(struct sta_index *index, void (*lost)(void *arg, uint32_t offset), void *arg);
+
+/* The bucket that follows in a chain, or NULL. */
+static inline struct sta_bucket *sta_index_next(const struct sta_index *index,
+                                                const struct sta_bucket *bucket)
+{
+    uint32_t link = atomic_load_explicit(&bucket->link, memory_order_acquire);
+    return link == 0 ? NULL : &index->overflow[link];
+}
+
+/* Bits of the slots whose tag is `tag`, from the two words of a bucket. */
+uint32_t sta_index_match_portable(uint64_t word0, uint64_t word1, uint8_t tag);
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t tag)
+{
+    __m128i words = _mm_set_epi64x((long long)word1, (long long)word0);
+    __m128i equal = _mm_cmpeq_epi8(words, _mm_set1_epi8((char)tag));
+    return ((uint32_t)_mm_movemask_epi8(equal) >> 4) & ((1u << STA_INDEX_SLOTS) - 1);
+}
+#else
+static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t tag)
+{
+    return sta_index_match_portable(word0, word1, tag);
+}
+#endif
+
+#endif

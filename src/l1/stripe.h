@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Counters of what every get does, without a write to a line that threads share. A thread claims
+ * a stripe by its identity (the address of its control block, which no two living threads have
+ * in common) the first time it comes by, and is then the only one to write it: a load, an
+ * addition and a store, exact and without a locked instruction. The stripe of a thread that ended
+ * is taken over by the next thread at that address. Who finds none free counts in the shared
+ * counters of the tier.
+ *
+ * Threads: everything relaxed; readers may see a count that is an instant old.
+ */
+#ifndef STA_STRIPE_H
+#define STA_STRIPE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STA_STRIPES      64u /* a power of two */
+#define STA_STRIPE_TRIES 4u
+
+struct sta_stripe {
+    _Alignas(64) _Atomic uint64_t owner; /* 0: free */
+    _Atomic uint64_t hits;
+    _Atomic uint64_t misses;
+};
+
+static inline uint64_t sta_stripe_thread(void)
+{
+    uint64_t self;
+#if defined(__x86_64__)
+    __asm__("movq %%fs:0, %0" : "=r"(self)); /* what pthread_self() returns, without the call */
+#else
+    self = (uint64_t)(uintptr_t)pthread_self();
+#endif
+    return self;
+}
+
+static inline uint32_t sta_stripe_hash(uint64_t thread)
+{
+    return (uint32_t)((thread * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+}
+
+/* NULL where those that this thread tries belong to others. */
+static inline struct sta_stripe *sta_stripe_claim(struct sta_stripe *stripes)
+{
+    uint64_t self = sta_stripe_thread();
+    uint32_t at = sta_stripe_hash(self);
+    for (uint32_t i = 0; i < STA_STRIPE_TRIES; i++) {
+        struct sta_stripe *stripe = &stripes[(at + i) & (STA_STRIPES - 1)];
+        uint64_t owner = atomic_load_explicit(&stripe->owner, memory_order_relaxed);
+        if (owner == self)
+            return stripe;
+        if (owner == 0 &&
+            atomic_compare_exchange_strong_explicit(&stripe->owner, &owner, self,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return stripe;
+    }
+    return NULL;
+}
+
+/* One more, by the only thread that writes it. */
+static inline void sta_stripe_count(_Atomic uint64_t *own)
+{
+    uint64_t count = atomic_load_explicit(own, memory_order_relaxed);
+    atomic_store_explicit(own, count + 1, memory_order_relaxed);
+}
+
+#endif

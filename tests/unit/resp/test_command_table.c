@@ -145,6 +145,16 @@ static void each_kind_of_specification_finds_its_keys(void **state)
          "x a b", NULL},
         {"*1\r\n" SPEC_7("~1\r\n+not_key\r\n", BEGIN_INDEX("1"), FIND_RANGE("0", "1", "0")),
          "x a b", ""},
+        {"*1\r\n" SPEC_7(RW, BEGIN_KEYWORD("KEYS", "0"), FIND_RANGE("0", "1", "0")), "x keys a",
+         NULL},
+        {"*1\r\n" SPEC_7(RW, BEGIN_INDEX("1"), "%2\r\n+type\r\n+new\r\n+spec\r\n%0\r\n"), "x a",
+         NULL},
+        /* what a newer server adds is passed over */
+        {"*1\r\n%4\r\n+notes\r\n+n\r\n+flags\r\n" RW "+begin_search\r\n"
+         "%3\r\n+type\r\n+index\r\n+new\r\n*1\r\n:1\r\n+spec\r\n"
+         "%2\r\n+new\r\n_\r\n+index\r\n:2\r\n"
+         "+find_keys\r\n" FIND_RANGE("0", "1", "0"),
+         "x a b", " 2"},
         /* several: in ascending order, none twice */
         {"*2\r\n" SPEC_7(RW, BEGIN_INDEX("3"), FIND_RANGE("-1", "1", "0"))
              SPEC_7(RW, BEGIN_INDEX("1"), FIND_RANGE("0", "1", "0")),
@@ -210,6 +220,16 @@ static void what_has_no_usable_name_is_left_out(void **state)
     sta_command_table_destroy(&table);
 }
 
+static void of_two_commands_with_one_name_the_first_counts(void **state)
+{
+    (void)state;
+    struct sta_command_table *table = table_of(
+        "*3\r\n" GET_62 ENTRY_62("3\r\nGET", "-1", "*0\r\n", ":0\r\n:0\r\n:0\r\n") PING_62);
+    expect_keys(table, "get k", " 1");
+    expect_keys(table, "ping", "");
+    sta_command_table_destroy(&table);
+}
+
 static void what_is_no_reply_of_command_is_a_protocol_error(void **state)
 {
     (void)state;
@@ -228,7 +248,19 @@ static void what_is_no_reply_of_command_is_a_protocol_error(void **state)
         "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n+flags\r\n:1\r\n", "*0\r\n"),
         "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n+find_keys\r\n:1\r\n", "*0\r\n"),
         "*1\r\n" ENTRY_7("x", "~0\r\n", "*0\r\n", "+none\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n:1\r\n", "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n:1\r\n:1\r\n", "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n+find_keys\r\n%1\r\n:1\r\n:1\r\n", "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n+find_keys\r\n%1\r\n+type\r\n:1\r\n",
+                         "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n",
+                         "*1\r\n%1\r\n+find_keys\r\n%1\r\n+spec\r\n%1\r\n:1\r\n:1\r\n", "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n",
+                         "*1\r\n%1\r\n+find_keys\r\n%1\r\n+spec\r\n%1\r\n+keyword\r\n:1\r\n",
+                         "*0\r\n"),
+        "*1\r\n" ENTRY_7("x", "~0\r\n", "*1\r\n%1\r\n+flags\r\n~1\r\n:1\r\n", "*0\r\n"),
         "*2\r\n" GET_62,
+        "*1\r\n" GET_62 "+more\r\n",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sta_command_table *table = NULL;
@@ -284,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_module_that_finds_its_keys_by_code_is_not_guessed),
         cmocka_unit_test(subcommands_are_found_under_their_container),
         cmocka_unit_test(what_has_no_usable_name_is_left_out),
+        cmocka_unit_test(of_two_commands_with_one_name_the_first_counts),
         cmocka_unit_test(what_is_no_reply_of_command_is_a_protocol_error),
         cmocka_unit_test(running_out_of_memory_is_a_code),
         cmocka_unit_test(more_commands_than_the_ceiling_are_too_big),

@@ -54,6 +54,8 @@ static void a_failed_downgrade_leaves_the_buffer_as_it_was(void **state)
                         "01234567890123456789012345678901234567890123456789\r\n";
     assert_int_equal(sta_resp_downgrade(&out, strata_text(frame)), STRATA_ERR_TOO_BIG);
     assert_int_equal(sta_resp_downgrade(&out, strata_text(":1\r\nx\r\n")), STRATA_ERR_PROTOCOL);
+    const char *cut = "|2\r\n+a\r\n+b\r\n+c\r\n";
+    assert_int_equal(sta_resp_downgrade(&out, strata_text(cut)), STRATA_ERR_PROTOCOL);
     assert_int_equal(sta_buffer_len(&out), 3);
     assert_memory_equal(sta_buffer_bytes(&out).data, "abc", 3);
     sta_buffer_fini(&out);

@@ -168,12 +168,28 @@ static void a_buffer_without_room_stays_as_it_was(void **state)
     }
 }
 
+static void lengths_that_no_sum_can_hold_are_too_big(void **state)
+{
+    (void)state;
+    const struct strata_bytes huge = strata_bytes("", SIZE_MAX - 8);
+    const struct strata_bytes argv[] = {strata_text("SET"), huge};
+    struct sta_buffer out;
+    sta_buffer_init(&out, SIZE_MAX);
+    assert_int_equal(sta_resp_write_bulk(&out, huge), STRATA_ERR_TOO_BIG);
+    assert_int_equal(sta_resp_write_verbatim(&out, "txt", huge, 3), STRATA_ERR_TOO_BIG);
+    assert_int_equal(sta_resp_write_bulk_error(&out, huge, 2), STRATA_ERR_TOO_BIG);
+    assert_int_equal(sta_resp_write_command(&out, argv, 2), STRATA_ERR_TOO_BIG);
+    assert_int_equal(sta_buffer_len(&out), 0);
+    sta_buffer_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_written_as_its_protocol_says),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(headers_that_no_reader_could_take_are_refused),
+        cmocka_unit_test(lengths_that_no_sum_can_hold_are_too_big),
         cmocka_unit_test(a_buffer_without_room_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

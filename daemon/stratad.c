@@ -19,6 +19,8 @@
 #include "daemon/write_window.h"
 #include "strata/version.h"
 
+#define WORKERS_MOST 256u
+
 /* Entries looked at before the main loop may hear a signal again. */
 #define SWEEP_BUDGET 20000u
 
@@ -134,7 +136,12 @@ static int open_l1(struct sta_stratad *stratad)
 
 static int create_workers(struct sta_stratad *stratad)
 {
-    const size_t count = stratad->options.workers;
+    size_t count = stratad->options.workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (count == 0)
+        count = cores > 0 ? (size_t)cores : 1;
+    if (count > WORKERS_MOST)
+        count = WORKERS_MOST;
     stratad->workers = calloc(count, sizeof(struct sta_worker *));
     if (stratad->workers == NULL)
         return STRATA_ERR_NOMEM;

@@ -400,8 +400,8 @@ static void a_server_that_speaks_something_else_or_goes_away_is_code_3(void **st
         const char *said;
     } cases[] = {
         {"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak RESP"},
-        {"", "connection lost"},
-        {"$100\r\ncut short", "connection lost"},
+        {"", "connection lost: closed by the server"},
+        {"$100\r\ncut short", "connection lost: closed by the server"},
     };
     struct strata_fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -217,6 +217,20 @@ static void a_server_that_falls_silent_ends_it_with_code_5(void **state)
     assert_int_equal(code, 5);
 }
 
+/* The first server answers all along; the other one takes connections, and that is all. */
+static void a_compared_server_that_falls_silent_ends_it_too(void **state)
+{
+    struct strata_fixture *f = *state;
+    struct redis_server *other = NULL;
+    assert_int_equal(redis_server_start(&other, NULL), 0);
+    redis_server_freeze(other);
+    int code = REPLAY(f, NULL, TRACE, "--compare", redis_server_url(other), "--timeout", "0.2");
+    redis_server_thaw(other);
+    redis_server_stop(&other);
+    assert_int_equal(code, 5);
+    assert_non_null(strstr(f->result.err, "no answer within 0.2 s"));
+}
+
 int main(void)
 {
 #define TEST(name)                                                                                 \
@@ -236,6 +250,7 @@ int main(void)
         TEST(options_out_of_bounds_are_refused),
         TEST(a_server_that_is_not_there_ends_it_with_code_3),
         TEST(a_server_that_falls_silent_ends_it_with_code_5),
+        TEST(a_compared_server_that_falls_silent_ends_it_too),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, strata_fixture_open, strata_fixture_close);

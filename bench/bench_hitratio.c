@@ -89,7 +89,7 @@ static int run(const struct job *job, struct cli_trace *trace, struct result *re
 {
     struct sta_l1 *l1 = NULL;
     struct sta_l1_config config = {
-        .max_bytes = job->bytes != 0 ? job->bytes : job->entries * ENTRY_ROOM + (1u << 20),
+        .max_bytes = job->bytes != 0 ? job->bytes : job->entries * ENTRY_ROOM + (64u << 20),
         .max_entries = job->entries,
         .hash_seed = 42,
     };

@@ -30,6 +30,7 @@ int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config)
     pthread_mutex_init(&l1->sweep_lock, NULL);
     atomic_init(&l1->max_bytes, config->max_bytes);
     atomic_init(&l1->max_entries, config->max_entries == 0 ? STA_NEVER : config->max_entries);
+    sta_duel_init(&l1->duel);
     int status = sta_arena_init(&l1->arena, config->max_bytes);
     if (status == STRATA_OK)
         status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
@@ -71,6 +72,7 @@ void sta_l1_destroy(struct sta_l1 **l1)
     sta_index_fini(&(*l1)->index);
     sta_arena_fini(&(*l1)->arena);
     sta_ghost_fini(&(*l1)->ghost);
+    sta_duel_fini(&(*l1)->duel);
     pthread_mutex_destroy(&(*l1)->sweep_lock);
     pthread_mutex_destroy(&(*l1)->store_lock);
     free(*l1);
@@ -117,9 +119,10 @@ int sta_l1_resize(struct sta_l1 *l1, uint64_t max_bytes, uint64_t max_entries)
     atomic_store_explicit(&l1->max_bytes, max_bytes, memory_order_relaxed);
     atomic_store_explicit(&l1->max_entries, max_entries == 0 ? STA_NEVER : max_entries,
                           memory_order_relaxed);
-    if (max_bytes < old && l1->ghost.sets != NULL) {
+    if (max_bytes < old) {
         sta_ghost_fini(&l1->ghost);
-        atomic_store_explicit(&l1->ghost_bytes, 0, memory_order_relaxed);
+        sta_duel_fini(&l1->duel);
+        atomic_store_explicit(&l1->policy_bytes, 0, memory_order_relaxed);
         l1->ghost_entries = 0;
     }
     while (come_down(l1)) { /* in pieces: others store in between, under the new bounds */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who stays (S3-FIFO: Yang, Zhang, Qiu, Yue, Vigfusson, SOSP 2023, on logs of segments). New
- * entries go to the small queue; one that was read there is promoted to the main queue when its
- * turn comes, the others leave a ghost. The main queue is a CLOCK: what was read since goes
+ * entries go to the small queue; one that was read there often enough is promoted to the main
+ * queue when its turn comes, the others leave a ghost. How large the small queue is and how often
+ * is enough, the duel decides (duel.h). The main queue is a CLOCK: what was read since goes
  * round again, by being copied to the new end.
  *
  * One segment is kept free for those copies: what survives of an old segment fits in one new
@@ -13,12 +14,12 @@
  */
 #include "l1/tier.h"
 
-#define SMALL_SHARE 10u /* the small queue's part of the bytes is 1/10 */
 #define MOVES_MOST  256u
-#define PROMOTE     1u /* reads that promote */
 #define KEEP_FREE   1u /* segments */
 #define PACE_FREE   3u
 #define PACE_STEPS  16u
+#define GHOST_PARTS 10u                             /* ghosts: all but one tenth of the entries */
+#define SHADOW_PART 32u                             /* of the bytes may go to shadows */
 #define GROW_BYTES  (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
 #define GROW_EVICTS (64u * 1024)
 
@@ -117,7 +118,7 @@ static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct 
 {
     uint8_t visits = victim->state & STA_ITEM_VISITS;
     if (victim->queue == STA_QUEUE_SMALL)
-        return visits >= PROMOTE && move_locked(l1, victim, slot, 0);
+        return visits >= l1->duel.rule.promote && move_locked(l1, victim, slot, 0);
     return visits > 0 && move_locked(l1, victim, slot, (uint8_t)(visits - 1));
 }
 
@@ -161,7 +162,8 @@ static enum sta_queue_name whose_turn(const struct sta_l1 *l1)
 {
     uint64_t small = sta_tier_load(&l1->queues[STA_QUEUE_SMALL].bytes);
     uint64_t all = small + sta_tier_load(&l1->queues[STA_QUEUE_MAIN].bytes);
-    enum sta_queue_name turn = small * SMALL_SHARE >= all ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
+    enum sta_queue_name turn =
+        small * 100 >= all * l1->duel.rule.small_percent ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
     return l1->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
@@ -238,24 +240,27 @@ static void index_keep_up(struct sta_l1 *l1, uint64_t now_ms)
     sta_index_grow(&l1->index);
 }
 
-static void ghosts_keep_up(struct sta_l1 *l1, uint64_t now_ms)
+/* Ghosts and shadows are made when there are evictions, and again when the number of entries
+ * is another. */
+static void policy_keep_up(struct sta_l1 *l1, uint64_t now_ms)
 {
     uint64_t entries = sta_tier_load(&l1->entries);
     if (!l1->evicting || entries < 8 || entries < l1->ghost_entries + l1->ghost_entries / 2)
         return;
-    uint64_t bytes = sta_ghost_bytes(entries);
+    uint64_t most = sta_tier_load(&l1->max_bytes) / SHADOW_PART;
+    uint64_t ghosts = sta_ghost_bytes(entries);
     l1->ghost_entries = entries; /* also where there is no memory: not with every store again */
-    if (!sta_queue_make_room(l1, bytes, now_ms))
+    if (!sta_queue_make_room(l1, ghosts + most, now_ms))
         return;
-    uint64_t old = sta_tier_load(&l1->ghost_bytes);
-    if (sta_ghost_resize(&l1->ghost, entries - entries / SMALL_SHARE)) {
-        sta_tier_add(&l1->ghost_bytes, bytes);
-        sta_tier_sub(&l1->ghost_bytes, old);
-    }
+    sta_duel_resize(&l1->duel, entries, most);
+    if (!sta_ghost_resize(&l1->ghost, entries - entries / GHOST_PARTS))
+        ghosts = sta_tier_load(&l1->policy_bytes);
+    atomic_store_explicit(&l1->policy_bytes, ghosts + l1->duel.bytes, memory_order_relaxed);
 }
 
 void sta_queue_keep_up(struct sta_l1 *l1, uint64_t now_ms)
 {
-    ghosts_keep_up(l1, now_ms);
+    sta_duel_drain(&l1->duel);
+    policy_keep_up(l1, now_ms);
     index_keep_up(l1, now_ms);
 }

@@ -130,8 +130,9 @@ static inline enum find_result find_once(struct sta_l1 *l1, const struct sta_key
     return quiet ? FIND_NONE : FIND_AGAIN;
 }
 
-static inline void count_hit(struct sta_l1 *l1)
+static inline void count_hit(struct sta_l1 *l1, const struct sta_key *key)
 {
+    sta_duel_note(&l1->duel, key->hash);
     struct sta_stripe *stripe = sta_stripe_claim(l1->stripes);
     if (stripe != NULL)
         sta_stripe_count(&stripe->hits);
@@ -146,8 +147,9 @@ static inline void visit(struct sta_item *item, uint8_t state)
         atomic_store_explicit(&item->state, (uint8_t)(state + 1), memory_order_relaxed);
 }
 
-static int miss(struct sta_l1 *l1)
+static int miss(struct sta_l1 *l1, const struct sta_key *key)
 {
+    sta_duel_note(&l1->duel, key->hash);
     struct sta_stripe *stripe = sta_stripe_claim(l1->stripes);
     if (stripe != NULL)
         sta_stripe_count(&stripe->misses);
@@ -167,7 +169,7 @@ static int miss_expired(struct sta_l1 *l1, const struct sta_key *key, uint32_t o
     }
     sta_index_unlock(bucket);
     sta_tier_add(&l1->counts.misses_expired, 1);
-    return miss(l1);
+    return miss(l1, key);
 }
 
 static struct strata_bytes value_in(const uint8_t *key, const struct sta_item *item)
@@ -200,7 +202,7 @@ static int get_block(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
             } else {
                 pin = hold(l1, sta_arena_segment_of(&l1->arena, offset));
             }
-            count_hit(l1);
+            count_hit(l1, key);
             visit(item, state);
             *lease = (struct sta_l1_lease){
                 .value = value_in(sta_item_key(item, state), item),
@@ -214,7 +216,7 @@ static int get_block(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
     sta_index_unlock(bucket);
     if (status == STRATA_OK)
         return STRATA_OK;
-    return expired != 0 ? miss_expired(l1, key, expired) : miss(l1);
+    return expired != 0 ? miss_expired(l1, key, expired) : miss(l1, key);
 }
 
 int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
@@ -225,14 +227,14 @@ int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
     for (uint32_t tries = 0; result == FIND_AGAIN && tries < MISS_TRIES; tries++)
         result = find_once(l1, key, &found);
     if (result != FIND_ITEM)
-        return result == FIND_NONE ? miss(l1) : get_block(l1, key, now_ms, lease);
+        return result == FIND_NONE ? miss(l1, key) : get_block(l1, key, now_ms, lease);
     uint64_t deadline_ms = sta_item_deadline(found.item, found.state);
     if (sta_item_over(deadline_ms, now_ms)) {
         drop(found.pin);
         return miss_expired(l1, key, found.offset);
     }
     visit(found.item, found.state);
-    count_hit(l1);
+    count_hit(l1, key);
     *lease = (struct sta_l1_lease){
         .value = value_in(sta_item_key(found.item, found.state), found.item),
         .deadline_ms = deadline_ms,
@@ -368,7 +370,7 @@ int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
             struct sta_slot slot = {bucket, (uint32_t)__builtin_ctz(bits)};
             enum find_result result = copy_slot(l1, key, slot, &seen, now_ms, copy);
             if (result == FIND_ITEM) {
-                count_hit(l1);
+                count_hit(l1, key);
                 return STRATA_OK;
             }
             if (result != FIND_NONE)

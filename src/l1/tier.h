@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "l1/arena.h"
+#include "l1/duel.h"
 #include "l1/generation.h"
 #include "l1/ghost.h"
 #include "l1/index.h"
@@ -65,9 +66,10 @@ struct sta_l1 {
     struct sta_queue queues[STA_QUEUES];
     struct sta_ghost ghost;
     uint64_t ghost_entries; /* for which the ghosts were made */
-    uint32_t moves;         /* items kept or promoted since the last eviction */
-    bool evicting;          /* there has been an eviction */
-    _Atomic uint64_t ghost_bytes;
+    struct sta_duel duel;
+    uint32_t moves;                /* items kept or promoted since the last eviction */
+    bool evicting;                 /* there has been an eviction */
+    _Atomic uint64_t policy_bytes; /* ghosts and shadows */
 
     _Alignas(64) _Atomic uint64_t block_bytes;
     _Atomic uint64_t entries;
@@ -103,7 +105,7 @@ static inline uint64_t sta_tier_memory(const struct sta_l1 *l1)
 {
     return sta_tier_load(&l1->arena.backed) * sta_arena_segment_cost(&l1->arena) +
            sta_tier_load(&l1->index.bytes) + sta_tier_load(&l1->block_bytes) +
-           sta_tier_load(&l1->ghost_bytes);
+           sta_tier_load(&l1->policy_bytes);
 }
 
 /* What an entry takes, wherever its bytes are. */

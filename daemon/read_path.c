@@ -64,7 +64,8 @@ static void fill(struct sta_exchange *exchange, const struct sta_exchange_key *k
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
     };
     if (sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch))
-        (void)sta_l1_fill(stratad->l1, &key->key, &entry, key->token, sta_clock_now_ms());
+        (void)sta_l1_fill(stratad->l1, &key->key, &entry, key->token,
+                          sta_worker_tick_ms(exchange->worker));
 }
 
 static int conclude_get(struct sta_exchange *exchange, int status, struct strata_bytes replies,

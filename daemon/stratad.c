@@ -19,8 +19,6 @@
 #include "daemon/write_window.h"
 #include "strata/version.h"
 
-#define WORKERS_MOST 256u
-
 /* Entries looked at before the main loop may hear a signal again. */
 #define SWEEP_BUDGET 20000u
 
@@ -136,12 +134,7 @@ static int open_l1(struct sta_stratad *stratad)
 
 static int create_workers(struct sta_stratad *stratad)
 {
-    size_t count = stratad->options.workers;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (count == 0)
-        count = cores > 0 ? (size_t)cores : 1;
-    if (count > WORKERS_MOST)
-        count = WORKERS_MOST;
+    const size_t count = stratad->options.workers;
     stratad->workers = calloc(count, sizeof(struct sta_worker *));
     if (stratad->workers == NULL)
         return STRATA_ERR_NOMEM;

@@ -5,8 +5,12 @@
  */
 #include "daemon/stratad_options.h"
 
+#include <inttypes.h>
+#include <unistd.h>
+
 #include "config/options.h"
 #include "core/error.h"
+#include "daemon/dispatch.h"
 #include "strata/status.h"
 
 #define AT(member) STA_OPTION_AT(sta_stratad_options, member)
@@ -38,7 +42,8 @@ static const struct sta_option table[] = {
         .most = 256,
         .unit = "threads",
         .group = "Daemon",
-        .help = "Threads that serve clients; as many as cores where it is not given.",
+        .help = "Threads that serve clients. None: as many as cores, and no more than a third of "
+                "max_connections, because each may need three connections.",
     },
     {
         .name = "clients_max",
@@ -156,6 +161,21 @@ static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_
     };
 }
 
+/* Workers open their lanes when they need them, but each may need all of them. */
+static int check_connections(struct sta_stratad_options *options, struct strata_error *error)
+{
+    uint64_t most = options->cache.max_connections / STA_LANE_COUNT;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t wanted = cores > 0 ? (uint64_t)cores : 1;
+    if (options->workers == 0)
+        options->workers = wanted < most ? wanted : most;
+    if (options->workers <= most && options->workers > 0)
+        return STRATA_OK;
+    return sta_error_set(error, STRATA_ERR_CONFIG,
+                         "max_connections: %" PRIu64 " is not enough; each worker may need %d",
+                         options->cache.max_connections, STA_LANE_COUNT);
+}
+
 /* What the library can do and a sidecar cannot. */
 static int check(const struct sta_stratad_options *options, struct strata_error *error)
 {
@@ -192,6 +212,8 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
     status = sta_options_resolve(&options.cache, &options.cache, error);
     if (status == STRATA_OK)
         status = check(&options, error);
+    if (status == STRATA_OK)
+        status = check_connections(&options, error);
     if (status < 0) {
         sta_config_destroy(&loaded);
         return status;

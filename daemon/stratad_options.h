@@ -17,7 +17,7 @@
 struct sta_stratad_options {
     const char *const *listen; /* listen_count of them */
     size_t listen_count;
-    uint64_t workers; /* 0: as many as cores */
+    uint64_t workers; /* >= 1 once loaded */
     uint64_t clients_max;
     const char *user;            /* "default" */
     const char *password;        /* NULL: clients need none */

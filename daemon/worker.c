@@ -25,6 +25,11 @@ static const char boot_wire[] = "*1\r\n$5\r\nHELLO\r\n*1\r\n$7\r\nCOMMAND\r\n";
 
 static void worker_boot(struct sta_worker *worker);
 
+uint64_t sta_worker_tick_ms(struct sta_worker *worker)
+{
+    return sta_loop_now_ns(worker->loop) / STA_NS_MS;
+}
+
 uint64_t sta_worker_deadline_ns(struct sta_worker *worker)
 {
     return sta_clock_after(sta_loop_now_ns(worker->loop), worker->stratad->timeout_ms * STA_NS_MS);

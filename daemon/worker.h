@@ -83,6 +83,9 @@ void sta_worker_adopt(struct sta_worker *worker, int fd);
 /* Finishes what is under way and ends. Once. */
 void sta_worker_drain(struct sta_worker *worker);
 
+/* The time at the start of this turn of the loop: for what need not be exact. */
+uint64_t sta_worker_tick_ms(struct sta_worker *worker);
+
 /* The deadline of a request that is sent now. */
 uint64_t sta_worker_deadline_ns(struct sta_worker *worker);
 

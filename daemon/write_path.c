@@ -17,7 +17,7 @@
 static void keys_begin(struct sta_exchange *exchange)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
-    exchange->asked_ms = sta_clock_now_ms();
+    exchange->asked_ms = exchange->worker->now_ms;
     exchange->epoch = sta_write_window_epoch(stratad->window);
     for (size_t i = 0; i < exchange->key_count; i++) {
         struct sta_exchange_key *key = &exchange->keys[i];
@@ -29,7 +29,7 @@ static void keys_begin(struct sta_exchange *exchange)
 static void keys_end(struct sta_exchange *exchange)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
-    uint64_t now_ms = sta_clock_now_ms();
+    uint64_t now_ms = sta_worker_tick_ms(exchange->worker);
     for (size_t i = 0; i < exchange->key_count; i++) {
         const struct sta_exchange_key *key = &exchange->keys[i];
         (void)sta_l1_invalidate(stratad->l1, &key->key, now_ms, NULL);
@@ -77,7 +77,8 @@ static void set_publish(struct sta_exchange *exchange)
         .value = exchange->value,
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
     };
-    (void)sta_l1_publish(stratad->l1, &key->key, &entry, key->token, sta_clock_now_ms());
+    (void)sta_l1_publish(stratad->l1, &key->key, &entry, key->token,
+                         sta_worker_tick_ms(exchange->worker));
     sta_write_window_end(stratad->window, key->key.hash);
 }
 

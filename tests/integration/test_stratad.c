@@ -100,12 +100,15 @@ static void a_wrong_option_ends_it_with_a_reason(void **state)
     const char *const unknown[] = {"--nonsense", NULL};
     const char *const bad[] = {"--workers", "none", NULL};
     const char *const prefix[] = {"--key-prefix", "mine:", NULL};
+    const char *const few[] = {"--workers", "4", "--max-connections", "11", NULL};
     assert_int_equal(stratad_process_run(unknown, text, sizeof text), 2);
     assert_non_null(strstr(text, "nonsense"));
     assert_int_equal(stratad_process_run(bad, text, sizeof text), 2);
     assert_non_null(strstr(text, "--workers"));
     assert_int_equal(stratad_process_run(prefix, text, sizeof text), 2);
     assert_non_null(strstr(text, "key_prefix"));
+    assert_int_equal(stratad_process_run(few, text, sizeof text), 2);
+    assert_non_null(strstr(text, "max_connections"));
 }
 
 static void a_busy_port_is_one_clear_line(void **state)

@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""stratad as the clients that people use meet it: redis-py, redis-cli, redis-benchmark.
+
+Takes the path of the daemon; starts it before a private Redis, prints "ok - " and "not ok - "
+lines, and ends both."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import redis
+
+PATIENCE = 20  # seconds, for what usually takes none
+
+
+def wait_for(fact, what):
+    end = time.monotonic() + PATIENCE
+    while not fact():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.01)
+
+
+class Bench:
+    """A Redis and a stratad in a folder of their own."""
+
+    def __init__(self, program, folder):
+        self.folder = pathlib.Path(folder)
+        self.redis_socket = str(self.folder / "redis.sock")
+        self.log = self.folder / "stratad.log"
+        self.processes = []
+        self.start(["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "",
+                    "--appendonly", "no", "--daemonize", "no", "--dir", folder], "redis.log")
+        wait_for(lambda: os.path.exists(self.redis_socket), "redis-server does not start")
+        self.start([program, "--listen", "127.0.0.1:0", "--redis-url",
+                    "unix://" + self.redis_socket, "--workers", "2"], "stratad.log")
+        wait_for(lambda: "is ready" in self.log.read_text(), "stratad does not start")
+        self.port = int(re.search(r"127\.0\.0\.1:(\d+)", self.log.read_text()).group(1))
+
+    def start(self, command, log):
+        with open(self.folder / log, "wb") as output:
+            self.processes.append(subprocess.Popen(command, stdout=output, stderr=output,
+                                                   stdin=subprocess.DEVNULL))
+
+    def stop(self):
+        """True where stratad ended well."""
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(PATIENCE) for process in self.processes]
+        return codes[1] == 0
+
+    def client(self, **options):
+        return redis.Redis(port=self.port, **options)
+
+    def direct(self):
+        return redis.Redis(unix_socket_path=self.redis_socket)
+
+    def cli(self, *arguments, text=None):
+        command = ["redis-cli", "-p", str(self.port), *arguments]
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60,
+                              check=False).stdout
+
+    def benchmark(self, *arguments):
+        command = ["redis-benchmark", "-p", str(self.port), "--csv", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def refused(function):
+    try:
+        function()
+    except redis.ResponseError as error:
+        return "strata:" in str(error)
+    return False
+
+
+def py_strings(bench):
+    client = bench.client(decode_responses=True, client_name="tester")
+    assert client.ping() and client.client_getname() == "tester"
+    assert client.set("py:s", "v", ex=100) and client.get("py:s") == "v"
+    assert 0 < client.ttl("py:s") <= 100 and client.persist("py:s")
+    assert client.set("py:s", "w", nx=True) is None and client.set("py:s", "w", xx=True)
+    assert client.set("py:s", "x", get=True) == "w" and client.getset("py:s", "y") == "x"
+    assert client.incr("py:n", 5) == 5 and client.incrbyfloat("py:n", 0.5) == 5.5
+    assert client.mset({"py:a": "1", "py:b": "2"}) and client.mget("py:a", "no", "py:b") == [
+        "1", None, "2"]
+    assert client.delete("py:a", "py:b", "no") == 2 and client.exists("py:a", "py:s") == 1
+    assert client.getdel("py:s") == "y" and client.get("py:s") is None
+
+
+def py_binary(bench):
+    client = bench.client()
+    for size in (0, 1, 1000, 100000, 3000000):
+        value = os.urandom(size)
+        assert client.set(b"\0\r\n key", value)
+        assert client.get(b"\0\r\n key") == value and client.get(b"\0\r\n key") == value
+
+
+def py_other_types(bench):
+    client = bench.client(decode_responses=True)
+    assert client.hset("py:h", mapping={"a": "1", "b": "2"}) == 2
+    assert client.hgetall("py:h") == {"a": "1", "b": "2"}
+    assert client.rpush("py:l", 1, 2, 3) == 3 and client.lrange("py:l", 0, -1) == ["1", "2", "3"]
+    assert client.zadd("py:z", {"a": 1, "b": 2.5}) == 2
+    assert client.zrange("py:z", 0, -1, withscores=True) == [("a", 1.0), ("b", 2.5)]
+    assert client.sadd("py:set", "x") == 1 and client.smembers("py:set") == {"x"}
+    assert client.xadd("py:x", {"f": "v"}, id="1-1") == "1-1"
+    assert client.xrange("py:x") == [("1-1", {"f": "v"})]
+    assert client.eval("return redis.call('get', KEYS[1])", 1, "no") is None
+    script = client.register_script("return redis.call('incr', KEYS[1])")
+    assert script(keys=["py:scripted"]) == 1 and client.get("py:scripted") == "1"
+    assert set(client.scan_iter("py:[hlz]")) == {"py:h", "py:l", "py:z"}
+    assert client.info()["redis_version"] == bench.direct().info()["redis_version"]
+
+
+def py_pipelines(bench):
+    client = bench.client(decode_responses=True)
+    pipe = client.pipeline(transaction=False)
+    for i in range(2000):
+        pipe.set(f"py:p:{i}", i).get(f"py:p:{i}").hset("py:ph", i, i).incr("py:pn")
+    replies = pipe.execute()
+    assert replies == [x for i in range(2000) for x in (True, str(i), 1, i + 1)]
+
+
+def py_refusals(bench):
+    client = bench.client()
+    assert refused(lambda: client.blpop("py:none", timeout=1))
+    assert refused(lambda: client.pipeline(transaction=True).set("a", 1).execute())
+    assert refused(client.client_list)
+    assert client.ping()
+
+
+def py_threads(bench):
+    """One pool of connections, many threads; every thread reads its own writes."""
+    client = bench.client(decode_responses=True, max_connections=16)
+    wrong = []
+
+    def work(number):
+        for i in range(300):
+            client.set(f"py:t:{number}", i)
+            if client.get(f"py:t:{number}") != str(i):
+                wrong.append((number, i))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def py_stale_for_the_ttl_only(bench):
+    client, direct = bench.client(), bench.direct()
+    direct.set("py:stale", "old")
+    assert client.get("py:stale") == b"old"
+    direct.set("py:stale", "new")
+    assert client.get("py:stale") == b"old"
+    client.delete("py:stale")
+    assert client.get("py:stale") is None
+
+
+def cli_words(bench):
+    assert bench.cli("set", "cli:k", "v") == "OK\n" and bench.cli("get", "cli:k") == "v\n"
+    assert bench.cli("-3", "hello", "3").startswith("server redis\nversion ")
+    bench.cli("hset", "cli:h", "f", "v")
+    assert bench.cli("-3", "--json", "hgetall", "cli:h") == '{"f":"v"}\n'
+    assert bench.cli("--scan", "--pattern", "cli:h") == "cli:h\n"
+    assert "strata: 'monitor' needs" in bench.cli("monitor")
+    assert '"l1":' in bench.cli("strata", "stats")
+    assert "Biggest" in bench.cli("--bigkeys")
+
+
+def cli_script(bench):
+    text = "".join(f"set cli:many:{i} {i}\nget cli:many:{i}\n" for i in range(500))
+    assert bench.cli(text=text).split() == [x for i in range(500) for x in ("OK", str(i))]
+
+
+def cli_pipe(bench):
+    text = "".join(f"*3\r\n$3\r\nSET\r\n$8\r\npipe:{i:03}\r\n$3\r\n{i:03}\r\n" for i in range(999))
+    assert "errors: 0, replies: 999" in bench.cli("--pipe", text=text)
+    assert bench.cli("get", "pipe:998") == "998\n"
+
+
+def benchmark_all(bench):
+    ran = bench.benchmark("-n", "5000", "-P", "16", "-c", "20", "-r", "1000")
+    lines = [line for line in ran.stdout.splitlines() if line.startswith('"')]
+    assert ran.returncode == 0 and len(lines) > 15, ran.stdout + ran.stderr
+    ran = bench.benchmark("-n", "2000", "-t", "get,set,mset", "-3")
+    assert ran.returncode == 0, ran.stderr
+
+
+CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_refusals, py_threads,
+          py_stale_for_the_ttl_only, cli_words, cli_script, cli_pipe, benchmark_all]
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="strata-clients-") as folder:
+        bench = Bench(sys.argv[1], folder)
+        for check in CHECKS:
+            try:
+                check(bench)
+                print(f"ok - clients: {check.__name__}", flush=True)
+            except Exception as error:  # whatever it is, it has failed
+                failed += 1
+                print(f"not ok - clients: {check.__name__}: {error!r}", flush=True)
+        if not bench.stop():
+            failed += 1
+            print(f"not ok - clients: stratad ends well\n{bench.log.read_text()}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -67,8 +67,8 @@ STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct 
 /* Deletes in both tiers: STRATA_OK, or STRATA_MISS where Redis (without L2: L1) had none. */
 STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
 
-/* ---- batches: one round trip for all; statuses[i] (may be NULL) is what the single call would
- * have answered for key i. They return STRATA_OK where no status is an error, the error where
+/* ---- batches: one round trip for all; statuses[i] (`statuses` may be NULL) is what the single
+ * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no status is an error, the error where
  * all have the same, else STRATA_ERR_PARTIAL ---- */
 
 struct strata_item {

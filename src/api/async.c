@@ -104,7 +104,7 @@ static void async_unlease(struct async_call *call)
 int strata_get_async(struct strata *cache, struct strata_bytes key,
                      struct strata_completion completion)
 {
-    int status = sta_handle_check_key(key);
+    int status = sta_cache_check_key(key);
     if (status < 0)
         return status;
     struct async_call *call = async_create(key, strata_bytes(NULL, 0), completion);
@@ -152,9 +152,9 @@ static int async_write(struct strata *cache, enum sta_write_kind kind, struct st
 int strata_set_async(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
                      uint64_t ttl_ms, struct strata_completion completion)
 {
-    int status = sta_handle_check_key(key);
+    int status = sta_cache_check_key(key);
     if (status == STRATA_OK)
-        status = sta_handle_check_value(value);
+        status = sta_cache_check_value(value);
     if (status < 0)
         return status;
     return async_write(cache, STA_WRITE_SET, key, value, ttl_ms, completion);
@@ -163,7 +163,7 @@ int strata_set_async(struct strata *cache, struct strata_bytes key, struct strat
 int strata_delete_async(struct strata *cache, struct strata_bytes key,
                         struct strata_completion completion)
 {
-    int status = sta_handle_check_key(key);
+    int status = sta_cache_check_key(key);
     if (status < 0)
         return status;
     return async_write(cache, STA_WRITE_DELETE, key, strata_bytes(NULL, 0), 0, completion);

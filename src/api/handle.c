@@ -12,9 +12,8 @@
 #include "core/error.h"
 #include "strata/strata.h"
 
-/* The largest value, bytes, and what all requests that wait to be sent may be together: one such
- * value does not keep everybody else out. */
-#define VALUE_MAX   ((size_t)64 << 20)
+/* What all requests that wait to be sent may be together: one of the largest does not keep
+ * everybody else out. */
 #define PENDING_MAX ((size_t)2 * STA_BATCH_WIRE_MAX)
 
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
@@ -72,20 +71,6 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
 void sta_handle_close(struct strata *handle)
 {
     sta_cache_destroy(&handle->cache);
-}
-
-int sta_handle_check_key(struct strata_bytes key)
-{
-    if (key.data == NULL || key.len == 0)
-        return STRATA_ERR_INVALID;
-    return key.len <= STA_KEY_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
-}
-
-int sta_handle_check_value(struct strata_bytes value)
-{
-    if (value.data == NULL && value.len > 0)
-        return STRATA_ERR_INVALID;
-    return value.len <= VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
 }
 
 const char *strata_version(void)

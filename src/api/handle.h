@@ -28,8 +28,4 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
                     struct strata_error *error);
 void sta_handle_close(struct strata *handle);
 
-/* STRATA_OK, or STRATA_ERR_INVALID / STRATA_ERR_TOO_BIG for what no cache takes. */
-int sta_handle_check_key(struct strata_bytes key);
-int sta_handle_check_value(struct strata_bytes value);
-
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The synchronous calls: check the arguments, read the clock once, start the operation, and
+ * The synchronous calls: read the clock once, start the operation (which checks its keys), and
  * wait for the loop only where L1 could not answer. Nothing here outlives the call: operations
  * live on the caller's stack, which is safe because every operation ends exactly once, within
  * its budget.
@@ -83,11 +83,9 @@ static void sync_write_run(struct strata *cache, enum sta_write_kind kind,
 
 int strata_get(struct strata *cache, struct strata_bytes key, struct strata_value *value)
 {
-    int status = sta_handle_check_key(key);
-    if (status < 0)
-        return status;
     if (sync_would_deadlock(cache))
         return STRATA_ERR_INVALID;
+    int status;
     struct strata_value got = {0};
     sync_read_run(cache, &key, 1, &got, &status);
     if (status == STRATA_OK)
@@ -114,16 +112,16 @@ int strata_set(struct strata *cache, struct strata_bytes key, struct strata_byte
                uint64_t ttl_ms)
 {
     struct strata_item item = {.key = key, .value = value, .ttl_ms = ttl_ms};
-    int status = STRATA_OK;
-    int failed = strata_set_many(cache, &item, 1, &status);
-    return failed < 0 ? failed : status;
+    int status;
+    (void)strata_set_many(cache, &item, 1, &status);
+    return status;
 }
 
 int strata_delete(struct strata *cache, struct strata_bytes key)
 {
-    int status = STRATA_OK;
-    int failed = strata_delete_many(cache, &key, 1, &status);
-    return failed < 0 ? failed : status;
+    int status;
+    (void)strata_delete_many(cache, &key, 1, &status);
+    return status;
 }
 
 /* ---- batches ---- */
@@ -152,28 +150,27 @@ static int *batch_statuses(int *statuses, size_t count)
     return statuses != NULL ? statuses : malloc(count * sizeof *statuses);
 }
 
-static int batch_check_keys(struct strata *cache, const struct strata_bytes *keys, size_t count)
+/* The batch as a whole failed: so did each key. */
+static int batch_fail(int *statuses, size_t count, int status)
 {
-    for (size_t i = 0; i < count; i++) {
-        int status = sta_handle_check_key(keys[i]);
-        if (status < 0)
-            return status;
-    }
-    return sync_would_deadlock(cache) ? STRATA_ERR_INVALID : STRATA_OK;
+    for (size_t i = 0; statuses != NULL && i < count; i++)
+        statuses[i] = status;
+    return status;
 }
 
 int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
                     struct strata_value *values, int *statuses)
 {
-    int status = batch_check_keys(cache, keys, count);
-    if (status < 0 || count == 0)
-        return status;
+    if (count == 0)
+        return STRATA_OK;
+    memset(values, 0, count * sizeof *values);
+    if (sync_would_deadlock(cache))
+        return batch_fail(statuses, count, STRATA_ERR_INVALID);
     int *each = batch_statuses(statuses, count);
     if (each == NULL)
         return STRATA_ERR_NOMEM;
-    memset(values, 0, count * sizeof *values);
     sync_read_run(cache, keys, count, values, each);
-    status = batch_status(each, count);
+    int status = batch_status(each, count);
     if (each != statuses)
         free(each);
     return status;
@@ -182,6 +179,8 @@ int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_
 static int batch_write(struct strata *cache, enum sta_write_kind kind,
                        const struct strata_item *items, size_t count, int *statuses)
 {
+    if (sync_would_deadlock(cache))
+        return batch_fail(statuses, count, STRATA_ERR_INVALID);
     int *each = batch_statuses(statuses, count);
     if (each == NULL)
         return STRATA_ERR_NOMEM;
@@ -195,31 +194,21 @@ static int batch_write(struct strata *cache, enum sta_write_kind kind,
 int strata_set_many(struct strata *cache, const struct strata_item *items, size_t count,
                     int *statuses)
 {
-    for (size_t i = 0; i < count; i++) {
-        int status = sta_handle_check_key(items[i].key);
-        if (status == STRATA_OK)
-            status = sta_handle_check_value(items[i].value);
-        if (status < 0)
-            return status;
-    }
-    if (sync_would_deadlock(cache))
-        return STRATA_ERR_INVALID;
     return count > 0 ? batch_write(cache, STA_WRITE_SET, items, count, statuses) : STRATA_OK;
 }
 
 int strata_delete_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
                        int *statuses)
 {
-    int status = batch_check_keys(cache, keys, count);
-    if (status < 0 || count == 0)
-        return status;
+    if (count == 0)
+        return STRATA_OK;
     struct strata_item one = {0};
     struct strata_item *items = count == 1 ? &one : calloc(count, sizeof *items);
     if (items == NULL)
-        return STRATA_ERR_NOMEM;
+        return batch_fail(statuses, count, STRATA_ERR_NOMEM);
     for (size_t i = 0; i < count; i++)
         items[i].key = keys[i];
-    status = batch_write(cache, STA_WRITE_DELETE, items, count, statuses);
+    int status = batch_write(cache, STA_WRITE_DELETE, items, count, statuses);
     if (items != &one)
         free(items);
     return status;

@@ -96,6 +96,20 @@ struct sta_loop *sta_cache_loop(struct sta_cache *cache)
     return cache->loop;
 }
 
+int sta_cache_check_key(struct strata_bytes key)
+{
+    if (key.data == NULL || key.len == 0)
+        return STRATA_ERR_INVALID;
+    return key.len <= STA_KEY_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
+int sta_cache_check_value(struct strata_bytes value)
+{
+    if (value.data == NULL && value.len > 0)
+        return STRATA_ERR_INVALID;
+    return value.len <= STA_CACHE_VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
 void sta_cache_clear_l1(struct sta_cache *cache)
 {
     if (cache->l1 != NULL)

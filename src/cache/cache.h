@@ -25,6 +25,9 @@
 
 struct sta_cache;
 
+/* The largest value that is written, bytes. */
+#define STA_CACHE_VALUE_MAX ((size_t)64 << 20)
+
 struct sta_cache_config {
     bool l1_enabled;
     struct sta_l1_config l1;      /* hash_seed 0: from the kernel */
@@ -58,10 +61,15 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
 /* Removes everything from L1 (L2 is untouched). */
 void sta_cache_clear_l1(struct sta_cache *cache);
 
+/* STRATA_OK, or STRATA_ERR_INVALID / STRATA_ERR_TOO_BIG for what no cache takes. Reads and writes
+ * ask this of each key and value themselves: one that is refused leaves the others alone. */
+int sta_cache_check_key(struct strata_bytes key);
+int sta_cache_check_value(struct strata_bytes value);
+
 /* A read of `count` keys. Fill the first part, call begin(), and send() where it asks for it. */
 struct sta_read {
     struct sta_cache *cache;
-    const struct strata_bytes *keys; /* valid keys, readable until the end */
+    const struct strata_bytes *keys; /* readable until the end */
     size_t count;
     struct strata_value *values; /* count of them; a STRATA_OK's is to be released */
     int *statuses;               /* count of them */
@@ -88,7 +96,7 @@ enum sta_write_kind {
 struct sta_write {
     struct sta_cache *cache;
     enum sta_write_kind kind;
-    const struct strata_item *items; /* valid keys and values, readable until the end */
+    const struct strata_item *items; /* readable until the end */
     size_t count;
     int *statuses; /* count of them */
     void (*done)(struct sta_write *write);

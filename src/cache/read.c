@@ -70,9 +70,12 @@ static int read_begin_key(struct sta_read *read, size_t index)
 {
     struct sta_cache *cache = read->cache;
     struct sta_key key = {.bytes = read->keys[index]};
+    int status = sta_cache_check_key(key.bytes);
+    if (status < 0)
+        return status;
     if (cache->l1 != NULL) {
-        key = sta_l1_key(cache->l1, read->keys[index]);
-        int status = read_l1_key(read, &key, &read->values[index]);
+        key = sta_l1_key(cache->l1, key.bytes);
+        status = read_l1_key(read, &key, &read->values[index]);
         if (status != STRATA_MORE)
             return status;
     }

@@ -51,13 +51,36 @@ static struct sta_l1_entry write_entry(const struct sta_write *write, size_t ind
     };
 }
 
+static int write_check(const struct sta_write *write, size_t index)
+{
+    const struct strata_item *item = &write->items[index];
+    int status = sta_cache_check_key(item->key);
+    if (status == STRATA_OK && write->kind == STA_WRITE_SET)
+        status = sta_cache_check_value(item->value);
+    return status;
+}
+
+static void write_count(const struct sta_write *write)
+{
+    struct sta_cache *cache = write->cache;
+    bool set = write->kind == STA_WRITE_SET;
+    if (cache->l1 != NULL)
+        sta_tiers_count(set ? &cache->l1_counters.sets : &cache->l1_counters.deletes);
+    if (cache->l2 != NULL)
+        sta_tiers_count(set ? &cache->l2_counters.sets : &cache->l2_counters.deletes);
+}
+
 /* ---- L1 alone ---- */
 
 static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
 {
     struct sta_cache *cache = write->cache;
+    int status = write_check(write, index);
+    if (status < 0)
+        return status;
     if (cache->l1 == NULL)
         return STRATA_ERR_DISABLED;
+    write_count(write);
     struct sta_key key = sta_l1_key(cache->l1, write->items[index].key);
     if (write->kind == STA_WRITE_DELETE) {
         bool removed;
@@ -78,20 +101,30 @@ static int write_append(struct sta_write *write, size_t index)
     return sta_batch_set(&write->batch, item->key, item->value, write_ttl(write->cache, item));
 }
 
+/* From here on nobody knows which value is the current one. */
+static int write_doubt(struct sta_write *write, size_t index, uint64_t now_ms)
+{
+    struct sta_cache *cache = write->cache;
+    struct sta_write_doubt *doubt = &write->doubts[index];
+    int status = write_check(write, index);
+    if (status < 0)
+        return status;
+    write_count(write);
+    if (cache->l1 != NULL) {
+        doubt->key = sta_l1_key(cache->l1, write->items[index].key);
+        doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
+    }
+    return write_append(write, index);
+}
+
 /* Returns how many commands wait to be sent. */
 static size_t write_doubt_all(struct sta_write *write, uint64_t now_ms)
 {
-    struct sta_cache *cache = write->cache;
     size_t sent = 0;
     for (size_t i = 0; i < write->count; i++) {
-        struct sta_write_doubt *doubt = &write->doubts[i];
-        if (cache->l1 != NULL) {
-            doubt->key = sta_l1_key(cache->l1, write->items[i].key);
-            doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
-        }
-        write->statuses[i] = write_append(write, i);
-        doubt->sent = write->statuses[i] == STRATA_OK;
-        sent += doubt->sent;
+        write->statuses[i] = write_doubt(write, i, now_ms);
+        write->doubts[i].sent = write->statuses[i] == STRATA_OK;
+        sent += write->doubts[i].sent;
     }
     return sent;
 }
@@ -151,24 +184,11 @@ static void write_replied(struct sta_batch *batch, int status, struct strata_byt
     write->done(write);
 }
 
-static void write_count(struct sta_write *write)
-{
-    struct sta_cache *cache = write->cache;
-    bool set = write->kind == STA_WRITE_SET;
-    for (size_t i = 0; i < write->count; i++) {
-        if (cache->l1 != NULL)
-            sta_tiers_count(set ? &cache->l1_counters.sets : &cache->l1_counters.deletes);
-        if (cache->l2 != NULL)
-            sta_tiers_count(set ? &cache->l2_counters.sets : &cache->l2_counters.deletes);
-    }
-}
-
 int sta_write_begin(struct sta_write *write, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / STA_NS_MS;
     write->begun_ns = now_ns;
     write->doubts = NULL;
-    write_count(write);
     if (write->cache->l2 == NULL) {
         for (size_t i = 0; i < write->count; i++)
             write->statuses[i] = write_l1_only(write, i, now_ms);

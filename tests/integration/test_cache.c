@@ -313,6 +313,41 @@ static void a_batch_answers_each_key_by_itself(void **state)
     strata_close(&cache);
 }
 
+static void a_key_that_no_cache_takes_leaves_the_rest_of_its_batch_alone(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    static char long_key[65536];
+    struct strata_item items[] = {
+        {strata_text("a"), strata_text("1"), 0},
+        {strata_bytes(NULL, 3), strata_text("2"), 0},
+        {strata_bytes(long_key, sizeof long_key), strata_text("3"), 0},
+        {strata_text("d"), strata_bytes(NULL, 1), 0},
+    };
+    const int expected[] = {STRATA_OK, STRATA_ERR_INVALID, STRATA_ERR_TOO_BIG, STRATA_ERR_INVALID};
+    struct strata_bytes keys[4];
+    struct strata_value values[4];
+    int statuses[4];
+    for (int i = 0; i < 4; i++)
+        keys[i] = items[i].key;
+    keys[3] = strata_bytes("", 0);
+    assert_int_equal(strata_set_many(cache, items, 4, statuses), STRATA_ERR_PARTIAL);
+    assert_memory_equal(statuses, expected, sizeof expected);
+    assert_int_equal(numbers(cache).l2.sets, 1);
+    memset(values, 0xaa, sizeof values);
+    assert_int_equal(strata_get_many(cache, keys, 4, values, statuses), STRATA_ERR_PARTIAL);
+    assert_memory_equal(statuses, expected, sizeof expected);
+    assert_memory_equal(values[0].bytes.data, "1", 1);
+    for (int i = 0; i < 4; i++)
+        strata_release(&values[i]);
+    memset(values, 0xaa, sizeof values);
+    assert_int_equal(strata_get_many(cache, keys + 3, 1, values, NULL), STRATA_ERR_INVALID);
+    strata_release(&values[0]); /* it was zeroed */
+    assert_int_equal(strata_delete_many(cache, keys, 4, statuses), STRATA_ERR_PARTIAL);
+    assert_memory_equal(statuses, expected, sizeof expected);
+    strata_close(&cache);
+}
+
 static void the_same_key_twice_in_a_batch_ends_as_redis_has_it(void **state)
 {
     (void)state;
@@ -417,6 +452,8 @@ int main(void)
             null_values_remember_that_redis_had_nothing_until_somebody_sets_the_key,
             cache_rig_flush),
         cmocka_unit_test_setup(a_batch_answers_each_key_by_itself, cache_rig_flush),
+        cmocka_unit_test_setup(a_key_that_no_cache_takes_leaves_the_rest_of_its_batch_alone,
+                               cache_rig_flush),
         cmocka_unit_test_setup(the_same_key_twice_in_a_batch_ends_as_redis_has_it, cache_rig_flush),
         cmocka_unit_test_setup(l1_alone_needs_no_redis, cache_rig_flush),
         cmocka_unit_test_setup(l2_alone_keeps_nothing_in_memory, cache_rig_flush),

@@ -43,7 +43,7 @@ struct strata_options {
     enum strata_switch cluster_enabled; /* off */
     const char *const *cluster_nodes;   /* "host:port" each; cluster_node_count of them */
     size_t cluster_node_count;
-    uint64_t max_connections;   /* 20, per node */
+    uint64_t max_connections;   /* 20, per node; this version has one */
     uint64_t socket_timeout_ms; /* 5000; the budget of one call over all its retries */
 
     /* strategies */
@@ -54,16 +54,18 @@ struct strata_options {
     enum strata_switch null_values;   /* off */
     uint64_t null_ttl_ms;             /* 60 000 */
 
-    /* invalidation */
+    /* invalidation; not in this version: without effect */
     enum strata_switch invalidation_enabled; /* on */
     uint64_t invalidation_batch_size;        /* 100 keys */
     uint64_t invalidation_timeout_ms;        /* 1000 */
 
-    /* metrics and log */
+    /* metrics; not in this version: without effect */
     enum strata_switch metrics_enabled;  /* on */
     enum strata_switch metrics_detailed; /* off */
-    enum strata_log_level log_level;     /* info */
-    strata_log_sink log_sink;            /* NULL: nothing is logged */
+
+    /* log */
+    enum strata_log_level log_level; /* info */
+    strata_log_sink log_sink;        /* NULL: nothing is logged */
     void *log_arg;
 
     void *owned; /* the library's; leave it zero */

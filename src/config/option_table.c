@@ -158,7 +158,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unit = "connections",
         .default_text = "20",
         .group = "L2: Redis",
-        .help = "The most connections to one node.",
+        .help = "The most connections to one node. The library keeps to one in this version.",
     },
     {
         .name = "socket_timeout",
@@ -203,7 +203,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .least = 1,
         .most = 4095,
         .group = "Strategies",
-        .help = "A directory where writes wait safely until Redis has them. None: in memory only.",
+        .help = "A directory where writes wait safely until Redis has them. None: in memory only. "
+                "Not in this version: nothing is written there.",
     },
     {
         .name = "read_through",
@@ -246,7 +247,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(invalidation_enabled),
         .default_text = "true",
         .group = "Invalidation",
-        .help = "Queued invalidation of keys.",
+        .help = "Queued invalidation of keys. Not in this version: without effect.",
     },
     {
         .name = "invalidation_batch_size",
@@ -259,7 +260,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unit = "keys",
         .default_text = "100",
         .group = "Invalidation",
-        .help = "So many queued keys make a batch, which goes at once.",
+        .help = "So many queued keys make a batch, which goes at once. Not in this version: "
+                "without effect.",
     },
     {
         .name = "invalidation_timeout",
@@ -271,7 +273,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .most = MS(3600),
         .default_text = "1",
         .group = "Invalidation",
-        .help = "The longest that a queued key waits for its batch.",
+        .help = "The longest that a queued key waits for its batch. Not in this version: without "
+                "effect.",
     },
     {
         .name = "metrics_enabled",
@@ -281,7 +284,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(metrics_enabled),
         .default_text = "true",
         .group = "Metrics and log",
-        .help = "Count and time operations.",
+        .help = "Count and time operations. Not in this version: what is counted always is.",
     },
     {
         .name = "metrics_detailed",
@@ -291,7 +294,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(metrics_detailed),
         .default_text = "false",
         .group = "Metrics and log",
-        .help = "Also by key prefix and by node.",
+        .help = "Also by key prefix and by node. Not in this version: without effect.",
     },
     {
         .name = "log_level",

@@ -390,7 +390,7 @@ static const char *const templates[] = {
     "MGET %k %h",
     "SET %k %v",
     "SET %k %v",
-    "SET %k %v EX 1000",
+    "SET %k %v EXAT 33177117420", /* a span of time would end at two times on two servers */
     "SET %k %v NX",
     "SET %k %v XX GET",
     "SET %k %v KEEPTTL",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tier (l1.h): its life, its bounds, sweeping, numbers. Reading is in read.c, writing in
- * store.c, eviction in queue.c; tier.h has the structure and the locks.
+ * The tier (l1.h): its life, its bounds, sweeping, numbers. Reading is in lookup.c, writing in
+ * store.c, eviction in eviction.c; tier.h has the structure and the locks.
  *
  * Memory: index, segments, blocks and ghosts are counted against max_bytes. The generation table
  * (512 KiB) is not, nor is a block that a lease keeps after its entry left.
@@ -96,12 +96,12 @@ static bool come_down(struct sta_l1 *l1)
         bool wide = sta_tier_load(&l1->index.bytes) > max_bytes / INDEX_PART &&
                     entries < buckets * (STA_INDEX_LOAD - 1);
         if (entries > sta_tier_load(&l1->max_entries)) {
-            if (!sta_queue_step(l1, 0))
+            if (!sta_eviction_step(l1, 0))
                 return false;
         } else if (wide && sta_index_shrink(&l1->index, lost, l1)) {
             continue;
         } else if (sta_tier_memory(l1) > max_bytes) {
-            if (!sta_arena_give_back(&l1->arena) && !sta_queue_step(l1, 0))
+            if (!sta_arena_give_back(&l1->arena) && !sta_eviction_step(l1, 0))
                 return false;
         } else {
             return false;
@@ -155,7 +155,7 @@ void sta_l1_clear(struct sta_l1 *l1)
     for (uint32_t at = 0; at < STA_GENERATION_COUNT; at++)
         sta_generation_advance_at(&l1->generation, at);
     clear_entries(l1);
-    sta_queue_empty(l1);
+    sta_eviction_empty(l1);
     pthread_mutex_unlock(&l1->store_lock);
 }
 

@@ -159,7 +159,7 @@ static int link_item(struct sta_l1 *l1, struct store *store, enum sta_queue_name
     } else if (!link_locked(l1, bucket, store, offset)) {
         status = refuse_locked(l1, bucket, store, STRATA_SKIPPED);
     } else {
-        sta_queue_commit(l1, queue, item_size(l1, store));
+        sta_eviction_commit(l1, queue, item_size(l1, store));
         sta_tier_add(&l1->queues[queue].bytes, sta_tier_cost(l1, item));
         sta_tier_add(&l1->queues[queue].entries, 1);
         sta_tier_add(&l1->entries, 1);
@@ -177,11 +177,11 @@ static int store_placed(struct sta_l1 *l1, struct store *store)
     bool present;
     uint64_t size = item_size(l1, store);
     enum sta_queue_name queue = place_for(l1, store, &visits, &present);
-    if (!present && !sta_queue_make_places(l1, 1, store->now_ms))
+    if (!present && !sta_eviction_make_places(l1, 1, store->now_ms))
         return refuse(l1, store, STRATA_SKIPPED);
-    if (!sta_queue_make_room(l1, SLACK_BYTES, store->now_ms))
+    if (!sta_eviction_make_room(l1, SLACK_BYTES, store->now_ms))
         return refuse(l1, store, STRATA_SKIPPED);
-    uint32_t offset = sta_queue_room(l1, queue, size, store->now_ms);
+    uint32_t offset = sta_eviction_room(l1, queue, size, store->now_ms);
     if (offset == 0)
         return refuse(l1, store, STRATA_SKIPPED);
     write_item(sta_arena_item(&l1->arena, offset), store, visits, queue);
@@ -192,14 +192,14 @@ static int store_placed(struct sta_l1 *l1, struct store *store)
 static int store_storing(struct sta_l1 *l1, struct store *store)
 {
     uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
-    sta_queue_keep_up(l1, store->now_ms);
+    sta_eviction_keep_up(l1, store->now_ms);
     sta_tier_add(&l1->block_bytes, block_bytes);
     int status = store_placed(l1, store);
     if (status == STRATA_OK)
         sta_tier_add(&l1->counts.fills, 1);
     else
         sta_tier_sub(&l1->block_bytes, block_bytes);
-    sta_queue_pace(l1, item_size(l1, store), store->now_ms);
+    sta_eviction_pace(l1, item_size(l1, store), store->now_ms);
     return status;
 }
 

@@ -130,33 +130,33 @@ void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot);
 /* Accounts for an entry that is no longer linked. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset);
 
-/* ---- queue.c: under store_lock ---- */
+/* ---- eviction.c: under store_lock ---- */
 
 /* Room for a new item of `size` bytes (aligned) at the end of a queue, evicting where needed;
  * 0 where there is none. The item is in the queue when it is committed; until then the same
  * room is handed out again. */
-uint32_t sta_queue_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
-                        uint64_t now_ms);
-void sta_queue_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size);
+uint32_t sta_eviction_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
+                           uint64_t now_ms);
+void sta_eviction_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size);
 
 /* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.
  * False where there is nothing left to go through. `now_ms` 0: nothing counts as expired. */
-bool sta_queue_step(struct sta_l1 *l1, uint64_t now_ms);
+bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms);
 
 /* Evicts until `bytes` more fit under max_bytes; false where they cannot. */
-bool sta_queue_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms);
+bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms);
 
 /* Evicts until `more` entries fit under max_entries. */
-bool sta_queue_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms);
+bool sta_eviction_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms);
 
 /* Evicts ahead of need where memory is nearly used up, in proportion to the `size` stored, so
  * that no single store has to empty a whole segment. */
-void sta_queue_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms);
+void sta_eviction_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms);
 
 /* Gives up all segments at once; no entry may be linked. */
-void sta_queue_empty(struct sta_l1 *l1);
+void sta_eviction_empty(struct sta_l1 *l1);
 
 /* Lets the index and the ghosts follow the number of entries. */
-void sta_queue_keep_up(struct sta_l1 *l1, uint64_t now_ms);
+void sta_eviction_keep_up(struct sta_l1 *l1, uint64_t now_ms);
 
 #endif

@@ -62,17 +62,18 @@ static uint32_t room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
     return (uint32_t)(at >> l1->arena.unit_shift);
 }
 
-uint32_t sta_queue_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size, uint64_t now_ms)
+uint32_t sta_eviction_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
+                           uint64_t now_ms)
 {
     uint32_t offset;
     while ((offset = room(l1, name, size, KEEP_FREE)) == 0) {
-        if (!sta_queue_step(l1, now_ms))
+        if (!sta_eviction_step(l1, now_ms))
             return 0;
     }
     return offset;
 }
 
-void sta_queue_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size)
+void sta_eviction_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size)
 {
     segment_at(l1, l1->queues[name].newest)->used += (uint32_t)size;
 }
@@ -103,7 +104,7 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
     atomic_store_explicit(&copy->state, state, memory_order_relaxed);
     memcpy(copy->bytes, victim->item->bytes,
            sta_item_size(state, copy->key_len, copy->value_len) - sizeof *copy);
-    sta_queue_commit(l1, STA_QUEUE_MAIN, victim->size);
+    sta_eviction_commit(l1, STA_QUEUE_MAIN, victim->size);
     sta_index_replace_locked(slot, offset);
     uint64_t cost = sta_tier_cost(l1, copy);
     sta_tier_sub(&l1->queues[victim->queue].entries, 1);
@@ -149,7 +150,7 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
     sta_arena_retire(&l1->arena, segment);
 }
 
-void sta_queue_empty(struct sta_l1 *l1)
+void sta_eviction_empty(struct sta_l1 *l1)
 {
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
         while (l1->queues[name].oldest != 0)
@@ -167,7 +168,7 @@ static enum sta_queue_name whose_turn(const struct sta_l1 *l1)
     return l1->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
-bool sta_queue_step(struct sta_l1 *l1, uint64_t now_ms)
+bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms)
 {
     struct victim victim = {.queue = whose_turn(l1)};
     struct sta_queue *queue = &l1->queues[victim.queue];
@@ -197,25 +198,25 @@ bool sta_queue_step(struct sta_l1 *l1, uint64_t now_ms)
 
 /* ---- bounds ---- */
 
-bool sta_queue_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms)
+bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms)
 {
     while (sta_tier_memory(l1) + bytes > sta_tier_load(&l1->max_bytes)) {
-        if (!sta_arena_give_back(&l1->arena) && !sta_queue_step(l1, now_ms))
+        if (!sta_arena_give_back(&l1->arena) && !sta_eviction_step(l1, now_ms))
             return false;
     }
     return true;
 }
 
-bool sta_queue_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms)
+bool sta_eviction_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms)
 {
     while (sta_tier_load(&l1->entries) + more > sta_tier_load(&l1->max_entries)) {
-        if (!sta_queue_step(l1, now_ms))
+        if (!sta_eviction_step(l1, now_ms))
             return false;
     }
     return true;
 }
 
-void sta_queue_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms)
+void sta_eviction_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms)
 {
     struct sta_arena *arena = &l1->arena;
     uint64_t more = (1 + PACE_FREE) * sta_arena_segment_cost(arena);
@@ -223,7 +224,7 @@ void sta_queue_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms)
         sta_tier_memory(l1) + more <= sta_tier_load(&l1->max_bytes))
         return;
     for (uint64_t steps = 0; steps < PACE_STEPS && steps * 64 < 2 * size + 128; steps++) {
-        if (!sta_queue_step(l1, now_ms))
+        if (!sta_eviction_step(l1, now_ms))
             return;
     }
 }
@@ -235,7 +236,7 @@ static void index_keep_up(struct sta_l1 *l1, uint64_t now_ms)
     if (sta_tier_load(&l1->entries) < buckets * STA_INDEX_LOAD)
         return;
     if (sta_tier_memory(l1) + GROW_BYTES > max_bytes &&
-        (max_bytes < GROW_EVICTS || !sta_queue_make_room(l1, GROW_BYTES, now_ms)))
+        (max_bytes < GROW_EVICTS || !sta_eviction_make_room(l1, GROW_BYTES, now_ms)))
         return;
     sta_index_grow(&l1->index);
 }
@@ -250,7 +251,7 @@ static void policy_keep_up(struct sta_l1 *l1, uint64_t now_ms)
     uint64_t most = sta_tier_load(&l1->max_bytes) / SHADOW_PART;
     uint64_t ghosts = sta_ghost_bytes(entries);
     l1->ghost_entries = entries; /* also where there is no memory: not with every store again */
-    if (!sta_queue_make_room(l1, ghosts + most, now_ms))
+    if (!sta_eviction_make_room(l1, ghosts + most, now_ms))
         return;
     sta_duel_resize(&l1->duel, entries, most);
     if (!sta_ghost_resize(&l1->ghost, entries - entries / GHOST_PARTS))
@@ -258,7 +259,7 @@ static void policy_keep_up(struct sta_l1 *l1, uint64_t now_ms)
     atomic_store_explicit(&l1->policy_bytes, ghosts + l1->duel.bytes, memory_order_relaxed);
 }
 
-void sta_queue_keep_up(struct sta_l1 *l1, uint64_t now_ms)
+void sta_eviction_keep_up(struct sta_l1 *l1, uint64_t now_ms)
 {
     sta_duel_drain(&l1->duel);
     policy_keep_up(l1, now_ms);

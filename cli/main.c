@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/target.h"
 #include "core/error.h"
+#include "core/standard_fds.h"
 #include "strata/version.h"
 
 static int check_operands(const struct cli_run *run, struct strata_error *error)
@@ -86,6 +87,8 @@ int main(int argc, char **argv)
         .operands = argv + (argc > 0),
         .timeout_ms = 5000,
     };
+    if (sta_standard_fds_open() < 0)
+        return CLI_NEGATIVE;
     enum cli_exit code = run_all(&run, run.operands, argc > 0 ? (size_t)argc - 1 : 0);
     /* A full disk or a closed pipe shows only here. */
     errno = 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/buffer.h"
+#include "core/standard_fds.h"
 #include "daemon/stratad.h"
 #include "daemon/stratad_options.h"
 #include "strata/version.h"
@@ -56,6 +57,8 @@ int main(int argc, char **argv)
     struct sta_config *config;
     struct sta_stratad_options options;
     struct strata_error error = {0};
+    if (sta_standard_fds_open() < 0)
+        return EXIT_CANNOT;
     sta_log_init(&log, sta_log_stderr, NULL, STRATA_LOG_INFO);
     int status = sta_stratad_options_load(&options, &config, argc, argv, environ, &log, &error);
     if (status == STA_CONFIG_HELP)

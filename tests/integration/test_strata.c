@@ -48,6 +48,26 @@ static void a_value_is_printed_exactly_as_it_was_set(void **state)
     assert_string_equal(ERR(f), "");
 }
 
+/* A socket that got the number of the closed output would carry the value to the server. */
+static void with_closed_output_a_value_is_not_sent_back_as_commands(void **state)
+{
+    struct strata_fixture *f = *state;
+    char value[32768] = "";
+    for (size_t at = 0; at + 32 < sizeof value; at += 20)
+        (void)snprintf(value + at, sizeof value - at, "\r\nSET trace of-it\r\n ");
+    redis(f, "SET k %s", value);
+    const char *const argv[] = {
+        "sh", "-c", "exec \"$@\" >&-", "sh", STRATA_PROGRAM, "--url", f->url, "get", "k", NULL};
+    command_result_fini(&f->result);
+    command_run(&f->result, NULL, argv);
+    assert_int_equal(f->result.code, 1);
+    assert_non_null(strstr(ERR(f), "cannot write"));
+    redisReply *reply = redisCommand(f->redis, "EXISTS trace");
+    assert_non_null(reply);
+    assert_int_equal(reply->integer, 0);
+    freeReplyObject(reply);
+}
+
 static void any_bytes_go_in_through_standard_input_and_come_out_the_same(void **state)
 {
     struct strata_fixture *f = *state;
@@ -486,6 +506,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, strata_fixture_empty, strata_fixture_discard)
     const struct CMUnitTest tests[] = {
         TEST(a_value_is_printed_exactly_as_it_was_set),
+        TEST(with_closed_output_a_value_is_not_sent_back_as_commands),
         TEST(any_bytes_go_in_through_standard_input_and_come_out_the_same),
         TEST(an_empty_value_is_a_value),
         TEST(what_looks_like_an_option_can_be_stored),

@@ -15,11 +15,13 @@
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/child.h"
@@ -149,6 +151,45 @@ static void a_socket_in_use_is_refused_and_one_left_behind_is_taken_over(void **
     stratad_process_stop(&second);
     assert_int_equal(access(left, F_OK), -1);
     stratad_process_stop(&stratad);
+}
+
+static bool is_there(void *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* libuv ends the process where one of its own descriptors is below 3. */
+static void it_can_be_started_with_all_standard_descriptors_closed(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/strata-closed-XXXXXX";
+    char log[64], path[64], address[80];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(log, sizeof log, "%s/log", folder);
+    (void)snprintf(path, sizeof path, "%s/sock", folder);
+    (void)snprintf(address, sizeof address, "unix:%s", path);
+    const char *const argv[] = {"sh",
+                                "-c",
+                                "exec \"$@\" <&- >&- 2>&-",
+                                "sh",
+                                stratad_process_program(),
+                                "--listen",
+                                address,
+                                "--redis-url",
+                                redis_server_url(server),
+                                NULL};
+    struct child child = {0};
+    assert_int_equal(child_start(&child, argv, log), 0);
+    assert_true(wait_until(is_there, path, 20000));
+    redisContext *client = connect_to(path);
+    ASSERT_SAYS(client, "OK", "SET k v");
+    redisFree(client);
+    child_signal(&child, SIGTERM);
+    assert_int_equal(child_wait(&child, 20000), 0);
+    assert_true(WIFEXITED(child.status));
+    assert_int_equal(WEXITSTATUS(child.status), 0);
+    (void)unlink(log);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void it_warns_where_anybody_may_come_in(void **state)
@@ -616,6 +657,7 @@ int main(void)
         cmocka_unit_test(a_wrong_option_ends_it_with_a_reason),
         cmocka_unit_test(a_busy_port_is_one_clear_line),
         cmocka_unit_test(a_socket_in_use_is_refused_and_one_left_behind_is_taken_over),
+        cmocka_unit_test(it_can_be_started_with_all_standard_descriptors_closed),
         cmocka_unit_test(it_warns_where_anybody_may_come_in),
         cmocka_unit_test(it_serves_on_tcp_and_on_a_socket),
         cmocka_unit_test(without_the_password_nothing_is_answered),

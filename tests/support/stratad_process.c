@@ -210,6 +210,11 @@ pid_t stratad_process_pid(const struct stratad_process *stratad)
     return stratad->child.pid;
 }
 
+const char *stratad_process_program(void)
+{
+    return STRATAD_PATH;
+}
+
 int stratad_process_run(const char *const *args, char *text, unsigned cap)
 {
     const char *argv[ARGS_MAX] = {STRATAD_PATH};

@@ -36,6 +36,9 @@ bool stratad_process_said(const struct stratad_process *stratad, const char *tex
 /* The same, waiting 10 s for it. */
 bool stratad_process_says(const struct stratad_process *stratad, const char *text);
 
+/* The binary's path. */
+const char *stratad_process_program(void);
+
 /* Runs the binary with these arguments (after argv[0]; ends with NULL) until it ends by itself,
  * 10 s at most; what it printed goes to `text`. Its exit code, or -1. */
 int stratad_process_run(const char *const *args, char *text, unsigned cap);

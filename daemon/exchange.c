@@ -87,6 +87,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
         exchange->key_cap = STA_EXCHANGE_KEYS_INLINE;
     }
     exchange->key_count = 0;
+    exchange->reply_counted = 0;
     exchange->session = NULL;
     exchange->conclude = NULL;
     exchange->sent = false;

@@ -58,6 +58,7 @@ struct sta_exchange {
     int protocol;            /* of the client, when it asked */
     struct sta_buffer wire;  /* what is sent */
     struct sta_buffer reply; /* the client's reply, while others before it wait */
+    size_t reply_counted;    /* bytes of it that the session has counted */
 
     struct sta_exchange_key *keys; /* inline_keys, or allocated */
     size_t key_count;

@@ -233,7 +233,6 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     size_t missing = 0;
     if (argc - 1 > MGET_MOST)
         return sta_forward(session, route, argv, argc);
-    sta_buffer_consume(parts, sta_buffer_len(parts));
     int status = mget_look_up(session, argv, argc, &exchange, &missing);
     if (status == STRATA_OK && exchange == NULL)
         status = mget_reply_from_l1(session, argc - 1);
@@ -241,6 +240,7 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
         status = STRATA_MORE;
     else if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
+    sta_buffer_consume(parts, sta_buffer_len(parts)); /* many bytes go back at once */
     if (status == STRATA_OK)
         sta_stats_add(&session->worker->stats.reads_l1, argc - 1 - missing);
     if (status != STRATA_OK || exchange == NULL) {

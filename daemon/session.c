@@ -22,10 +22,10 @@
 #include "daemon/worker.h"
 #include "strata/status.h"
 
-#define OUTPUT_PAUSE    ((size_t)1 << 20) /* bytes that wait for the client: read no more */
-#define IN_FLIGHT_PAUSE ((size_t)4 << 20) /* bytes of its requests under way: read no more */
-#define INPUT_SPARE     ((size_t)1 << 20) /* pipelined input behind the largest request */
-#define LINGER_NS       STA_NS_SEC
+#define OUTPUT_PAUSE ((size_t)1 << 20) /* bytes that wait for the client: read no more */
+#define QUEUE_PAUSE  ((size_t)4 << 20) /* bytes that its queue holds: read no more */
+#define INPUT_SPARE  ((size_t)1 << 20) /* pipelined input behind the largest request */
+#define LINGER_NS    STA_NS_SEC
 
 /* Before AUTH a client gets no room to speak of (Redis has the same bounds). */
 static const struct sta_resp_limits unauthenticated_limits = {
@@ -64,14 +64,15 @@ static void session_read_on(struct sta_session *session)
 
 static bool has_room(const struct sta_session *session, unsigned queue_most, size_t bytes_most)
 {
-    return session->queue_len <= queue_most && session->in_flight_bytes <= bytes_most;
+    return session->queue_len <= queue_most &&
+           session->in_flight_bytes + session->reply_bytes <= bytes_most;
 }
 
 /* What forbids to look at another command now. */
 static enum sta_session_wait session_wait(const struct sta_session *session)
 {
     uint64_t limit = session->worker->stratad->options.pipeline_limit;
-    if (!has_room(session, (unsigned)limit - 1, IN_FLIGHT_PAUSE))
+    if (!has_room(session, (unsigned)limit - 1, QUEUE_PAUSE))
         return STA_SESSION_ROOM;
     if (sta_buffer_len(session->out) > OUTPUT_PAUSE)
         return STA_SESSION_OUTPUT;
@@ -88,7 +89,7 @@ static bool wait_is_over(const struct sta_session *session)
     case STA_SESSION_REPLIES:
         return session->in_flight == 0;
     case STA_SESSION_ROOM:
-        return has_room(session, (unsigned)limit / 2, IN_FLIGHT_PAUSE / 2);
+        return has_room(session, (unsigned)limit / 2, QUEUE_PAUSE / 2);
     case STA_SESSION_OUTPUT:
         return sta_buffer_len(session->out) <= OUTPUT_PAUSE / 2;
     }
@@ -150,9 +151,17 @@ static void queue_push(struct sta_session *session, struct sta_exchange *exchang
     session->queue_len++;
 }
 
+/* Its reply is there and waits for others before it. */
+static void queue_keep_reply(struct sta_session *session, struct sta_exchange *exchange)
+{
+    session->reply_bytes += sta_buffer_len(&exchange->reply) - exchange->reply_counted;
+    exchange->reply_counted = sta_buffer_len(&exchange->reply);
+}
+
 static void queue_drop(struct sta_session *session, struct sta_exchange *exchange)
 {
     session->queue_len--;
+    session->reply_bytes -= exchange->reply_counted;
     sta_exchange_destroy(&exchange);
 }
 
@@ -221,6 +230,8 @@ static void session_concluded(struct sta_session *session, struct sta_exchange *
         queue_drop(session, exchange);
         session_deliver(session);
         sta_stream_flush(session->stream);
+    } else {
+        queue_keep_reply(session, exchange);
     }
     session_settle(session);
 }
@@ -295,6 +306,8 @@ static bool session_run(struct sta_session *session, struct strata_bytes frame)
     int status = sta_serve(session, argv, argc);
     if (status < 0)
         session_fail(session, status);
+    if (session->queue_len > 0)
+        queue_keep_reply(session, STA_CONTAINER(session->queue.prev, struct sta_exchange, link));
     return status != STRATA_MORE;
 }
 

@@ -20,7 +20,8 @@
  * is unanswered before it, else it takes a place in the queue (exchange.h). All that is under way
  * at one time is on one lane; a command for another waits, unread, until everything is answered.
  *
- * Bounds: unanswered commands (pipeline_limit) and their bytes, bytes that wait for the client
+ * Bounds: unanswered commands (pipeline_limit), the bytes of their requests and of the replies that
+ * wait behind them (no command is looked at beyond 4 MiB), bytes that wait for the client
  * (paused at STA_SESSION_OUTPUT_PAUSE, closed at output_limit), bytes of a request (query_limit).
  *
  * Threads: the worker's loop.
@@ -73,6 +74,7 @@ struct sta_session {
     unsigned queue_len;
     unsigned in_flight; /* of them, how many were sent and are unanswered, */
     size_t in_flight_bytes;
+    size_t reply_bytes;      /* of replies in the queue, behind what is unanswered */
     enum sta_lane_kind lane; /*   all on this lane */
     struct sta_key_filter filter;
     struct sta_timer linger;

@@ -322,7 +322,7 @@ static void worker_init(struct sta_worker *worker, struct sta_stratad *stratad, 
     sta_list_init(&worker->sessions);
     sta_list_init(&worker->pool);
     sta_buffer_init(&worker->scratch, SIZE_MAX);
-    sta_buffer_init(&worker->parts, SIZE_MAX);
+    sta_buffer_init(&worker->parts, stratad->options.output_limit);
     sta_timer_init(&worker->tick, on_tick);
     sta_timer_init(&worker->deadline, on_deadline);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)

@@ -76,6 +76,12 @@ static int start_with_small_l1(void **state)
     return start_with(state, args);
 }
 
+static int start_with_small_output(void **state)
+{
+    static const char *const args[] = {"--workers", "1", "--output-limit", "1MiB", NULL};
+    return start_with(state, args);
+}
+
 static int stop(void **state)
 {
     struct bench *bench = *state;
@@ -349,6 +355,71 @@ static void flushing_empties_l1(void **state)
     ASSERT_GET(bench->through, "flushed", "new");
 }
 
+/* ---- bounds ---- */
+
+/* What a client may ask for in one breath: a thousand hits of half a megabyte each. */
+#define BIG_LEN   ((size_t)512 << 10)
+#define BIG_COUNT 1000
+
+static void put_big_into_l1(struct bench *bench)
+{
+    char *value = malloc(BIG_LEN);
+    assert_non_null(value);
+    memset(value, 'x', BIG_LEN);
+    RUN(bench->through, "SET big %b", value, BIG_LEN);
+    free(value);
+}
+
+/* The most memory that stratad ever had. */
+static long peak_kib(const struct bench *bench)
+{
+    char path[64], line[256];
+    long kib = -1;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)stratad_process_pid(bench->stratad));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (kib < 0 && fgets(line, sizeof line, file) != NULL)
+        (void)sscanf(line, "VmHWM: %ld", &kib);
+    (void)fclose(file);
+    assert_true(kib > 0);
+    return kib;
+}
+
+static void an_mget_is_not_put_together_beyond_the_output_limit(void **state)
+{
+    struct bench *bench = *state;
+    const char *argv[1 + BIG_COUNT] = {"MGET"};
+    for (size_t i = 1; i <= BIG_COUNT; i++)
+        argv[i] = "big";
+    put_big_into_l1(bench);
+    long before = peak_kib(bench);
+    redisContext *greedy = connect_to(stratad_process_socket(bench->stratad));
+    assert_null(redisCommandArgv(greedy, 1 + BIG_COUNT, argv, NULL)); /* closed */
+    assert_in_range(peak_kib(bench) - before, 0, 64 << 10);
+    redisFree(greedy);
+}
+
+/* A hit behind an unanswered command waits in stratad's memory for its turn. */
+static void hits_behind_an_unanswered_command_do_not_pile_up(void **state)
+{
+    struct bench *bench = *state;
+    put_big_into_l1(bench);
+    long before = peak_kib(bench);
+    redisContext *greedy = connect_to(stratad_process_socket(bench->stratad));
+    redis_server_freeze(bench->server);
+    assert_int_equal(redisAppendCommand(greedy, "GET absent"), REDIS_OK);
+    for (size_t i = 0; i < BIG_COUNT; i++)
+        assert_int_equal(redisAppendCommand(greedy, "GET big"), REDIS_OK);
+    int done = 0;
+    while (!done)
+        assert_int_equal(redisBufferWrite(greedy, &done), REDIS_OK);
+    RUN(bench->through, "PING"); /* the one worker has turned, */
+    RUN(bench->through, "PING"); /* and read what was there before */
+    assert_in_range(peak_kib(bench) - before, 0, 64 << 10);
+    redis_server_thaw(bench->server);
+    redisFree(greedy);
+}
+
 /* ---- time ---- */
 
 static bool is_gone_from_redis(void *arg)
@@ -543,9 +614,14 @@ int main(void)
     };
     const struct CMUnitTest short_ttl[] = {cmocka_unit_test(after_the_l1_ttl_redis_is_asked_again)};
     const struct CMUnitTest without[] = {cmocka_unit_test(without_l1_every_read_is_asked_for)};
+    const struct CMUnitTest output[] = {
+        cmocka_unit_test(an_mget_is_not_put_together_beyond_the_output_limit),
+        cmocka_unit_test(hits_behind_an_unanswered_command_do_not_pile_up),
+    };
     const struct CMUnitTest small[] = {cmocka_unit_test(values_larger_than_l1_pass_by)};
     int failed = cmocka_run_group_tests(tests, start, stop);
     failed += cmocka_run_group_tests_name("short ttl", short_ttl, start_with_short_ttl, stop);
     failed += cmocka_run_group_tests_name("no l1", without, start_without_l1, stop);
+    failed += cmocka_run_group_tests_name("small output", output, start_with_small_output, stop);
     return failed + cmocka_run_group_tests_name("small l1", small, start_with_small_l1, stop);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Start, news of the workers, sweeping, draining and the end; the drawing is in stratad.h.
+ * Start, news of the workers, draining and the end; the drawing is in stratad.h.
  */
 #include "daemon/stratad.h"
 
@@ -18,9 +18,6 @@
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
 #include "strata/version.h"
-
-/* Entries looked at before the main loop may hear a signal again. */
-#define SWEEP_BUDGET 20000u
 
 /* ---- news ---- */
 
@@ -65,28 +62,6 @@ void sta_stratad_worker_ended(struct sta_stratad *stratad)
 {
     if (++stratad->workers_ended == stratad->workers_started)
         sta_loop_stop(stratad->loop);
-}
-
-/* ---- sweeping ---- */
-
-static void sweep_later(struct sta_stratad *stratad)
-{
-    uint64_t interval_ms = stratad->options.cache.l1_cleanup_interval_ms;
-    if (stratad->l1 == NULL || interval_ms == STRATA_UNLIMITED)
-        return;
-    sta_timer_start(stratad->loop, &stratad->sweep,
-                    sta_clock_after(sta_loop_now_ns(stratad->loop), interval_ms * STA_NS_MS));
-}
-
-/* Each turn goes on where the last one stopped; a full round is as many as the entries need. */
-static void on_sweep(struct sta_timer *timer)
-{
-    struct sta_stratad *stratad = STA_CONTAINER(timer, struct sta_stratad, sweep);
-    struct sta_l1_statistics l1;
-    sta_l1_statistics(stratad->l1, &l1);
-    for (uint64_t seen = 0; seen <= l1.entries; seen += SWEEP_BUDGET)
-        (void)sta_l1_sweep(stratad->l1, sta_clock_now_ms(), SWEEP_BUDGET);
-    sweep_later(stratad);
 }
 
 /* ---- clients, and the end ---- */
@@ -178,7 +153,6 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     stratad->timeout_ms = options->cache.socket_timeout_ms;
     stratad->request_limits = sta_resp_request_limits;
     stratad->request_limits.total_bytes = options->query_limit;
-    sta_timer_init(&stratad->sweep, on_sweep);
     int status = stratad_open(stratad, error);
     if (status < 0) {
         sta_stratad_destroy(&stratad);
@@ -213,7 +187,9 @@ int sta_stratad_run(struct sta_stratad *stratad)
     warn_if_open_to_all(stratad);
     int status = start(stratad);
     if (status == STRATA_OK) {
-        sweep_later(stratad);
+        if (stratad->l1 != NULL)
+            sta_sweeper_start(&stratad->sweeper, stratad->loop, stratad->l1,
+                              stratad->options.cache.l1_cleanup_interval_ms);
         sta_loop_run(stratad->loop);
     } else {
         for (size_t i = 0; i < stratad->workers_started; i++)
@@ -236,6 +212,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     free(stratad->workers);
     sta_signals_destroy(&stratad->signals);
     sta_acceptor_destroy(&stratad->acceptor);
+    sta_sweeper_stop(&stratad->sweeper);
     sta_loop_destroy(&stratad->loop);
     sta_l1_destroy(&stratad->l1);
     sta_write_window_destroy(&stratad->window);

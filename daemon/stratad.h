@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/sweeper.h"
 #include "core/log.h"
 #include "daemon/stratad_options.h"
 #include "l1/l1.h"
@@ -64,7 +65,7 @@ struct sta_stratad {
     size_t workers_ended;
     size_t next_worker; /* whose turn it is to get a client */
     bool refusal_told;
-    struct sta_timer sweep;
+    struct sta_sweeper sweeper;
     struct sta_signals *signals;
 };
 

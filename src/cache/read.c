@@ -98,7 +98,8 @@ static void read_fill(struct sta_read *read, const struct sta_read_missing *miss
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
         .flags = flags,
     };
-    (void)sta_l1_fill(cache->l1, &missing->key, &entry, missing->token, now_ms);
+    if (sta_l1_fill(cache->l1, &missing->key, &entry, missing->token, now_ms) < 0)
+        sta_tiers_count(&cache->l1_counters.errors);
 }
 
 static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,

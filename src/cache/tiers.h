@@ -28,7 +28,7 @@ struct sta_cache {
     struct sta_sweeper sweeper; /* loop thread */
     bool running;               /* the loop's thread was started */
 
-    struct sta_tier_counters l1_counters; /* sets, deletes and errors; l1 counts the rest */
+    struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
 };
 

@@ -88,7 +88,10 @@ static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
         return removed ? STRATA_OK : STRATA_MISS;
     }
     struct sta_l1_entry entry = write_entry(write, index, now_ms);
-    return sta_l1_set(cache->l1, &key, &entry, now_ms);
+    status = sta_l1_set(cache->l1, &key, &entry, now_ms);
+    if (status < 0)
+        sta_tiers_count(&cache->l1_counters.errors);
+    return status;
 }
 
 /* ---- both tiers ---- */
@@ -153,6 +156,8 @@ static void write_settle(struct sta_write *write, size_t index, uint64_t since_m
     }
     struct sta_l1_entry entry = write_entry(write, index, since_ms);
     int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
+    if (status < 0)
+        sta_tiers_count(&cache->l1_counters.errors);
     if (!cache->config.write_through)
         write->statuses[index] = status; /* nobody else holds the value */
 }

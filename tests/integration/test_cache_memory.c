@@ -136,11 +136,30 @@ static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(
     }
 }
 
+/* A value too large for a segment of a small L1 has a block of its own, which may fail. */
+static void what_l1_has_no_memory_for_is_counted_as_its_error(void **state)
+{
+    (void)state;
+    struct strata *cache = NULL;
+    struct strata_options given = {.l1_max_bytes = 1 << 20, .l2_enabled = STRATA_OFF};
+    static char value[50000];
+    struct strata_statistics statistics;
+    assert_int_equal(strata_open(&cache, &given, NULL), STRATA_OK);
+    fail_alloc_at(1);
+    int status = strata_set(cache, strata_text("k"), strata_bytes(value, sizeof value), 0);
+    assert_true(fail_alloc_end());
+    assert_int_equal(status, STRATA_ERR_NOMEM);
+    strata_statistics(cache, &statistics);
+    assert_int_equal(statistics.l1.errors, 1);
+    strata_close(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_fails_cleanly_at_every_allocation),
         cmocka_unit_test(every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on),
+        cmocka_unit_test(what_l1_has_no_memory_for_is_counted_as_its_error),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -34,7 +34,7 @@ struct sta_read_missing {
 /* Answers one key from L1; STRATA_MORE where L2 has to be asked. */
 static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata_value *value)
 {
-    struct sta_l1_lease lease;
+    struct sta_l1_lease lease = {0};
     if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
         return STRATA_MORE;
     if ((lease.flags & READ_ABSENT) != 0) {

@@ -237,8 +237,7 @@ static int bench_open(struct bench *bench)
     memset(value, 'v', VALUE_BYTES);
     value[VALUE_BYTES] = 0;
     freeReplyObject(redisCommand(bench->redis, "SET key %s", value));
-    if (sta_redis_url_parse(url, &bench->url, NULL) < 0 ||
-        sta_loop_create(&bench->loop, NULL) < 0 ||
+    if (sta_redis_url_parse(url, &bench->url, NULL) < 0 || sta_loop_create(&bench->loop) < 0 ||
         sta_l2_create(&bench->l2, bench->loop, &config, NULL) < 0 ||
         sta_loop_start(bench->loop, "bench-l2") < 0)
         return -1;

@@ -127,7 +127,7 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
     const struct sta_stratad_options *options = &stratad->options;
     int status = sta_redis_url_parse(options->cache.redis_url, &stratad->url, error);
     if (status == STRATA_OK)
-        status = sta_loop_create(&stratad->loop, stratad->log);
+        status = sta_loop_create(&stratad->loop);
     if (status == STRATA_OK)
         status = sta_acceptor_create(&stratad->acceptor, stratad->loop, stratad->log,
                                      options->listen, options->listen_count, error);

@@ -340,7 +340,7 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
     if (worker == NULL)
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
-    int status = sta_loop_create(&worker->loop, stratad->log);
+    int status = sta_loop_create(&worker->loop);
     if (status == STRATA_OK)
         status = sta_lane_open(&worker->lanes[STA_LANE_SHARED]);
     if (status < 0) {

@@ -54,7 +54,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
     if (status == STRATA_OK)
-        status = sta_loop_create(&cache->loop, log);
+        status = sta_loop_create(&cache->loop);
     if (status == STRATA_OK)
         status = cache_create_l2(cache);
     if (status == STRATA_OK && cache->l1 != NULL)

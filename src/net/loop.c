@@ -230,12 +230,11 @@ static void loop_start_handles(struct sta_loop *loop)
     (void)uv_check_start(&loop->check, on_check);
 }
 
-int sta_loop_create(struct sta_loop **out, struct sta_log *log)
+int sta_loop_create(struct sta_loop **out)
 {
     struct sta_loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
         return STRATA_ERR_NOMEM;
-    loop->log = log;
     loop->alarm_ns = STA_NEVER;
     sta_list_init(&loop->timers);
     sta_list_init(&loop->flushes);

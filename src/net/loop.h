@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "core/list.h"
-#include "core/log.h"
 
 struct sta_loop;
 struct uv_loop_s;
@@ -40,8 +39,8 @@ struct sta_flush {
     void (*run)(struct sta_flush *flush);
 };
 
-/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. `log` may be NULL and must outlive the loop. */
-int sta_loop_create(struct sta_loop **out, struct sta_log *log);
+/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+int sta_loop_create(struct sta_loop **out);
 
 /* Closes what is still open; tasks that were posted and not run are forgotten. The loop must not
  * be running. NULL is fine. */

@@ -16,9 +16,6 @@
 #define STA_LOOP_SCRATCH_BYTES (64u * 1024u)
 
 struct sta_loop {
-    /* Fixed at creation. */
-    struct sta_log *log;
-
     /* Atomic; partners are named at each access. */
     _Atomic(struct sta_task *) posted; /* newest first */
     atomic_bool asleep;

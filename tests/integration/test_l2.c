@@ -59,7 +59,7 @@ static void engine_open(struct engine *engine, const char *url)
         (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(engine->server));
     assert_int_equal(sta_redis_url_parse(url != NULL ? url : text, &engine->url, NULL), STRATA_OK);
     engine->config.connection.url = &engine->url;
-    assert_int_equal(sta_loop_create(&engine->loop, &engine->log), STRATA_OK);
+    assert_int_equal(sta_loop_create(&engine->loop), STRATA_OK);
     assert_int_equal(sta_l2_create(&engine->l2, engine->loop, &engine->config, &engine->log),
                      STRATA_OK);
     assert_int_equal(sta_loop_start(engine->loop, "test-l2"), STRATA_OK);

@@ -359,7 +359,7 @@ static void test_open(struct test *test)
     (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(test->server));
     assert_int_equal(sta_redis_url_parse(text, &test->url, NULL), STRATA_OK);
     config.connection.url = &test->url;
-    assert_int_equal(sta_loop_create(&test->loop, NULL), STRATA_OK);
+    assert_int_equal(sta_loop_create(&test->loop), STRATA_OK);
     assert_int_equal(sta_l2_create(&test->l2, test->loop, &config, NULL), STRATA_OK);
     assert_int_equal(sta_loop_start(test->loop, "test-l2"), STRATA_OK);
     pthread_mutex_init(&test->lock, NULL);

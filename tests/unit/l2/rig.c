@@ -218,7 +218,7 @@ void rig_init(struct rig *rig)
     sta_log_init(&rig->log, log_sink, rig, STRATA_LOG_INFO);
     sta_buffer_init(&rig->got, 64u << 20);
     sta_timer_init(&rig->poll, on_poll);
-    assert_int_equal(sta_loop_create(&rig->loop, &rig->log), STRATA_OK);
+    assert_int_equal(sta_loop_create(&rig->loop), STRATA_OK);
     listen_here(rig);
 }
 

@@ -97,7 +97,7 @@ void end_run_until(struct end *end, bool (*until)(struct end *end))
 void end_init(struct end *end)
 {
     *end = (struct end){.peer = -1};
-    assert_int_equal(sta_loop_create(&end->loop, NULL), STRATA_OK);
+    assert_int_equal(sta_loop_create(&end->loop), STRATA_OK);
     sta_timer_init(&end->poll, on_poll);
     sta_buffer_init(&end->got, 256u << 20);
 }

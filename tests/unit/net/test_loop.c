@@ -19,7 +19,7 @@
 static struct sta_loop *loop_make(void)
 {
     struct sta_loop *loop = NULL;
-    assert_int_equal(sta_loop_create(&loop, NULL), STRATA_OK);
+    assert_int_equal(sta_loop_create(&loop), STRATA_OK);
     return loop;
 }
 

@@ -25,7 +25,7 @@ static void every_allocation_of_a_loop_may_fail(void **state)
     for (uint64_t n = 1; failed; n++) {
         struct sta_loop *loop = NULL;
         fail_alloc_at(n);
-        int status = sta_loop_create(&loop, NULL);
+        int status = sta_loop_create(&loop);
         failed = fail_alloc_end();
         assert_int_equal(status, failed ? STRATA_ERR_NOMEM : STRATA_OK);
         assert_int_equal(loop == NULL, failed);

@@ -197,11 +197,17 @@ struct sta_buffer *sta_session_reply(struct sta_session *session)
 
 /* ---- requests under way ---- */
 
+/* What an MGET had from L1 waits with its request. */
+static size_t flight_bytes(const struct sta_exchange *exchange)
+{
+    return sta_buffer_len(&exchange->wire) + sta_buffer_len(&exchange->parts);
+}
+
 static void flight_enter(struct sta_session *session, const struct sta_exchange *exchange)
 {
     session->lane = exchange->lane;
     session->in_flight++;
-    session->in_flight_bytes += sta_buffer_len(&exchange->wire);
+    session->in_flight_bytes += flight_bytes(exchange);
     session->filter.unknown += exchange->keys_unknown;
     for (size_t i = 0; i < exchange->key_count; i++)
         sta_key_filter_add(&session->filter, exchange->keys[i].key.hash);
@@ -210,7 +216,7 @@ static void flight_enter(struct sta_session *session, const struct sta_exchange 
 static void flight_leave(struct sta_session *session, const struct sta_exchange *exchange)
 {
     session->in_flight--;
-    session->in_flight_bytes -= sta_buffer_len(&exchange->wire);
+    session->in_flight_bytes -= flight_bytes(exchange);
     session->filter.unknown -= exchange->keys_unknown;
     for (size_t i = 0; i < exchange->key_count; i++)
         sta_key_filter_remove(&session->filter, exchange->keys[i].key.hash);

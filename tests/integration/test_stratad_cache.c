@@ -399,25 +399,38 @@ static void an_mget_is_not_put_together_beyond_the_output_limit(void **state)
     redisFree(greedy);
 }
 
-/* A hit behind an unanswered command waits in stratad's memory for its turn. */
-static void hits_behind_an_unanswered_command_do_not_pile_up(void **state)
+/* Sends `request` a thousand times behind a command that a frozen Redis does not answer. */
+static void assert_does_not_pile_up(struct bench *bench, const char *request)
 {
-    struct bench *bench = *state;
     put_big_into_l1(bench);
-    long before = peak_kib(bench);
     redisContext *greedy = connect_to(stratad_process_socket(bench->stratad));
+    RUN(greedy, "PING"); /* it has been let in */
+    long before = peak_kib(bench);
     redis_server_freeze(bench->server);
     assert_int_equal(redisAppendCommand(greedy, "GET absent"), REDIS_OK);
     for (size_t i = 0; i < BIG_COUNT; i++)
-        assert_int_equal(redisAppendCommand(greedy, "GET big"), REDIS_OK);
+        assert_int_equal(redisAppendCommand(greedy, request), REDIS_OK);
     int done = 0;
     while (!done)
         assert_int_equal(redisBufferWrite(greedy, &done), REDIS_OK);
     RUN(bench->through, "PING"); /* the one worker has turned, */
     RUN(bench->through, "PING"); /* and read what was there before */
-    assert_in_range(peak_kib(bench) - before, 0, 64 << 10);
+    long after = peak_kib(bench);
     redis_server_thaw(bench->server);
+    assert_in_range(after - before, 0, 64 << 10);
     redisFree(greedy);
+}
+
+/* A hit behind an unanswered command waits in stratad's memory for its turn. */
+static void hits_behind_an_unanswered_command_do_not_pile_up(void **state)
+{
+    assert_does_not_pile_up(*state, "GET big");
+}
+
+/* What an MGET had from L1 is kept until Redis has answered for the rest. */
+static void hits_of_unanswered_mgets_do_not_pile_up(void **state)
+{
+    assert_does_not_pile_up(*state, "MGET big missing");
 }
 
 /* ---- time ---- */
@@ -617,6 +630,7 @@ int main(void)
     const struct CMUnitTest output[] = {
         cmocka_unit_test(an_mget_is_not_put_together_beyond_the_output_limit),
         cmocka_unit_test(hits_behind_an_unanswered_command_do_not_pile_up),
+        cmocka_unit_test(hits_of_unanswered_mgets_do_not_pile_up),
     };
     const struct CMUnitTest small[] = {cmocka_unit_test(values_larger_than_l1_pass_by)};
     int failed = cmocka_run_group_tests(tests, start, stop);

@@ -193,8 +193,9 @@ int sta_greeting_judge(enum sta_greeting_kind kind, struct strata_bytes frame, c
     }
     if (value.type == STA_RESP_ERROR || value.type == STA_RESP_BULK_ERROR) {
         status = greeting_classify(value.bytes);
-        /* A user who may not PING is welcome all the same. */
-        if (kind == STA_GREETING_PING && begins_with(value.bytes, "NOPERM"))
+        /* A user who may not PING or have a name is welcome all the same. */
+        if ((kind == STA_GREETING_PING || kind == STA_GREETING_SETNAME) &&
+            begins_with(value.bytes, "NOPERM"))
             return STRATA_OK;
         greeting_quote(reason, cap, value.bytes);
         return status;

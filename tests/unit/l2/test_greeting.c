@@ -74,6 +74,7 @@ static void answers_are_judged(void **state)
         {STA_GREETING_SELECT, "+OK\r\n", STRATA_OK, NULL},
         {STA_GREETING_PING, "+PONG\r\n", STRATA_OK, NULL},
         {STA_GREETING_PING, "-NOPERM no\r\n", STRATA_OK, NULL},
+        {STA_GREETING_SETNAME, "-NOPERM no\r\n", STRATA_OK, NULL},
         {STA_GREETING_HELLO, "-NOPERM no\r\n", STRATA_ERR_DENIED, "NOPERM no"},
         {STA_GREETING_HELLO, "-NOAUTH HELLO must\r\n", STRATA_ERR_DENIED, "NOAUTH HELLO must"},
         {STA_GREETING_AUTH, "-WRONGPASS x\r\n", STRATA_ERR_DENIED, "WRONGPASS x"},

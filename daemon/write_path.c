@@ -94,13 +94,13 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
     return conclude_keys(exchange, status, replies, out);
 }
 
+/* L1 was emptied before the command was sent, and the doubt has kept it so. */
 static int conclude_clear(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                           struct sta_buffer *out)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
     if (is_unknown(status))
         sta_lane_doubt(&exchange->worker->lanes[exchange->lane]);
-    sta_l1_clear(stratad->l1);
     sta_write_window_doubt_end(stratad->window);
     return answer(exchange, status, replies, out);
 }

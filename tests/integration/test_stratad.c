@@ -34,6 +34,7 @@ static struct redis_server *server;
 static int start_server(void **state)
 {
     (void)state;
+    (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to whoever has closed */
     return redis_server_start(&server, NULL);
 }
 
@@ -424,6 +425,45 @@ static void quit_answers_what_came_before_it(void **state)
     stratad_process_stop(&stratad);
 }
 
+static void who_goes_on_talking_after_quit_still_gets_the_reply(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = start(NULL);
+    int fd = socket_to(stratad);
+    const size_t len = (size_t)8 << 20;
+    char *request = malloc(len);
+    assert_non_null(request);
+    memset(request, 'x', len);
+    memcpy(request, "QUIT\r\n", 6);
+    send_all(fd, request, len); /* a reset would end this early */
+    char *replies = read_to_end(fd, &(size_t){0});
+    assert_string_equal(replies, "+OK\r\n");
+    free(replies);
+    free(request);
+    (void)close(fd);
+    stratad_process_stop(&stratad);
+}
+
+static void hello_changes_the_protocol_of_what_comes_after_it(void **state)
+{
+    (void)state;
+    static const char requests[] = "GET none\r\nHELLO 3\r\nGET none\r\nHELLO 2\r\nGET none\r\n"
+                                   "QUIT\r\n";
+    struct stratad_process *stratad = start(NULL);
+    int fd = socket_to(stratad);
+    send_all(fd, requests, sizeof requests - 1);
+    char *replies = read_to_end(fd, &(size_t){0});
+    assert_memory_equal(replies, "$-1\r\n%7\r\n", 9);
+    const char *in_resp3 = strstr(replies, "_\r\n*14\r\n");
+    assert_non_null(in_resp3);
+    const char *in_resp2 = strstr(in_resp3, "$-1\r\n+OK\r\n");
+    assert_non_null(in_resp2);
+    assert_null(strstr(in_resp2, "_"));
+    free(replies);
+    (void)close(fd);
+    stratad_process_stop(&stratad);
+}
+
 static void http_is_answered_with_an_error_and_closed(void **state)
 {
     (void)state;
@@ -671,6 +711,8 @@ int main(void)
         cmocka_unit_test(a_request_beyond_the_limit_is_refused_before_it_is_held),
         cmocka_unit_test(a_client_that_only_stops_sending_gets_all_its_replies),
         cmocka_unit_test(quit_answers_what_came_before_it),
+        cmocka_unit_test(who_goes_on_talking_after_quit_still_gets_the_reply),
+        cmocka_unit_test(hello_changes_the_protocol_of_what_comes_after_it),
         cmocka_unit_test(http_is_answered_with_an_error_and_closed),
         cmocka_unit_test(who_does_not_read_is_not_read_from),
         cmocka_unit_test(clients_may_leave_in_the_middle_of_a_pipeline),

@@ -14,6 +14,7 @@
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ static int start_with(void **state, const char *const *args)
 {
     struct bench *bench = calloc(1, sizeof *bench);
     *state = bench;
+    (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to whoever has closed */
     if (redis_server_start(&bench->server, NULL) != 0 ||
         stratad_process_start(&bench->stratad, redis_server_url(bench->server), args) != 0)
         return -1;

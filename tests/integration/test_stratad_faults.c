@@ -13,6 +13,7 @@
 
 #include <hiredis/hiredis.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,10 @@ struct bench {
 
 static int start(void **state)
 {
-    static const char *const args[] = {"--socket-timeout", "0.5", NULL};
+    static const char *const args[] = {"--socket-timeout", "0.5", "--workers", "2", NULL};
     struct bench *bench = calloc(1, sizeof *bench);
     *state = bench;
+    (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to whoever has closed */
     if (redis_server_start(&bench->server, NULL) != 0)
         return -1;
     return stratad_process_start(&bench->stratad, redis_server_url(bench->server), args);
@@ -48,6 +50,14 @@ static int stop(void **state)
     stratad_process_stop(&bench->stratad);
     redis_server_stop(&bench->server);
     free(bench);
+    return 0;
+}
+
+/* Whatever a failed test has left frozen. */
+static int thaw(void **state)
+{
+    const struct bench *bench = *state;
+    redis_server_thaw(bench->server);
     return 0;
 }
 
@@ -146,33 +156,75 @@ static void a_frozen_redis_costs_the_budget_and_no_more(void **state)
     redisFree(context);
 }
 
-static void what_a_write_left_behind_when_its_time_ran_out_is_read_from_redis(void **state)
+static void send_now(redisContext *context)
+{
+    int done = 0;
+    while (!done)
+        assert_int_equal(redisBufferWrite(context, &done), REDIS_OK);
+}
+
+static void forget_reply(redisContext *context)
+{
+    void *reply = NULL;
+    assert_int_equal(redisGetReply(context, &reply), REDIS_OK);
+    freeReplyObject(reply);
+}
+
+/* Clients go to the workers in turn. A thawed Redis serves connections in the order in which they
+ * got something to say, and each to its end: the other client makes the reader's worker come first,
+ * so that the read is carried out before the write, which by then nobody waits for. */
+static void a_write_whose_time_ran_out_is_not_outlived_by_what_was_read_before_it(void **state)
 {
     struct bench *bench = *state;
-    redisContext *writer = through(bench), *reader = through(bench), *truth = direct(bench);
+    redisContext *writer = through(bench), *reader = through(bench), *between = through(bench),
+                 *other = through(bench), *truth = direct(bench);
     wait_until_back(writer);
+    wait_until_back(reader);
     for (unsigned round = 0; round < 6; round++) {
+        char after[16];
+        (void)snprintf(after, sizeof after, "after%u", round);
         ASSERT_BEGINS(writer, "OK", "SET frozen before");
         ASSERT_BEGINS(reader, "before", "GET frozen");
         redis_server_freeze(bench->server);
-        ASSERT_BEGINS(writer, "TIMEOUT", "SET frozen after%u", round);
-        (void)redisAppendCommand(reader, "GET frozen"); /* asked while the write still hangs */
-        int done = 0;
-        while (!done)
-            assert_int_equal(redisBufferWrite(reader, &done), REDIS_OK);
+        ASSERT_BEGINS(other, "TIMEOUT", "GET first");
+        ASSERT_BEGINS(writer, "TIMEOUT", "SET frozen %s", after);
+        (void)redisAppendCommand(reader, "PING"); /* answered when the next one has been sent on */
+        (void)redisAppendCommand(reader, "GET frozen");
+        send_now(reader);
+        forget_reply(reader);
         redis_server_thaw(bench->server);
-        void *reply = NULL;
-        assert_int_equal(redisGetReply(reader, &reply), REDIS_OK);
-        freeReplyObject(reply); /* the old value or the new: both were right then */
-        char after[16];
-        (void)snprintf(after, sizeof after, "after%u", round);
+        forget_reply(reader); /* the old value, which was right when the read was carried out */
         ASSERT_BEGINS(truth, after, "GET frozen");
         ASSERT_BEGINS(reader, after, "GET frozen");
         ASSERT_BEGINS(writer, after, "GET frozen");
     }
-    redisFree(writer);
+    redisContext *all[] = {writer, reader, between, other, truth};
+    for (size_t i = 0; i < 5; i++)
+        redisFree(all[i]);
+}
+
+static void while_a_flush_is_under_way_l1_answers_nothing(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *flusher = through(bench), *reader = through(bench);
+    wait_until_back(flusher);
+    ASSERT_BEGINS(flusher, "OK", "SET flushed v");
+    ASSERT_BEGINS(reader, "v", "GET flushed");
+    freeReplyObject(redisCommand(flusher, "DBSIZE")); /* opens the lane that FLUSHALL takes */
+    redis_server_freeze(bench->server);
+    (void)redisAppendCommand(flusher, "PING"); /* answered when the next one has been sent on */
+    (void)redisAppendCommand(flusher, "FLUSHALL");
+    send_now(flusher);
+    forget_reply(flusher);
+    ASSERT_BEGINS(reader, "TIMEOUT", "GET flushed");
+    redis_server_thaw(bench->server);
+    forget_reply(flusher);
+    wait_until_back(reader);
+    redisReply *reply = redisCommand(reader, "GET flushed");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    redisFree(flusher);
     redisFree(reader);
-    redisFree(truth);
 }
 
 static bool is_kept_again(void *arg)
@@ -354,9 +406,7 @@ static void clients_that_leave_while_redis_is_frozen_harm_nobody(void **state)
         (void)redisAppendCommand(leaves, "SET left:%u x", i);
         (void)redisAppendCommand(leaves, "GET left:none:%u", i);
         (void)redisAppendCommand(leaves, "HGETALL left");
-        int done = 0;
-        while (!done)
-            assert_int_equal(redisBufferWrite(leaves, &done), REDIS_OK);
+        send_now(leaves);
         redisFree(leaves);
     }
     ASSERT_BEGINS(stays, "TIMEOUT", "GET whatever");
@@ -367,15 +417,76 @@ static void clients_that_leave_while_redis_is_frozen_harm_nobody(void **state)
     redisFree(stays);
 }
 
+/* ---- too much at once ---- */
+
+#define WAITING_MOST 65536 /* requests that one connection holds */
+
+static bool has_taken_all(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "STRATA STATS");
+    const char *total = strstr(reply->str, "\"commands\":{\"total\":");
+    bool taken =
+        total != NULL && atoi(total + strlen("\"commands\":{\"total\":")) >= WAITING_MOST + 2000;
+    freeReplyObject(reply);
+    return taken;
+}
+
+static void append_reads(redisContext *context, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        (void)redisAppendCommand(context, "GETRANGE busy:%u 0 1", i);
+    send_now(context);
+}
+
+static void what_is_too_much_for_the_lane_is_busy_and_in_its_place(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const args[] = {
+        "--workers", "1", "--pipeline-limit", "65536", "--socket-timeout", "60", NULL};
+    struct stratad_process *stratad = NULL;
+    assert_int_equal(stratad_process_start(&stratad, redis_server_url(bench->server), args), 0);
+    redisContext *most = connect_to(stratad_process_socket(stratad));
+    redisContext *rest = connect_to(stratad_process_socket(stratad));
+    redisContext *probe = connect_to(stratad_process_socket(stratad));
+    wait_until_back(probe);
+    redis_server_freeze(bench->server);
+    append_reads(most, WAITING_MOST - 1000);
+    append_reads(rest, 3000);
+    assert_true(wait_until(has_taken_all, probe, 20000));
+    redis_server_thaw(bench->server);
+    for (unsigned i = 0; i < WAITING_MOST - 1000; i++) {
+        void *reply = NULL;
+        assert_int_equal(redisGetReply(most, &reply), REDIS_OK);
+        assert_int_equal(((redisReply *)reply)->type, REDIS_REPLY_STRING);
+        freeReplyObject(reply);
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        void *reply = NULL;
+        assert_int_equal(redisGetReply(rest, &reply), REDIS_OK);
+        if (i < 1000)
+            assert_int_equal(((redisReply *)reply)->type, REDIS_REPLY_STRING);
+        else
+            assert_true(begins(reply, "BUSY strata: "));
+        freeReplyObject(reply);
+    }
+    redisFree(most);
+    redisFree(rest);
+    redisFree(probe);
+    stratad_process_stop(&stratad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_redis_it_listens_and_says_so),
-        cmocka_unit_test(a_frozen_redis_costs_the_budget_and_no_more),
-        cmocka_unit_test(what_a_write_left_behind_when_its_time_ran_out_is_read_from_redis),
-        cmocka_unit_test(after_a_doubt_l1_takes_in_values_again),
-        cmocka_unit_test(under_load_faults_cost_errors_and_never_a_wrong_reply),
-        cmocka_unit_test(clients_that_leave_while_redis_is_frozen_harm_nobody),
+        cmocka_unit_test_teardown(without_redis_it_listens_and_says_so, thaw),
+        cmocka_unit_test_teardown(a_frozen_redis_costs_the_budget_and_no_more, thaw),
+        cmocka_unit_test_teardown(
+            a_write_whose_time_ran_out_is_not_outlived_by_what_was_read_before_it, thaw),
+        cmocka_unit_test_teardown(while_a_flush_is_under_way_l1_answers_nothing, thaw),
+        cmocka_unit_test_teardown(after_a_doubt_l1_takes_in_values_again, thaw),
+        cmocka_unit_test_teardown(under_load_faults_cost_errors_and_never_a_wrong_reply, thaw),
+        cmocka_unit_test_teardown(clients_that_leave_while_redis_is_frozen_harm_nobody, thaw),
+        cmocka_unit_test_teardown(what_is_too_much_for_the_lane_is_busy_and_in_its_place, thaw),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -62,7 +62,7 @@ static int start(void **state)
 
 static int start_with_short_ttl(void **state)
 {
-    static const char *const args[] = {"--l1-ttl", "0.3", NULL};
+    static const char *const args[] = {"--l1-ttl", "2", NULL};
     return start_with(state, args);
 }
 

@@ -9,8 +9,10 @@
  *
  * A write that timed out, or whose connection broke, may still be carried out: Redis may have it
  * in its buffers. The fence is a PING sent behind it: on the same connection its answer proves
- * that all before it is done; on a new one, that Redis has served its old connections since.
- * Until then the write window is in doubt, and L1 takes in nothing (write_window.h).
+ * that all before it is done. On a new one it proves less: that Redis has taken a turn since, in
+ * which it serves what its old sockets hold; bytes that are held up on the network may still
+ * arrive later, and an entry filled meanwhile is then old until its TTL is over.
+ * Until the answer the write window is in doubt, and L1 takes in nothing (write_window.h).
  *
  * Threads: the worker's loop.
  */

@@ -5,7 +5,7 @@
  * Threads: every call is safe from any thread, except strata_close(), which must be the last.
  * Time: no call takes longer than the budget (socket_timeout_ms) plus one scheduling delay,
  * whatever Redis does. TTLs are milliseconds; 0 is the configured default, STRATA_UNLIMITED
- * never expires (in L1 the configured L1 TTL still bounds it).
+ * never expires (in L1 the configured L1 TTL still bounds it), and so does a TTL of more than 2^62.
  * Keys are 1 to 65535 bytes, values that are set 0 to 64 MiB, one batch of sets up to 128 MiB in
  * all; larger is STRATA_ERR_TOO_BIG. Both are binary. In Redis a key carries the configured prefix.
  */

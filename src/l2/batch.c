@@ -13,6 +13,7 @@
 
 #define COMMAND_OVERHEAD 128u /* headers, names and numbers of one command, generously */
 #define TTL_TEXT_CAP     24u
+#define TTL_MOST_MS      ((uint64_t)INT64_MAX / 2) /* Redis adds the wall clock, in 63 bits */
 
 /* ---- encoding ---- */
 
@@ -80,7 +81,7 @@ int sta_batch_set(struct sta_batch *batch, struct strata_bytes key, struct strat
     int status = append_room(batch, 1, key, value.len);
     if (status < 0)
         return status;
-    bool expires = ttl_ms != UINT64_MAX;
+    bool expires = ttl_ms <= TTL_MOST_MS;
     append_text(&batch->wire, expires ? "*5\r\n$3\r\nSET\r\n" : "*3\r\n$3\r\nSET\r\n");
     append_bulk(&batch->wire, batch->prefix, key);
     append_bulk(&batch->wire, value, strata_bytes(NULL, 0));

@@ -37,7 +37,8 @@ void sta_batch_init(struct sta_batch *batch, struct strata_bytes prefix,
 void sta_batch_fini(struct sta_batch *batch);
 
 /* Each appends one operation: STRATA_OK, STRATA_ERR_NOMEM or STRATA_ERR_TOO_BIG, and on failure
- * the batch is as it was. `ttl_ms` UINT64_MAX: without expiry. */
+ * the batch is as it was. `ttl_ms` beyond what Redis can add to its clock, as UINT64_MAX: without
+ * expiry. */
 int sta_batch_get(struct sta_batch *batch, struct strata_bytes key);
 int sta_batch_set(struct sta_batch *batch, struct strata_bytes key, struct strata_bytes value,
                   uint64_t ttl_ms);

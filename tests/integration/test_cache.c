@@ -194,6 +194,7 @@ static void an_unlimited_ttl_stays_in_redis_and_the_default_is_the_configured_on
     struct strata *cache = cache_rig_open((struct strata_options){.l2_ttl_ms = 7000});
     set_text(cache, "for ever", "v", STRATA_UNLIMITED);
     set_text(cache, "default", "v", 0);
+    assert_int_equal(set_text(cache, "long", "v", INT64_MAX / 2), STRATA_OK);
     redisReply *forever = redisCommand(cache_rig_foreign(), "PTTL %s", "atp:cache:for ever");
     redisReply *standard = redisCommand(cache_rig_foreign(), "PTTL %s", "atp:cache:default");
     assert_int_equal(forever->integer, -1);

@@ -55,6 +55,16 @@ static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
     sta_batch_fini(&batch);
 }
 
+static void a_ttl_that_redis_could_not_add_to_its_clock_is_none(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    sta_batch_init(&batch, strata_bytes(NULL, 0), nobody);
+    sta_batch_set(&batch, strata_text("k"), strata_text("v"), UINT64_MAX - 1);
+    assert_wire(&batch, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", 1);
+    sta_batch_fini(&batch);
+}
+
 static void a_delete_unlinks(void **state)
 {
     (void)state;
@@ -145,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_get_asks_for_the_value_first_and_then_for_its_ttl),
         cmocka_unit_test(a_set_carries_its_ttl_in_milliseconds_or_none),
+        cmocka_unit_test(a_ttl_that_redis_could_not_add_to_its_clock_is_none),
         cmocka_unit_test(a_delete_unlinks),
         cmocka_unit_test(an_operation_that_does_not_fit_leaves_the_batch_as_it_was),
         cmocka_unit_test(answers_of_a_get_become_statuses_values_and_ttls),

@@ -66,6 +66,7 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t
                            uint64_t now_ms)
 {
     uint32_t offset;
+    l1->by_bytes = true;
     while ((offset = room(l1, name, size, KEEP_FREE)) == 0) {
         if (!sta_eviction_step(l1, now_ms))
             return 0;
@@ -115,12 +116,46 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
     return true;
 }
 
+/* What a victim must show, by its size beside the mean, where bytes are what is short: what takes
+ * the room of many must have been read by more. Between half and twice the mean nothing changes.
+ * (The direction of GDSF, Cherkasova 1998, without its heap.) */
+struct demand {
+    uint8_t promote; /* visits */
+    uint8_t rounds;  /* in the main queue that promotion gives without a visit */
+    uint8_t round;   /* visits that a round there takes */
+};
+
+static struct demand demand_for(const struct sta_l1 *l1, uint64_t cost)
+{
+    struct demand demand = {.promote = l1->duel.rule.promote, .round = 1};
+    uint64_t entries = sta_tier_load(&l1->entries);
+    if (!l1->by_bytes || entries == 0)
+        return demand;
+    uint64_t mean = (sta_tier_load(&l1->queues[STA_QUEUE_SMALL].bytes) +
+                     sta_tier_load(&l1->queues[STA_QUEUE_MAIN].bytes)) /
+                    entries;
+    if (cost > 2 * mean) {
+        if (demand.promote < STA_ITEM_VISITS)
+            demand.promote++;
+        demand.round = 2;
+    } else if (cost < mean / 8) {
+        demand.promote = 0;
+        demand.rounds = 2;
+    } else if (cost < mean / 2) {
+        demand.promote = cost < mean / 4 && demand.promote > 1 ? 1 : demand.promote;
+        demand.rounds = 1;
+    }
+    return demand;
+}
+
 static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot)
 {
     uint8_t visits = victim->state & STA_ITEM_VISITS;
+    struct demand demand = demand_for(l1, sta_tier_cost(l1, victim->item));
     if (victim->queue == STA_QUEUE_SMALL)
-        return visits >= l1->duel.rule.promote && move_locked(l1, victim, slot, 0);
-    return visits > 0 && move_locked(l1, victim, slot, (uint8_t)(visits - 1));
+        return visits >= demand.promote && move_locked(l1, victim, slot, demand.rounds);
+    return visits >= demand.round &&
+           move_locked(l1, victim, slot, (uint8_t)(visits - demand.round));
 }
 
 static void judge_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot,
@@ -200,6 +235,7 @@ bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms)
 
 bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms)
 {
+    l1->by_bytes = true;
     while (sta_tier_memory(l1) + bytes > sta_tier_load(&l1->max_bytes)) {
         if (!sta_arena_give_back(&l1->arena) && !sta_eviction_step(l1, now_ms))
             return false;
@@ -209,6 +245,7 @@ bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms)
 
 bool sta_eviction_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms)
 {
+    l1->by_bytes = false;
     while (sta_tier_load(&l1->entries) + more > sta_tier_load(&l1->max_entries)) {
         if (!sta_eviction_step(l1, now_ms))
             return false;
@@ -223,6 +260,7 @@ void sta_eviction_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms)
     if (arena->free_count >= PACE_FREE ||
         sta_tier_memory(l1) + more <= sta_tier_load(&l1->max_bytes))
         return;
+    l1->by_bytes = true;
     for (uint64_t steps = 0; steps < PACE_STEPS && steps * 64 < 2 * size + 128; steps++) {
         if (!sta_eviction_step(l1, now_ms))
             return;

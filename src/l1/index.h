@@ -30,7 +30,7 @@
 #include "l1/arena.h"
 
 #define STA_INDEX_SLOTS 11u
-#define STA_INDEX_LOAD  9u /* entries per bucket, on average, from which on the table grows */
+#define STA_INDEX_LOAD  10u /* entries per bucket, on average, from which on the table grows */
 
 struct sta_bucket {
     _Atomic uint64_t word[2]; /* head and tags 0..3; tags 4..10 */

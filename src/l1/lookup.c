@@ -273,8 +273,9 @@ static size_t copy_value(void *buffer, size_t cap, struct strata_bytes value)
     return value.len;
 }
 
-static int copy_by_lease(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
-                         struct sta_l1_copy *copy)
+/* Not inlined: its registers would be saved on every hit. */
+__attribute__((noinline)) static int copy_by_lease(struct sta_l1 *l1, const struct sta_key *key,
+                                                   uint64_t now_ms, struct sta_l1_copy *copy)
 {
     struct sta_l1_lease lease;
     int status = sta_l1_get(l1, key, now_ms, &lease);
@@ -297,7 +298,8 @@ static inline bool within_segment(const struct sta_l1 *l1, uint32_t offset, uint
 }
 
 /* A visit needs the memory to be the item's while it is written: under a pin. */
-static void visit_slow(struct sta_l1 *l1, struct sta_slot slot, uint32_t offset)
+__attribute__((noinline)) static void visit_slow(struct sta_l1 *l1, struct sta_slot slot,
+                                                 uint32_t offset)
 {
     uintptr_t pin = hold(l1, sta_arena_segment_of(&l1->arena, offset));
     struct sta_item *item = sta_arena_item(&l1->arena, offset);

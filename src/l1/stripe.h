@@ -42,22 +42,17 @@ static inline uint32_t sta_stripe_hash(uint64_t thread)
     return (uint32_t)((thread * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
 }
 
+/* The way of a thread that comes by for the first time, or shares its place: stripe.c. */
+struct sta_stripe *sta_stripe_claim_slow(struct sta_stripe *stripes, uint64_t self);
+
 /* NULL where those that this thread tries belong to others. */
 static inline struct sta_stripe *sta_stripe_claim(struct sta_stripe *stripes)
 {
     uint64_t self = sta_stripe_thread();
-    uint32_t at = sta_stripe_hash(self);
-    for (uint32_t i = 0; i < STA_STRIPE_TRIES; i++) {
-        struct sta_stripe *stripe = &stripes[(at + i) & (STA_STRIPES - 1)];
-        uint64_t owner = atomic_load_explicit(&stripe->owner, memory_order_relaxed);
-        if (owner == self)
-            return stripe;
-        if (owner == 0 &&
-            atomic_compare_exchange_strong_explicit(&stripe->owner, &owner, self,
-                                                    memory_order_relaxed, memory_order_relaxed))
-            return stripe;
-    }
-    return NULL;
+    struct sta_stripe *stripe = &stripes[sta_stripe_hash(self) & (STA_STRIPES - 1)];
+    if (atomic_load_explicit(&stripe->owner, memory_order_relaxed) == self)
+        return stripe;
+    return sta_stripe_claim_slow(stripes, self);
 }
 
 /* One more, by the only thread that writes it. */

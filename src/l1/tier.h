@@ -68,6 +68,7 @@ struct sta_l1 {
     uint64_t ghost_entries; /* for which the ghosts were made */
     struct sta_duel duel;
     uint32_t moves;                /* items kept or promoted since the last eviction */
+    bool by_bytes;                 /* what is evicted for: bytes, else entries */
     bool evicting;                 /* there has been an eviction */
     _Atomic uint64_t policy_bytes; /* ghosts and shadows */
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ghosts: remembered for about as many evictions as there is room for (l1/ghost.h).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "core/random.h"
+#include "l1/ghost.h"
+
+static uint64_t hash_of(uint64_t id)
+{
+    return sta_random_next(&id);
+}
+
+static void without_room_nothing_is_remembered(void **state)
+{
+    (void)state;
+    struct sta_ghost ghost = {0};
+    sta_ghost_add(&ghost, 1);
+    assert_false(sta_ghost_take(&ghost, 1));
+    assert_false(sta_ghost_resize(&ghost, 0));
+    sta_ghost_fini(&ghost);
+}
+
+static void a_ghost_is_taken_once(void **state)
+{
+    (void)state;
+    struct sta_ghost ghost = {0};
+    assert_true(sta_ghost_resize(&ghost, 100));
+    sta_ghost_add(&ghost, hash_of(5));
+    assert_false(sta_ghost_take(&ghost, hash_of(6)));
+    assert_true(sta_ghost_take(&ghost, hash_of(5)));
+    assert_false(sta_ghost_take(&ghost, hash_of(5)));
+    sta_ghost_fini(&ghost);
+}
+
+static uint64_t count(struct sta_ghost *ghost, uint64_t from, uint64_t to)
+{
+    uint64_t found = 0;
+    for (uint64_t id = from; id < to; id++)
+        found += sta_ghost_take(ghost, hash_of(id));
+    return found;
+}
+
+static void the_newest_are_remembered_and_the_oldest_forgotten(void **state)
+{
+    (void)state;
+    struct sta_ghost ghost = {0};
+    assert_true(sta_ghost_resize(&ghost, 10000));
+    for (uint64_t id = 0; id < 100000; id++)
+        sta_ghost_add(&ghost, hash_of(id));
+    assert_true(count(&ghost, 95000, 100000) > 4900);
+    assert_true(count(&ghost, 0, 80000) < 800); /* prints of 16 bits are alike now and then */
+    sta_ghost_fini(&ghost);
+}
+
+static void a_resize_forgets(void **state)
+{
+    (void)state;
+    struct sta_ghost ghost = {0};
+    assert_true(sta_ghost_resize(&ghost, 100));
+    sta_ghost_add(&ghost, hash_of(5));
+    assert_true(sta_ghost_resize(&ghost, 200));
+    assert_false(sta_ghost_take(&ghost, hash_of(5)));
+    sta_ghost_fini(&ghost);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_room_nothing_is_remembered),
+        cmocka_unit_test(a_ghost_is_taken_once),
+        cmocka_unit_test(the_newest_are_remembered_and_the_oldest_forgotten),
+        cmocka_unit_test(a_resize_forgets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

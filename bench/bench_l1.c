@@ -399,9 +399,12 @@ static void print(const struct workload *workload, const struct figures *figures
                figures->ratio, figures->ratio_least, figures->ratio_most, figures->hit_ratio);
         return;
     }
-    printf("%-22s floor %7.1f  l1 %7.1f ns  x %.2f (%.2f..%.2f)  hits %.4f\n", workload->name,
-           figures->side[SIDE_FLOOR], figures->side[SIDE_L1], figures->ratio, figures->ratio_least,
-           figures->ratio_most, figures->hit_ratio);
+    printf("%-22s l1 %7.1f ns  hits %.4f", workload->name, figures->side[SIDE_L1],
+           figures->hit_ratio);
+    if (workload->floor)
+        printf("  floor %7.1f ns  x %.2f (%.2f..%.2f)", figures->side[SIDE_FLOOR], figures->ratio,
+               figures->ratio_least, figures->ratio_most);
+    printf("\n");
 }
 
 static int run_workload(const struct workload *workload, uint32_t rounds, bool json, bool cpu)

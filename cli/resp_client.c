@@ -219,13 +219,24 @@ int cli_resp_client_check(const struct sta_resp_value *value, struct strata_erro
     return sta_error_set(error, status, "%.*s", shown, (const char *)value->bytes.data);
 }
 
+static bool is_text(enum sta_resp_type type)
+{
+    return type == STA_RESP_SIMPLE || type == STA_RESP_BULK || type == STA_RESP_VERBATIM;
+}
+
 int cli_resp_client_call(struct cli_resp_client *client, const struct strata_bytes *argv,
                          size_t argc, struct sta_resp_value *value, struct strata_error *error)
 {
     int status = cli_resp_client_send(client, argv, argc, error);
     if (status == STRATA_OK)
         status = cli_resp_client_reply(client, value, error);
-    return status == STRATA_OK ? cli_resp_client_check(value, error) : status;
+    if (status == STRATA_OK)
+        status = cli_resp_client_check(value, error);
+    if (status == STRATA_OK && !is_text(value->type))
+        status = sta_error_set(error, STRATA_ERR_PROTOCOL,
+                               "%s: answered %.*s with something that is no text", client->name,
+                               (int)argv[0].len, (const char *)argv[0].data);
+    return status;
 }
 
 int cli_resp_client_fd(const struct cli_resp_client *client)

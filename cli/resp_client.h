@@ -46,8 +46,9 @@ int cli_resp_client_send(struct cli_resp_client *client, const struct strata_byt
 int cli_resp_client_reply(struct cli_resp_client *client, struct sta_resp_value *value,
                           struct strata_error *error);
 
-/* Sends and takes the reply; an error reply is STRATA_ERR_DENIED or STRATA_ERR_SERVER here, with
- * its text in `error`. There must be no replies to come. */
+/* For commands that are answered with text: sends and takes the reply. An error reply is
+ * STRATA_ERR_DENIED or STRATA_ERR_SERVER here, with its text in `error`; any other that is no text
+ * is STRATA_ERR_PROTOCOL. There must be no replies to come. */
 int cli_resp_client_call(struct cli_resp_client *client, const struct strata_bytes *argv,
                          size_t argc, struct sta_resp_value *value, struct strata_error *error);
 

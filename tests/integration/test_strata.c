@@ -435,6 +435,25 @@ static void a_server_that_speaks_something_else_or_goes_away_is_code_3(void **st
     }
 }
 
+/* No Redis answers so; what was stored there is anybody's guess. */
+static void an_answer_of_another_kind_is_no_success(void **state)
+{
+    static const char *const answers[] = {"*2\r\n:1\r\n:2\r\n", ":1\r\n", "$-1\r\n", "_\r\n"};
+    struct strata_fixture *f = *state;
+    for (size_t i = 0; i < 2 * (sizeof answers / sizeof answers[0]); i++) {
+        char url[64];
+        int status;
+        pid_t pid = start_impostor(answers[i / 2], url);
+        command_result_fini(&f->result);
+        if (i % 2 == 0)
+            assert_int_equal(strata_run(&f->result, NULL, url, "ping", NULL), 3);
+        else
+            assert_int_equal(strata_run(&f->result, NULL, url, "set", "k", "v", NULL), 3);
+        assert_non_null(strstr(ERR(f), "no text"));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+}
+
 static void a_password_that_is_missing_or_wrong_is_code_4(void **state)
 {
     struct strata_fixture *f = *state;
@@ -531,6 +550,7 @@ int main(void)
         TEST(a_wrong_command_line_is_code_2_and_nothing_is_done),
         TEST(nobody_there_is_code_3),
         TEST(a_server_that_speaks_something_else_or_goes_away_is_code_3),
+        TEST(an_answer_of_another_kind_is_no_success),
         TEST(a_password_that_is_missing_or_wrong_is_code_4),
         TEST(keys_that_a_user_may_not_touch_are_code_4_or_partial),
         TEST(a_server_that_does_not_answer_in_time_is_code_5),

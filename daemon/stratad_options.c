@@ -182,11 +182,17 @@ static int check(const struct sta_stratad_options *options, struct strata_error 
     if (options->cache.l2_enabled == STRATA_OFF)
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "l2_enabled: stratad stands before a Redis and cannot do without");
-    if (options->cache.l2_key_prefix[0] != '\0')
-        return sta_error_set(error, STRATA_ERR_CONFIG,
-                             "key_prefix: stratad shows its clients the keys as they are; only an "
-                             "empty prefix is allowed");
     return STRATA_OK;
+}
+
+/* A prefix is the library's. An environment that a program shares with its sidecar may have one. */
+static void drop_prefix(struct sta_stratad_options *options, const struct sta_log *log)
+{
+    if (options->cache.l2_key_prefix[0] == '\0')
+        return;
+    sta_log_write(log, STRATA_LOG_WARNING, "config",
+                  "key_prefix: not used: stratad shows its clients the keys of Redis as they are");
+    options->cache.l2_key_prefix = "";
 }
 
 int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
@@ -218,6 +224,7 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
         sta_config_destroy(&loaded);
         return status;
     }
+    drop_prefix(&options, log);
     *config = loaded;
     *out = options;
     return STRATA_OK;

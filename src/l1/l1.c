@@ -231,6 +231,8 @@ void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out)
         .invalidations = sta_tier_load(&l1->counts.invalidations),
         .entries = sta_tier_load(&l1->entries),
         .memory_bytes = sta_tier_memory(l1),
+        .held_bytes = atomic_load_explicit(&l1->arena.limbo_count, memory_order_relaxed) *
+                      sta_arena_segment_cost(&l1->arena),
         .max_bytes = sta_tier_load(&l1->max_bytes),
         .max_entries = max_entries == STA_NEVER ? 0 : max_entries,
     };

@@ -67,6 +67,7 @@ struct sta_l1_statistics {
     uint64_t invalidations;
     uint64_t entries;      /* now */
     uint64_t memory_bytes; /* now, as bounded by max_bytes */
+    uint64_t held_bytes;   /* of these: without an entry, kept only by leases and readers */
     uint64_t max_bytes;
     uint64_t max_entries;
 };

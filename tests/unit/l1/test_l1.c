@@ -633,6 +633,8 @@ static void any_number_of_leases_can_be_held(void **state)
         assert_int_equal(sta_l1_get(l1, &key, NOW, &leases[i]), STRATA_OK);
     }
     sta_l1_clear(l1);
+    assert_true(numbers(l1).held_bytes > 0);
+    assert_true(numbers(l1).held_bytes < 1 << 20); /* the leases' segments, not the tier */
     for (int i = 0; i < 100000; i++) {
         char other[16];
         snprintf(other, sizeof other, "o%d", i);
@@ -647,6 +649,11 @@ static void any_number_of_leases_can_be_held(void **state)
         sta_l1_release(l1, &leases[i]);
     }
     assert_int_equal(numbers(l1).hits, COUNT);
+    for (int i = 0; i < 200000 && numbers(l1).held_bytes > 0; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        set_text(l1, name, "a value that writes over what was held", STA_NEVER);
+    }
+    assert_int_equal(numbers(l1).held_bytes, 0);
     done(l1);
 }
 

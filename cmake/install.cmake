@@ -6,6 +6,13 @@ set(STRATA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
 
 install(TARGETS strata_shared EXPORT strataTargets)
 install(TARGETS strata_static) # through pkg-config --static, which names what it needs
+if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL GNU)
+  # The installed archive is machine code only: with the optimiser's own form in it, a user's gcc
+  # would optimise our files again, and warn about them in the user's build.
+  install(CODE "execute_process(COMMAND ${CMAKE_OBJCOPY} -R .gnu.lto_* -R .gnu.debuglto_*
+    \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/libstrata.a
+    COMMAND_ERROR_IS_FATAL ANY)")
+endif()
 install(DIRECTORY include/strata DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 foreach(program stratad strata)
   if(TARGET ${program})

@@ -10,7 +10,7 @@ set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-# Archives that other compilers and versions can link, too: code beside the optimiser's own form.
+# Machine code beside the optimiser's own form, which installation takes out (cmake/install.cmake).
 if(CMAKE_C_COMPILER_ID STREQUAL GNU)
   set(CMAKE_C_COMPILE_OPTIONS_IPO -flto=auto -ffat-lto-objects)
 endif()

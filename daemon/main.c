@@ -4,6 +4,7 @@
  *
  * Exit codes: 0 stopped by a signal; 1 cannot listen, or no memory; 2 bad options or configuration.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
     struct strata_error error = {0};
     if (sta_standard_fds_open() < 0)
         return EXIT_CANNOT;
+    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to end */
     sta_log_init(&log, sta_log_stderr, NULL, STRATA_LOG_INFO);
     int status = sta_stratad_options_load(&options, &config, argc, argv, environ, &log, &error);
     if (status == STA_CONFIG_HELP)

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "daemon/acceptor.h"
+#include "daemon/descriptors.h"
 #include "daemon/signals.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
@@ -170,6 +171,20 @@ static void warn_if_open_to_all(const struct sta_stratad *stratad)
                       sta_acceptor_addresses(stratad->acceptor));
 }
 
+/* Beside clients: sockets of lanes and of accepting, what loops and name resolution need, and some
+ * to spare. */
+static void reserve_descriptors(struct sta_stratad *stratad)
+{
+    uint64_t others = 64 + stratad->options.listen_count + 16 * stratad->options.workers;
+    uint64_t wanted = stratad->options.clients_max;
+    uint64_t fit = sta_descriptors_reserve(wanted, others);
+    if (fit < wanted)
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+                      "the limit of open files has room for %llu clients, not for %llu",
+                      (unsigned long long)fit, (unsigned long long)wanted);
+    stratad->options.clients_max = fit;
+}
+
 static int start(struct sta_stratad *stratad)
 {
     int status = sta_signals_create(&stratad->signals, stratad->loop, on_signal, stratad);
@@ -185,6 +200,7 @@ static int start(struct sta_stratad *stratad)
 int sta_stratad_run(struct sta_stratad *stratad)
 {
     warn_if_open_to_all(stratad);
+    reserve_descriptors(stratad);
     int status = start(stratad);
     if (status == STRATA_OK) {
         if (stratad->l1 != NULL)

@@ -179,6 +179,9 @@ static int check_connections(struct sta_stratad_options *options, struct strata_
 /* What the library can do and a sidecar cannot. */
 static int check(const struct sta_stratad_options *options, struct strata_error *error)
 {
+    if (options->listen_count == 0)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "listen: empty; stratad has to listen somewhere");
     if (options->cache.l2_enabled == STRATA_OFF)
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "l2_enabled: stratad stands before a Redis and cannot do without");

@@ -43,11 +43,14 @@ static void a_wrong_option_ends_it_with_a_reason(void **state)
     char text[4096];
     const char *const unknown[] = {"--nonsense", NULL};
     const char *const bad[] = {"--workers", "none", NULL};
+    const char *const nowhere[] = {"--listen=", NULL};
     const char *const few[] = {"--workers", "4", "--max-connections", "11", NULL};
     assert_int_equal(stratad_process_run(unknown, text, sizeof text), 2);
     assert_non_null(strstr(text, "nonsense"));
     assert_int_equal(stratad_process_run(bad, text, sizeof text), 2);
     assert_non_null(strstr(text, "--workers"));
+    assert_int_equal(stratad_process_run(nowhere, text, sizeof text), 2);
+    assert_non_null(strstr(text, "listen"));
     assert_int_equal(stratad_process_run(few, text, sizeof text), 2);
     assert_non_null(strstr(text, "max_connections"));
 }

@@ -333,18 +333,20 @@ static inline enum find_result copy_slot(struct sta_l1 *l1, const struct sta_key
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
     __builtin_prefetch((const char *)item + 64); /* a small item is on two lines, mostly */
     uint8_t state = sta_item_state(item);
-    uint32_t value_len = item->value_len;
-    uint32_t key_len = item->key_len;
+    /* Read once: what was checked is what is believed, whatever the memory says later. */
+    uint32_t value_len = __atomic_load_n(&item->value_len, __ATOMIC_RELAXED);
+    uint32_t key_len = __atomic_load_n(&item->key_len, __ATOMIC_RELAXED);
     if ((state & STA_ITEM_BLOCK) ||
         !within_segment(l1, offset, sta_item_size(state, key_len, value_len)))
         return FIND_BLOCK;
-    if (!sta_item_has_key(item, state, key))
+    if (key_len != key->bytes.len ||
+        (key_len > 0 && memcmp(sta_item_key(item, state), key->bytes.data, key_len) != 0))
         return FIND_NONE;
     uint64_t deadline_ms = sta_item_deadline(item, state);
     uint8_t flags = item->flags;
     if (sta_item_over(deadline_ms, now_ms))
         return FIND_BLOCK;
-    const uint8_t *value = sta_item_key(item, state) + key->bytes.len;
+    const uint8_t *value = sta_item_key(item, state) + key_len;
     size_t len = copy_value(copy->buffer, copy->cap, strata_bytes(value, value_len));
     if (!unchanged(seen, slot, offset))
         return FIND_BLOCK;

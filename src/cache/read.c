@@ -3,6 +3,7 @@
  * The way of a read through the tiers.
  *
  *   sta_read_begin           caller's thread
+ *     read_begin_some        keys are hashed, some at a time
  *     read_l1_key            every key asks L1: a lease, or the key is missing
  *     read_add_missing       its fill token is taken, and its question joins the request
  *   sta_read_send            caller's thread: one request for all that are missing
@@ -23,6 +24,9 @@
 
 /* In L1's flags: Redis had no such key when it was asked (null values). */
 #define READ_ABSENT 1u
+
+/* Keys of a batch whose memory is fetched together. */
+#define READ_AT_ONCE 32u
 
 /* A key that L1 did not answer. */
 struct sta_read_missing {
@@ -66,22 +70,37 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
 }
 
 /* Answers one key where it stands now; STRATA_MORE: it waits for L2. */
-static int read_begin_key(struct sta_read *read, size_t index)
+static int read_begin_key(struct sta_read *read, struct sta_key *key, size_t index)
 {
     struct sta_cache *cache = read->cache;
-    struct sta_key key = {.bytes = read->keys[index]};
-    int status = sta_cache_check_key(key.bytes);
-    if (status < 0)
-        return status;
     if (cache->l1 != NULL) {
-        key = sta_l1_key(cache->l1, key.bytes);
-        status = read_l1_key(read, &key, &read->values[index]);
+        int status = read_l1_key(read, key, &read->values[index]);
         if (status != STRATA_MORE)
             return status;
     }
     if (cache->l2 == NULL || (cache->l1 != NULL && !cache->config.read_through))
         return STRATA_MISS;
-    return read_add_missing(read, &key, index);
+    return read_add_missing(read, key, index);
+}
+
+/* Hashes some keys, lets L1 fetch what it will look at for all of them at once, then looks. */
+static void read_begin_some(struct sta_read *read, size_t from, size_t count)
+{
+    struct sta_l1 *l1 = read->cache->l1;
+    struct sta_key keys[READ_AT_ONCE];
+    for (size_t i = 0; i < count; i++) {
+        const struct strata_bytes *bytes = &read->keys[from + i];
+        int status = sta_cache_check_key(*bytes);
+        bool hashed = status == STRATA_OK && l1 != NULL;
+        keys[i] = hashed ? sta_l1_key(l1, *bytes) : (struct sta_key){.bytes = *bytes};
+        read->statuses[from + i] = status;
+    }
+    if (l1 != NULL && count > 1)
+        sta_l1_prefetch(l1, keys, count);
+    for (size_t i = 0; i < count; i++) {
+        if (read->statuses[from + i] == STRATA_OK)
+            read->statuses[from + i] = read_begin_key(read, &keys[i], from + i);
+    }
 }
 
 /* Stores in L1 what L2 answered, unless something overtook it. */
@@ -158,8 +177,10 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     read->begun_ns = now_ns;
     read->missing = NULL;
     read->missing_count = 0;
-    for (size_t i = 0; i < read->count; i++)
-        read->statuses[i] = read_begin_key(read, i);
+    for (size_t i = 0; i < read->count; i += READ_AT_ONCE) {
+        size_t left = read->count - i;
+        read_begin_some(read, i, left < READ_AT_ONCE ? left : READ_AT_ONCE);
+    }
     if (read->missing_count > 0)
         return STRATA_MORE;
     read_fini(read);

@@ -4,9 +4,10 @@
  * one of STA_GENERATION_COUNT counters; advancing a counter refuses every token that was read
  * before. 64 bits do not wrap in the life of a process.
  *
- * Threads: a counter is written only under the lock of the shard that its index belongs to, and
- * read from anywhere. advance() releases and current() acquires: whoever saw the new generation
- * sees what was removed before it.
+ * Threads: any. Keys of different buckets share a counter, so advancing is one atomic addition: a
+ * generation never goes back. Whoever stores or removes an entry checks or advances under the
+ * lock of the key's bucket. advance() releases and current() acquires: whoever saw the new
+ * generation sees what was removed before it.
  */
 #ifndef STA_GENERATION_H
 #define STA_GENERATION_H

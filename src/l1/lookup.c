@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reading. A hit costs two lines that depend on each other (bucket, item): no lock, no
- * allocation, no write to a shared line except an item's visits until they are saturated.
+ * allocation, no write to a shared line except an item's visits until they are saturated, and,
+ * once the tier evicts, the samples of the duel (duel.h).
  *
  * A lease takes a pin of the thread: one compare-and-swap on a line of its own (arena.h).
  *

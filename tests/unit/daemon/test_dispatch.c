@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "daemon/dispatch.h"
+#include "resp/resp.h"
 #include "unit/daemon/words.h"
 
 /* A server that knows three commands: HSET writes its first key, HGETALL reads it, BLTHING of
@@ -86,6 +87,36 @@ static void reads_and_writes_of_strings_share_a_lane_in_both_protocols(void **st
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         for (int protocol = 2; protocol <= 3; protocol++)
             assert_int_equal(route_of(state, protocol, lines[i]).lane, STA_LANE_SHARED);
+}
+
+/* What the codec cannot turn into a RESP2 reply must never share the lane that speaks RESP3. */
+static void what_cannot_be_downgraded_stays_off_the_shared_lane(void **state)
+{
+    static const char *const lines[] = {"ZRANGE z 0 1 WITHSCORES",
+                                        "ZRANDMEMBER z 1 WITHSCORES",
+                                        "HRANDFIELD h 1 WITHVALUES",
+                                        "ZPOPMIN z 1",
+                                        "ZUNION 1 z WITHSCORES",
+                                        "LPOP l 1",
+                                        "RPOP l 1",
+                                        "GEOPOS g m",
+                                        "XPENDING s g",
+                                        "XREAD STREAMS s 0",
+                                        "LMPOP 1 l LEFT",
+                                        "ZMPOP 1 z MIN"};
+    static const char *const shared[] = {"GET k",  "MGET a b",        "SET k v",
+                                         "DEL a",  "INCRBYFLOAT k 1", "TTL k",
+                                         "TYPE k", "GETEX k",         "TOUCH k"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct words words = words_of(lines[i]);
+        assert_false(sta_resp_downgrade_is_exact(words.argv, words.argc));
+        assert_int_equal(route_of(state, 2, lines[i]).lane, STA_LANE_PLAIN2);
+    }
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        struct words words = words_of(shared[i]);
+        assert_true(sta_resp_downgrade_is_exact(words.argv, words.argc));
+        assert_int_equal(route_of(state, 2, shared[i]).lane, STA_LANE_SHARED);
+    }
 }
 
 static void other_commands_go_on_the_lane_of_their_protocol(void **state)
@@ -210,6 +241,7 @@ int main(void)
         cmocka_unit_test(the_table_is_sorted),
         cmocka_unit_test(names_are_known_in_any_case),
         cmocka_unit_test(reads_and_writes_of_strings_share_a_lane_in_both_protocols),
+        cmocka_unit_test(what_cannot_be_downgraded_stays_off_the_shared_lane),
         cmocka_unit_test(other_commands_go_on_the_lane_of_their_protocol),
         cmocka_unit_test(only_whole_reads_go_through_l1),
         cmocka_unit_test(the_servers_flags_say_what_writes),

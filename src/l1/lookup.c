@@ -255,16 +255,8 @@ void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease)
 
 /* ---- copies ---- */
 
-#if defined(__SANITIZE_THREAD__)
+/* Off: the copy without a pin is suspected of one wrong answer that a test with 8 threads saw once. */
 #define COPY_RACES 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define COPY_RACES 0
-#endif
-#endif
-#ifndef COPY_RACES
-#define COPY_RACES 1
-#endif
 
 static size_t copy_value(void *buffer, size_t cap, struct strata_bytes value)
 {

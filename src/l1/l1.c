@@ -125,10 +125,12 @@ int sta_l1_resize(struct sta_l1 *l1, uint64_t max_bytes, uint64_t max_entries)
         atomic_store_explicit(&l1->policy_bytes, 0, memory_order_relaxed);
         l1->ghost_entries = 0;
     }
+    l1->resizes++;
     while (come_down(l1)) { /* in pieces: others store in between, under the new bounds */
         pthread_mutex_unlock(&l1->store_lock);
         pthread_mutex_lock(&l1->store_lock);
     }
+    l1->resizes--;
     pthread_mutex_unlock(&l1->store_lock);
     return STRATA_OK;
 }

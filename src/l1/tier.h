@@ -10,7 +10,7 @@
  * Invariants: an entry is linked by exactly one slot of the index; its item lies between the
  * cursor and the end of a segment that is in a queue. What lies behind a cursor is not linked.
  * memory (index, backed segments, blocks, ghosts) <= max_bytes and entries <= max_entries
- * whenever there is an entry.
+ * whenever there is an entry and no resize is on its way down.
  *
  * Lock ranks: sweep_lock, store_lock, a bucket (two only while the index grows or shrinks).
  * Only who holds store_lock adds entries, takes or returns segments and changes the bounds; who
@@ -67,6 +67,7 @@ struct sta_l1 {
     struct sta_ghost ghost;
     uint64_t ghost_entries; /* for which the ghosts were made */
     struct sta_duel duel;
+    uint32_t resizes;              /* on their way down: the bounds need not hold yet */
     uint32_t moves;                /* items kept or promoted since the last eviction */
     bool by_bytes;                 /* what is evicted for: bytes, else entries */
     bool evicting;                 /* there has been an eviction */

@@ -97,8 +97,9 @@ static bool tier_valid(struct sta_l1 *l1)
     uint64_t entries = sta_tier_load(&l1->entries);
     return valid && sums.entries[0] + sums.entries[1] == entries &&
            sums.block_bytes == sta_tier_load(&l1->block_bytes) &&
-           (entries == 0 || (entries <= sta_tier_load(&l1->max_entries) &&
-                             sta_tier_memory(l1) <= sta_tier_load(&l1->max_bytes)));
+           (entries == 0 || l1->resizes > 0 ||
+            (entries <= sta_tier_load(&l1->max_entries) &&
+             sta_tier_memory(l1) <= sta_tier_load(&l1->max_bytes)));
 }
 
 bool sta_l1_valid(const struct sta_l1 *l1)

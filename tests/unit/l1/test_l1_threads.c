@@ -315,6 +315,43 @@ static void the_bounds_hold_while_many_threads_store(void **state)
     free(world);
 }
 
+/* A resize goes down in pieces, and whoever looks in between finds bounds that are still ahead. */
+static void *resize_up_and_down(void *arg)
+{
+    struct actor *actor = arg;
+    struct sta_l1 *l1 = actor->world->l1;
+    uint8_t bytes[VALUE];
+    char name[24];
+    for (int i = 0; i < 20; i++) {
+        sta_l1_resize(l1, 4 << 20, 0);
+        for (uint64_t index = 0; index < 10000; index++) {
+            struct sta_key key = key_at(actor->world, index, name);
+            struct sta_l1_entry entry = entry_make(actor, bytes, index, 1);
+            sta_l1_set(l1, &key, &entry, 1);
+        }
+        sta_l1_resize(l1, 64 << 10, 0);
+    }
+    atomic_store(&actor->world->hits, 1); /* over */
+    return NULL;
+}
+
+static void a_tier_is_valid_in_the_middle_of_a_resize(void **state)
+{
+    (void)state;
+    struct world *world = calloc(1, sizeof *world);
+    struct sta_l1_config config = {.max_bytes = 4 << 20, .hash_seed = 5};
+    assert_int_equal(sta_l1_create(&world->l1, &config), STRATA_OK);
+    struct actor actor = {.world = world, .random = 1};
+    assert_int_equal(pthread_create(&actor.thread, NULL, resize_up_and_down, &actor), 0);
+    uint64_t invalid = 0;
+    while (atomic_load(&world->hits) == 0)
+        invalid += !sta_l1_valid(world->l1);
+    pthread_join(actor.thread, NULL);
+    assert_int_equal(invalid, 0);
+    sta_l1_destroy(&world->l1);
+    free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +359,7 @@ int main(void)
         cmocka_unit_test(nor_do_they_where_the_tier_is_too_small_for_all),
         cmocka_unit_test(memory_that_is_used_again_is_never_seen_in_an_answer),
         cmocka_unit_test(the_bounds_hold_while_many_threads_store),
+        cmocka_unit_test(a_tier_is_valid_in_the_middle_of_a_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

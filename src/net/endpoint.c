@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "core/number.h"
@@ -135,6 +136,31 @@ int sta_endpoint_parse_tcp(const char *text, struct sta_endpoint *out, const cha
         return status;
     *out = found;
     return STRATA_OK;
+}
+
+int sta_endpoint_from_host(struct strata_bytes host, uint64_t port, struct sta_endpoint *out,
+                           const char **reason)
+{
+    const char *bytes = host.data;
+    struct sta_endpoint found = {.kind = STA_ENDPOINT_TCP, .port = (uint16_t)port};
+    bool bracketed = host.len >= 2 && bytes[0] == '[' && bytes[host.len - 1] == ']';
+    if (port == 0 || port > UINT16_MAX)
+        return refuse(reason, "the port is not one from 1 to 65535");
+    if (host.len > 0 && memchr(bytes, '\0', host.len) != NULL)
+        return refuse(reason, "the host has a zero byte");
+    bool colon = host.len > 0 && memchr(bytes, ':', host.len) != NULL;
+    int status = parse_host(bracketed ? bytes + 1 : bytes, host.len - 2 * (size_t)bracketed,
+                            bracketed || colon, &found, reason);
+    if (status < 0)
+        return status;
+    *out = found;
+    return STRATA_OK;
+}
+
+bool sta_endpoint_equal(const struct sta_endpoint *one, const struct sta_endpoint *other)
+{
+    return one->port == other->port && one->kind == other->kind &&
+           strcasecmp(one->address, other->address) == 0;
 }
 
 static int parse_unix(const char *path, struct sta_endpoint *out, const char **reason)

@@ -6,8 +6,11 @@
 #ifndef STA_ENDPOINT_H
 #define STA_ENDPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "strata/bytes.h"
 
 enum sta_endpoint_kind { STA_ENDPOINT_TCP, STA_ENDPOINT_UNIX };
 
@@ -27,5 +30,14 @@ int sta_endpoint_parse(const char *text, struct sta_endpoint *out, const char **
 
 /* The same without "unix:path", for node lists and URLs: a host may be called "unix". */
 int sta_endpoint_parse_tcp(const char *text, struct sta_endpoint *out, const char **reason);
+
+/* From a host (IPv6 with or without brackets; by the same rules) and a port that were told apart.
+ * Errors as above; port 0 is refused, for this is somewhere to connect to. */
+int sta_endpoint_from_host(struct strata_bytes host, uint64_t port, struct sta_endpoint *out,
+                           const char **reason);
+
+/* Whether both are the same text but for the case of letters, and the same port. Two names for
+ * one machine are two endpoints. */
+bool sta_endpoint_equal(const struct sta_endpoint *one, const struct sta_endpoint *other);
 
 #endif

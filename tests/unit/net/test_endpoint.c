@@ -188,6 +188,66 @@ static void formatting_cuts_at_the_end_of_the_room(void **state)
     assert_int_equal(text[5], '#');
 }
 
+static void a_host_and_a_port_told_apart_make_an_endpoint(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        uint64_t port;
+        const char *address; /* NULL: refused */
+    } rows[] = {
+        {"localhost", 1, "localhost"},
+        {"10.0.0.1", 65535, "10.0.0.1"},
+        {"::1", 6379, "::1"},
+        {"[::1]", 6379, "::1"},
+        {"2001:db8::8a2e:370:7334", 7000, "2001:db8::8a2e:370:7334"},
+        {"", 6379, NULL},
+        {"[]", 6379, NULL},
+        {"[", 6379, NULL},
+        {"a:b", 6379, NULL},
+        {"10.0.0.256", 6379, NULL},
+        {"a b", 6379, NULL},
+        {"a\n", 6379, NULL},
+        {"localhost", 0, NULL},
+        {"localhost", 65536, NULL},
+        {"localhost", UINT64_MAX, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sta_endpoint endpoint = {.address = "untouched"};
+        int status =
+            sta_endpoint_from_host(strata_text(rows[i].host), rows[i].port, &endpoint, NULL);
+        if ((status == STRATA_OK) != (rows[i].address != NULL))
+            fail_msg("\"%s\" %llu: %d", rows[i].host, (unsigned long long)rows[i].port, status);
+        assert_string_equal(endpoint.address,
+                            rows[i].address == NULL ? "untouched" : rows[i].address);
+        assert_true(status < 0 || endpoint.port == rows[i].port);
+    }
+    struct sta_endpoint endpoint;
+    char long_host[300];
+    memset(long_host, 'a', sizeof long_host);
+    assert_int_equal(
+        sta_endpoint_from_host(strata_bytes(long_host, sizeof long_host), 1, &endpoint, NULL),
+        STRATA_ERR_INVALID);
+    assert_int_equal(sta_endpoint_from_host(strata_bytes("a\0b", 3), 1, &endpoint, NULL),
+                     STRATA_ERR_INVALID);
+}
+
+static void endpoints_are_equal_by_their_text(void **state)
+{
+    (void)state;
+    const struct sta_endpoint one = {.kind = STA_ENDPOINT_TCP, .port = 1, .address = "Host.a"};
+    struct sta_endpoint other = {.kind = STA_ENDPOINT_TCP, .port = 1, .address = "hosT.A"};
+    assert_true(sta_endpoint_equal(&one, &other));
+    other.port = 2;
+    assert_false(sta_endpoint_equal(&one, &other));
+    other = one;
+    other.kind = STA_ENDPOINT_UNIX;
+    assert_false(sta_endpoint_equal(&one, &other));
+    other = one;
+    other.address[5] = 'b';
+    assert_false(sta_endpoint_equal(&one, &other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +260,8 @@ int main(void)
         cmocka_unit_test(a_host_may_be_called_unix_where_only_tcp_is_meant),
         cmocka_unit_test(formatting_is_the_reverse_of_parsing),
         cmocka_unit_test(formatting_cuts_at_the_end_of_the_room),
+        cmocka_unit_test(a_host_and_a_port_told_apart_make_an_endpoint),
+        cmocka_unit_test(endpoints_are_equal_by_their_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Private Redis servers for tests.
- *
- * Ports are drawn from below the range that the kernel gives to outgoing connections: there, a
- * client that reconnects while the server is down could be given the very port it connects to,
- * and then talks to itself. Another process may still take a port between the look and the
+ * Private Redis servers for tests. Another process may take a port between the look and the
  * start; then redis-server ends at once and the next port is tried.
  */
 #include "support/redis_server.h"
 
-#include <arpa/inet.h>
 #include <ftw.h>
 #include <hiredis/hiredis.h>
 #include <signal.h>
@@ -17,17 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "support/child.h"
+#include "support/port.h"
 #include "support/wait.h"
 
-#define PORT_FIRST      20000
-#define PORT_COUNT      12000
 #define PORT_TRIES      20
-#define ARGS_MAX        64
+#define ARGS_MAX        96
 #define READY_MS        20000 /* sanitizers and a busy machine included */
 #define SOCKET_PATH_CAP 100   /* of 108 in sockaddr_un */
 
@@ -35,41 +27,13 @@ struct redis_server {
     struct child child;
     int port;
     const char *args[ARGS_MAX];
+    size_t arg_count;
     char folder[64];
     char socket[SOCKET_PATH_CAP];
     char log[SOCKET_PATH_CAP];
     char url[64];
     char port_text[8];
 };
-
-static bool port_is_free(int port)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    (void)close(fd);
-    return is_free;
-}
-
-static int choose_port(void)
-{
-    for (int i = 0; i < PORT_COUNT; i++) {
-        uint32_t draw = 0;
-        (void)getrandom(&draw, sizeof draw, 0);
-        int port = PORT_FIRST + (int)(draw % PORT_COUNT);
-        if (port_is_free(port))
-            return port;
-    }
-    return -1;
-}
 
 /* Any answer will do, an error too (a password may be wanted), but not "still loading". */
 static bool answers(const char *socket)
@@ -110,14 +74,16 @@ static bool log_has(const struct redis_server *server, const char *text, bool ec
     return found;
 }
 
-/* One attempt on server->port: 0, 1 where the port is taken, else -1. */
-static int launch(struct redis_server *server)
+int redis_server_spawn(struct redis_server *server)
 {
     (void)snprintf(server->port_text, sizeof server->port_text, "%d", server->port);
     (void)snprintf(server->url, sizeof server->url, "redis://127.0.0.1:%d/0", server->port);
     (void)unlink(server->log);
-    if (child_start(&server->child, server->args, server->log) != 0)
-        return -1;
+    return child_start(&server->child, server->args, server->log);
+}
+
+int redis_server_await(struct redis_server *server)
+{
     bool in_time = wait_until(ready_or_ended, server, READY_MS);
     if (!child_is_running(&server->child))
         return log_has(server, "Address already in use", false) ? 1 : -1;
@@ -128,12 +94,18 @@ static int launch(struct redis_server *server)
     return -1;
 }
 
-static void print_log(const struct redis_server *server)
+/* One attempt on server->port: 0, 1 where the port is taken, else -1. */
+static int launch(struct redis_server *server)
+{
+    return redis_server_spawn(server) == 0 ? redis_server_await(server) : -1;
+}
+
+void redis_server_print_log(const struct redis_server *server)
 {
     (void)log_has(server, "", true);
 }
 
-static int build_args(struct redis_server *server, const char *const *extra_args)
+static void build_args(struct redis_server *server)
 {
     const char *const fixed[] = {
         "redis-server",
@@ -154,16 +126,20 @@ static int build_args(struct redis_server *server, const char *const *extra_args
         "--loglevel",
         "warning",
     };
-    size_t count = sizeof fixed / sizeof fixed[0];
     memcpy(server->args, fixed, sizeof fixed);
-    for (; extra_args != NULL && *extra_args != NULL; extra_args++) {
-        if (count == ARGS_MAX - 1) {
+    server->arg_count = sizeof fixed / sizeof fixed[0];
+}
+
+int redis_server_add_args(struct redis_server *server, const char *const *args)
+{
+    for (; args != NULL && *args != NULL; args++) {
+        if (server->arg_count == ARGS_MAX - 1) {
             (void)fprintf(stderr, "too many arguments for redis-server\n");
             return -1;
         }
-        server->args[count++] = *extra_args;
+        server->args[server->arg_count++] = *args;
     }
-    server->args[count] = NULL;
+    server->args[server->arg_count] = NULL;
     return 0;
 }
 
@@ -183,20 +159,37 @@ static int make_folder(struct redis_server *server)
     return 0;
 }
 
+int redis_server_create(struct redis_server **out)
+{
+    struct redis_server *server = calloc(1, sizeof *server);
+    if (server == NULL || make_folder(server) != 0) {
+        redis_server_stop(&server);
+        return -1;
+    }
+    build_args(server);
+    *out = server;
+    return 0;
+}
+
+void redis_server_set_port(struct redis_server *server, int port)
+{
+    server->port = port;
+}
+
 int redis_server_start(struct redis_server **out, const char *const *extra_args)
 {
     int result = 1;
-    struct redis_server *server = calloc(1, sizeof *server);
-    if (server == NULL || make_folder(server) != 0 || build_args(server, extra_args) != 0) {
+    struct redis_server *server = NULL;
+    if (redis_server_create(&server) != 0 || redis_server_add_args(server, extra_args) != 0) {
         redis_server_stop(&server);
         return -1;
     }
     for (int i = 0; i < PORT_TRIES && result == 1; i++) {
-        server->port = choose_port();
-        result = server->port < 0 ? -1 : launch(server);
+        redis_server_set_port(server, port_choose("127.0.0.1"));
+        result = server->port > 0 ? launch(server) : -1;
     }
     if (result != 0) {
-        print_log(server);
+        redis_server_print_log(server);
         redis_server_stop(&server);
         return -1;
     }
@@ -234,6 +227,11 @@ int redis_server_port(const struct redis_server *server)
     return server->port;
 }
 
+const char *redis_server_folder(const struct redis_server *server)
+{
+    return server->folder;
+}
+
 const char *redis_server_url(const struct redis_server *server)
 {
     return server->url;
@@ -266,6 +264,6 @@ int redis_server_restart(struct redis_server *server)
     for (int i = 0; i < PORT_TRIES && result == 1; i++)
         result = launch(server);
     if (result != 0)
-        print_log(server);
+        redis_server_print_log(server);
     return result == 0 ? 0 : -1;
 }

@@ -34,4 +34,25 @@ void redis_server_thaw(struct redis_server *server);
 /* Kills it where it still runs and starts an empty one on the same socket and port. 0 or -1. */
 int redis_server_restart(struct redis_server *server);
 
+/* ---- the same in steps, for who arranges several (redis_cluster.c) ---- */
+
+/* Its folder and its sockets' names; nothing runs, and it has no port yet. */
+int redis_server_create(struct redis_server **out);
+
+void redis_server_set_port(struct redis_server *server, int port);
+
+/* More of its command line, borrowed until stop(); what comes later wins. 0 or -1. */
+int redis_server_add_args(struct redis_server *server, const char *const *args);
+
+/* Starts the process: 0 or -1. */
+int redis_server_spawn(struct redis_server *server);
+
+/* Waits until it answers: 0, 1 where it ended because its port is taken, else -1. */
+int redis_server_await(struct redis_server *server);
+
+/* What it printed, to stderr. */
+void redis_server_print_log(const struct redis_server *server);
+
+const char *redis_server_folder(const struct redis_server *server);
+
 #endif

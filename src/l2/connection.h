@@ -9,9 +9,9 @@
  *                        |    '----------'---------'  lost, refused, time over
  *                        '-- timer -- BACKOFF <-----'
  *
- * While CONNECTING or GREETING for the first time after READY or open, requests wait (bounded)
- * for READY; in BACKOFF they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that
- * were sent end with STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.
+ * Until the first attempt after open or READY has failed, requests wait (bounded) for READY; after
+ * that they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that were sent end with
+ * STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.
  * Replies are matched to requests in order. A request that timed out keeps its place until its
  * replies have come and are dropped, so no reply can reach the wrong request.
  * Threads: the loop's only.
@@ -86,6 +86,9 @@ void sta_connection_close(struct sta_connection **connection);
 
 /* done() may be called before this returns only where the request is refused at once. */
 void sta_connection_submit(struct sta_connection *connection, struct sta_request *request);
+
+/* Whether a request would be sent now, or wait for READY; else it is refused at once. */
+bool sta_connection_is_open(const struct sta_connection *connection);
 
 enum sta_connection_state sta_connection_state(const struct sta_connection *connection);
 void sta_connection_statistics(const struct sta_connection *connection,

@@ -4,8 +4,8 @@
  * replies is the pipeline's part.
  *
  * Where a request is:
- *   waiting    in the list `waiting`, while there is hope: the first attempt to connect after
- *              open or after READY. Nothing of it is written.
+ *   waiting    in the list `waiting`, while there is hope: until the first attempt to connect
+ *              after open or after READY has failed. Nothing of it is written.
  *   in flight  in the pipeline; its commands are in the stream's output or gone out.
  * `written` counts all bytes that were ever appended to the stream at hand; what is still in the
  * stream's buffer at its end was not sent, so each request is known as sent or not.
@@ -29,11 +29,10 @@ static size_t connection_unsent(const struct sta_connection *connection)
     return queued + connection->waiting_bytes;
 }
 
-/* May wait for READY, or be sent. */
-static bool connection_is_open_to_requests(const struct sta_connection *connection)
+bool sta_connection_is_open(const struct sta_connection *connection)
 {
     return connection->state == STA_CONNECTION_READY ||
-           (connection->hopeful && connection->state != STA_CONNECTION_BACKOFF);
+           (connection->hopeful && connection->state != STA_CONNECTION_CLOSED);
 }
 
 static int connection_admit(struct sta_connection *connection, const struct sta_request *request)
@@ -43,7 +42,7 @@ static int connection_admit(struct sta_connection *connection, const struct sta_
         return STRATA_ERR_INVALID;
     if (connection->state == STA_CONNECTION_CLOSED)
         return STRATA_ERR_CLOSED;
-    if (!connection_is_open_to_requests(connection))
+    if (!sta_connection_is_open(connection))
         return STRATA_ERR_UNAVAILABLE;
     if (request->wire.len > config->max_pending_bytes)
         return STRATA_ERR_TOO_BIG;

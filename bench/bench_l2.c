@@ -91,7 +91,7 @@ static int pipeline_hiredis(struct bench *bench, unsigned ops)
 }
 
 struct flight {
-    struct sta_request request;
+    struct sta_operation operation;
     struct flights *all;
 };
 
@@ -104,16 +104,16 @@ struct flights {
     struct flight window[WINDOW];
 };
 
-static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
+static void on_done(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
-    struct flights *all = STA_CONTAINER(request, struct flight, request)->all;
+    struct flights *all = STA_CONTAINER(operation, struct flight, operation)->all;
     all->failed |= status != STRATA_OK || replies.len != VALUE_BYTES + 8;
     if (--all->to_finish == 0) {
         (void)sem_post(&all->landed);
     } else if (all->to_submit > 0) {
         all->to_submit--;
-        request->deadline_ns = sta_loop_now_ns(all->bench->loop) + 5 * STA_NS_SEC;
-        sta_l2_submit(all->bench->l2, request);
+        operation->request.deadline_ns = sta_loop_now_ns(all->bench->loop) + 5 * STA_NS_SEC;
+        sta_l2_submit(all->bench->l2, operation);
     }
 }
 
@@ -123,9 +123,11 @@ static int pipeline_l2(struct bench *bench, unsigned ops)
     (void)sem_init(&all.landed, 0, 0);
     for (unsigned i = 0; i < WINDOW; i++) {
         all.window[i].all = &all;
-        all.window[i].request = (struct sta_request){
-            .wire = strata_text(get), .commands = 1, .deadline_ns = STA_NEVER, .done = on_done};
-        sta_l2_submit(bench->l2, &all.window[i].request);
+        all.window[i].operation = (struct sta_operation){
+            .request = {.wire = strata_text(get), .commands = 1, .deadline_ns = STA_NEVER},
+            .repeatable = true,
+            .done = on_done};
+        sta_l2_submit(bench->l2, &all.window[i].operation);
     }
     while (sem_wait(&all.landed) != 0)
         ; /* interrupted */
@@ -227,7 +229,7 @@ static int bench_open(struct bench *bench)
 {
     char url[256];
     char value[VALUE_BYTES + 1];
-    struct sta_l2_config config = {.connection = {.url = &bench->url}};
+    struct sta_l2_config config = {.router.connection.url = &bench->url};
     if (redis_server_start(&bench->server, NULL) != 0)
         return -1;
     (void)snprintf(url, sizeof url, "unix://%s", redis_server_socket(bench->server));

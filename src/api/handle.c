@@ -29,10 +29,10 @@ static void handle_config(const struct strata_options *options, const struct sta
         .l1_ttl_ms = options->l1_ttl_ms,
         .cleanup_interval_ms = options->l1_cleanup_interval_ms,
         .l2_enabled = options->l2_enabled == STRATA_ON,
-        .l2.connection = {.url = url,
-                          .protocol = 3,
-                          .name = "strata",
-                          .max_pending_bytes = PENDING_MAX},
+        .l2.router.connection = {.url = url,
+                                 .protocol = 3,
+                                 .name = "strata",
+                                 .max_pending_bytes = PENDING_MAX},
         .l2_ttl_ms = options->l2_ttl_ms,
         .key_prefix = options->l2_key_prefix,
         .budget_ms = options->socket_timeout_ms,
@@ -44,7 +44,7 @@ static void handle_config(const struct strata_options *options, const struct sta
     /* A connection that takes longer than a call may take is of no use to the call. */
     uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;
     if (budget_ns < STA_NS_SEC)
-        config->l2.connection.connect_timeout_ns = budget_ns;
+        config->l2.router.connection.connect_timeout_ns = budget_ns;
 }
 
 int sta_handle_open(struct strata *handle, const struct strata_options *options,

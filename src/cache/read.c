@@ -6,10 +6,10 @@
  *     read_begin_some        keys are hashed, some at a time
  *     read_l1_key            every key asks L1: a lease, or the key is missing
  *     read_add_missing       its fill token is taken, and its question joins the request
- *   sta_read_send            caller's thread: one request for all that are missing
- *   read_replied             loop's thread
+ *   sta_read_send            caller's thread: one batch for all that are missing
+ *   read_answered            loop's thread, for each of them
  *     read_finish_key        copies the value out, fills L1 under the token
- *   read->done
+ *   read_ended, read->done
  *
  * A hit in L1 takes no memory, no lock of this room and no system call.
  */
@@ -49,7 +49,9 @@ static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata
     return STRATA_OK;
 }
 
-static void read_replied(struct sta_batch *batch, int status, struct strata_bytes replies);
+static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
+                          struct strata_bytes replies);
+static void read_ended(struct sta_batch *batch);
 
 static int read_add_missing(struct sta_read *read, const struct sta_key *key, size_t index)
 {
@@ -57,9 +59,10 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
         read->missing = calloc(read->count, sizeof *read->missing);
         if (read->missing == NULL)
             return STRATA_ERR_NOMEM;
-        sta_batch_init(&read->batch, read->cache->prefix, read_replied);
+        sta_batch_init(&read->batch, read->cache->l2, read->cache->prefix, read_answered,
+                       read_ended);
     }
-    int status = sta_batch_get(&read->batch, key->bytes);
+    int status = sta_batch_get(&read->batch, (uint32_t)read->missing_count, key->bytes);
     if (status < 0)
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
@@ -122,12 +125,12 @@ static void read_fill(struct sta_read *read, const struct sta_read_missing *miss
 }
 
 static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,
-                           struct sta_resp_walk *replies, uint64_t now_ms)
+                           struct strata_bytes replies, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
     struct strata_bytes value;
     uint64_t ttl_ms;
-    int status = sta_batch_next_get(replies, &value, &ttl_ms);
+    int status = sta_batch_read_get(replies, &value, &ttl_ms);
     if (status == STRATA_MISS) {
         sta_tiers_count(&cache->l2_counters.misses);
         if (cache->config.null_values)
@@ -153,21 +156,23 @@ static void read_fini(struct sta_read *read)
     sta_batch_fini(&read->batch);
 }
 
-/* L2 answered, or the request failed as a whole. */
-static void read_replied(struct sta_batch *batch, int status, struct strata_bytes replies)
+/* L2 answered one key, or failed to. */
+static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
+                          struct strata_bytes replies)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
-    uint64_t now_ms = sta_clock_now_ms();
-    struct sta_resp_walk walk = sta_resp_walk(replies);
-    for (size_t i = 0; i < read->missing_count; i++) {
-        const struct sta_read_missing *missing = &read->missing[i];
-        if (status == STRATA_OK) {
-            read->statuses[missing->index] = read_finish_key(read, missing, &walk, now_ms);
-        } else {
-            sta_tiers_count(&read->cache->l2_counters.errors);
-            read->statuses[missing->index] = status;
-        }
-    }
+    const struct sta_read_missing *missing = &read->missing[tag];
+    uint64_t now_ms = sta_loop_now_ns(read->cache->loop) / STA_NS_MS;
+    if (status == STRATA_OK)
+        status = read_finish_key(read, missing, replies, now_ms);
+    else
+        sta_tiers_count(&read->cache->l2_counters.errors);
+    read->statuses[missing->index] = status;
+}
+
+static void read_ended(struct sta_batch *batch)
+{
+    struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
     read_fini(read);
     read->done(read);
 }
@@ -190,5 +195,5 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
 void sta_read_send(struct sta_read *read)
 {
     struct sta_cache *cache = read->cache;
-    sta_batch_submit(&read->batch, cache->l2, sta_clock_after(read->begun_ns, cache->budget_ns));
+    sta_batch_submit(&read->batch, sta_clock_after(read->begun_ns, cache->budget_ns));
 }

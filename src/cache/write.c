@@ -6,11 +6,11 @@
  *   sta_write_begin          caller's thread
  *     write_doubt_all        every key leaves L1, its token is kept, and its SET or UNLINK
  *                            joins the request
- *   sta_write_send           caller's thread: one request for all
- *   write_replied            loop's thread
+ *   sta_write_send           caller's thread: one batch for all
+ *   write_answered           loop's thread, for each key
  *     write_settle           acknowledged: the value goes into L1, unless another write came
  *                            between; failed or unknown: the key stays out of L1
- *   write->done
+ *   write_ended, write->done
  *
  * With write-through off, L2's copy is deleted and L1 alone takes the value. Without L2 the
  * write is done on the spot.
@@ -28,7 +28,6 @@ struct sta_write_doubt {
     struct sta_key key;
     struct sta_l1_token token;
     bool removed; /* L1 had it */
-    bool sent;    /* its command is in the batch; else its status is set already */
 };
 
 static uint64_t write_ttl(const struct sta_cache *cache, const struct strata_item *item)
@@ -99,9 +98,10 @@ static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
 static int write_append(struct sta_write *write, size_t index)
 {
     const struct strata_item *item = &write->items[index];
+    uint32_t tag = (uint32_t)index;
     if (write->kind == STA_WRITE_DELETE || !write->cache->config.write_through)
-        return sta_batch_delete(&write->batch, item->key);
-    return sta_batch_set(&write->batch, item->key, item->value, write_ttl(write->cache, item));
+        return sta_batch_delete(&write->batch, tag, item->key);
+    return sta_batch_set(&write->batch, tag, item->key, item->value, write_ttl(write->cache, item));
 }
 
 /* From here on nobody knows which value is the current one. */
@@ -126,19 +126,18 @@ static size_t write_doubt_all(struct sta_write *write, uint64_t now_ms)
     size_t sent = 0;
     for (size_t i = 0; i < write->count; i++) {
         write->statuses[i] = write_doubt(write, i, now_ms);
-        write->doubts[i].sent = write->statuses[i] == STRATA_OK;
-        sent += write->doubts[i].sent;
+        sent += write->statuses[i] == STRATA_OK;
     }
     return sent;
 }
 
-static int write_next_reply(const struct sta_write *write, const struct sta_write_doubt *doubt,
-                            struct sta_resp_walk *replies)
+static int write_read_reply(const struct sta_write *write, const struct sta_write_doubt *doubt,
+                            struct strata_bytes replies)
 {
     bool through = write->cache->config.write_through;
     if (write->kind == STA_WRITE_SET && through)
-        return sta_batch_next_set(replies);
-    int status = sta_batch_next_delete(replies);
+        return sta_batch_read_set(replies);
+    int status = sta_batch_read_delete(replies);
     /* Where values live in L1 alone, it is no miss that Redis had none. */
     bool fine = !through && (write->kind == STA_WRITE_SET || doubt->removed);
     return status == STRATA_MISS && fine ? STRATA_OK : status;
@@ -169,22 +168,22 @@ static void write_fini(struct sta_write *write)
     sta_batch_fini(&write->batch);
 }
 
-static void write_replied(struct sta_batch *batch, int status, struct strata_bytes replies)
+static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
+                           struct strata_bytes replies)
 {
     struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
-    uint64_t now_ms = sta_clock_now_ms();
-    struct sta_resp_walk walk = sta_resp_walk(replies);
-    for (size_t i = 0; i < write->count; i++) {
-        if (!write->doubts[i].sent)
-            continue;
-        if (status == STRATA_OK)
-            write->statuses[i] = write_next_reply(write, &write->doubts[i], &walk);
-        else
-            write->statuses[i] = status;
-        if (write->statuses[i] < 0)
-            sta_tiers_count(&write->cache->l2_counters.errors);
-        write_settle(write, i, write->begun_ns / STA_NS_MS, now_ms);
-    }
+    uint64_t now_ms = sta_loop_now_ns(write->cache->loop) / STA_NS_MS;
+    if (status == STRATA_OK)
+        status = write_read_reply(write, &write->doubts[tag], replies);
+    if (status < 0)
+        sta_tiers_count(&write->cache->l2_counters.errors);
+    write->statuses[tag] = status;
+    write_settle(write, tag, write->begun_ns / STA_NS_MS, now_ms);
+}
+
+static void write_ended(struct sta_batch *batch)
+{
+    struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
     write_fini(write);
     write->done(write);
 }
@@ -199,7 +198,8 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
             write->statuses[i] = write_l1_only(write, i, now_ms);
         return STRATA_OK;
     }
-    sta_batch_init(&write->batch, write->cache->prefix, write_replied);
+    sta_batch_init(&write->batch, write->cache->l2, write->cache->prefix, write_answered,
+                   write_ended);
     write->doubts = calloc(write->count, sizeof *write->doubts);
     if (write->doubts == NULL) {
         for (size_t i = 0; i < write->count; i++)
@@ -215,5 +215,5 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
 void sta_write_send(struct sta_write *write)
 {
     struct sta_cache *cache = write->cache;
-    sta_batch_submit(&write->batch, cache->l2, sta_clock_after(write->begun_ns, cache->budget_ns));
+    sta_batch_submit(&write->batch, sta_clock_after(write->begun_ns, cache->budget_ns));
 }

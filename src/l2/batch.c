@@ -7,12 +7,15 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "l2/slot.h"
 #include "strata/status.h"
 
 #define COMMAND_OVERHEAD 128u /* headers, names and numbers of one command, generously */
 #define TTL_TEXT_CAP     24u
+#define MARKS_FIRST      16u
 #define TTL_MOST_MS      ((uint64_t)INT64_MAX / 2) /* Redis adds the wall clock, in 63 bits */
 
 /* ---- encoding ---- */
@@ -50,40 +53,98 @@ static int append_room(struct sta_batch *batch, size_t keys, struct strata_bytes
     return sta_buffer_reserve(&batch->wire, keys * per_key + value_len);
 }
 
-void sta_batch_init(struct sta_batch *batch, struct strata_bytes prefix,
-                    void (*done)(struct sta_batch *, int, struct strata_bytes))
+static struct sta_batch_mark *batch_mark(struct sta_batch *batch, uint32_t i)
 {
-    *batch = (struct sta_batch){.prefix = prefix, .done = done};
+    return i == 0 ? &batch->first_mark : &batch->marks[i - 1];
+}
+
+static int batch_make_mark(struct sta_batch *batch)
+{
+    if (batch->count <= batch->mark_cap)
+        return STRATA_OK;
+    uint32_t cap = batch->mark_cap == 0 ? MARKS_FIRST : batch->mark_cap * 2;
+    struct sta_batch_mark *marks = realloc(batch->marks, cap * sizeof *marks);
+    if (marks == NULL)
+        return STRATA_ERR_NOMEM;
+    batch->marks = marks;
+    batch->mark_cap = cap;
+    return STRATA_OK;
+}
+
+/* Room for an operation and its mark; then nothing more can fail. */
+static int batch_prepare(struct sta_batch *batch, size_t keys, struct strata_bytes key,
+                         size_t value_len)
+{
+    int status = append_room(batch, keys, key, value_len);
+    return status == STRATA_OK ? batch_make_mark(batch) : status;
+}
+
+/* The key as Redis sees it stands somewhere in the wire; where, the appender knows. */
+static void batch_add_mark(struct sta_batch *batch, uint32_t tag, size_t key_begin, size_t key_len)
+{
+    struct sta_batch_mark *mark = batch_mark(batch, batch->count++);
+    const uint8_t *wire = sta_buffer_bytes(&batch->wire).data;
+    mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
+    mark->tag = tag;
+    mark->slot = STA_OPERATION_ANY_NODE;
+    if (sta_l2_is_cluster(batch->l2))
+        mark->slot = sta_slot_of(strata_bytes(wire + key_begin, key_len));
+}
+
+/* Appends the key as a bulk and returns where in the wire it begins. */
+static size_t append_key(struct sta_batch *batch, struct strata_bytes key)
+{
+    append_bulk(&batch->wire, batch->prefix, key);
+    return sta_buffer_len(&batch->wire) - 2 - key.len - batch->prefix.len;
+}
+
+void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_bytes prefix,
+                    void (*answered)(struct sta_batch *, uint32_t, int, struct strata_bytes),
+                    void (*ended)(struct sta_batch *))
+{
+    batch->l2 = l2;
+    batch->prefix = prefix;
+    batch->answered = answered;
+    batch->ended = ended;
+    batch->marks = NULL;
+    batch->mark_cap = 0;
+    batch->count = 0;
+    batch->commands = 1;
+    batch->repeatable = false;
+    batch->flights = NULL;
     sta_buffer_init(&batch->wire, STA_BATCH_WIRE_MAX);
 }
 
 void sta_batch_fini(struct sta_batch *batch)
 {
+    free(batch->marks);
     sta_buffer_fini(&batch->wire);
 }
 
-int sta_batch_get(struct sta_batch *batch, struct strata_bytes key)
+int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key)
 {
-    int status = append_room(batch, 2, key, 0);
+    int status = batch_prepare(batch, 2, key, 0);
     if (status < 0)
         return status;
     append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
-    append_bulk(&batch->wire, batch->prefix, key);
+    (void)append_key(batch, key);
     append_text(&batch->wire, "*2\r\n$4\r\nPTTL\r\n");
-    append_bulk(&batch->wire, batch->prefix, key);
-    batch->request.commands += 2;
+    size_t begin = append_key(batch, key);
+    batch->commands = 2;
+    batch->repeatable = true;
+    batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
 
-int sta_batch_set(struct sta_batch *batch, struct strata_bytes key, struct strata_bytes value,
-                  uint64_t ttl_ms)
+int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                  struct strata_bytes value, uint64_t ttl_ms)
 {
-    int status = append_room(batch, 1, key, value.len);
+    int status = batch_prepare(batch, 1, key, value.len);
     if (status < 0)
         return status;
     bool expires = ttl_ms <= TTL_MOST_MS;
     append_text(&batch->wire, expires ? "*5\r\n$3\r\nSET\r\n" : "*3\r\n$3\r\nSET\r\n");
-    append_bulk(&batch->wire, batch->prefix, key);
+    size_t begin = append_key(batch, key);
     append_bulk(&batch->wire, value, strata_bytes(NULL, 0));
     if (expires) {
         char text[TTL_TEXT_CAP];
@@ -91,41 +152,134 @@ int sta_batch_set(struct sta_batch *batch, struct strata_bytes key, struct strat
         append_text(&batch->wire, "$2\r\nPX\r\n");
         append_bulk(&batch->wire, strata_bytes(text, (size_t)len), strata_bytes(NULL, 0));
     }
-    batch->request.commands += 1;
+    batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
 
-int sta_batch_delete(struct sta_batch *batch, struct strata_bytes key)
+int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key)
 {
-    int status = append_room(batch, 1, key, 0);
+    int status = batch_prepare(batch, 1, key, 0);
     if (status < 0)
         return status;
     append_text(&batch->wire, "*2\r\n$6\r\nUNLINK\r\n");
-    append_bulk(&batch->wire, batch->prefix, key);
-    batch->request.commands += 1;
+    size_t begin = append_key(batch, key);
+    batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
 
-static void batch_done(struct sta_request *request, int status, struct strata_bytes replies)
+/* ---- sending, on the loop's thread ---- */
+
+static void flight_answered(struct sta_batch_flight *flight, int status,
+                            struct strata_bytes replies)
 {
-    struct sta_batch *batch = STA_CONTAINER(request, struct sta_batch, request);
-    batch->done(batch, status, replies);
+    flight->flying = false;
+    flight->batch->unanswered--;
+    flight->batch->answered(flight->batch, flight->tag, status, replies);
 }
 
-void sta_batch_submit(struct sta_batch *batch, struct sta_l2 *l2, uint64_t deadline_ns)
+static void flight_send(struct sta_batch_flight *flight, struct sta_router *router)
 {
-    batch->request.wire = sta_buffer_bytes(&batch->wire);
-    batch->request.deadline_ns = deadline_ns;
-    batch->request.done = batch_done;
-    sta_l2_submit(l2, &batch->request);
+    struct sta_batch *batch = flight->batch;
+    const uint8_t *wire = sta_buffer_bytes(&batch->wire).data;
+    const struct sta_batch_mark *mark = batch_mark(batch, batch->next);
+    uint32_t begin = batch->next == 0 ? 0 : batch_mark(batch, batch->next - 1)->wire_end;
+    batch->next++;
+    flight->tag = mark->tag;
+    flight->flying = true;
+    flight->operation.request.wire = strata_bytes(wire + begin, mark->wire_end - begin);
+    flight->operation.slot = mark->slot;
+    if (router != NULL)
+        sta_router_submit(router, &flight->operation);
+    else
+        flight_answered(flight, STRATA_ERR_CLOSED, strata_bytes(NULL, 0));
+}
+
+/* Gives it one operation after another, as long as they are refused at once. */
+static void flight_feed(struct sta_batch_flight *flight)
+{
+    struct sta_batch *batch = flight->batch;
+    flight->feeding = true;
+    while (!flight->flying && batch->next < batch->count)
+        flight_send(flight, sta_l2_router(batch->l2));
+    flight->feeding = false;
+}
+
+static void batch_settle(struct sta_batch *batch)
+{
+    if (batch->starting || batch->unanswered > 0)
+        return;
+    free(batch->flights);
+    batch->flights = NULL;
+    batch->ended(batch);
+}
+
+static void on_flight_done(struct sta_operation *operation, int status, struct strata_bytes replies)
+{
+    struct sta_batch_flight *flight = STA_CONTAINER(operation, struct sta_batch_flight, operation);
+    struct sta_batch *batch = flight->batch;
+    flight_answered(flight, status, replies);
+    if (flight->feeding)
+        return;
+    flight_feed(flight);
+    batch_settle(batch);
+}
+
+static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batch)
+{
+    flight->batch = batch;
+    flight->flying = false;
+    flight->operation.request.commands = batch->commands;
+    flight->operation.request.deadline_ns = batch->deadline_ns;
+    flight->operation.repeatable = batch->repeatable;
+    flight->operation.done = on_flight_done;
+    flight_feed(flight);
+}
+
+/* Where there is no memory for a window, they go one after another. */
+static void batch_start(struct sta_task *task)
+{
+    struct sta_batch *batch = STA_CONTAINER(task, struct sta_batch, task);
+    uint32_t window = batch->count < STA_BATCH_WINDOW ? batch->count : STA_BATCH_WINDOW;
+    batch->next = 0;
+    batch->unanswered = batch->count;
+    batch->starting = true;
+    if (window > 1)
+        batch->flights = malloc(window * sizeof *batch->flights);
+    if (batch->flights == NULL)
+        flight_start(&batch->first_flight, batch);
+    for (uint32_t i = 0; batch->flights != NULL && i < window; i++)
+        flight_start(&batch->flights[i], batch);
+    batch->starting = false;
+    batch_settle(batch);
+}
+
+void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns)
+{
+    batch->deadline_ns = deadline_ns;
+    batch->task.run = batch_start;
+    sta_l2_post(batch->l2, &batch->task);
 }
 
 /* ---- decoding ---- */
 
-static bool error_begins(const struct sta_resp_value *value, const char *code)
+/* What an error reply means to who asked for a key. */
+static int error_status(const struct sta_resp_value *error)
 {
-    size_t len = strlen(code);
-    return value->bytes.len >= len && memcmp(value->bytes.data, code, len) == 0;
+    static const struct {
+        const char *code;
+        int status;
+    } known[] = {
+        {"NOAUTH", STRATA_ERR_DENIED},        {"NOPERM", STRATA_ERR_DENIED},
+        {"LOADING", STRATA_ERR_UNAVAILABLE},  {"MASTERDOWN", STRATA_ERR_UNAVAILABLE},
+        {"READONLY", STRATA_ERR_UNAVAILABLE}, {"CLUSTERDOWN", STRATA_ERR_UNAVAILABLE},
+        {"TRYAGAIN", STRATA_ERR_UNAVAILABLE},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        size_t len = strlen(known[i].code);
+        if (error->bytes.len >= len && memcmp(error->bytes.data, known[i].code, len) == 0)
+            return known[i].status;
+    }
+    return STRATA_ERR_SERVER;
 }
 
 /* The next reply, which is one value; errors of Redis become codes. */
@@ -133,18 +287,16 @@ static int next_value(struct sta_resp_walk *replies, struct sta_resp_value *valu
 {
     if (sta_resp_next(replies, value) != STRATA_OK)
         return STRATA_ERR_PROTOCOL;
-    if (value->type != STA_RESP_ERROR && value->type != STA_RESP_BULK_ERROR)
-        return STRATA_OK;
-    if (error_begins(value, "NOAUTH") || error_begins(value, "NOPERM"))
-        return STRATA_ERR_DENIED;
-    return STRATA_ERR_SERVER;
+    bool is_error = value->type == STA_RESP_ERROR || value->type == STA_RESP_BULK_ERROR;
+    return is_error ? error_status(value) : STRATA_OK;
 }
 
-int sta_batch_next_get(struct sta_resp_walk *replies, struct strata_bytes *value, uint64_t *ttl_ms)
+int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms)
 {
+    struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_value got, ttl;
-    int got_status = next_value(replies, &got);
-    int ttl_status = next_value(replies, &ttl);
+    int got_status = next_value(&walk, &got);
+    int ttl_status = next_value(&walk, &ttl);
     if (got_status < 0)
         return got_status;
     if (got.type == STA_RESP_NULL)
@@ -152,8 +304,9 @@ int sta_batch_next_get(struct sta_resp_walk *replies, struct strata_bytes *value
     if (got.type != STA_RESP_BULK)
         return STRATA_ERR_PROTOCOL;
     *value = got.bytes;
-    /* Where the TTL is refused (a user without rights to PTTL), the value is still right: only
-     * nobody may keep it. Redis answers -1 for "no expiry" and -2 for "gone meanwhile". */
+    /* Where the TTL is refused (a user without rights to PTTL, a slot that moved between the two),
+     * the value is still right: only nobody may keep it. Redis answers -1 for "no expiry" and -2
+     * for "gone meanwhile". */
     if (ttl_status < 0 || ttl.type != STA_RESP_INTEGER || ttl.integer < -1)
         *ttl_ms = 0;
     else
@@ -161,19 +314,21 @@ int sta_batch_next_get(struct sta_resp_walk *replies, struct strata_bytes *value
     return STRATA_OK;
 }
 
-int sta_batch_next_set(struct sta_resp_walk *replies)
+int sta_batch_read_set(struct strata_bytes replies)
 {
+    struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_value value;
-    int status = next_value(replies, &value);
+    int status = next_value(&walk, &value);
     if (status < 0)
         return status;
     return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
 }
 
-int sta_batch_next_delete(struct sta_resp_walk *replies)
+int sta_batch_read_delete(struct strata_bytes replies)
 {
+    struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_value value;
-    int status = next_value(replies, &value);
+    int status = next_value(&walk, &value);
     if (status < 0)
         return status;
     if (value.type != STA_RESP_INTEGER)

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cache operations on many keys as one request: encoding on the caller's thread, decoding on
- * the loop's. Every key is answered by itself, so one bad key leaves the others alone.
+ * Cache operations on many keys: encoding on the caller's thread, sending and decoding on the
+ * loop's. Every key is an operation of its own (l2/operation.h): each finds its node by itself, is
+ * answered by itself and fails by itself, so that a sick node or a bad key leaves the others alone.
  *
  *   get     GET key, PTTL key   in this order: a deadline must never come from an older
  *                               incarnation of the key than its value
  *   set     SET key value [PX ttl]
  *   delete  UNLINK key
  *
- * One kind of operation per batch. The struct stays in place from submit() until done() is
- * called, which happens exactly once; init() and fini() enclose both.
+ *   caller:  init --> get, get, ... --> submit
+ *   loop:                                 '--> answered, answered, ... --> ended
+ *
+ * One kind of operation per batch. Of a large batch STA_BATCH_WINDOW are under way at a time, so
+ * that it leaves room for others in what bounds the requests of a connection.
+ * The struct stays in place from submit() until ended() is called, which happens exactly once;
+ * init() and fini() enclose both.
+ * Memory: a batch of one key allocates nothing but its wire.
  */
 #ifndef STA_BATCH_H
 #define STA_BATCH_H
@@ -23,40 +30,83 @@
 /* Bytes that one batch may be on the wire. */
 #define STA_BATCH_WIRE_MAX ((size_t)128 << 20)
 
-struct sta_batch {
-    struct sta_request request;
-    struct sta_buffer wire;
-    struct strata_bytes prefix; /* borrowed; goes before every key */
+/* Operations of one batch that are under way at a time. */
+#define STA_BATCH_WINDOW 1024u
 
-    /* On the loop's thread: status and replies as in l2/request.h. */
-    void (*done)(struct sta_batch *batch, int status, struct strata_bytes replies);
+/* An operation that was appended. */
+struct sta_batch_mark {
+    uint32_t wire_end; /* where it ends in the wire, and the next begins */
+    uint32_t tag;      /* the caller's */
+    uint16_t slot;
 };
 
-void sta_batch_init(struct sta_batch *batch, struct strata_bytes prefix,
-                    void (*done)(struct sta_batch *, int, struct strata_bytes));
+/* An operation that is under way. */
+struct sta_batch_flight {
+    struct sta_operation operation;
+    struct sta_batch *batch;
+    uint32_t tag;
+    bool flying;
+    bool feeding; /* it is being sent; done() comes from within where it is refused at once */
+};
+
+struct sta_batch {
+    /* Fixed by init(). */
+    struct sta_l2 *l2;
+    struct strata_bytes prefix; /* borrowed; goes before every key */
+
+    /* On the loop's thread. Status and replies of the operation that was appended with `tag`, as
+     * in l2/request.h; in any order. */
+    void (*answered)(struct sta_batch *batch, uint32_t tag, int status,
+                     struct strata_bytes replies);
+    /* The same: all are answered. May free the batch. */
+    void (*ended)(struct sta_batch *batch);
+
+    /* The room's own; on the caller's thread until submit(), on the loop's after it. */
+    struct sta_buffer wire;
+    struct sta_batch_mark first_mark;
+    struct sta_batch_mark *marks; /* of the second and further ones */
+    uint32_t mark_cap;
+    uint32_t count;
+    unsigned commands; /* of each */
+    bool repeatable;
+    uint64_t deadline_ns;
+    struct sta_task task;
+    uint32_t next; /* to be sent */
+    uint32_t unanswered;
+    bool starting;
+    struct sta_batch_flight first_flight;
+    struct sta_batch_flight *flights; /* NULL: there is only the first */
+};
+
+void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_bytes prefix,
+                    void (*answered)(struct sta_batch *, uint32_t, int, struct strata_bytes),
+                    void (*ended)(struct sta_batch *));
 void sta_batch_fini(struct sta_batch *batch);
 
 /* Each appends one operation: STRATA_OK, STRATA_ERR_NOMEM or STRATA_ERR_TOO_BIG, and on failure
  * the batch is as it was. `ttl_ms` beyond what Redis can add to its clock, as UINT64_MAX: without
  * expiry. */
-int sta_batch_get(struct sta_batch *batch, struct strata_bytes key);
-int sta_batch_set(struct sta_batch *batch, struct strata_bytes key, struct strata_bytes value,
-                  uint64_t ttl_ms);
-int sta_batch_delete(struct sta_batch *batch, struct strata_bytes key);
+int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
+int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                  struct strata_bytes value, uint64_t ttl_ms);
+int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
 
 /* Sends what was appended, at least one operation. */
-void sta_batch_submit(struct sta_batch *batch, struct sta_l2 *l2, uint64_t deadline_ns);
+void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns);
 
-/* ---- answers, one operation after another, in the order of appending ---- */
+/* ---- what the replies to an operation say ----
+ *
+ * STRATA_ERR_DENIED, STRATA_ERR_UNAVAILABLE (Redis is not ready: loading, without its master, read
+ * only), STRATA_ERR_SERVER (it answered with another error, WRONGTYPE for one), STRATA_ERR_PROTOCOL,
+ * or: */
 
 /* STRATA_OK with the value (readable as long as the replies) and its remaining TTL in
- * milliseconds (UINT64_MAX: none); STRATA_MISS; STRATA_ERR_DENIED, STRATA_ERR_SERVER (Redis
- * answered with an error, WRONGTYPE for one), STRATA_ERR_PROTOCOL. A key that went away between
- * its value and its TTL has ttl 0. */
-int sta_batch_next_get(struct sta_resp_walk *replies, struct strata_bytes *value, uint64_t *ttl_ms);
-/* STRATA_OK or an error as above. */
-int sta_batch_next_set(struct sta_resp_walk *replies);
-/* STRATA_OK, STRATA_MISS or an error as above. */
-int sta_batch_next_delete(struct sta_resp_walk *replies);
+ * milliseconds (UINT64_MAX: none); STRATA_MISS. A key that went away between its value and its TTL
+ * has ttl 0. */
+int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms);
+/* STRATA_OK. */
+int sta_batch_read_set(struct strata_bytes replies);
+/* STRATA_OK, STRATA_MISS. */
+int sta_batch_read_delete(struct strata_bytes replies);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine: a connection on its owner's loop, for callers on any thread.
+ * The engine: a router on its owner's loop, for callers on any thread.
  *
- * The way of a request: submit() pushes its embedded task onto the loop's lock-free stack (one
+ * The way of an operation: submit() pushes its embedded task onto the loop's lock-free stack (one
  * system call where the loop sleeps, none where it is at work); at the end of the tick the loop
- * thread takes all that were pushed and gives them to the connection, which appends them to one
- * output buffer; one send() carries them all. No lock, no allocation between submit and send.
+ * thread takes all that were pushed and gives them to the router, whose connections append them to
+ * one output buffer each; one send() carries what is in it. No lock, no allocation between submit
+ * and send.
  * call() adds one wait and one wake-up (core/waiter.h).
  *
  * Threads: fields are grouped by owner.
@@ -27,11 +28,9 @@
 struct sta_l2 {
     /* Fixed at creation. */
     struct sta_loop *loop;
-    struct sta_redis_url url;
-    char *name;
 
     /* Of the loop thread. */
-    struct sta_connection *connection; /* NULL once closed */
+    struct sta_router *router; /* NULL once closed */
     struct sta_timer refresh;
 
     /* Atomic, relaxed: a hint for people. */
@@ -47,32 +46,49 @@ struct sta_l2 {
 static void on_submitted(struct sta_task *task)
 {
     struct sta_request *request = STA_CONTAINER(task, struct sta_request, task);
+    struct sta_operation *operation = STA_CONTAINER(request, struct sta_operation, request);
     struct sta_l2 *l2 = request->engine;
-    if (l2->connection == NULL)
-        request->done(request, STRATA_ERR_CLOSED, strata_bytes(NULL, 0));
+    if (l2->router == NULL)
+        operation->done(operation, STRATA_ERR_CLOSED, strata_bytes(NULL, 0));
     else
-        sta_connection_submit(l2->connection, request);
+        sta_router_submit(l2->router, operation);
 }
 
-void sta_l2_submit(struct sta_l2 *l2, struct sta_request *request)
+void sta_l2_submit(struct sta_l2 *l2, struct sta_operation *operation)
 {
-    request->engine = l2;
-    request->task.run = on_submitted;
-    sta_loop_post(l2->loop, &request->task);
+    operation->request.engine = l2;
+    operation->request.task.run = on_submitted;
+    sta_loop_post(l2->loop, &operation->request.task);
+}
+
+void sta_l2_post(struct sta_l2 *l2, struct sta_task *task)
+{
+    sta_loop_post(l2->loop, task);
+}
+
+struct sta_router *sta_l2_router(const struct sta_l2 *l2)
+{
+    return l2->router;
+}
+
+bool sta_l2_is_cluster(const struct sta_l2 *l2)
+{
+    (void)l2; /* not in this version */
+    return false;
 }
 
 /* ---- waiting for one request ---- */
 
 struct call {
-    struct sta_request request;
+    struct sta_operation operation;
     struct sta_waiter waiter;
     int status;
     struct strata_bytes replies;
 };
 
-static void on_call_done(struct sta_request *request, int status, struct strata_bytes replies)
+static void on_call_done(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
-    struct call *call = STA_CONTAINER(request, struct call, request);
+    struct call *call = STA_CONTAINER(operation, struct call, operation);
     if (status == STRATA_OK) {
         void *copy = malloc(replies.len);
         if (copy == NULL) {
@@ -90,14 +106,13 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
                 uint64_t deadline_ns, struct strata_bytes *replies)
 {
     struct call call = {
-        .request = {.wire = wire,
-                    .commands = commands,
-                    .deadline_ns = deadline_ns,
-                    .done = on_call_done},
+        .operation = {.request = {.wire = wire, .commands = commands, .deadline_ns = deadline_ns},
+                      .slot = STA_OPERATION_ANY_NODE,
+                      .done = on_call_done},
     };
     assert(!sta_loop_is_own_thread(l2->loop));
     sta_waiter_init(&call.waiter);
-    sta_l2_submit(l2, &call.request);
+    sta_l2_submit(l2, &call.operation);
     sta_waiter_wait(&call.waiter);
     sta_waiter_fini(&call.waiter);
     if (call.status == STRATA_OK)
@@ -110,7 +125,7 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
 static void l2_refresh(struct sta_l2 *l2)
 {
     struct sta_connection_statistics now;
-    sta_connection_statistics(l2->connection, &now);
+    sta_router_statistics(l2->router, &now);
     atomic_store_explicit(&l2->state, now.state, memory_order_relaxed);
     pthread_mutex_lock(&l2->lock);
     l2->statistics = now;
@@ -124,12 +139,15 @@ static void on_refresh(struct sta_timer *timer)
     sta_timer_start(l2->loop, timer, sta_loop_now_ns(l2->loop) + REFRESH_NS);
 }
 
-static void on_state(void *arg, enum sta_connection_state state, const char *reason)
+static void on_state(void *arg, struct sta_node_lane *lane, enum sta_connection_state state,
+                     const char *reason)
 {
     struct sta_l2 *l2 = arg;
+    (void)lane;
     (void)state;
     (void)reason;
-    l2_refresh(l2);
+    if (l2->router != NULL) /* it may still be being created */
+        l2_refresh(l2);
 }
 
 void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out)
@@ -142,54 +160,38 @@ void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out)
 
 /* ---- life ---- */
 
-static const struct sta_connection_events connection_events = {.state = on_state};
+static const struct sta_router_events router_events = {.state = on_state};
 
 static void l2_free(struct sta_l2 *l2)
 {
     sta_timer_stop(l2->loop, &l2->refresh);
-    sta_connection_close(&l2->connection);
+    sta_router_destroy(&l2->router);
     pthread_mutex_destroy(&l2->lock);
-    free(l2->name);
     free(l2);
 }
 
-/* What was posted after the loop's last tick finds the connection closed. */
+/* What was posted after the loop's last tick finds the router gone. */
 void sta_l2_destroy(struct sta_l2 **at)
 {
     struct sta_l2 *l2 = *at;
     if (l2 == NULL)
         return;
     *at = NULL;
-    sta_connection_close(&l2->connection);
+    sta_router_destroy(&l2->router);
     sta_loop_drain(l2->loop);
     l2_free(l2);
-}
-
-static int l2_copy_config(struct sta_l2 *l2, struct sta_connection_config *config)
-{
-    l2->url = *config->url;
-    config->url = &l2->url;
-    if (config->name == NULL)
-        return STRATA_OK;
-    l2->name = strdup(config->name);
-    config->name = l2->name;
-    return l2->name != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }
 
 int sta_l2_create(struct sta_l2 **out, struct sta_loop *loop, const struct sta_l2_config *config,
                   struct sta_log *log)
 {
-    struct sta_connection_config connection_config = config->connection;
     struct sta_l2 *l2 = calloc(1, sizeof *l2);
     if (l2 == NULL)
         return STRATA_ERR_NOMEM;
     l2->loop = loop;
     pthread_mutex_init(&l2->lock, NULL);
     sta_timer_init(&l2->refresh, on_refresh);
-    int status = l2_copy_config(l2, &connection_config);
-    if (status == STRATA_OK)
-        status = sta_connection_open(&l2->connection, loop, log, &connection_config,
-                                     &connection_events, l2);
+    int status = sta_router_create(&l2->router, loop, log, &config->router, &router_events, l2);
     if (status < 0) {
         l2_free(l2);
         return status;

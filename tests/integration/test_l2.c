@@ -58,7 +58,7 @@ static void engine_open(struct engine *engine, const char *url)
     if (url == NULL)
         (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(engine->server));
     assert_int_equal(sta_redis_url_parse(url != NULL ? url : text, &engine->url, NULL), STRATA_OK);
-    engine->config.connection.url = &engine->url;
+    engine->config.router.connection.url = &engine->url;
     assert_int_equal(sta_loop_create(&engine->loop), STRATA_OK);
     assert_int_equal(sta_l2_create(&engine->l2, engine->loop, &engine->config, &engine->log),
                      STRATA_OK);
@@ -136,7 +136,7 @@ static void a_host_name_a_database_and_a_name_are_understood(void **state)
     struct engine engine;
     engine_start_server(&engine, NULL);
     (void)snprintf(url, sizeof url, "redis://localhost:%d/3", redis_server_port(engine.server));
-    engine.config.connection.name = "somebody";
+    engine.config.router.connection.name = "somebody";
     engine_open(&engine, url);
     assert_int_equal(call_text(&engine, "CLIENT INFO\r\n", 1, answer, sizeof answer), STRATA_OK);
     assert_non_null(strstr(answer, " name=somebody "));
@@ -154,8 +154,8 @@ static void protocol_2_is_spoken_where_asked_for(void **state)
     engine_start_server(&engine, args);
     (void)snprintf(url, sizeof url, "redis://:secret@127.0.0.1:%d/1",
                    redis_server_port(engine.server));
-    engine.config.connection.protocol = 2;
-    engine.config.connection.name = "old";
+    engine.config.router.connection.protocol = 2;
+    engine.config.router.connection.name = "old";
     engine_open(&engine, url);
     assert_answers(&engine, "GET nothing\r\n", 1, "$-1\r\n");
     assert_answers(&engine, "CLIENT GETNAME\r\n", 1, "$3\r\nold\r\n");
@@ -308,7 +308,7 @@ static void a_killed_server_is_an_error_at_once_and_a_restart_is_noticed(void **
     struct engine engine;
     struct callers callers;
     engine_start_server(&engine, NULL);
-    engine.config.connection.backoff_max_ns = 50 * STA_NS_MS;
+    engine.config.router.connection.backoff_max_ns = 50 * STA_NS_MS;
     engine_open(&engine, NULL);
     callers_start(&callers, &engine);
     for (unsigned round = 0; round < 5; round++) {
@@ -357,7 +357,7 @@ static void a_host_that_comes_up_later_is_found(void **state)
     struct engine engine;
     struct callers callers;
     engine_start_server(&engine, NULL);
-    engine.config.connection.backoff_max_ns = 50 * STA_NS_MS;
+    engine.config.router.connection.backoff_max_ns = 50 * STA_NS_MS;
     redis_server_kill9(engine.server);
     engine_open(&engine, redis_server_url(engine.server));
     assert_true(wait_until(has_failed, &engine, WAIT_MS));
@@ -372,14 +372,14 @@ static void a_host_that_comes_up_later_is_found(void **state)
 #define LEFTOVERS 100
 
 struct leftover {
-    struct sta_request request;
+    struct sta_operation operation;
     unsigned done;
     int status;
 };
 
-static void on_leftover(struct sta_request *request, int status, struct strata_bytes replies)
+static void on_leftover(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
-    struct leftover *leftover = STA_CONTAINER(request, struct leftover, request);
+    struct leftover *leftover = STA_CONTAINER(operation, struct leftover, operation);
     (void)replies;
     leftover->done++;
     leftover->status = status;
@@ -388,12 +388,12 @@ static void on_leftover(struct sta_request *request, int status, struct strata_b
 static void leftover_submit(struct engine *engine, struct leftover *leftover)
 {
     *leftover = (struct leftover){
-        .request = {.wire = strata_text("PING\r\n"),
-                    .commands = 1,
-                    .deadline_ns = STA_NEVER,
-                    .done = on_leftover},
+        .operation = {.request = {.wire = strata_text("PING\r\n"),
+                                  .commands = 1,
+                                  .deadline_ns = STA_NEVER},
+                      .done = on_leftover},
     };
-    sta_l2_submit(engine->l2, &leftover->request);
+    sta_l2_submit(engine->l2, &leftover->operation);
 }
 
 static bool all_in_flight(void *arg)

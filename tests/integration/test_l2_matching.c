@@ -54,7 +54,7 @@
 enum kind { ECHO, SET, GET, SET_AND_GET, TRACKING, KINDS };
 
 struct slot {
-    struct sta_request request;
+    struct sta_operation operation;
     struct worker *worker;
     enum kind kind;
     unsigned key;
@@ -222,9 +222,9 @@ static void test_note_wrong(struct test *test, const struct slot *slot, struct s
     pthread_mutex_unlock(&test->lock);
 }
 
-static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
+static void on_done(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
-    struct slot *slot = STA_CONTAINER(request, struct slot, request);
+    struct slot *slot = STA_CONTAINER(operation, struct slot, operation);
     struct worker *worker = slot->worker;
     if (!atomic_exchange_explicit(&slot->in_flight, false, memory_order_relaxed)) {
         test_note_wrong(worker->test, slot, replies, "done twice");
@@ -273,15 +273,15 @@ static void worker_submit(struct worker *worker, struct slot *slot)
     slot->at_most = worker->written[slot->key];
     if (slot->kind == SET || slot->kind == SET_AND_GET)
         worker->written[slot->key] = slot->sequence;
-    slot->request = (struct sta_request){
-        .wire = strata_bytes(slot->wire, slot_wire(slot)),
-        .commands = slot->kind == SET_AND_GET ? 2 : 1,
-        .deadline_ns = sta_clock_now_ns() + budget_ns,
+    slot->operation = (struct sta_operation){
+        .request = {.wire = strata_bytes(slot->wire, slot_wire(slot)),
+                    .commands = slot->kind == SET_AND_GET ? 2 : 1,
+                    .deadline_ns = sta_clock_now_ns() + budget_ns},
         .done = on_done,
     };
     atomic_store_explicit(&slot->in_flight, true, memory_order_relaxed);
     worker->submitted++;
-    sta_l2_submit(worker->test->l2, &slot->request);
+    sta_l2_submit(worker->test->l2, &slot->operation);
 }
 
 static struct slot *worker_take_back(struct worker *worker)
@@ -354,11 +354,11 @@ static uint64_t requests_wanted(void)
 static void test_open(struct test *test)
 {
     char text[256];
-    struct sta_l2_config config = {.connection = {.backoff_max_ns = 20 * STA_NS_MS}};
+    struct sta_l2_config config = {.router.connection = {.backoff_max_ns = 20 * STA_NS_MS}};
     assert_int_equal(redis_server_start(&test->server, NULL), 0);
     (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(test->server));
     assert_int_equal(sta_redis_url_parse(text, &test->url, NULL), STRATA_OK);
-    config.connection.url = &test->url;
+    config.router.connection.url = &test->url;
     assert_int_equal(sta_loop_create(&test->loop), STRATA_OK);
     assert_int_equal(sta_l2_create(&test->l2, test->loop, &config, NULL), STRATA_OK);
     assert_int_equal(sta_loop_start(test->loop, "test-l2"), STRATA_OK);

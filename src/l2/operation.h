@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An operation: what is asked of Redis, whichever node that turns out to be. It is a request
+ * (l2/request.h) with what the router needs to find the node, and to know what may be sent again.
+ * The caller owns the struct and keeps it in place until done() is called, which happens exactly
+ * once; nothing is allocated for it on the way.
+ *
+ *     submit --> routed --> sent to a node --> done(STRATA_OK, replies)
+ *                  ^             |      '----> done(an error)
+ *                  '-- again <---'
+ *
+ * It is sent again, within its deadline:
+ *   - where Redis said that it did not carry it out, and that another node or another time would
+ *     do (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN, READONLY);
+ *   - where nothing of it was sent (UNAVAILABLE) and another node, or the same one connected anew,
+ *     may take it;
+ *   - where the connection was lost behind it (LOST), and it is `repeatable`. Others end with LOST:
+ *     they may have been carried out, and a second time would be a wrong answer (a DEL that
+ *     answers 0 for what it deleted) or a wrong value (a SET over what somebody else wrote since).
+ * What Redis says at last, when there is no time left for another attempt, is passed on as a reply.
+ */
+#ifndef STA_OPERATION_H
+#define STA_OPERATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "l2/request.h"
+
+struct sta_node;
+struct sta_router;
+
+/* Instead of a slot: there is no key in it, any node will do. */
+#define STA_OPERATION_ANY_NODE UINT16_MAX
+
+struct sta_operation {
+    /* The caller's, set before submit: wire, commands and deadline_ns of `request`, and these. */
+    struct sta_request request;
+    uint16_t slot;   /* of its keys (l2/slot.h), or STA_OPERATION_ANY_NODE; a single Redis does
+                        not ask for it */
+    bool repeatable; /* it changes nothing */
+
+    /* On the loop's thread. Status and replies as in l2/request.h. May free the operation or
+     * submit it again. */
+    void (*done)(struct sta_operation *operation, int status, struct strata_bytes replies);
+
+    /* The router's, from submit to done(). */
+    struct sta_router *router;
+    struct sta_node *node; /* it is under way there, or was at last */
+    uint64_t sent_ns;
+    unsigned attempts;
+};
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A router before a single Redis that the test plays: what is sent again, and what is not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/clock.h"
+#include "router_rig.h"
+#include "strata/status.h"
+
+#define ANY STA_OPERATION_ANY_NODE
+
+static void assert_answer(struct ask *ask, const char *replies)
+{
+    rig_run_until(ask->rig, rig_all_done);
+    assert_int_equal(ask->status, STRATA_OK);
+    assert_string_equal(ask->replies, replies);
+}
+
+static void assert_failure(struct ask *ask, int status)
+{
+    rig_run_until(ask->rig, rig_all_done);
+    assert_int_equal(ask->status, status);
+}
+
+static void replies_are_passed_on_errors_too(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", "$1\r\nx\r\n", 1);
+    fake_answers(rig.fakes, "GET b", "-WRONGTYPE no string\r\n", 1);
+    fake_answers(rig.fakes, "GET c", "!9\r\nERR large\r\n", 1);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
+    assert_answer(rig_ask(&rig, ANY, true, "GET b"), "-WRONGTYPE no string\r\n");
+    assert_answer(rig_ask(&rig, ANY, true, "GET c"), "!9\r\nERR large\r\n");
+    assert_string_equal(rig.fakes[0].heard, "GET a;GET b;GET c;");
+    rig_fini(&rig);
+}
+
+static void a_server_that_is_not_ready_is_asked_again(void **state)
+{
+    (void)state;
+    static const char *const errors[] = {
+        "-LOADING Redis is loading the dataset in memory\r\n",
+        "-MASTERDOWN Link with MASTER is down\r\n",
+        "-READONLY You can't write against a read only replica.\r\n",
+        "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+        "-CLUSTERDOWN The cluster is down\r\n",
+    };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        struct rig rig;
+        rig_init(&rig, 1);
+        rig_open(&rig);
+        fake_answers(rig.fakes, "SET a 1", errors[i], 3);
+        fake_answers(rig.fakes, "SET a 1", "+OK\r\n", 1);
+        assert_answer(rig_ask(&rig, ANY, false, "SET a 1"), "+OK\r\n");
+        assert_string_equal(rig.fakes[0].heard, "SET a 1;SET a 1;SET a 1;SET a 1;");
+        rig_fini(&rig);
+    }
+}
+
+static void what_it_says_last_is_passed_on_when_there_is_no_time_left(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", "-LOADING later\r\n", 1000);
+    uint64_t began_ns = sta_clock_now_ns();
+    struct ask *ask = rig_ask_within(&rig, ANY, true, "GET a", 100 * STA_NS_MS);
+    assert_answer(ask, "-LOADING later\r\n");
+    assert_true(sta_clock_now_ns() - began_ns < 150 * STA_NS_MS);
+    assert_true(ask->operation.attempts > 1);
+    rig_fini(&rig);
+}
+
+static void a_redirect_is_no_business_of_who_knows_no_cluster(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", "-MOVED 15495 127.0.0.1:1\r\n", 1);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "-MOVED 15495 127.0.0.1:1\r\n");
+    rig_fini(&rig);
+}
+
+static void what_changes_nothing_is_sent_again_after_a_loss(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", NULL, 1);
+    fake_answers(rig.fakes, "GET a", "$1\r\nx\r\n", 1);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
+    assert_string_equal(rig.fakes[0].heard, "GET a;GET a;");
+    rig_fini(&rig);
+}
+
+static void what_breaks_every_connection_is_given_up(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", NULL, 1000);
+    assert_failure(rig_ask(&rig, ANY, true, "GET a"), STRATA_ERR_LOST);
+    assert_string_equal(rig.fakes[0].heard, "GET a;GET a;GET a;");
+    rig_fini(&rig);
+}
+
+static void a_write_that_may_have_been_carried_out_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "SET a 1", NULL, 1);
+    fake_answers(rig.fakes, "SET a 1", "+OK\r\n", 1);
+    assert_failure(rig_ask(&rig, ANY, false, "SET a 1"), STRATA_ERR_LOST);
+    rig_run_ms(&rig, 50);
+    assert_string_equal(rig.fakes[0].heard, "SET a 1;");
+    rig_fini(&rig);
+}
+
+static bool is_up_again(struct rig *rig)
+{
+    struct sta_connection_statistics statistics;
+    sta_router_statistics(rig->router, &statistics);
+    return statistics.connects == 2;
+}
+
+static void what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig.config.connection.backoff_max_ns = 20 * STA_NS_MS;
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", "$1\r\nx\r\n", 100);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
+    fake_leaves(rig.fakes);
+    assert_failure(rig_ask(&rig, ANY, true, "GET a"), STRATA_ERR_UNAVAILABLE);
+    struct ask *at_once = rig_ask(&rig, ANY, true, "GET a");
+    assert_int_equal(at_once->done, 1);
+    assert_int_equal(at_once->status, STRATA_ERR_UNAVAILABLE);
+    fake_returns(rig.fakes);
+    rig_run_until(&rig, is_up_again);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
+    rig_fini(&rig);
+}
+
+static void destroying_ends_what_waits_to_be_sent_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET a", "-LOADING later\r\n", 1000);
+    struct ask *waits = rig_ask(&rig, ANY, true, "GET a");
+    struct ask *flies = rig_ask(&rig, ANY, true, "GET b");
+    rig_run_ms(&rig, 50);
+    sta_router_destroy(&rig.router);
+    assert_int_equal(waits->status, STRATA_ERR_CLOSED);
+    assert_int_equal(flies->status, STRATA_ERR_CLOSED);
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replies_are_passed_on_errors_too),
+        cmocka_unit_test(a_server_that_is_not_ready_is_asked_again),
+        cmocka_unit_test(what_it_says_last_is_passed_on_when_there_is_no_time_left),
+        cmocka_unit_test(a_redirect_is_no_business_of_who_knows_no_cluster),
+        cmocka_unit_test(what_changes_nothing_is_sent_again_after_a_loss),
+        cmocka_unit_test(what_breaks_every_connection_is_given_up),
+        cmocka_unit_test(a_write_that_may_have_been_carried_out_is_not_sent_again),
+        cmocka_unit_test(what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_back),
+        cmocka_unit_test(destroying_ends_what_waits_to_be_sent_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -31,7 +31,7 @@ struct sta_breaker_config {
     unsigned failures;     /* in a row that open it; 5 */
     unsigned window_least; /* results in the window before its ratio counts; 20 */
     unsigned percent;      /* of failures in the window that open it; 50 */
-    uint64_t window_ns;    /* 10 s */
+    uint64_t window_ns;    /* 10 s; what is looked at are the last 5 to 10 */
     uint64_t probe_min_ns; /* 50 ms */
     uint64_t probe_max_ns; /* 500 ms */
 };
@@ -64,7 +64,7 @@ struct sta_breaker {
     unsigned probes;      /* that failed since it opened */
     uint64_t probe_at_ns; /* OPEN: the next probe is due; a timer may ask then */
     uint64_t window_at_ns;
-    unsigned results[2]; /* of this window and the one before it */
+    unsigned results[2]; /* of this half of the window and the one before it */
     unsigned failed[2];
     uint64_t random;
     uint64_t opened;    /* counters: times opened, */

@@ -20,15 +20,16 @@
  * all addresses behind them have changed they are the only way back. Where no node is alive, seeds
  * only.
  *
- * What is believed (STA_REFRESH_ADOPT): an answer that tells of at least one slot, unless
+ * What is believed (STA_REFRESH_ADOPT): an answer with at least one slot, unless
  *   - its epoch is known and lower than that of the map in use (OLDER): a node that was cut off
  *     speaks of the past;
  *   - its node says that the cluster has failed, and it serves fewer slots at the same epoch
  *     (SMALLER): it may only not have heard of the others yet.
  * Three such answers in a row, from whomever, are believed all the same: then the cluster really
  * is so (it was reset and made anew, or slots were taken away). An answer without slots (EMPTY)
- * is never believed while a map with slots is in use; that map's redirects lead further than
- * nothing.
+ * is never believed: the map in use leads further than nothing, and where there is none a
+ * cluster that is being made is soon asked again.
+ * The epoch is CLUSTER INFO's current_epoch: it only grows, and reaches all nodes of a cluster.
  * Threads: one owner.
  */
 #ifndef STA_REFRESH_H
@@ -62,6 +63,7 @@ struct sta_refresh {
     uint64_t asked_ns;  /* when the last question was put; 0: never */
     uint64_t epoch;     /* of the map in use; 0: not known */
     unsigned tries;     /* questions since the last answer that was believed */
+    unsigned turn;      /* whose turn is next, of enum sta_refresh_whom */
     unsigned doubts;    /* OLDER and SMALLER in a row */
     unsigned seed;      /* the next one */
     uint64_t questions; /* counters: put, */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Status codes have names and texts; failures carry their particulars.
+ * Failures carry their particulars.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,36 +12,6 @@
 #include <string.h>
 
 #include "core/error.h"
-
-static void every_code_has_its_name_and_a_text(void **state)
-{
-    (void)state;
-#define CHECK(name, value, text)                                                                   \
-    assert_string_equal(strata_status_name(value), "STRATA_" #name);                               \
-    assert_string_equal(strata_status_text(value), text);
-    STRATA_STATUS_LIST(CHECK)
-#undef CHECK
-}
-
-static void no_two_codes_share_a_number(void **state)
-{
-    (void)state;
-    static const int values[] = {
-#define VALUE(name, value, text) value,
-        STRATA_STATUS_LIST(VALUE)
-#undef VALUE
-    };
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        for (size_t j = 0; j < i; j++)
-            assert_int_not_equal(values[i], values[j]);
-}
-
-static void a_number_that_is_no_code_is_unknown(void **state)
-{
-    (void)state;
-    assert_string_equal(strata_status_name(-999), "unknown");
-    assert_string_equal(strata_status_text(999), "unknown");
-}
 
 static void a_failure_is_filled_and_its_code_returned(void **state)
 {
@@ -78,9 +48,6 @@ static void text_stays_on_one_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_code_has_its_name_and_a_text),
-        cmocka_unit_test(no_two_codes_share_a_number),
-        cmocka_unit_test(a_number_that_is_no_code_is_unknown),
         cmocka_unit_test(a_failure_is_filled_and_its_code_returned),
         cmocka_unit_test(nobody_need_ask_for_the_particulars),
         cmocka_unit_test(text_that_does_not_fit_is_cut),

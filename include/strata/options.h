@@ -27,6 +27,17 @@ enum strata_switch { STRATA_SWITCH_DEFAULT = 0, STRATA_ON = 1, STRATA_OFF = 2 };
 /* For counts and sizes: explicitly no bound. For TTLs: never expires. */
 #define STRATA_UNLIMITED UINT64_MAX
 
+/* How a server that rediss:// leads to has to prove itself. */
+enum strata_tls_verify {
+    STRATA_TLS_VERIFY_DEFAULT = 0, /* full */
+    STRATA_TLS_VERIFY_FULL = 1, /* a certificate by somebody we trust, for the name we asked for */
+    STRATA_TLS_VERIFY_CA = 2,   /* a certificate by somebody we trust, for anybody */
+    STRATA_TLS_VERIFY_NONE = 3  /* not at all: whoever is in between can read and change all */
+};
+
+/* TLS, which is a library of its own: strata/tls.h. */
+struct strata_tls_provider;
+
 struct strata_options {
     /* L1 */
     enum strata_switch l1_enabled;   /* on */

@@ -30,12 +30,13 @@ extern "C" {
     X(ERR_BUSY, -8, "a queue is full; try again later")                                            \
     X(ERR_PROTOCOL, -9, "the peer broke the protocol")                                             \
     X(ERR_SERVER, -10, "Redis answered with an error")                                             \
-    X(ERR_DENIED, -11, "Redis refused the user, the password or the command")                      \
+    X(ERR_DENIED, -11, "Redis refused the user, the password, the certificate or the command")     \
     X(ERR_DISABLED, -12, "switched off by configuration")                                          \
     X(ERR_PARTIAL, -13, "some keys of the batch failed; see the status of each")                   \
     X(ERR_SYSTEM, -14, "the operating system refused")                                             \
     X(ERR_CONFIG, -15, "the configuration is not valid")                                           \
-    X(ERR_UNSUPPORTED, -16, "not supported by this build or this version")
+    X(ERR_UNSUPPORTED, -16, "not supported by this build or this version")                         \
+    X(ERR_UNTRUSTED, -17, "the server cannot prove who it is")
 
 enum strata_status {
 #define STRATA_STATUS_ENUM(name, value, text) STRATA_##name = (value),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Byte streams: one nonblocking socket each, watched through uv_poll. Reads and writes are our
- * own system calls, so that TLS can later stand between them and the same socket.
+ * own system calls; where a stream has TLS, stream_tls.c makes them, and what is here says when.
  *
  * Budget of a stream in a tick, system calls:
  *   - one recv() where less than the scratch area's 64 KiB had come (a short read means that the
@@ -12,7 +12,7 @@
  * Input that received() takes whole is neither copied nor allocated for.
  *
  * Memory: `in` exists only while received() has left bytes over; `out` is given back when it is
- * empty and has grown past STREAM_OUT_KEEP. The struct itself goes when libuv has let go of the
+ * empty and has grown past STA_STREAM_OUT_KEEP. The struct itself goes when libuv has let go of the
  * poll handle in it, so a callback may close its stream and return through our frames.
  * Threads: the loop's only.
  */
@@ -28,41 +28,10 @@
 #include <uv.h>
 
 #include "net/dial.h"
-#include "net/loop_inside.h"
+#include "net/stream_inside.h"
 #include "strata/status.h"
 
 #define STREAM_READS_PER_TICK 4u
-#define STREAM_OUT_KEEP       (16u * 1024u)
-
-enum stream_state {
-    STREAM_CONNECTING, /* `dial` is at work */
-    STREAM_OPEN,
-    STREAM_DEAF,  /* closed(STRATA_OK) was called: the peer sends no more, writing goes on */
-    STREAM_ENDED, /* opened(error) or closed() was called; only close() is left */
-    STREAM_CLOSED /* by its owner; waits for libuv */
-};
-
-struct sta_stream {
-    /* Fixed at creation. */
-    struct sta_loop *loop;
-    const struct sta_stream_events *events;
-    void *arg;
-    size_t in_limit;
-
-    enum stream_state state;
-    int fd;         /* -1 while connecting */
-    int interest;   /* what the poll handle waits for: UV_READABLE, UV_WRITABLE, or 0 */
-    bool watched;   /* the poll handle exists */
-    bool paused;    /* by the owner */
-    bool blocked;   /* the socket takes no more: wait for UV_WRITABLE */
-    bool show_kept; /* resumed: show what is kept at the tick's end */
-    struct sta_buffer in;
-    struct sta_buffer out;
-    struct sta_flush flush;
-    struct sta_loop_guest guest;
-    struct sta_dial *dial;
-    uv_poll_t poll;
-};
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -70,23 +39,27 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static bool stream_is_writing(const struct sta_stream *stream)
 {
-    return stream->state == STREAM_OPEN || stream->state == STREAM_DEAF;
+    return stream->state == STA_STREAM_OPEN || stream->state == STA_STREAM_DEAF ||
+           stream->state == STA_STREAM_SECURING;
 }
 
-static void stream_end(struct sta_stream *stream, int status, const char *reason)
+void sta_stream_end(struct sta_stream *stream, int status, const char *reason)
 {
-    stream->state = STREAM_ENDED;
+    bool opening = stream->state == STA_STREAM_SECURING;
+    stream->state = STA_STREAM_ENDED;
     stream->interest = 0;
     (void)uv_poll_stop(&stream->poll);
     sta_flush_cancel(&stream->flush);
-    stream->events->closed(stream->arg, status, reason);
+    if (stream->tls != NULL)
+        sta_stream_tls_end(stream);
+    (opening ? stream->events->opened : stream->events->closed)(stream->arg, status, reason);
 }
 
-static void stream_end_errno(struct sta_stream *stream, int error)
+void sta_stream_end_errno(struct sta_stream *stream, int error)
 {
     char reason[128];
     (void)uv_strerror_r(-error, reason, sizeof reason);
-    stream_end(stream, error == ENOMEM ? STRATA_ERR_NOMEM : STRATA_ERR_LOST, reason);
+    sta_stream_end(stream, error == ENOMEM ? STRATA_ERR_NOMEM : STRATA_ERR_LOST, reason);
 }
 
 /* ---- reading ---- */
@@ -104,32 +77,30 @@ static void stream_show_scratch(struct sta_stream *stream, size_t len)
     const uint8_t *scratch = stream->loop->scratch;
     size_t used = stream->events->received(stream->arg, strata_bytes(scratch, len));
     assert(used <= len);
-    if (stream->state != STREAM_OPEN || used == len)
+    if (stream->state != STA_STREAM_OPEN || used == len)
         return;
     int status = stream_keep(stream, strata_bytes(scratch + used, len - used));
     if (status < 0)
-        stream_end(stream, status, strata_status_text(status));
+        sta_stream_end(stream, status, strata_status_text(status));
 }
 
 static void stream_show_kept(struct sta_stream *stream)
 {
     size_t used = stream->events->received(stream->arg, sta_buffer_bytes(&stream->in));
     assert(used <= sta_buffer_len(&stream->in));
-    if (stream->state != STREAM_OPEN)
+    if (stream->state != STA_STREAM_OPEN)
         return;
     sta_buffer_consume(&stream->in, used);
     if (sta_buffer_len(&stream->in) == 0)
         sta_buffer_clear(&stream->in);
     else if (sta_buffer_len(&stream->in) > stream->in_limit)
-        stream_end(stream, STRATA_ERR_TOO_BIG, strata_status_text(STRATA_ERR_TOO_BIG));
+        sta_stream_end(stream, STRATA_ERR_TOO_BIG, strata_status_text(STRATA_ERR_TOO_BIG));
 }
 
-/* Where the next bytes go: the scratch area; behind what is kept, once that is as large and a copy
- * would cost more than room held for nothing. *room is 0 where there is no memory. */
-static uint8_t *stream_room(struct sta_stream *stream, size_t *room)
+uint8_t *sta_stream_room(struct sta_stream *stream, size_t most, size_t *room)
 {
     if (sta_buffer_len(&stream->in) < STA_LOOP_SCRATCH_BYTES) {
-        *room = STA_LOOP_SCRATCH_BYTES;
+        *room = most;
         return stream->loop->scratch;
     }
     *room = 0;
@@ -138,87 +109,108 @@ static uint8_t *stream_room(struct sta_stream *stream, size_t *room)
     return sta_buffer_end(&stream->in);
 }
 
-/* `count` bytes have been read to `area`: shows them together with what is kept. */
-static void stream_take(struct sta_stream *stream, const uint8_t *area, size_t count)
+void sta_stream_take(struct sta_stream *stream, const uint8_t *area, size_t count)
 {
     if (area != stream->loop->scratch) {
         sta_buffer_advance(&stream->in, count);
-    } else if (sta_buffer_len(&stream->in) == 0) {
+    } else if (sta_buffer_len(&stream->in) == 0 && !stream->paused) {
         stream_show_scratch(stream, count);
         return;
-    } else if (sta_buffer_append(&stream->in, strata_bytes(area, count)) < 0) {
-        stream_end(stream, STRATA_ERR_NOMEM, strata_status_text(STRATA_ERR_NOMEM));
-        return;
+    } else {
+        int status = sta_buffer_append(&stream->in, strata_bytes(area, count));
+        if (status < 0) {
+            sta_stream_end(stream, status, strata_status_text(status));
+            return;
+        }
     }
-    stream_show_kept(stream);
-}
-
-static bool stream_is_reading(const struct sta_stream *stream)
-{
-    return stream->state == STREAM_OPEN && !stream->paused;
+    if (!stream->paused)
+        stream_show_kept(stream);
 }
 
 /* The owner is shown first what it had asked to see again. */
-static void stream_peer_ended(struct sta_stream *stream)
+void sta_stream_peer_ended(struct sta_stream *stream)
 {
     if (stream->show_kept && sta_buffer_len(&stream->in) > 0) {
         stream->show_kept = false;
         stream_show_kept(stream);
-        if (!stream_is_reading(stream))
+        if (!sta_stream_is_shown(stream))
             return; /* it will be read again, and end again */
     }
-    stream->state = STREAM_DEAF;
+    stream->state = STA_STREAM_DEAF;
     sta_flush_request(stream->loop, &stream->flush);
     stream->events->closed(stream->arg, STRATA_OK, "closed by the peer");
 }
 
+/* Reads once. False: there is nothing more to read in this tick. */
+static bool stream_read_plain(struct sta_stream *stream)
+{
+    size_t room;
+    uint8_t *area = sta_stream_room(stream, STA_LOOP_SCRATCH_BYTES, &room);
+    ssize_t count = room > 0 ? recv(stream->fd, area, room, 0) : (errno = ENOMEM, -1);
+    if (count > 0) {
+        sta_stream_take(stream, area, (size_t)count);
+        return (size_t)count == room;
+    }
+    if (count == 0) {
+        sta_stream_peer_ended(stream);
+        return true; /* unless its owner wanted to see something again, this was it */
+    }
+    if (errno == EINTR)
+        return true;
+    if (errno != EAGAIN)
+        sta_stream_end_errno(stream, errno);
+    return false;
+}
+
+static bool stream_is_reading(const struct sta_stream *stream)
+{
+    return sta_stream_is_shown(stream) || stream->state == STA_STREAM_SECURING;
+}
+
 static void stream_read(struct sta_stream *stream)
 {
-    for (unsigned turn = 0; turn < STREAM_READS_PER_TICK && stream_is_reading(stream); turn++) {
-        size_t room;
-        uint8_t *area = stream_room(stream, &room);
-        ssize_t count = room > 0 ? recv(stream->fd, area, room, 0) : (errno = ENOMEM, -1);
-        if (count > 0) {
-            stream_take(stream, area, (size_t)count);
-            if ((size_t)count < room)
-                return;
-        } else if (count == 0) {
-            stream_peer_ended(stream);
-        } else if (errno != EINTR) {
-            if (errno != EAGAIN)
-                stream_end_errno(stream, errno);
-            return;
-        }
-    }
+    bool more = true;
+    for (unsigned turn = 0; more && turn < STREAM_READS_PER_TICK && stream_is_reading(stream);
+         turn++)
+        more = stream->tls == NULL ? stream_read_plain(stream) : sta_stream_tls_read(stream);
 }
 
 /* ---- writing ---- */
 
-static void stream_sent(struct sta_stream *stream, size_t count)
+bool sta_stream_send_from(struct sta_stream *stream, struct sta_buffer *buffer)
 {
-    sta_buffer_consume(&stream->out, count);
-    stream->blocked = sta_buffer_len(&stream->out) > 0;
-    if (stream->blocked)
-        return;
-    if (stream->out.cap > STREAM_OUT_KEEP)
-        sta_buffer_clear(&stream->out);
-    if (stream->events->drained != NULL)
-        stream->events->drained(stream->arg);
+    struct strata_bytes bytes = sta_buffer_bytes(buffer);
+    ssize_t count;
+    do
+        count = send(stream->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    if (count < 0 && errno != EAGAIN) {
+        sta_stream_end_errno(stream, errno);
+        return false;
+    }
+    if (count > 0)
+        sta_buffer_consume(buffer, (size_t)count);
+    stream->blocked = sta_buffer_len(buffer) > 0;
+    if (!stream->blocked && buffer->cap > STA_STREAM_OUT_KEEP)
+        sta_buffer_clear(buffer);
+    return true;
 }
 
 static void stream_send(struct sta_stream *stream)
 {
-    struct strata_bytes out = sta_buffer_bytes(&stream->out);
-    ssize_t count;
-    do
-        count = send(stream->fd, out.data, out.len, MSG_NOSIGNAL);
-    while (count < 0 && errno == EINTR);
-    if (count >= 0)
-        stream_sent(stream, (size_t)count);
-    else if (errno == EAGAIN)
-        stream->blocked = true;
-    else
-        stream_end_errno(stream, errno);
+    if (stream->tls != NULL) {
+        sta_stream_tls_send(stream);
+        return;
+    }
+    if (sta_stream_send_from(stream, &stream->out) && !stream->blocked &&
+        stream->events->drained != NULL)
+        stream->events->drained(stream->arg);
+}
+
+static bool stream_has_output(const struct sta_stream *stream)
+{
+    return sta_buffer_len(&stream->out) > 0 ||
+           (stream->tls != NULL && sta_stream_tls_has_output(stream));
 }
 
 /* ---- the tick ---- */
@@ -246,7 +238,9 @@ static void on_flush(struct sta_flush *flush)
         if (!stream->show_kept)
             sta_flush_cancel(&stream->flush); /* what that appended leaves now */
     }
-    if (stream_is_writing(stream) && !stream->blocked && sta_buffer_len(&stream->out) > 0)
+    if (stream->tls != NULL && sta_stream_is_shown(stream))
+        sta_stream_tls_resume(stream);
+    if (stream_is_writing(stream) && !stream->blocked && stream_has_output(stream))
         stream_send(stream);
     if (stream_is_writing(stream))
         stream_settle_interest(stream);
@@ -318,8 +312,10 @@ void sta_stream_close(struct sta_stream **at)
     if (stream == NULL)
         return;
     *at = NULL;
-    assert(stream->state != STREAM_CLOSED);
-    stream->state = STREAM_CLOSED;
+    assert(stream->state != STA_STREAM_CLOSED);
+    if (stream->tls != NULL)
+        sta_stream_tls_destroy(stream);
+    stream->state = STA_STREAM_CLOSED;
     sta_flush_cancel(&stream->flush);
     sta_list_remove(&stream->guest.link);
     sta_dial_cancel(&stream->dial);
@@ -363,7 +359,7 @@ static int stream_create(struct sta_stream **out, struct sta_loop *loop,
 }
 
 /* Begins to watch `fd`, which is the stream's on success. */
-static int stream_open(struct sta_stream *stream, int fd)
+static int stream_open(struct sta_stream *stream, int fd, enum sta_stream_state state)
 {
     int failed = uv_poll_init(sta_loop_uv(stream->loop), &stream->poll, fd);
     if (failed != 0)
@@ -371,7 +367,7 @@ static int stream_open(struct sta_stream *stream, int fd)
     stream->poll.data = stream;
     stream->watched = true;
     stream->fd = fd;
-    stream->state = STREAM_OPEN;
+    stream->state = state;
     stream_settle_interest(stream);
     return STRATA_OK;
 }
@@ -379,16 +375,21 @@ static int stream_open(struct sta_stream *stream, int fd)
 static void on_dialed(void *arg, int status, int fd, const char *reason)
 {
     struct sta_stream *stream = arg;
+    bool secure = stream->tls != NULL;
     stream->dial = NULL;
     if (status == STRATA_OK) {
-        status = stream_open(stream, fd);
+        status = stream_open(stream, fd, secure ? STA_STREAM_SECURING : STA_STREAM_OPEN);
         if (status < 0) {
             reason = strata_status_text(status);
             (void)close(fd);
         }
     }
+    if (status == STRATA_OK && secure) {
+        sta_stream_tls_begin(stream);
+        return;
+    }
     if (status < 0)
-        stream->state = STREAM_ENDED;
+        stream->state = STA_STREAM_ENDED;
     else if (sta_buffer_len(&stream->out) > 0)
         sta_flush_request(stream->loop, &stream->flush);
     stream->events->opened(stream->arg, status, reason); /* may close and free the stream */
@@ -403,8 +404,11 @@ int sta_stream_connect(struct sta_stream **out, struct sta_loop *loop,
     int status = stream_create(&stream, loop, config, events, arg);
     if (status < 0)
         return status;
-    stream->state = STREAM_CONNECTING;
-    status = sta_dial_start(&stream->dial, loop, endpoint, deadline_ns, on_dialed, stream);
+    stream->state = STA_STREAM_CONNECTING;
+    if (config->tls != NULL)
+        status = sta_stream_tls_create(stream, config, endpoint->address, deadline_ns);
+    if (status == STRATA_OK)
+        status = sta_dial_start(&stream->dial, loop, endpoint, deadline_ns, on_dialed, stream);
     if (status < 0) {
         sta_stream_close(&stream);
         return status;
@@ -418,10 +422,11 @@ int sta_stream_adopt(struct sta_stream **out, struct sta_loop *loop, int fd,
                      void *arg)
 {
     struct sta_stream *stream = NULL;
+    assert(config->tls == NULL); /* we are no TLS server */
     int status = stream_create(&stream, loop, config, events, arg);
     if (status < 0)
         goto close_fd;
-    status = stream_open(stream, fd); /* makes it nonblocking too */
+    status = stream_open(stream, fd, STA_STREAM_OPEN); /* makes it nonblocking too */
     if (status < 0)
         goto close_stream;
     sta_dial_tune(fd);

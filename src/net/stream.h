@@ -4,8 +4,9 @@
  * for servers that we connect to.
  *
  *     CONNECTING --opened(OK)--> OPEN --closed(STRATA_OK)--> DEAF (the peer sends no more, but
- *          \                       \                           \   may read: writing goes on)
- *           \--opened(error)        \--closed(error)            \--closed(error)
+ *      |  ^  \                     \                           \   may read: writing goes on)
+ *      v  |   \--opened(error)      \--closed(error)            \--closed(error)
+ *    SECURING (with TLS: connected, the handshake is under way)
  *
  * After an error nothing is called any more, and only sta_stream_close() is left.
  *
@@ -16,6 +17,9 @@
  * Writing: append to sta_stream_out() and call sta_stream_flush(); everything appended in a tick
  * leaves with one system call at the tick's end. What the socket does not take stays in the
  * buffer; drained() tells when it is empty again.
+ * TLS changes nothing of this. What is appended before the handshake has ended waits for it. The
+ * peer's end is closed(STRATA_OK) where TLS says so too; a connection that is merely cut may have
+ * lost bytes, and is closed(STRATA_ERR_LOST).
  * Threads: the loop's only. A callback may close the stream it is called for.
  */
 #ifndef STA_STREAM_H
@@ -29,6 +33,8 @@
 #include "net/loop.h"
 
 struct sta_stream;
+struct sta_tls;
+struct sta_tls_ticket;
 
 struct sta_stream_events {
     /* connect() ended: STRATA_OK, or an error and the stream is dead: close it. `reason` is text
@@ -46,16 +52,22 @@ struct sta_stream_events {
 struct sta_stream_config {
     size_t in_limit;  /* bytes that may wait unconsumed; more is closed(STRATA_ERR_TOO_BIG) */
     size_t out_limit; /* bytes that may wait unsent; appending more fails */
+
+    /* TLS (net/tls.h). The certificate must name the endpoint's host, unless tls says another. */
+    const struct sta_tls *tls;          /* NULL: plain. Outlives the stream */
+    struct sta_tls_ticket **tls_ticket; /* the owner's, to come back with sooner; outlives the
+                                           stream; NULL: none is kept */
 };
 
 /* Begins to connect, with host names resolved off the loop; opened() comes later, at
- * `deadline_ns` at the latest. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+ * `deadline_ns` at the latest, with the handshake of TLS done. STRATA_ERR_NOMEM,
+ * STRATA_ERR_SYSTEM; with TLS also STRATA_ERR_INVALID, where no certificate can name the host. */
 int sta_stream_connect(struct sta_stream **out, struct sta_loop *loop,
                        const struct sta_endpoint *endpoint, uint64_t deadline_ns,
                        const struct sta_stream_config *config,
                        const struct sta_stream_events *events, void *arg);
 
-/* Takes over a connected socket `fd` (closed on failure too); reading begins at once. */
+/* Takes over a connected socket `fd` (closed on failure too); reading begins at once. No TLS. */
 int sta_stream_adopt(struct sta_stream **out, struct sta_loop *loop, int fd,
                      const struct sta_stream_config *config, const struct sta_stream_events *events,
                      void *arg);

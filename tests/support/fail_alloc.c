@@ -34,6 +34,16 @@ bool fail_alloc_end(void)
     return atomic_load(&failed);
 }
 
+uint64_t fail_alloc_pause(void)
+{
+    return atomic_exchange(&until, 0);
+}
+
+void fail_alloc_resume(uint64_t paused)
+{
+    atomic_store(&until, paused);
+}
+
 static bool fails(void)
 {
     uint64_t left = atomic_load(&until);

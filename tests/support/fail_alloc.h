@@ -29,4 +29,8 @@ void fail_alloc_at(uint64_t n);
 /* No more failures; returns whether one happened since fail_alloc_at(). */
 bool fail_alloc_end(void);
 
+/* Between the two nothing fails and nothing is counted: for what a test does itself. */
+uint64_t fail_alloc_pause(void);
+void fail_alloc_resume(uint64_t paused);
+
 #endif

@@ -192,6 +192,7 @@ static void enter_connecting(struct sta_connection *connection)
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
     connection->state = STA_CONNECTION_CONNECTING;
     connection->written = 0;
+    connection->attempt_began_ns = now_ns;
     connection->attempt_ends_ns = sta_clock_after(now_ns, config->connect_timeout_ns);
     sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: connecting", connection->address);
     int status =
@@ -230,12 +231,13 @@ static void enter_ready(struct sta_connection *connection)
 static void enter_backoff(struct sta_connection *connection, int status, const char *reason)
 {
     bool was_ready = connection->state == STA_CONNECTION_READY;
-    uint64_t delay_ns = sta_backoff_next(&connection->backoff);
+    uint64_t now_ns = sta_loop_now_ns(connection->loop);
+    uint64_t spent_ns = was_ready ? 0 : now_ns - connection->attempt_began_ns;
+    uint64_t delay_ns = sta_backoff_next(&connection->backoff, spent_ns);
     connection->state = STA_CONNECTION_BACKOFF;
     connection->hopeful = was_ready;
     connection->counts.failures += !was_ready;
-    sta_timer_start(connection->loop, &connection->timer,
-                    sta_clock_after(sta_loop_now_ns(connection->loop), delay_ns));
+    sta_timer_start(connection->loop, &connection->timer, sta_clock_after(now_ns, delay_ns));
     connection_log_failure(connection, was_ready, status, reason);
     connection_tell(connection, connection->reason);
     if (connection->state == STA_CONNECTION_BACKOFF)

@@ -28,7 +28,8 @@ struct sta_connection {
     bool hopeful;     /* no attempt has failed since open or READY: requests may wait */
     unsigned entered; /* frames of ours below which callbacks run */
     struct sta_stream *stream;
-    uint64_t written;         /* to this stream, ever */
+    uint64_t written; /* to this stream, ever */
+    uint64_t attempt_began_ns;
     uint64_t attempt_ends_ns; /* connecting and greeting */
     struct sta_timer timer;   /* of the state: end of the greeting's time or of the backoff */
     struct sta_backoff backoff;

@@ -494,7 +494,7 @@ static void a_half_reply_of_the_lost_connection_does_not_reach_the_next(void **s
     rig_fini(&rig);
 }
 
-/* The ceiling of the delay doubles with each failure: not reset, it would soon be minutes. */
+/* The delay may be an hour from the second failure on: not reset, that would be reached. */
 static void each_success_resets_the_backoff_and_bytes_are_counted_over_all(void **state)
 {
     (void)state;

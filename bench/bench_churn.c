@@ -73,7 +73,7 @@ static void *churn(void *arg)
 {
     struct worker *worker = arg;
     struct sta_l1 *l1 = worker->churn->l1;
-    struct sta_l1_lease leases[LEASES] = {{{0}, 0, 0, NULL}};
+    struct sta_l1_lease leases[LEASES] = {0};
     while (!atomic_load_explicit(&worker->churn->stop, memory_order_relaxed)) {
         uint64_t id = sta_random_below(&worker->random, KEYS);
         struct sta_key key = sta_l1_key(l1, strata_bytes(&id, sizeof id));

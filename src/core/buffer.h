@@ -72,6 +72,18 @@ static inline uint8_t *sta_buffer_end(struct sta_buffer *buffer)
     return buffer->data + buffer->tail;
 }
 
+/* What may be written there now. */
+static inline size_t sta_buffer_room(const struct sta_buffer *buffer)
+{
+    return buffer->cap - buffer->tail;
+}
+
+/* Drops all but the first `len` bytes; the memory stays. */
+static inline void sta_buffer_truncate(struct sta_buffer *buffer, size_t len)
+{
+    buffer->tail = buffer->head + len;
+}
+
 static inline void sta_buffer_advance(struct sta_buffer *buffer, size_t count)
 {
     buffer->tail += count;

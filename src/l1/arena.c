@@ -4,45 +4,62 @@
  *
  * Sizes. Offsets are 32 bits of units; the unit is the smallest that lets the tier grow to four
  * times its first size: 4 bytes (16 GiB of arena) for tiers up to 4 GiB. Address space is
- * reserved for 16 times the first size, as far as that can be addressed. A segment is about
- * 1/128 of the tier, so that the ends of the queues, which are part empty, cost little, and at
+ * reserved for 16 times the first size, as far as that can be addressed. A segment is a
+ * small part of the tier, so that the ends of the queues, which are part empty, cost little, and at
  * most 1 MiB.
  */
 #include "l1/arena.h"
 
 #include <sys/mman.h>
 
+#include "l1/racing.h"
 #include "strata/status.h"
 
 #define UNIT_SHIFT_LEAST    2u
 #define UNIT_SHIFT_MOST     6u
 #define SEGMENT_SHIFT_LEAST 8u
 #define SEGMENT_SHIFT_MOST  20u
-#define SEGMENTS_WANTED     128u
 #define HUGE_FROM_BYTES     (16u * 1024 * 1024)
 #define PAGE_BYTES          4096u
 #define LIMBO_LOOKS         8u
 #define GROWTH              16u
 #define RESERVE_LEAST       (UINT64_C(256) * 1024 * 1024)
+#define HUGE_BYTES          (UINT64_C(2) * 1024 * 1024)
 
-static void *reserve(uint64_t bytes, bool huge)
+/* Behind the last segment: a reader who takes garbage for an item may read the longest key and a
+ * segment more from anywhere, and must find memory there (lookup.c). */
+static uint64_t margin(const struct sta_arena *arena)
 {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED)
-        return NULL;
-    if (huge)
-        madvise(at, bytes, MADV_HUGEPAGE); /* a wish */
-    return at;
+    return (arena->segment_bytes + sizeof(struct sta_item) + STA_KEY_MAX + PAGE_BYTES) &
+           ~(uint64_t)(PAGE_BYTES - 1);
 }
 
-static void choose_sizes(struct sta_arena *arena, uint64_t max_bytes)
+/* A mapping with room for aligning it, cut to what is asked for. */
+void *sta_arena_reserve(uint64_t bytes, bool huge)
+{
+    uint64_t more = huge ? HUGE_BYTES : 0;
+    uint8_t *at = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    if (!huge)
+        return at;
+    uint64_t skip = (HUGE_BYTES - (uintptr_t)at % HUGE_BYTES) % HUGE_BYTES;
+    if (skip > 0)
+        munmap(at, skip);
+    if (more > skip)
+        munmap(at + skip + bytes, more - skip);
+    madvise(at + skip, bytes, MADV_HUGEPAGE); /* a wish */
+    return at + skip;
+}
+
+static void choose_sizes(struct sta_arena *arena, uint64_t max_bytes, uint32_t parts)
 {
     uint8_t unit = UNIT_SHIFT_LEAST;
     while (unit < UNIT_SHIFT_MOST && (UINT64_C(1) << (30 + unit)) < max_bytes)
         unit++;
     uint8_t shift = SEGMENT_SHIFT_LEAST;
-    while (shift < SEGMENT_SHIFT_MOST && (SEGMENTS_WANTED << (shift + 1u)) <= max_bytes)
+    while (shift < SEGMENT_SHIFT_MOST && ((uint64_t)parts << (shift + 1u)) <= max_bytes)
         shift++;
     arena->unit_shift = unit;
     arena->segment_shift = shift;
@@ -54,12 +71,15 @@ static void choose_sizes(struct sta_arena *arena, uint64_t max_bytes)
     arena->huge = max_bytes >= HUGE_FROM_BYTES;
 }
 
-int sta_arena_init(struct sta_arena *arena, uint64_t max_bytes)
+int sta_arena_init(struct sta_arena *arena, struct sta_budget *budget, uint64_t max_bytes,
+                   uint32_t parts)
 {
-    choose_sizes(arena, max_bytes);
+    choose_sizes(arena, max_bytes, parts);
+    arena->budget = budget;
+    pthread_mutex_init(&arena->lock, NULL);
     /* Less than could be addressed is fine where the system does not let us have that much. */
     while (arena->base == NULL && arena->reserved > 2 * arena->segment_bytes) {
-        arena->base = reserve(arena->reserved, arena->huge);
+        arena->base = sta_arena_reserve(arena->reserved + margin(arena), arena->huge);
         if (arena->base != NULL)
             break;
         if (arena->reserved / 2 < max_bytes && arena->reserved <= RESERVE_LEAST)
@@ -69,17 +89,21 @@ int sta_arena_init(struct sta_arena *arena, uint64_t max_bytes)
     if (arena->base == NULL)
         return STRATA_ERR_NOMEM;
     arena->segment_count = (uint32_t)(arena->reserved >> arena->segment_shift);
-    arena->segments = reserve(arena->segment_count * sizeof *arena->segments, false);
+    arena->segments = sta_arena_reserve(arena->segment_count * sizeof *arena->segments, false);
     if (arena->segments == NULL)
         return STRATA_ERR_NOMEM;
-    arena->fresh = 1; /* so that no item is at offset 0 */
+    arena->fresh = 1; /* so that no item is at offset 0, but what every reader leaves alone: */
+    sta_item_set_head(sta_arena_item(arena, 0), (struct sta_item_head){.state = STA_ITEM_BLOCK});
     return STRATA_OK;
 }
 
 void sta_arena_fini(struct sta_arena *arena)
 {
+    if (arena->budget == NULL)
+        return; /* init was not called */
+    pthread_mutex_destroy(&arena->lock);
     if (arena->base != NULL)
-        munmap(arena->base, arena->reserved);
+        munmap(arena->base, arena->reserved + margin(arena));
     if (arena->segments != NULL)
         munmap(arena->segments, arena->segment_count * sizeof *arena->segments);
 }
@@ -112,39 +136,15 @@ static void push(struct sta_arena *arena, uint32_t *first, uint32_t segment)
     *first = segment;
 }
 
-uint32_t sta_arena_take_free(struct sta_arena *arena)
+static void push_free(struct sta_arena *arena, uint32_t segment)
 {
-    if (arena->free_first == 0)
-        sta_arena_settle(arena);
-    uint32_t segment = pop(arena, &arena->free_first);
-    if (segment != 0)
-        arena->free_count--;
-    return segment;
-}
-
-uint32_t sta_arena_take_bare(struct sta_arena *arena)
-{
-    uint32_t segment = pop(arena, &arena->bare_first);
-    if (segment == 0 && arena->fresh < arena->segment_count)
-        segment = arena->fresh++;
-    if (segment != 0)
-        atomic_fetch_add_explicit(&arena->backed, 1, memory_order_relaxed);
-    return segment;
-}
-
-void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
-{
-    if (pinned(arena, segment)) {
-        push(arena, &arena->limbo_first, segment);
-        atomic_fetch_add_explicit(&arena->limbo_count, 1, memory_order_relaxed);
-        return;
-    }
     push(arena, &arena->free_first, segment);
-    arena->free_count++;
+    atomic_fetch_add_explicit(&arena->free_count, 1, memory_order_relaxed);
 }
 
-/* Looks at a few: a pinned one goes to the end, so that the next call looks at others. */
-void sta_arena_settle(struct sta_arena *arena)
+/* Moves what is no longer pinned from limbo to the free list. Looks at a few: a pinned one goes to
+ * the end, so that the next call looks at others. */
+static void settle(struct sta_arena *arena)
 {
     uint32_t kept = 0;
     for (uint32_t looks = 0; looks < LIMBO_LOOKS && arena->limbo_first != 0; looks++) {
@@ -154,8 +154,7 @@ void sta_arena_settle(struct sta_arena *arena)
             push(arena, &kept, segment);
             continue;
         }
-        push(arena, &arena->free_first, segment);
-        arena->free_count++;
+        push_free(arena, segment);
         atomic_fetch_sub_explicit(&arena->limbo_count, 1, memory_order_relaxed);
     }
     if (kept == 0)
@@ -170,15 +169,71 @@ void sta_arena_settle(struct sta_arena *arena)
     arena->segments[last].next = kept;
 }
 
+static uint32_t take_free(struct sta_arena *arena)
+{
+    uint32_t segment = pop(arena, &arena->free_first);
+    if (segment != 0)
+        atomic_fetch_sub_explicit(&arena->free_count, 1, memory_order_relaxed);
+    return segment;
+}
+
+static uint32_t take_bare(struct sta_arena *arena)
+{
+    if (!sta_budget_claim(arena->budget, sta_arena_segment_cost(arena)))
+        return 0;
+    uint32_t segment = pop(arena, &arena->bare_first);
+    if (segment == 0 && arena->fresh < arena->segment_count)
+        segment = arena->fresh++;
+    if (segment != 0)
+        atomic_fetch_add_explicit(&arena->backed, 1, memory_order_relaxed);
+    else
+        sta_budget_give(arena->budget, sta_arena_segment_cost(arena));
+    return segment;
+}
+
+uint32_t sta_arena_take(struct sta_arena *arena)
+{
+    pthread_mutex_lock(&arena->lock);
+    uint32_t segment = take_free(arena);
+    if (segment == 0)
+        segment = take_bare(arena);
+    if (segment == 0 && arena->limbo_first != 0) {
+        settle(arena);
+        segment = take_free(arena);
+    }
+    pthread_mutex_unlock(&arena->lock);
+    sta_racing_begin(); /* its items were unlinked before: a copy (lookup.c) finds out */
+    return segment;
+}
+
+void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
+{
+    pthread_mutex_lock(&arena->lock);
+    if (pinned(arena, segment)) {
+        push(arena, &arena->limbo_first, segment);
+        atomic_fetch_add_explicit(&arena->limbo_count, 1, memory_order_relaxed);
+    } else {
+        push_free(arena, segment);
+    }
+    pthread_mutex_unlock(&arena->lock);
+}
+
+/* The pages go while the arena is locked: they are few at a time, and nobody may take the segment
+ * in between. */
 bool sta_arena_give_back(struct sta_arena *arena)
 {
-    uint32_t segment = sta_arena_take_free(arena);
-    if (segment == 0)
-        return false;
-    if (arena->segment_bytes >= PAGE_BYTES)
-        madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
-                MADV_DONTNEED);
-    push(arena, &arena->bare_first, segment);
-    atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
-    return true;
+    pthread_mutex_lock(&arena->lock);
+    if (arena->free_first == 0)
+        settle(arena);
+    uint32_t segment = take_free(arena);
+    if (segment != 0) {
+        if (arena->segment_bytes >= PAGE_BYTES)
+            madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
+                    MADV_DONTNEED);
+        push(arena, &arena->bare_first, segment);
+        atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
+        sta_budget_give(arena->budget, sta_arena_segment_cost(arena));
+    }
+    pthread_mutex_unlock(&arena->lock);
+    return segment != 0;
 }

@@ -15,20 +15,24 @@
  *     writer:  slot = 0 (seq_cst, for all of s) ; pins contain s? (seq_cst) ; write into s
  *
  * A pin is taken by compare-and-swap at an index that depends on the thread, so that a thread
- * finds its own line again without being registered. Where a thread's pins are taken (by leases), it counts itself in the segment instead.
+ * finds its own line again without being registered. Where a thread's pins are taken (by leases),
+ * it counts itself in the segment instead.
  *
- * Threads: pins from anywhere; the rest is guarded by the tier's store lock. A pinned segment
- * that has nothing linked any more waits in limbo.
- * Memory: `backed` segments may have pages behind them: those in queues, in limbo and free ones.
+ * Threads: any; the lists of segments have a lock of their own. A segment belongs to whoever took
+ * it until it is retired. A pinned one that is retired waits in limbo.
+ * Memory: a segment that is in use, in limbo or free is claimed from the budget; a bare one (never
+ * used, or its pages given back) is not.
  */
 #ifndef STA_ARENA_H
 #define STA_ARENA_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "l1/budget.h"
 #include "l1/item.h"
 #include "l1/stripe.h"
 
@@ -36,10 +40,13 @@
 #define STA_ARENA_TRIES 4u  /* pins that one thread tries */
 
 struct sta_segment {
-    /* guarded by the store lock */
+    /* guarded by the lock of the lane that has it, or by the arena's */
     uint32_t next;   /* in its queue (towards newer ones), limbo or free list; 0: the last */
     uint32_t used;   /* bytes that items take */
     uint32_t cursor; /* bytes that eviction has gone through */
+    /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into it */
+    uint16_t lane;
+    uint8_t queue;
     /* atomic */
     _Atomic uint32_t pins;
 };
@@ -58,21 +65,28 @@ struct sta_arena {
     uint8_t segment_shift;
     uint8_t unit_shift;
     bool huge;
-    /* guarded by the store lock; `backed` and `limbo_count` are read from anywhere */
+    struct sta_budget *budget;
+    /* guarded by lock; what is atomic is read from anywhere */
+    pthread_mutex_t lock;
     uint32_t free_first;
-    uint32_t free_count;
+    _Atomic uint32_t free_count;
     uint32_t bare_first; /* given back to the kernel */
     uint32_t fresh;      /* the first that was never used */
     uint32_t limbo_first;
     _Atomic uint32_t limbo_count;
-    _Atomic uint64_t backed;
+    _Atomic uint64_t backed; /* claimed */
 
     struct sta_pin pins[STA_ARENA_PINS];
 };
 
-/* STRATA_ERR_NOMEM where there is no address space for `max_bytes`. */
-int sta_arena_init(struct sta_arena *arena, uint64_t max_bytes);
+/* For a tier of `max_bytes` whose items lie in segments of about 1/`parts` of that. The budget is
+ * borrowed. STRATA_ERR_NOMEM where there is no address space for `max_bytes`. */
+int sta_arena_init(struct sta_arena *arena, struct sta_budget *budget, uint64_t max_bytes,
+                   uint32_t parts);
 void sta_arena_fini(struct sta_arena *arena);
+
+/* Address space of `bytes`, aligned to huge pages and asking for them where `huge`; NULL. */
+void *sta_arena_reserve(uint64_t bytes, bool huge);
 
 /* What a backed segment costs. */
 static inline uint64_t sta_arena_segment_cost(const struct sta_arena *arena)
@@ -96,18 +110,22 @@ static inline uint64_t sta_arena_align(const struct sta_arena *arena, uint64_t s
     return (size + unit - 1) & ~(unit - 1);
 }
 
-/* Free segments: without growing, and those that a growth would have to back first. */
-uint32_t sta_arena_take_free(struct sta_arena *arena);
-uint32_t sta_arena_take_bare(struct sta_arena *arena);
+/* An empty segment: a free one, one that left limbo, or a bare one where the budget allows it.
+ * 0: there is none. */
+uint32_t sta_arena_take(struct sta_arena *arena);
 
-/* Nothing in `segment` is linked any more: to the free list, or to limbo while it is pinned. */
+/* Nothing in `segment` is linked any more: it becomes free, or waits in limbo while it is
+ * pinned. */
 void sta_arena_retire(struct sta_arena *arena, uint32_t segment);
 
-/* Moves what is no longer pinned from limbo to the free list. */
-void sta_arena_settle(struct sta_arena *arena);
-
-/* Gives the pages of one free segment back; false where there is none. */
+/* Gives the pages of one free segment back to the kernel and its bytes to the budget; false where
+ * there is none. */
 bool sta_arena_give_back(struct sta_arena *arena);
+
+static inline uint32_t sta_arena_free(const struct sta_arena *arena)
+{
+    return atomic_load_explicit(&arena->free_count, memory_order_relaxed);
+}
 
 /* ---- pins ---- */
 

@@ -8,7 +8,7 @@
  *     get -> one of `rate` hashes in 65536 -> ring -> (next store) shadows -> rule
  *
  * Threads: note() from anywhere: it writes to the ring, which loses what does not fit between
- * two stores. Everything else is guarded by the tier's store lock.
+ * two stores. Everything else is guarded by the tier's lock for it.
  * Memory: one allocation, STA_DUEL_ENTRY_BYTES for each entry of the shadows.
  */
 #ifndef STA_DUEL_H
@@ -34,15 +34,15 @@ struct sta_shadow;
 struct sta_duel {
     /* read by every get; 0: no samples are taken */
     _Atomic uint32_t rate;
-    /* guarded by the store lock */
-    struct sta_duel_rule rule; /* the one in force */
+    /* guarded by the tier's duel_lock */
+    _Atomic struct sta_duel_rule rule; /* the one in force; read from anywhere */
     uint32_t best;
     uint32_t cap;     /* entries of a shadow */
     uint64_t entries; /* of the tier, for which the shadows were made */
     uint64_t seen;    /* in this window */
     uint64_t score[STA_DUEL_RULES];
     struct sta_shadow *shadows; /* NULL: none */
-    uint64_t bytes;
+    _Atomic uint64_t bytes;     /* read from anywhere */
     /* the ring: who pushes writes `head`, who drains writes `tail` */
     _Alignas(64) _Atomic uint64_t head;
     _Atomic uint64_t tail;
@@ -61,6 +61,12 @@ void sta_duel_drain(struct sta_duel *duel);
 
 /* Pushes a sampled request, if there is room. */
 void sta_duel_push(struct sta_duel *duel, uint64_t hash);
+
+/* The rule in force. From anywhere. */
+static inline struct sta_duel_rule sta_duel_rule(const struct sta_duel *duel)
+{
+    return atomic_load_explicit(&duel->rule, memory_order_relaxed);
+}
 
 /* A request, hit or miss. */
 static inline void sta_duel_note(struct sta_duel *duel, uint64_t hash)

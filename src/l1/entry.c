@@ -42,18 +42,32 @@ void sta_entry_unref_block(struct sta_block *block)
         free(block);
 }
 
+static const struct sta_segment *segment_of(const struct sta_l1 *l1, uint32_t offset)
+{
+    return &l1->arena.segments[sta_arena_segment_of(&l1->arena, offset)];
+}
+
+struct sta_lane *sta_entry_lane(struct sta_l1 *l1, uint32_t offset)
+{
+    return &l1->lanes[segment_of(l1, offset)->lane];
+}
+
+struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset)
+{
+    return &sta_entry_lane(l1, offset)->queues[segment_of(l1, offset)->queue];
+}
+
 /* The item may be read: eviction cannot get past it without the bucket's lock, which we hold. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset)
 {
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
-    uint8_t state = sta_item_state(item);
-    struct sta_queue *queue = &l1->queues[(state & STA_ITEM_MAIN) != 0];
+    struct sta_queue *queue = sta_entry_queue(l1, offset);
     sta_tier_sub(&queue->bytes, sta_tier_cost(l1, item));
     sta_tier_sub(&queue->entries, 1);
-    sta_tier_sub(&l1->entries, 1);
-    if (state & STA_ITEM_BLOCK) {
+    if (sta_item_head(item).state & STA_ITEM_BLOCK) {
         struct sta_block *block = sta_item_block(item);
         sta_tier_sub(&l1->block_bytes, block->size);
+        sta_budget_give(&l1->memory, block->size);
         sta_entry_unref_block(block);
     }
 }
@@ -63,4 +77,5 @@ void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot)
     uint32_t offset = sta_index_offset(slot);
     sta_index_remove_locked(slot);
     sta_entry_forget(l1, offset);
+    sta_budget_give(&l1->places, 1);
 }

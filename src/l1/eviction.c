@@ -6,22 +6,19 @@
  * is enough, the duel decides (duel.h). The main queue is a CLOCK: what was read since goes
  * round again, by being copied to the new end.
  *
- * One segment is kept free for those copies: what survives of an old segment fits in one new
+ * A lane keeps one segment for those copies: what survives of an old segment fits in one new
  * one. Where there is none, a survivor is evicted instead.
  *
- * Everything here runs under the tier's store lock. A step costs one item; runs of survivors are
- * cut after MOVES_MOST, so that the work of one store is bounded.
+ * Everything here runs under the lane's lock. A step costs one item; runs of survivors are cut
+ * after MOVES_MOST, so that the work of one store is bounded.
  */
 #include "l1/tier.h"
 
-#define MOVES_MOST  256u
-#define KEEP_FREE   1u /* segments */
-#define PACE_FREE   3u
-#define PACE_STEPS  16u
-#define GHOST_PARTS 10u                             /* ghosts: all but one tenth of the entries */
-#define SHADOW_PART 32u                             /* of the bytes may go to shadows */
-#define GROW_BYTES  (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
-#define GROW_EVICTS (64u * 1024)
+#define MOVES_MOST   256u
+#define PACE_FREE    2u /* segments, and one for each lane */
+#define PACE_STEPS   16u
+#define PLACES_KEPT  16u
+#define RELIEF_STEPS 1024u
 
 static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 {
@@ -30,63 +27,79 @@ static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 
 /* ---- room ---- */
 
-/* A segment, where `keep` free ones remain or could be had. */
-static uint32_t take_segment(struct sta_l1 *l1, uint32_t keep)
+/* For something new: the lane keeps a segment for moves first. */
+static uint32_t take_for_store(struct sta_l1 *l1, struct sta_lane *lane)
 {
-    struct sta_arena *arena = &l1->arena;
-    if (arena->free_count > keep)
-        return sta_arena_take_free(arena);
-    uint64_t more = (1 + keep - arena->free_count) * sta_arena_segment_cost(arena);
-    if (sta_tier_memory(l1) + more <= sta_tier_load(&l1->max_bytes))
-        return sta_arena_take_bare(arena);
-    sta_arena_settle(arena);
-    return arena->free_count > keep ? sta_arena_take_free(arena) : 0;
+    if (lane->spare == 0)
+        lane->spare = sta_arena_take(&l1->arena);
+    return lane->spare != 0 ? sta_arena_take(&l1->arena) : 0;
+}
+
+static uint32_t take_for_move(struct sta_l1 *l1, struct sta_lane *lane)
+{
+    uint32_t segment = sta_arena_take(&l1->arena);
+    if (segment == 0) {
+        segment = lane->spare;
+        lane->spare = 0;
+    }
+    return segment;
+}
+
+static void append_segment(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                           uint32_t segment)
+{
+    struct sta_queue *queue = &lane->queues[name];
+    segment_at(l1, segment)->lane = lane->number;
+    segment_at(l1, segment)->queue = (uint8_t)name;
+    if (queue->newest != 0)
+        segment_at(l1, queue->newest)->next = segment;
+    else
+        queue->oldest = segment;
+    queue->newest = segment;
 }
 
 /* Room at the end of the queue, without evicting. */
-static uint32_t room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size, uint32_t keep)
+static uint32_t room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                     uint64_t size, uint32_t (*take)(struct sta_l1 *, struct sta_lane *))
 {
-    struct sta_queue *queue = &l1->queues[name];
-    uint32_t newest = queue->newest;
+    uint32_t newest = lane->queues[name].newest;
     if (newest == 0 || segment_at(l1, newest)->used + size > l1->arena.segment_bytes) {
-        newest = take_segment(l1, keep);
+        newest = take(l1, lane);
         if (newest == 0)
             return 0;
-        if (queue->newest != 0)
-            segment_at(l1, queue->newest)->next = newest;
-        else
-            queue->oldest = newest;
-        queue->newest = newest;
+        append_segment(l1, lane, name, newest);
     }
     uint64_t at = ((uint64_t)newest << l1->arena.segment_shift) + segment_at(l1, newest)->used;
     return (uint32_t)(at >> l1->arena.unit_shift);
 }
 
-uint32_t sta_eviction_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
-                           uint64_t now_ms)
+uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                           uint64_t size, uint64_t now_ms)
 {
     uint32_t offset;
-    l1->by_bytes = true;
-    while ((offset = room(l1, name, size, KEEP_FREE)) == 0) {
-        if (!sta_eviction_step(l1, now_ms))
+    lane->by_bytes = true;
+    while ((offset = room(l1, lane, name, size, take_for_store)) == 0) {
+        if (!sta_lane_has_share(l1, lane, true) || !sta_eviction_step(l1, lane, now_ms))
             return 0;
     }
     return offset;
 }
 
-void sta_eviction_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size)
+void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                         uint64_t size)
 {
-    segment_at(l1, l1->queues[name].newest)->used += (uint32_t)size;
+    segment_at(l1, lane->queues[name].newest)->used += (uint32_t)size;
 }
 
 /* ---- one step ---- */
 
 struct victim {
+    struct sta_lane *lane;
     struct sta_item *item;
+    struct sta_item_head head;
     uint64_t hash;
     uint64_t size; /* in the segment */
     uint32_t offset;
-    uint8_t state;
     enum sta_queue_name queue;
 };
 
@@ -94,25 +107,24 @@ struct victim {
 static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot,
                         uint8_t visits)
 {
-    uint32_t offset = l1->moves < MOVES_MOST ? room(l1, STA_QUEUE_MAIN, victim->size, 0) : 0;
+    struct sta_lane *lane = victim->lane;
+    uint32_t offset =
+        lane->moves < MOVES_MOST ? room(l1, lane, STA_QUEUE_MAIN, victim->size, take_for_move) : 0;
     if (offset == 0)
         return false;
     struct sta_item *copy = sta_arena_item(&l1->arena, offset);
-    *copy = (struct sta_item){.value_len = victim->item->value_len,
-                              .key_len = victim->item->key_len,
-                              .flags = victim->item->flags};
-    uint8_t state = (uint8_t)((victim->state & ~STA_ITEM_VISITS) | STA_ITEM_MAIN | visits);
-    atomic_store_explicit(&copy->state, state, memory_order_relaxed);
-    memcpy(copy->bytes, victim->item->bytes,
-           sta_item_size(state, copy->key_len, copy->value_len) - sizeof *copy);
-    sta_eviction_commit(l1, STA_QUEUE_MAIN, victim->size);
+    struct sta_item_head head = victim->head;
+    head.state = (uint8_t)((head.state & ~STA_ITEM_VISITS) | visits);
+    sta_item_set_head(copy, head);
+    sta_racing_write(copy->bytes, victim->item->bytes, sta_item_size_of(head) - sizeof *copy);
+    sta_eviction_commit(l1, lane, STA_QUEUE_MAIN, victim->size);
     sta_index_replace_locked(slot, offset);
     uint64_t cost = sta_tier_cost(l1, copy);
-    sta_tier_sub(&l1->queues[victim->queue].entries, 1);
-    sta_tier_sub(&l1->queues[victim->queue].bytes, cost);
-    sta_tier_add(&l1->queues[STA_QUEUE_MAIN].entries, 1);
-    sta_tier_add(&l1->queues[STA_QUEUE_MAIN].bytes, cost);
-    l1->moves++;
+    sta_tier_sub(&lane->queues[victim->queue].entries, 1);
+    sta_tier_sub(&lane->queues[victim->queue].bytes, cost);
+    sta_tier_add(&lane->queues[STA_QUEUE_MAIN].entries, 1);
+    sta_tier_add(&lane->queues[STA_QUEUE_MAIN].bytes, cost);
+    lane->moves++;
     return true;
 }
 
@@ -125,15 +137,13 @@ struct demand {
     uint8_t round;   /* visits that a round there takes */
 };
 
-static struct demand demand_for(const struct sta_l1 *l1, uint64_t cost)
+static struct demand demand_for(struct sta_l1 *l1, const struct sta_lane *lane, uint64_t cost)
 {
-    struct demand demand = {.promote = l1->duel.rule.promote, .round = 1};
-    uint64_t entries = sta_tier_load(&l1->entries);
-    if (!l1->by_bytes || entries == 0)
+    struct demand demand = {.promote = sta_duel_rule(&l1->duel).promote, .round = 1};
+    uint64_t entries = sta_lane_entries(lane);
+    if (!lane->by_bytes || entries == 0)
         return demand;
-    uint64_t mean = (sta_tier_load(&l1->queues[STA_QUEUE_SMALL].bytes) +
-                     sta_tier_load(&l1->queues[STA_QUEUE_MAIN].bytes)) /
-                    entries;
+    uint64_t mean = sta_lane_bytes(lane) / entries;
     if (cost > 2 * mean) {
         if (demand.promote < STA_ITEM_VISITS)
             demand.promote++;
@@ -150,30 +160,41 @@ static struct demand demand_for(const struct sta_l1 *l1, uint64_t cost)
 
 static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot)
 {
-    uint8_t visits = victim->state & STA_ITEM_VISITS;
-    struct demand demand = demand_for(l1, sta_tier_cost(l1, victim->item));
+    uint8_t visits = victim->head.state & STA_ITEM_VISITS;
+    struct demand demand = demand_for(l1, victim->lane, sta_tier_cost(l1, victim->item));
     if (victim->queue == STA_QUEUE_SMALL)
         return visits >= demand.promote && move_locked(l1, victim, slot, demand.rounds);
     return visits >= demand.round &&
            move_locked(l1, victim, slot, (uint8_t)(visits - demand.round));
 }
 
+/* The place stays with the lane: whoever evicts is about to store. */
+static void remove_victim_locked(struct sta_l1 *l1, const struct victim *victim,
+                                 struct sta_slot slot, enum sta_departure why)
+{
+    sta_index_remove_locked(slot);
+    sta_entry_forget(l1, victim->offset);
+    sta_lane_set_places(victim->lane, sta_lane_places(victim->lane) + 1);
+    sta_departed_note(&l1->departed, victim->hash, why);
+}
+
 static void judge_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot,
                          uint64_t now_ms)
 {
-    if (sta_item_over(sta_item_deadline(victim->item, victim->state), now_ms)) {
-        sta_entry_remove_locked(l1, slot);
-        sta_tier_add(&l1->counts.expirations, 1);
+    if (sta_item_over(sta_item_deadline(victim->item, victim->head.state), now_ms)) {
+        remove_victim_locked(l1, victim, slot, STA_DEPARTED_EXPIRED);
+        sta_tier_count(l1, STA_L1_expirations);
         return;
     }
     if (stays_locked(l1, victim, slot))
         return;
-    sta_entry_remove_locked(l1, slot);
-    sta_tier_add(&l1->counts.evictions[victim->queue], 1);
-    l1->evicting = true;
-    l1->moves = 0;
+    remove_victim_locked(l1, victim, slot, STA_DEPARTED_EVICTED);
+    sta_tier_count(l1, victim->queue == STA_QUEUE_SMALL ? STA_L1_evictions_small
+                                                        : STA_L1_evictions_main);
+    victim->lane->evicting = true;
+    victim->lane->moves = 0;
     if (victim->queue == STA_QUEUE_SMALL)
-        sta_ghost_add(&l1->ghost, victim->hash);
+        sta_ghost_add(&victim->lane->ghost, victim->hash);
 }
 
 static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
@@ -185,28 +206,33 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
     sta_arena_retire(&l1->arena, segment);
 }
 
-void sta_eviction_empty(struct sta_l1 *l1)
+void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 {
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
-        while (l1->queues[name].oldest != 0)
-            retire_oldest(l1, &l1->queues[name]);
+        if (sta_tier_load(&lane->queues[name].entries) > 0)
+            continue; /* stored meanwhile */
+        while (lane->queues[name].oldest != 0)
+            retire_oldest(l1, &lane->queues[name]);
     }
+    if (lane->spare != 0)
+        sta_arena_retire(&l1->arena, lane->spare);
+    lane->spare = 0;
+    sta_lane_give_places(l1, lane);
 }
 
 /* Evicting from the small queue while it has its share or more, else from the main one. */
-static enum sta_queue_name whose_turn(const struct sta_l1 *l1)
+static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *lane)
 {
-    uint64_t small = sta_tier_load(&l1->queues[STA_QUEUE_SMALL].bytes);
-    uint64_t all = small + sta_tier_load(&l1->queues[STA_QUEUE_MAIN].bytes);
-    enum sta_queue_name turn =
-        small * 100 >= all * l1->duel.rule.small_percent ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
-    return l1->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
+    uint64_t small = sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes);
+    uint64_t share = sta_lane_bytes(lane) * sta_duel_rule(&l1->duel).small_percent;
+    enum sta_queue_name turn = small * 100 >= share ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
+    return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
-bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms)
+bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
-    struct victim victim = {.queue = whose_turn(l1)};
-    struct sta_queue *queue = &l1->queues[victim.queue];
+    struct victim victim = {.lane = lane, .queue = whose_turn(l1, lane)};
+    struct sta_queue *queue = &lane->queues[victim.queue];
     if (queue->oldest == 0)
         return false;
     struct sta_segment *segment = segment_at(l1, queue->oldest);
@@ -217,10 +243,9 @@ bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms)
     uint64_t at = ((uint64_t)queue->oldest << l1->arena.segment_shift) + segment->cursor;
     victim.offset = (uint32_t)(at >> l1->arena.unit_shift);
     victim.item = sta_arena_item(&l1->arena, victim.offset);
-    victim.state = sta_item_state(victim.item);
-    victim.size = sta_arena_align(
-        &l1->arena, sta_item_size(victim.state, victim.item->key_len, victim.item->value_len));
-    victim.hash = sta_item_hash(victim.item, victim.state, l1->index.hash_seed);
+    victim.head = sta_item_head(victim.item);
+    victim.size = sta_arena_align(&l1->arena, sta_item_size_of(victim.head));
+    victim.hash = sta_item_hash(victim.item, victim.head, l1->index.hash_seed);
     segment->cursor += (uint32_t)victim.size;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, victim.hash);
     struct sta_slot slot =
@@ -233,73 +258,91 @@ bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms)
 
 /* ---- bounds ---- */
 
-bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms)
+bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, uint64_t now_ms)
 {
-    l1->by_bytes = true;
-    while (sta_tier_memory(l1) + bytes > sta_tier_load(&l1->max_bytes)) {
-        if (!sta_arena_give_back(&l1->arena) && !sta_eviction_step(l1, now_ms))
+    lane->by_bytes = true;
+    while (!sta_budget_claim(&l1->memory, bytes)) {
+        if (sta_arena_give_back(&l1->arena))
+            continue;
+        if (!sta_lane_has_share(l1, lane, true) || !sta_eviction_step(l1, lane, now_ms))
             return false;
     }
     return true;
 }
 
-bool sta_eviction_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms)
+bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
-    l1->by_bytes = false;
-    while (sta_tier_load(&l1->entries) + more > sta_tier_load(&l1->max_entries)) {
-        if (!sta_eviction_step(l1, now_ms))
+    lane->by_bytes = false;
+    if (sta_lane_places(lane) > (l1->quota_lanes > 0 ? 0 : PLACES_KEPT))
+        sta_lane_give_places(l1, lane);
+    while (sta_lane_places(lane) == 0) {
+        if (sta_budget_claim(&l1->places, 1))
+            sta_lane_set_places(lane, 1);
+        else if (!sta_lane_has_share(l1, lane, false) || !sta_eviction_step(l1, lane, now_ms))
             return false;
     }
     return true;
 }
 
-void sta_eviction_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms)
+bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t entries,
+                             uint64_t cost, uint64_t now_ms)
 {
-    struct sta_arena *arena = &l1->arena;
-    uint64_t more = (1 + PACE_FREE) * sta_arena_segment_cost(arena);
-    if (arena->free_count >= PACE_FREE ||
-        sta_tier_memory(l1) + more <= sta_tier_load(&l1->max_bytes))
+    const struct sta_l1_quota *quota = &lane->quota;
+    for (;;) {
+        bool wide = quota->max_bytes != 0 && sta_lane_bytes(lane) + cost > quota->max_bytes;
+        bool many =
+            quota->max_entries != 0 && sta_lane_entries(lane) + entries > quota->max_entries;
+        if (!wide && !many)
+            return true;
+        lane->by_bytes = wide;
+        if (!sta_eviction_step(l1, lane, now_ms))
+            return false;
+    }
+}
+
+/* Until there is a segment and more for the caller, or the lane has gone down by that much. */
+static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, bool by_bytes,
+                         uint64_t now_ms)
+{
+    bool moved = false;
+    uint64_t least = sta_lane_bytes(lane);
+    least = least > bytes ? least - bytes : 0;
+    lane->by_bytes = by_bytes;
+    for (uint32_t steps = 0; steps < RELIEF_STEPS; steps++) {
+        if (moved && (by_bytes ? sta_budget_fits(&l1->memory, bytes) ||
+                                     (sta_arena_free(&l1->arena) > 1 && steps % 64 == 0) ||
+                                     sta_lane_bytes(lane) < least
+                               : sta_lane_places(lane) > 0))
+            break;
+        if (!sta_eviction_step(l1, lane, now_ms))
+            break;
+        moved = true;
+    }
+    sta_lane_give_places(l1, lane);
+    return moved;
+}
+
+bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint64_t now_ms)
+{
+    struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
+    if (lane == NULL)
+        return false;
+    pthread_mutex_lock(&lane->lock);
+    bool moved = relieve_lane(l1, lane, bytes, by_bytes, now_ms);
+    pthread_mutex_unlock(&lane->lock);
+    return moved;
+}
+
+void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, uint64_t now_ms)
+{
+    uint32_t wanted = PACE_FREE + sta_tier_lanes(l1);
+    if (sta_arena_free(&l1->arena) >= wanted ||
+        sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)) ||
+        !sta_lane_has_share(l1, lane, true))
         return;
-    l1->by_bytes = true;
+    lane->by_bytes = true;
     for (uint64_t steps = 0; steps < PACE_STEPS && steps * 64 < 2 * size + 128; steps++) {
-        if (!sta_eviction_step(l1, now_ms))
+        if (!sta_eviction_step(l1, lane, now_ms))
             return;
     }
-}
-
-static void index_keep_up(struct sta_l1 *l1, uint64_t now_ms)
-{
-    uint64_t buckets = sta_tier_load(&l1->index.bucket_count);
-    uint64_t max_bytes = sta_tier_load(&l1->max_bytes);
-    if (sta_tier_load(&l1->entries) < buckets * STA_INDEX_LOAD)
-        return;
-    if (sta_tier_memory(l1) + GROW_BYTES > max_bytes &&
-        (max_bytes < GROW_EVICTS || !sta_eviction_make_room(l1, GROW_BYTES, now_ms)))
-        return;
-    sta_index_grow(&l1->index);
-}
-
-/* Ghosts and shadows are made when there are evictions, and again when the number of entries
- * is another. */
-static void policy_keep_up(struct sta_l1 *l1, uint64_t now_ms)
-{
-    uint64_t entries = sta_tier_load(&l1->entries);
-    if (!l1->evicting || entries < 8 || entries < l1->ghost_entries + l1->ghost_entries / 2)
-        return;
-    uint64_t most = sta_tier_load(&l1->max_bytes) / SHADOW_PART;
-    uint64_t ghosts = sta_ghost_bytes(entries);
-    l1->ghost_entries = entries; /* also where there is no memory: not with every store again */
-    if (!sta_eviction_make_room(l1, ghosts + most, now_ms))
-        return;
-    sta_duel_resize(&l1->duel, entries, most);
-    if (!sta_ghost_resize(&l1->ghost, entries - entries / GHOST_PARTS))
-        ghosts = sta_tier_load(&l1->policy_bytes);
-    atomic_store_explicit(&l1->policy_bytes, ghosts + l1->duel.bytes, memory_order_relaxed);
-}
-
-void sta_eviction_keep_up(struct sta_l1 *l1, uint64_t now_ms)
-{
-    sta_duel_drain(&l1->duel);
-    policy_keep_up(l1, now_ms);
-    index_keep_up(l1, now_ms);
 }

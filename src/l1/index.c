@@ -16,37 +16,35 @@
 
 /* ---- life ---- */
 
-static void *reserve(uint64_t bytes, bool huge)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED)
-        return NULL;
-    if (huge)
-        madvise(at, bytes, MADV_HUGEPAGE); /* a wish */
-    return at;
-}
-
 int sta_index_init(struct sta_index *index, struct sta_arena *arena, uint64_t hash_seed)
 {
     uint64_t bytes = arena->reserved / INDEX_SHARE;
+    pthread_mutex_init(&index->grow_lock, NULL);
+    pthread_mutex_init(&index->overflow_lock, NULL);
     index->arena = arena;
+    index->budget = arena->budget;
     index->hash_seed = hash_seed;
     index->bucket_limit = bytes / sizeof(struct sta_bucket);
-    index->buckets = reserve(bytes, arena->huge);
+    index->buckets = sta_arena_reserve(bytes, arena->huge);
     if (index->buckets == NULL)
         return STRATA_ERR_NOMEM;
-    index->overflow = reserve(bytes, arena->huge);
+    index->overflow = sta_arena_reserve(bytes, arena->huge);
     if (index->overflow == NULL)
         return STRATA_ERR_NOMEM;
+    sta_budget_take(index->budget, STA_INDEX_LEAST * sizeof(struct sta_bucket));
     index->overflow_fresh = 1;
-    atomic_init(&index->bucket_count, 1);
-    atomic_init(&index->bytes, sizeof(struct sta_bucket));
+    atomic_init(&index->bucket_count, STA_INDEX_LEAST);
+    atomic_init(&index->mask_hint, sta_index_mask(STA_INDEX_LEAST));
+    atomic_init(&index->bytes, STA_INDEX_LEAST * sizeof(struct sta_bucket));
     return STRATA_OK;
 }
 
 void sta_index_fini(struct sta_index *index)
 {
+    if (index->arena == NULL)
+        return; /* init was not called */
+    pthread_mutex_destroy(&index->grow_lock);
+    pthread_mutex_destroy(&index->overflow_lock);
     uint64_t bytes = index->bucket_limit * sizeof(struct sta_bucket);
     if (index->buckets != NULL)
         munmap(index->buckets, bytes);
@@ -145,7 +143,7 @@ struct sta_slot sta_index_find_locked(const struct sta_index *index, struct sta_
         for (uint32_t bits = match(bucket, tag); bits != 0; bits &= bits - 1) {
             struct sta_slot slot = {bucket, (uint32_t)__builtin_ctz(bits)};
             const struct sta_item *item = sta_arena_item(index->arena, sta_index_offset(slot));
-            if (sta_item_has_key(item, sta_item_state(item), key))
+            if (sta_item_has_key(item, sta_item_head(item), key))
                 return slot;
         }
     }
@@ -186,7 +184,19 @@ static void put(struct sta_bucket *bucket, uint32_t at, uint8_t tag, uint32_t of
     set_tag(bucket, at, tag);
 }
 
-static uint32_t overflow_take(struct sta_index *index)
+static bool pay_overflow(struct sta_index *index, _Atomic uint64_t *claimed)
+{
+    uint64_t price = sizeof(struct sta_bucket);
+    if (claimed == NULL)
+        return sta_budget_claim(index->budget, price);
+    uint64_t left = atomic_load_explicit(claimed, memory_order_relaxed);
+    if (left < price)
+        return false;
+    atomic_store_explicit(claimed, left - price, memory_order_relaxed);
+    return true;
+}
+
+static uint32_t overflow_take_locked(struct sta_index *index, _Atomic uint64_t *claimed)
 {
     uint32_t taken = index->overflow_first;
     if (taken != 0) {
@@ -196,14 +206,22 @@ static uint32_t overflow_take(struct sta_index *index)
         atomic_store_explicit(&bucket->word[1], 0, memory_order_relaxed);
         return taken;
     }
-    if (index->overflow_fresh >= index->bucket_limit)
+    if (index->overflow_fresh >= index->bucket_limit || !pay_overflow(index, claimed))
         return 0;
     atomic_fetch_add_explicit(&index->bytes, sizeof(struct sta_bucket), memory_order_relaxed);
     return index->overflow_fresh++;
 }
 
+static uint32_t overflow_take(struct sta_index *index, _Atomic uint64_t *claimed)
+{
+    pthread_mutex_lock(&index->overflow_lock);
+    uint32_t taken = overflow_take_locked(index, claimed);
+    pthread_mutex_unlock(&index->overflow_lock);
+    return taken;
+}
+
 bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, uint64_t hash,
-                          uint32_t offset, bool may_grow)
+                          uint32_t offset, _Atomic uint64_t *claimed)
 {
     for (;;) {
         uint32_t bits = match(bucket, 0);
@@ -216,7 +234,7 @@ bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, ui
             break;
         bucket = next;
     }
-    uint32_t link = may_grow || index->overflow_first != 0 ? overflow_take(index) : 0;
+    uint32_t link = overflow_take(index, claimed);
     if (link == 0)
         return false;
     put(&index->overflow[link], 0, sta_index_tag(hash), offset);
@@ -230,7 +248,7 @@ bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, ui
 static uint64_t hash_of(const struct sta_index *index, uint32_t offset)
 {
     const struct sta_item *item = sta_arena_item(index->arena, offset);
-    return sta_item_hash(item, sta_item_state(item), index->hash_seed);
+    return sta_item_hash(item, sta_item_head(item), index->hash_seed);
 }
 
 /* Puts the overflow buckets of a locked chain that hold nothing on the free list. The list goes
@@ -247,8 +265,10 @@ static void trim_chain(struct sta_index *index, struct sta_bucket *bucket)
         uint32_t after = atomic_load_explicit(&next->link, memory_order_relaxed);
         atomic_store_explicit(&bucket->link, after, memory_order_release);
         atomic_store_explicit(&next->link, 0, memory_order_relaxed);
+        pthread_mutex_lock(&index->overflow_lock);
         atomic_store_explicit(&next->word[1], index->overflow_first, memory_order_relaxed);
         index->overflow_first = link;
+        pthread_mutex_unlock(&index->overflow_lock);
     }
 }
 
@@ -275,7 +295,7 @@ static bool link_all(struct sta_index *index, struct sta_bucket *from, struct st
                 continue;
             uint64_t hash = hash_of(index, offset);
             if (sta_index_bucket_of(hash, count) == at &&
-                !sta_index_add_locked(index, to, hash, offset, true))
+                !sta_index_add_locked(index, to, hash, offset, NULL))
                 return false;
         }
     }
@@ -305,12 +325,18 @@ static void empty_chain(struct sta_index *index, struct sta_bucket *first)
     trim_chain(index, first);
 }
 
+static void set_count(struct sta_index *index, uint64_t count)
+{
+    atomic_store_explicit(&index->bucket_count, count, memory_order_release);
+    atomic_store_explicit(&index->mask_hint, sta_index_mask(count), memory_order_relaxed);
+}
+
 /* The new bucket is complete before the count makes it reachable, and the old one loses its
  * share afterwards: a reader finds an item in one of them, or sees the version change. */
-bool sta_index_grow(struct sta_index *index)
+bool sta_index_grow_locked(struct sta_index *index)
 {
     uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_relaxed);
-    if (count == index->bucket_limit)
+    if (count == index->bucket_limit || !sta_budget_claim(index->budget, sizeof *index->buckets))
         return false;
     uint64_t from = sta_index_bucket_of(count << 16, count);
     prefetch_items(index, &index->buckets[from]);
@@ -318,22 +344,24 @@ bool sta_index_grow(struct sta_index *index)
     struct sta_bucket *new = sta_index_lock_at(index, count);
     bool whole = link_all(index, old, new, count, count + 1);
     if (whole) {
-        atomic_store_explicit(&index->bucket_count, count + 1, memory_order_release);
+        set_count(index, count + 1);
         atomic_fetch_add_explicit(&index->bytes, sizeof *new, memory_order_relaxed);
         unlink_all(index, old, count, count + 1);
         trim_chain(index, old);
     } else {
         empty_chain(index, new);
+        sta_budget_give(index->budget, sizeof *new);
     }
     sta_index_unlock(new);
     sta_index_unlock(old);
     return whole;
 }
 
-bool sta_index_shrink(struct sta_index *index, void (*lost)(void *arg, uint32_t offset), void *arg)
+bool sta_index_shrink_locked(struct sta_index *index, void (*lost)(void *arg, uint32_t offset),
+                             void *arg)
 {
     uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_relaxed);
-    if (count == 1)
+    if (count == STA_INDEX_LEAST)
         return false;
     uint64_t to = sta_index_bucket_of((count - 1) << 16, count - 1);
     struct sta_bucket *kept = sta_index_lock_at(index, to);
@@ -342,12 +370,13 @@ bool sta_index_shrink(struct sta_index *index, void (*lost)(void *arg, uint32_t 
         for (uint32_t i = 0; i < STA_INDEX_SLOTS; i++) {
             uint32_t offset = atomic_load_explicit(&at->offset[i], memory_order_relaxed);
             if (offset != 0 &&
-                !sta_index_add_locked(index, kept, hash_of(index, offset), offset, true))
+                !sta_index_add_locked(index, kept, hash_of(index, offset), offset, NULL))
                 lost(arg, offset);
         }
     }
-    atomic_store_explicit(&index->bucket_count, count - 1, memory_order_release);
+    set_count(index, count - 1);
     atomic_fetch_sub_explicit(&index->bytes, sizeof *gone, memory_order_relaxed);
+    sta_budget_give(index->budget, sizeof *gone);
     empty_chain(index, gone);
     sta_index_unlock(gone);
     sta_index_unlock(kept);

@@ -13,15 +13,17 @@
  * Readers take no lock: they match the tags, pin the item's segment, and see whether the slot
  * still holds the offset (arena.h). A key that is not found is a miss only if the version did
  * not change meanwhile. A slot's offset is what links an item; its tag is a filter.
- * Writers hold the lock of the first bucket of a chain for anything in the chain. Overflow
- * buckets and the number of buckets change under the tier's store lock, too; an overflow bucket
- * that is used again in another chain shows a reader only keys that are not its own.
+ * Writers hold the lock of the first bucket of a chain for anything in the chain. The number of
+ * buckets changes under `grow_lock`, too; an overflow bucket that is used again in another chain
+ * shows a reader only keys that are not its own.
  *
- * Memory: two reservations; `bytes` says what is in use.
+ * Lock ranks: grow_lock, a bucket (two only while the table grows or shrinks), overflow_lock.
+ * Memory: two reservations; what is in use of them is claimed from the tier's budget.
  */
 #ifndef STA_INDEX_H
 #define STA_INDEX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +32,7 @@
 #include "l1/arena.h"
 
 #define STA_INDEX_SLOTS 11u
+#define STA_INDEX_LEAST 2u  /* buckets */
 #define STA_INDEX_LOAD  10u /* entries per bucket, on average, from which on the table grows */
 
 struct sta_bucket {
@@ -46,10 +49,14 @@ struct sta_index {
     struct sta_bucket *overflow; /* [0] is not used */
     uint64_t bucket_limit;
     struct sta_arena *arena;
+    struct sta_budget *budget;
     uint64_t hash_seed;
-    /* written under the store lock; release: pairs with acquire in whoever looks for a bucket */
-    _Atomic uint64_t bucket_count;
-    /* guarded by the store lock */
+    /* written under grow_lock; release: pairs with acquire in whoever looks for a bucket */
+    _Atomic uint64_t bucket_count; /* STA_INDEX_LEAST and more */
+    _Atomic uint64_t mask_hint; /* of the hash bits that choose a bucket; see sta_index_likely() */
+    pthread_mutex_t grow_lock;
+    /* guarded by overflow_lock */
+    pthread_mutex_t overflow_lock;
     uint32_t overflow_first; /* free ones */
     uint32_t overflow_fresh;
     _Atomic uint64_t bytes; /* read from anywhere */
@@ -61,14 +68,32 @@ struct sta_slot {
     uint32_t at;
 };
 
+/* The arena and its budget are borrowed. STRATA_ERR_NOMEM. */
 int sta_index_init(struct sta_index *index, struct sta_arena *arena, uint64_t hash_seed);
 void sta_index_fini(struct sta_index *index);
 
+static inline uint64_t sta_index_mask(uint64_t count)
+{
+    return UINT64_MAX >> __builtin_clzll(count - 1); /* there are two buckets at least */
+}
+
 static inline uint64_t sta_index_bucket_of(uint64_t hash, uint64_t count)
 {
-    uint64_t mask = count == 1 ? 0 : (UINT64_MAX >> __builtin_clzll(count - 1));
+    uint64_t mask = sta_index_mask(count);
     uint64_t at = (hash >> 16) & mask;
     return at < count ? at : at & (mask >> 1);
+}
+
+/* The bucket, cheaper: while the table passes a power of two it may be the wrong one, in which the
+ * key is then not found. Good for hits. */
+static inline struct sta_bucket *sta_index_likely(const struct sta_index *index, uint64_t hash)
+{
+    uint64_t mask = atomic_load_explicit(&index->mask_hint, memory_order_relaxed);
+    uint64_t at = (hash >> 16) & mask;
+    /* acquire: pairs with the release of who grew or shrank the table */
+    if (at >= atomic_load_explicit(&index->bucket_count, memory_order_acquire))
+        at &= mask >> 1;
+    return &index->buckets[at];
 }
 
 static inline uint8_t sta_index_tag(uint64_t hash)
@@ -98,16 +123,18 @@ static inline uint32_t sta_index_offset(const struct sta_slot slot)
 void sta_index_replace_locked(struct sta_slot slot, uint32_t offset);
 void sta_index_remove_locked(struct sta_slot slot);
 
-/* Links a new item. Needs the store lock, too; false where an overflow bucket would be needed
- * and `may_grow` is false or there is none. */
+/* Links a new item. Where an overflow bucket is needed that was not in use, its bytes come from
+ * what the caller has claimed beforehand (`claimed`, less after that) or, NULL, from the budget;
+ * false where they do not suffice or there is no such bucket. */
 bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, uint64_t hash,
-                          uint32_t offset, bool may_grow);
+                          uint32_t offset, _Atomic uint64_t *claimed);
 
-/* One bucket more: splits one. One less: gives up to `lost` where entries had to go because
- * overflow buckets ran out (it is called with the offset while the bucket is locked). Both need
- * the store lock. */
-bool sta_index_grow(struct sta_index *index);
-bool sta_index_shrink(struct sta_index *index, void (*lost)(void *arg, uint32_t offset), void *arg);
+/* One bucket more: splits one; false where there was no room. One less: gives up to `lost` where
+ * entries had to go because overflow buckets ran out (it is called with the offset while the
+ * bucket is locked). Both need grow_lock. */
+bool sta_index_grow_locked(struct sta_index *index);
+bool sta_index_shrink_locked(struct sta_index *index, void (*lost)(void *arg, uint32_t offset),
+                             void *arg);
 
 /* The bucket that follows in a chain, or NULL. */
 static inline struct sta_bucket *sta_index_next(const struct sta_index *index,

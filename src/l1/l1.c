@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tier (l1.h): its life, its bounds, sweeping, numbers. Reading is in lookup.c, writing in
- * store.c, eviction in eviction.c; tier.h has the structure and the locks.
+ * The tier (l1.h): its life, its bounds, tokens. Reading is in lookup.c, writing in store.c, who
+ * stays in eviction.c, what goes through everything in scan.c; tier.h has the structure and the
+ * locks.
  *
- * Memory: index, segments, blocks and ghosts are counted against max_bytes. The generation table
- * (512 KiB) is not, nor is a block that a lease keeps after its entry left.
+ * Memory: what grows is counted against max_bytes (numbers.c has the kinds). The generation table
+ * (512 KiB) and the counters (8 KiB) are not, nor is a block that a lease keeps after its entry left.
  */
 #include "l1/l1.h"
 
@@ -13,129 +14,178 @@
 #include "l1/tier.h"
 #include "strata/status.h"
 
-#define RESIZE_STEPS 512u /* items or buckets under one hold of the store lock */
-#define INDEX_PART   8u   /* of max_bytes that the index keeps after a resize */
+#define RESIZE_STEPS  128u /* items or buckets under one hold of a lock */
+#define INDEX_PART    8u   /* of max_bytes that the index keeps after a resize */
+#define SEGMENT_PARTS 128u /* of a lane, about */
 
-/* ---- create, destroy, resize ---- */
+/* ---- create, destroy ---- */
+
+static bool config_valid(const struct sta_l1_config *config)
+{
+    if (config->max_bytes == 0 || config->quota_count > STA_L1_QUOTAS_MOST ||
+        config->sources > STA_L1_SOURCES_MOST)
+        return false;
+    for (size_t i = 0; i < config->quota_count; i++) {
+        if (config->quotas[i].prefix.len == 0)
+            return false;
+    }
+    return true;
+}
+
+static void init_locks(struct sta_l1 *l1)
+{
+    pthread_mutex_init(&l1->sweep_lock, NULL);
+    pthread_mutex_init(&l1->duel_lock, NULL);
+}
+
+static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
+{
+    int status = sta_lane_init_all(l1, config);
+    if (status == STRATA_OK)
+        status = sta_departed_init(&l1->departed, config->max_bytes);
+    if (status == STRATA_OK)
+        status = sta_stamp_init(&l1->stamp, config->sources);
+    if (status == STRATA_OK)
+        status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes,
+                                SEGMENT_PARTS * sta_tier_lanes(l1));
+    if (status == STRATA_OK)
+        status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
+    return status;
+}
 
 int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config)
 {
-    if (config->max_bytes == 0)
+    if (!config_valid(config))
         return STRATA_ERR_INVALID;
-    struct sta_l1 *l1 = aligned_alloc(64, sizeof *l1);
+    struct sta_l1 *l1 = aligned_alloc(_Alignof(struct sta_l1), sizeof *l1);
     if (l1 == NULL)
         return STRATA_ERR_NOMEM;
     memset(l1, 0, sizeof *l1);
-    pthread_mutex_init(&l1->store_lock, NULL);
-    pthread_mutex_init(&l1->sweep_lock, NULL);
-    atomic_init(&l1->max_bytes, config->max_bytes);
-    atomic_init(&l1->max_entries, config->max_entries == 0 ? STA_NEVER : config->max_entries);
+    init_locks(l1);
+    sta_budget_set_most(&l1->memory, config->max_bytes);
+    sta_budget_set_most(&l1->places, config->max_entries == 0 ? STA_NEVER : config->max_entries);
     sta_duel_init(&l1->duel);
-    int status = sta_arena_init(&l1->arena, config->max_bytes);
-    if (status == STRATA_OK)
-        status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
+    int status = init_parts(l1, config);
     if (status != STRATA_OK) {
         sta_l1_destroy(&l1);
         return status;
     }
+    sta_budget_take(&l1->memory, sta_departed_bytes(&l1->departed) + sta_stamp_bytes(&l1->stamp));
     *out = l1;
     return STRATA_OK;
 }
 
-/* Removes the entries of the chain that begins at bucket `at`, if it still does. */
-static void clear_chain(struct sta_l1 *l1, uint64_t at)
+void sta_l1_destroy(struct sta_l1 **at)
 {
-    struct sta_bucket *first = sta_index_lock_at(&l1->index, at);
-    struct sta_bucket *bucket = first;
-    for (; bucket != NULL; bucket = sta_index_next(&l1->index, bucket)) {
-        for (uint32_t i = 0; i < STA_INDEX_SLOTS; i++) {
-            struct sta_slot slot = {bucket, i};
-            if (sta_index_offset(slot) != 0)
-                sta_entry_remove_locked(l1, slot);
-        }
-    }
-    sta_index_unlock(first);
-}
-
-static void clear_entries(struct sta_l1 *l1)
-{
-    for (uint64_t at = 0; at < sta_tier_load(&l1->index.bucket_count); at++)
-        clear_chain(l1, at);
-}
-
-void sta_l1_destroy(struct sta_l1 **l1)
-{
-    if (l1 == NULL || *l1 == NULL)
+    if (at == NULL || *at == NULL)
         return;
-    if ((*l1)->index.overflow != NULL)
-        clear_entries(*l1);
-    sta_index_fini(&(*l1)->index);
-    sta_arena_fini(&(*l1)->arena);
-    sta_ghost_fini(&(*l1)->ghost);
-    sta_duel_fini(&(*l1)->duel);
-    pthread_mutex_destroy(&(*l1)->sweep_lock);
-    pthread_mutex_destroy(&(*l1)->store_lock);
-    free(*l1);
-    *l1 = NULL;
+    struct sta_l1 *l1 = *at;
+    if (l1->index.overflow != NULL)
+        sta_l1_clear(l1); /* for the blocks */
+    sta_index_fini(&l1->index);
+    sta_arena_fini(&l1->arena);
+    sta_stamp_fini(&l1->stamp);
+    sta_departed_fini(&l1->departed);
+    sta_lane_fini_all(l1);
+    sta_duel_fini(&l1->duel);
+    pthread_mutex_destroy(&l1->duel_lock);
+    pthread_mutex_destroy(&l1->sweep_lock);
+    free(l1);
+    *at = NULL;
 }
+
+/* ---- resize ---- */
 
 static void lost(void *arg, uint32_t offset)
 {
     struct sta_l1 *l1 = arg;
     sta_entry_forget(l1, offset);
-    sta_tier_add(&l1->counts.evictions[STA_QUEUE_MAIN], 1);
+    sta_budget_give(&l1->places, 1);
+    sta_tier_count(l1, STA_L1_evictions_main);
 }
 
-/* One piece of the way down to the bounds; false where it has been gone. */
-static bool come_down(struct sta_l1 *l1)
+/* Whether the index takes more than its part and could be narrower. */
+static bool index_is_wide(const struct sta_l1 *l1)
 {
-    uint64_t max_bytes = sta_tier_load(&l1->max_bytes);
-    for (uint32_t i = 0; i < RESIZE_STEPS; i++) {
-        uint64_t buckets = sta_tier_load(&l1->index.bucket_count);
-        uint64_t entries = sta_tier_load(&l1->entries);
-        bool wide = sta_tier_load(&l1->index.bytes) > max_bytes / INDEX_PART &&
-                    entries < buckets * (STA_INDEX_LOAD - 1);
-        if (entries > sta_tier_load(&l1->max_entries)) {
-            if (!sta_eviction_step(l1, 0))
-                return false;
-        } else if (wide && sta_index_shrink(&l1->index, lost, l1)) {
-            continue;
-        } else if (sta_tier_memory(l1) > max_bytes) {
-            if (!sta_arena_give_back(&l1->arena) && !sta_eviction_step(l1, 0))
-                return false;
-        } else {
-            return false;
-        }
+    uint64_t buckets = sta_tier_load(&l1->index.bucket_count);
+    return buckets > STA_INDEX_LEAST &&
+           sta_tier_load(&l1->index.bytes) > sta_budget_most(&l1->memory) / INDEX_PART &&
+           sta_budget_used(&l1->places) < buckets * (STA_INDEX_LOAD - 1);
+}
+
+/* False where it cannot become narrower. */
+static bool narrow_index(struct sta_l1 *l1)
+{
+    bool going = true;
+    pthread_mutex_lock(&l1->index.grow_lock);
+    for (uint32_t i = 0; i < RESIZE_STEPS && going && index_is_wide(l1); i++)
+        going = sta_index_shrink_locked(&l1->index, lost, l1);
+    pthread_mutex_unlock(&l1->index.grow_lock);
+    return going;
+}
+
+/* Some steps of eviction in the lane that has most. False where nothing has anything. */
+static bool thin_out(struct sta_l1 *l1, bool by_bytes)
+{
+    struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
+    if (lane == NULL)
+        return false;
+    pthread_mutex_lock(&lane->lock);
+    lane->by_bytes = by_bytes;
+    bool going = true;
+    for (uint32_t i = 0; i < RESIZE_STEPS && going; i++) {
+        going = sta_eviction_step(l1, lane, 0);
+        sta_lane_give_places(l1, lane);
+        if (by_bytes ? sta_arena_free(&l1->arena) > 0 : sta_budget_fits(&l1->places, 0))
+            break;
     }
-    return true;
+    pthread_mutex_unlock(&lane->lock);
+    return going;
+}
+
+/* What lanes keep beside entries: places, spare segments, ghosts. */
+static void give_up_spare(struct sta_l1 *l1)
+{
+    for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
+        pthread_mutex_lock(&l1->lanes[i].lock);
+        sta_upkeep_forget_ghosts(l1, &l1->lanes[i]);
+        sta_eviction_give_up(l1, &l1->lanes[i]);
+        pthread_mutex_unlock(&l1->lanes[i].lock);
+    }
+    sta_upkeep_forget_shadows(l1);
+}
+
+/* Down to the bounds, in pieces: others store in between, under the new bounds. */
+static void come_down(struct sta_l1 *l1)
+{
+    if (!sta_budget_fits(&l1->places, 0) || !sta_budget_fits(&l1->memory, 0))
+        give_up_spare(l1);
+    while (!sta_budget_fits(&l1->places, 0) && thin_out(l1, false)) {
+    }
+    while (index_is_wide(l1) && narrow_index(l1)) {
+    }
+    while (!sta_budget_fits(&l1->memory, 0)) {
+        if (sta_arena_give_back(&l1->arena) || thin_out(l1, true))
+            continue;
+        give_up_spare(l1);
+        if (!sta_arena_give_back(&l1->arena))
+            break;
+    }
 }
 
 int sta_l1_resize(struct sta_l1 *l1, uint64_t max_bytes, uint64_t max_entries)
 {
     if (max_bytes == 0)
         return STRATA_ERR_INVALID;
-    pthread_mutex_lock(&l1->store_lock);
-    uint64_t old = sta_tier_load(&l1->max_bytes);
-    atomic_store_explicit(&l1->max_bytes, max_bytes, memory_order_relaxed);
-    atomic_store_explicit(&l1->max_entries, max_entries == 0 ? STA_NEVER : max_entries,
-                          memory_order_relaxed);
-    if (max_bytes < old) {
-        sta_ghost_fini(&l1->ghost);
-        sta_duel_fini(&l1->duel);
-        atomic_store_explicit(&l1->policy_bytes, 0, memory_order_relaxed);
-        l1->ghost_entries = 0;
-    }
-    l1->resizes++;
-    while (come_down(l1)) { /* in pieces: others store in between, under the new bounds */
-        pthread_mutex_unlock(&l1->store_lock);
-        pthread_mutex_lock(&l1->store_lock);
-    }
-    l1->resizes--;
-    pthread_mutex_unlock(&l1->store_lock);
+    atomic_fetch_add_explicit(&l1->resizes, 1, memory_order_seq_cst);
+    sta_budget_set_most(&l1->memory, max_bytes);
+    sta_budget_set_most(&l1->places, max_entries == 0 ? STA_NEVER : max_entries);
+    come_down(l1);
+    atomic_fetch_sub_explicit(&l1->resizes, 1, memory_order_seq_cst);
     return STRATA_OK;
 }
 
-/* ---- keys and tokens ---- */
+/* ---- keys, tokens, sources ---- */
 
 struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes)
 {
@@ -144,99 +194,23 @@ struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes)
 
 struct sta_l1_token sta_l1_token(const struct sta_l1 *l1, const struct sta_key *key)
 {
-    return (struct sta_l1_token){sta_generation_current(&l1->generation, key->hash)};
+    return (struct sta_l1_token){.generation = sta_generation_current(&l1->generation, key->hash)};
 }
 
-/* ---- upkeep ---- */
-
-/* The generations first: whoever still stores under an old token does so before the entries
- * go. The store lock keeps the table from moving entries behind us. */
-void sta_l1_clear(struct sta_l1 *l1)
+struct sta_l1_token sta_l1_token_from(const struct sta_l1 *l1, const struct sta_key *key,
+                                      uint16_t source)
 {
-    pthread_mutex_lock(&l1->store_lock);
-    for (uint32_t at = 0; at < STA_GENERATION_COUNT; at++)
-        sta_generation_advance_at(&l1->generation, at);
-    clear_entries(l1);
-    sta_eviction_empty(l1);
-    pthread_mutex_unlock(&l1->store_lock);
+    struct sta_l1_token token = sta_l1_token(l1, key);
+    token.stamp = sta_stamp_birth(&l1->stamp, source);
+    return token;
 }
 
-/* The locked chain from `sweep_depth` on; false where the budget ended first. An entry that
- * moves meanwhile may be missed in one round, not in the next. */
-static bool sweep_chain(struct sta_l1 *l1, struct sta_bucket *bucket, uint64_t now_ms,
-                        uint64_t *budget, uint64_t *removed)
+void sta_l1_doubt(struct sta_l1 *l1, uint16_t source)
 {
-    uint32_t depth = 0;
-    for (; bucket != NULL; bucket = sta_index_next(&l1->index, bucket)) {
-        for (uint32_t i = 0; i < STA_INDEX_SLOTS; i++, depth++) {
-            struct sta_slot slot = {bucket, i};
-            if (depth < l1->sweep_depth || sta_index_offset(slot) == 0)
-                continue;
-            if (*budget == 0) {
-                l1->sweep_depth = depth;
-                return false;
-            }
-            (*budget)--;
-            const struct sta_item *item = sta_arena_item(&l1->arena, sta_index_offset(slot));
-            if (sta_item_over(sta_item_deadline(item, sta_item_state(item)), now_ms)) {
-                sta_entry_remove_locked(l1, slot);
-                sta_tier_add(&l1->counts.expirations, 1);
-                (*removed)++;
-            }
-        }
-    }
-    l1->sweep_depth = 0;
-    return true;
+    sta_stamp_doubt(&l1->stamp, source);
 }
 
-/* Ends after one round, at most. */
-uint64_t sta_l1_sweep(struct sta_l1 *l1, uint64_t now_ms, uint64_t budget)
+void sta_l1_trust(struct sta_l1 *l1, uint16_t source, uint64_t until_ms)
 {
-    uint64_t removed = 0;
-    pthread_mutex_lock(&l1->sweep_lock);
-    uint64_t buckets = sta_tier_load(&l1->index.bucket_count);
-    for (uint64_t seen = 0; seen <= buckets && budget > 0; seen++) {
-        if (l1->sweep_bucket >= sta_tier_load(&l1->index.bucket_count)) {
-            l1->sweep_bucket = 0;
-            l1->sweep_depth = 0;
-        }
-        struct sta_bucket *bucket = sta_index_lock_at(&l1->index, l1->sweep_bucket);
-        bool whole = sweep_chain(l1, bucket, now_ms, &budget, &removed);
-        sta_index_unlock(bucket);
-        l1->sweep_bucket += whole;
-    }
-    pthread_mutex_unlock(&l1->sweep_lock);
-    return removed;
-}
-
-static void add_stripes(const struct sta_l1 *l1, struct sta_l1_statistics *out)
-{
-    for (uint32_t i = 0; i < STA_STRIPES; i++) {
-        out->hits += sta_tier_load(&l1->stripes[i].hits);
-        out->misses += sta_tier_load(&l1->stripes[i].misses);
-    }
-}
-
-void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out)
-{
-    uint64_t max_entries = sta_tier_load(&l1->max_entries);
-    *out = (struct sta_l1_statistics){
-        .hits = sta_tier_load(&l1->counts.hits),
-        .misses = sta_tier_load(&l1->counts.misses),
-        .misses_expired = sta_tier_load(&l1->counts.misses_expired),
-        .fills = sta_tier_load(&l1->counts.fills),
-        .fills_refused = sta_tier_load(&l1->counts.fills_refused),
-        .fills_too_big = sta_tier_load(&l1->counts.fills_too_big),
-        .evictions = sta_tier_load(&l1->counts.evictions[STA_QUEUE_SMALL]) +
-                     sta_tier_load(&l1->counts.evictions[STA_QUEUE_MAIN]),
-        .expirations = sta_tier_load(&l1->counts.expirations),
-        .invalidations = sta_tier_load(&l1->counts.invalidations),
-        .entries = sta_tier_load(&l1->entries),
-        .memory_bytes = sta_tier_memory(l1),
-        .held_bytes = atomic_load_explicit(&l1->arena.limbo_count, memory_order_relaxed) *
-                      sta_arena_segment_cost(&l1->arena),
-        .max_bytes = sta_tier_load(&l1->max_bytes),
-        .max_entries = max_entries == STA_NEVER ? 0 : max_entries,
-    };
-    add_stripes(l1, out);
+    sta_stamp_trust(&l1->stamp, source, until_ms);
 }

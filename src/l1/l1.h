@@ -26,18 +26,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/buffer.h"
+#include "core/glob.h"
 #include "core/key.h"
+#include "l1/counters.h"
+#include "l1/item.h"
 
 struct sta_l1;
+
+/* Bounds of its own for the keys with a prefix (the longest that fits counts). Such a namespace
+ * never has more, and evicts among its own entries where it would. */
+struct sta_l1_quota {
+    struct strata_bytes prefix; /* at least a byte; copied */
+    uint64_t max_bytes;         /* keys, values and headers of its entries; 0: no bound */
+    uint64_t max_entries;       /* 0: no bound */
+};
+
+#define STA_L1_QUOTAS_MOST  64u
+#define STA_L1_SOURCES_MOST 65535u
 
 struct sta_l1_config {
     uint64_t max_bytes;   /* > 0; index, entries and headers together */
     uint64_t max_entries; /* 0: no bound but the bytes */
     uint64_t hash_seed;   /* of the keys that come in; see sta_l1_key() */
+    const struct sta_l1_quota *quotas;
+    size_t quota_count;
+    uint32_t sources; /* from which entries may come; see sta_l1_token_from() */
 };
 
+/* Under what a value may be stored: what was current when its reading began. */
 struct sta_l1_token {
     uint64_t generation;
+    struct sta_item_stamp stamp;
 };
 
 /* What a hit hands out: borrowed until release(). Zeroed is "nothing leased". */
@@ -45,7 +65,8 @@ struct sta_l1_lease {
     struct strata_bytes value;
     uint64_t deadline_ms;
     uint8_t flags;
-    void *pin; /* l1's own */
+    bool suspect; /* its source is doubted; only peek() hands such out */
+    void *pin;    /* l1's own */
 };
 
 /* What goes in. */
@@ -55,27 +76,36 @@ struct sta_l1_entry {
     uint8_t flags;        /* the caller's; handed out again with a hit */
 };
 
+/* counters.h has what each counts; the misses are one of them each. */
 struct sta_l1_statistics {
-    uint64_t hits;
-    uint64_t misses; /* all of them; expired ones are counted below too */
-    uint64_t misses_expired;
-    uint64_t fills;         /* entries stored, by fill, publish or set */
-    uint64_t fills_refused; /* the token was no longer current */
-    uint64_t fills_too_big;
-    uint64_t evictions;
-    uint64_t expirations; /* removed by read or sweep because their time was over */
-    uint64_t invalidations;
-    uint64_t entries;      /* now */
-    uint64_t memory_bytes; /* now, as bounded by max_bytes */
-    uint64_t held_bytes;   /* of these: without an entry, kept only by leases and readers */
+#define STA_L1_COUNTER_FIELD(name, help) uint64_t name;
+    STA_L1_COUNTERS(STA_L1_COUNTER_FIELD)
+#undef STA_L1_COUNTER_FIELD
+    uint64_t misses;    /* their sum */
+    uint64_t evictions; /* likewise */
+    /* now: */
+    uint64_t entries;
+    uint64_t entries_small; /* of these: in small queues */
+    uint64_t memory_bytes;  /* as bounded by max_bytes: the sum of the next six */
+    uint64_t segment_bytes; /* keys, values, headers, and what became free among them */
+    uint64_t block_bytes;   /* values that are too large for segments */
+    uint64_t index_bytes;
+    uint64_t policy_bytes;  /* ghosts and shadows */
+    uint64_t fixed_bytes;   /* marks of what departed, sources */
+    uint64_t claimed_bytes; /* kept ready by lanes */
+    uint64_t entry_bytes;   /* of segments and blocks: what entries take */
+    uint64_t held_bytes;    /* of segments: without an entry, kept only by leases and readers */
+    uint64_t held_segments;
     uint64_t max_bytes;
     uint64_t max_entries;
 };
 
-/* STRATA_ERR_NOMEM or STRATA_ERR_INVALID (max_bytes is 0). */
+/* STRATA_ERR_NOMEM or STRATA_ERR_INVALID: max_bytes is 0, a prefix is empty, or there are more
+ * quotas or sources than the most. */
 int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config);
 
-/* fork(): a child must not call anything on a tier of its parent; it may create its own. */
+/* fork(): a child must not call anything on a tier of its parent, except nothing: other threads
+ * may have held its locks. It may create its own. */
 
 /* Takes NULL and handles that are NULL. No lease may be outstanding. */
 void sta_l1_destroy(struct sta_l1 **l1);
@@ -87,6 +117,11 @@ struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes);
 int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                struct sta_l1_lease *lease);
 void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease);
+
+/* As get(), but leaves no trace: no count, no visit, and what has expired stays where it is. Sees
+ * what is suspect, and says so in the lease. */
+int sta_l1_peek(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
+                struct sta_l1_lease *lease);
 
 /* A hit by copy: up to `cap` bytes of the value go to `buffer`. */
 struct sta_l1_copy {
@@ -111,6 +146,19 @@ void sta_l1_prefetch(const struct sta_l1 *l1, const struct sta_key *keys, size_t
 /* The token under which a value that is read from L2 from now on may be filled. */
 struct sta_l1_token sta_l1_token(const struct sta_l1 *l1, const struct sta_key *key);
 
+/* The same for a value that comes from `source` (1 .. config.sources): its entry can be doubted with
+ * all others of that source, and is suspect from then on: get() and copy() miss, peek() sees it. */
+struct sta_l1_token sta_l1_token_from(const struct sta_l1 *l1, const struct sta_key *key,
+                                      uint16_t source);
+
+/* Makes everything suspect that has come from the source, and that will come by a token that was
+ * taken before; what comes by later ones is fine. Costs the same for any number of entries. */
+void sta_l1_doubt(struct sta_l1 *l1, uint16_t source);
+
+/* What came from the source is suspect after `until_ms`, unless the time is moved on before;
+ * STA_NEVER (as at first): there is no such time. */
+void sta_l1_trust(struct sta_l1 *l1, uint16_t source, uint64_t until_ms);
+
 /* Stores what a read brought, where `token` is still current. STRATA_OK; STRATA_SKIPPED where
  * it was overtaken, is past its deadline or too large; STRATA_ERR_NOMEM. Where the value is not
  * stored, what was there stays. */
@@ -134,8 +182,26 @@ int sta_l1_publish(struct sta_l1 *l1, const struct sta_key *key, const struct st
 int sta_l1_set(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
                uint64_t now_ms);
 
-/* Removes everything and advances every generation. */
+/* Gives the key's entry another deadline; its value stays. STRATA_OK; STRATA_MISS: there is none;
+ * STRATA_SKIPPED: no room for writing it anew, and it is gone. At or before now: it is gone. */
+int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t deadline_ms,
+                        uint64_t now_ms);
+
+/* Removes everything that was stored before the call, and advances every generation. Stores of
+ * others go on meanwhile. */
 void sta_l1_clear(struct sta_l1 *l1);
+
+/* Appends keys of live entries to `names`: one step of an iteration that begins and ends with
+ * *cursor 0. A key that is there from the first step to the last is named at least once, twice
+ * only where the tier grew or shrank meanwhile. `match` (may be NULL) chooses among them. Each is
+ * two bytes of length in the machine's order and the key; sta_l1_scan_next() takes them apart.
+ * STRATA_OK, or STRATA_ERR_NOMEM, STRATA_ERR_TOO_BIG (the buffer's limit) with everything as it
+ * was. A step looks at about a dozen entries. */
+int sta_l1_scan(struct sta_l1 *l1, uint64_t *cursor, const struct sta_glob *match, uint64_t now_ms,
+                struct sta_buffer *names);
+
+/* The next name of `rest`, which goes on behind it; false at the end. */
+bool sta_l1_scan_next(struct strata_bytes *rest, struct strata_bytes *name);
 
 /* Removes expired entries, looking at up to `budget` entries from where the last sweep stopped;
  * returns how many it removed. */

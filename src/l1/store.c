@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing: fill, publish, set, invalidate. A store makes room and writes the item under the
- * tier's store lock, then checks the token and links the item under the lock of the key's
- * bucket: with respect to this key that is one step, since whatever makes a key doubtful
- * advances its generation under the same lock.
+ * Writing: fill, publish, set, invalidate, and a new deadline. A store makes room and writes the
+ * item under the lock of the key's lane, then checks the token and links the item under the lock
+ * of the key's bucket: with respect to this key that is one step, since whatever makes a key
+ * doubtful advances its generation under the same lock.
+ *
+ *     prepare --> lane: place, room, item --> bucket: token, link
+ *        ^            | no room in this lane
+ *        '- relieve <-'
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +18,8 @@
 #define VALUE_MOST  UINT32_MAX
 #define INLINE_PART 4u /* what is larger than this part of a segment goes to a block */
 #define BLOCK_PART  4u /* what is larger than this part of the tier is not stored */
-#define SLACK_BYTES (2 * sizeof(struct sta_bucket)) /* an overflow bucket may be needed */
+#define RELIEFS     64u
+#define NO_ROOM     (-1000) /* inside this file only: another lane has to give */
 
 enum store_mode {
     STORE_FILL,    /* where the token is current; else nothing changes */
@@ -26,16 +31,17 @@ struct store {
     enum store_mode mode;
     const struct sta_key *key;
     const struct sta_l1_entry *entry;
-    uint64_t generation; /* the token's */
+    struct sta_l1_token token;
     uint64_t now_ms;
     struct sta_block *block; /* ours until it is linked */
     uint8_t state;
+    bool by_bytes; /* what was short */
 };
 
 static bool current(const struct sta_l1 *l1, const struct store *store)
 {
     return store->mode == STORE_SET ||
-           sta_generation_current(&l1->generation, store->key->hash) == store->generation;
+           sta_generation_current(&l1->generation, store->key->hash) == store->token.generation;
 }
 
 /* Nothing is stored; a write still leaves the key without an entry and the generation advanced. */
@@ -47,6 +53,7 @@ static int refuse_locked(struct sta_l1 *l1, struct sta_bucket *bucket, const str
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
     if (slot.bucket != NULL)
         sta_entry_remove_locked(l1, slot);
+    sta_departed_note(&l1->departed, store->key->hash, STA_DEPARTED_INVALIDATED);
     sta_generation_advance(&l1->generation, store->key->hash);
     return status;
 }
@@ -70,6 +77,7 @@ static struct sta_block *block_create(const struct store *store)
     if (block == NULL)
         return NULL;
     block->deadline_ms = store->entry->deadline_ms;
+    block->stamp = store->token.stamp;
     if (key_len > 0)
         memcpy(block->bytes, store->key->bytes.data, key_len);
     if (value_len > 0)
@@ -80,27 +88,28 @@ static struct sta_block *block_create(const struct store *store)
 static void write_inline(uint8_t *at, const struct store *store)
 {
     if (store->state & STA_ITEM_DEADLINE) {
-        memcpy(at, &store->entry->deadline_ms, 8);
+        sta_racing_write(at, &store->entry->deadline_ms, 8);
         at += 8;
     }
-    if (store->key->bytes.len > 0)
-        memcpy(at, store->key->bytes.data, store->key->bytes.len);
+    if (store->state & STA_ITEM_STAMP) {
+        uint64_t stamp = sta_item_pack_stamp(store->token.stamp);
+        sta_racing_write(at, &stamp, 8);
+        at += 8;
+    }
+    sta_racing_write(at, store->key->bytes.data, store->key->bytes.len);
     at += store->key->bytes.len;
-    if (store->entry->value.len > 0)
-        memcpy(at, store->entry->value.data, store->entry->value.len);
+    sta_racing_write(at, store->entry->value.data, store->entry->value.len);
 }
 
-static void write_item(struct sta_item *item, const struct store *store, uint8_t visits,
-                       enum sta_queue_name queue)
+static void write_item(struct sta_item *item, const struct store *store, uint8_t visits)
 {
-    uint8_t state = store->state | visits | (queue == STA_QUEUE_MAIN ? STA_ITEM_MAIN : 0);
-    item->value_len = (uint32_t)store->entry->value.len;
-    item->key_len = (uint16_t)store->key->bytes.len;
-    item->flags = store->entry->flags;
-    atomic_store_explicit(&item->state, state, memory_order_relaxed);
-    if (state & STA_ITEM_BLOCK) {
-        memcpy(item->bytes, &store->key->hash, 8);
-        memcpy(item->bytes + 8, &store->block, sizeof store->block);
+    sta_item_set_head(item, (struct sta_item_head){.value_len = (uint32_t)store->entry->value.len,
+                                                   .key_len = (uint16_t)store->key->bytes.len,
+                                                   .flags = store->entry->flags,
+                                                   .state = store->state | visits});
+    if (store->state & STA_ITEM_BLOCK) {
+        sta_racing_write(item->bytes, &store->key->hash, 8);
+        sta_racing_write(item->bytes + 8, &store->block, sizeof store->block);
     } else {
         write_inline(item->bytes, store);
     }
@@ -112,28 +121,38 @@ static uint64_t item_size(const struct sta_l1 *l1, const struct store *store)
         &l1->arena, sta_item_size(store->state, store->key->bytes.len, store->entry->value.len));
 }
 
-/* ---- storing ---- */
+/* ---- storing, under the lane's lock ---- */
+
+struct place {
+    enum sta_queue_name queue;
+    uint8_t visits;
+    bool present; /* the key has an entry now */
+};
 
 /* Where the entry will go: where it is, or by its ghost. */
-static enum sta_queue_name place_for(struct sta_l1 *l1, const struct store *store, uint8_t *visits,
-                                     bool *present)
+static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const struct store *store)
 {
-    uint8_t state = 0;
+    struct place place = {.queue = STA_QUEUE_SMALL};
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
-    *present = slot.bucket != NULL;
-    if (*present)
-        state = sta_item_state(sta_arena_item(&l1->arena, sta_index_offset(slot)));
+    if (slot.bucket != NULL) {
+        uint32_t offset = sta_index_offset(slot);
+        place.present = true;
+        place.visits = sta_item_head(sta_arena_item(&l1->arena, offset)).state & STA_ITEM_VISITS;
+        place.queue = sta_entry_queue(l1, offset) == &lane->queues[STA_QUEUE_MAIN]
+                          ? STA_QUEUE_MAIN
+                          : STA_QUEUE_SMALL;
+    }
     sta_index_unlock(bucket);
-    *visits = state & STA_ITEM_VISITS;
-    if (*present)
-        return (state & STA_ITEM_MAIN) != 0 ? STA_QUEUE_MAIN : STA_QUEUE_SMALL;
-    return sta_ghost_take(&l1->ghost, store->key->hash) ? STA_QUEUE_MAIN : STA_QUEUE_SMALL;
+    if (!place.present && sta_ghost_take(&lane->ghost, store->key->hash))
+        place.queue = STA_QUEUE_MAIN;
+    return place;
 }
 
-/* Links the item at `offset`. False where an overflow bucket is needed and there is no room. */
-static bool link_locked(struct sta_l1 *l1, struct sta_bucket *bucket, const struct store *store,
-                        uint32_t offset)
+/* Links the item at `offset`. False where it needs a place or an overflow bucket that was not
+ * claimed: its key left between two looks. */
+static bool link_locked(struct sta_l1 *l1, struct sta_lane *lane, struct sta_bucket *bucket,
+                        const struct store *store, uint32_t offset)
 {
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
     if (slot.bucket != NULL) {
@@ -142,27 +161,33 @@ static bool link_locked(struct sta_l1 *l1, struct sta_bucket *bucket, const stru
         sta_entry_forget(l1, old);
         return true;
     }
-    bool may_grow =
-        sta_tier_memory(l1) + sizeof(struct sta_bucket) <= sta_tier_load(&l1->max_bytes);
-    return sta_index_add_locked(&l1->index, bucket, store->key->hash, offset, may_grow);
+    uint64_t places = sta_lane_places(lane);
+    if (places == 0 && !sta_budget_claim(&l1->places, 1))
+        return false;
+    bool linked =
+        sta_index_add_locked(&l1->index, bucket, store->key->hash, offset, &lane->claimed_bytes);
+    if (places > 0)
+        sta_lane_set_places(lane, places - linked);
+    else if (!linked)
+        sta_budget_give(&l1->places, 1);
+    return linked;
 }
 
-static int link_item(struct sta_l1 *l1, struct store *store, enum sta_queue_name queue,
-                     uint32_t offset)
+static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *store,
+                     enum sta_queue_name queue, uint32_t offset)
 {
     struct sta_item *item = sta_arena_item(&l1->arena, offset);
     int status = STRATA_OK;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
     if (!current(l1, store)) {
-        sta_tier_add(&l1->counts.fills_refused, 1);
+        sta_tier_count(l1, STA_L1_fills_refused);
         status = refuse_locked(l1, bucket, store, STRATA_SKIPPED);
-    } else if (!link_locked(l1, bucket, store, offset)) {
-        status = refuse_locked(l1, bucket, store, STRATA_SKIPPED);
+    } else if (!link_locked(l1, lane, bucket, store, offset)) {
+        status = NO_ROOM;
     } else {
-        sta_eviction_commit(l1, queue, item_size(l1, store));
-        sta_tier_add(&l1->queues[queue].bytes, sta_tier_cost(l1, item));
-        sta_tier_add(&l1->queues[queue].entries, 1);
-        sta_tier_add(&l1->entries, 1);
+        sta_eviction_commit(l1, lane, queue, item_size(l1, store));
+        sta_tier_add(&lane->queues[queue].bytes, sta_tier_cost(l1, item));
+        sta_tier_add(&lane->queues[queue].entries, 1);
         store->block = NULL;
         if (store->mode != STORE_FILL)
             sta_generation_advance(&l1->generation, store->key->hash);
@@ -171,42 +196,75 @@ static int link_item(struct sta_l1 *l1, struct store *store, enum sta_queue_name
     return status;
 }
 
-static int store_placed(struct sta_l1 *l1, struct store *store)
+/* Everything that the entry may need is claimed before it is written. */
+static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *store)
 {
-    uint8_t visits;
-    bool present;
     uint64_t size = item_size(l1, store);
-    enum sta_queue_name queue = place_for(l1, store, &visits, &present);
-    if (!present && !sta_eviction_make_places(l1, 1, store->now_ms))
+    uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
+    struct place place = place_for(l1, lane, store);
+    store->by_bytes = false;
+    if (!place.present && !sta_eviction_claim_place(l1, lane, store->now_ms))
+        return NO_ROOM;
+    store->by_bytes = true;
+    if (lane->claimed_bytes == 0) {
+        if (!sta_eviction_claim(l1, lane, sizeof(struct sta_bucket), store->now_ms))
+            return NO_ROOM;
+        lane->claimed_bytes = sizeof(struct sta_bucket);
+    }
+    if (!sta_eviction_keep_quota(l1, lane, !place.present, size + block_bytes, store->now_ms))
         return refuse(l1, store, STRATA_SKIPPED);
-    if (!sta_eviction_make_room(l1, SLACK_BYTES, store->now_ms))
-        return refuse(l1, store, STRATA_SKIPPED);
-    uint32_t offset = sta_eviction_room(l1, queue, size, store->now_ms);
+    uint32_t offset = sta_eviction_room(l1, lane, place.queue, size, store->now_ms);
     if (offset == 0)
-        return refuse(l1, store, STRATA_SKIPPED);
-    write_item(sta_arena_item(&l1->arena, offset), store, visits, queue);
-    return link_item(l1, store, queue, offset);
+        return NO_ROOM;
+    write_item(sta_arena_item(&l1->arena, offset), store, place.visits);
+    return link_item(l1, lane, store, place.queue, offset);
 }
 
-/* A block counts from before there is room for it, so that the room is for it and the rest. */
-static int store_storing(struct sta_l1 *l1, struct store *store)
+/* A block's bytes are claimed first, so that the room that is made is for it and the rest. */
+static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store *store)
 {
     uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
-    sta_eviction_keep_up(l1, store->now_ms);
+    store->by_bytes = true;
+    if (block_bytes > 0 && !sta_eviction_claim(l1, lane, block_bytes, store->now_ms))
+        return NO_ROOM;
     sta_tier_add(&l1->block_bytes, block_bytes);
-    int status = store_placed(l1, store);
-    if (status == STRATA_OK)
-        sta_tier_add(&l1->counts.fills, 1);
-    else
+    sta_upkeep_run(l1, lane, store->now_ms);
+    int status = store_placed(l1, lane, store);
+    if (status == STRATA_OK) {
+        sta_tier_count(l1, STA_L1_fills);
+    } else {
         sta_tier_sub(&l1->block_bytes, block_bytes);
-    sta_eviction_pace(l1, item_size(l1, store), store->now_ms);
+        sta_budget_give(&l1->memory, block_bytes);
+    }
+    sta_eviction_pace(l1, lane, item_size(l1, store), store->now_ms);
     return status;
+}
+
+/* Where a lane has no room, the fullest one makes some, and the store begins anew. */
+static int store_somehow(struct sta_l1 *l1, struct store *store)
+{
+    struct sta_lane *lane = sta_lane_of(l1, store->key);
+    uint64_t bytes =
+        2 * sta_arena_segment_cost(&l1->arena) + (store->block != NULL ? store->block->size : 0);
+    for (uint32_t tries = 0; tries < RELIEFS; tries++) {
+        pthread_mutex_lock(&lane->lock);
+        int status = store_in_lane(l1, lane, store);
+        if (status == NO_ROOM)
+            memset(lane->share_age, 0, sizeof lane->share_age);
+        pthread_mutex_unlock(&lane->lock);
+        if (status != NO_ROOM)
+            return status;
+        if (!sta_eviction_relieve(l1, bytes, store->by_bytes, store->now_ms))
+            break;
+    }
+    sta_tier_count(l1, STA_L1_fills_no_room);
+    return refuse(l1, store, STRATA_SKIPPED);
 }
 
 /* Sizes that no eviction could make room for. */
 static bool too_big(const struct sta_l1 *l1, const struct store *store)
 {
-    uint64_t max_bytes = sta_tier_load(&l1->max_bytes);
+    uint64_t max_bytes = sta_budget_most(&l1->memory);
     uint64_t key_len = store->key->bytes.len;
     uint64_t value_len = store->entry->value.len;
     return key_len > STA_KEY_MAX || value_len > VALUE_MOST ||
@@ -220,10 +278,11 @@ static int prepare(struct sta_l1 *l1, struct store *store)
     if (sta_item_over(entry->deadline_ms, store->now_ms))
         return STRATA_SKIPPED;
     if (too_big(l1, store)) {
-        sta_tier_add(&l1->counts.fills_too_big, 1);
+        sta_tier_count(l1, STA_L1_fills_too_big);
         return STRATA_SKIPPED;
     }
-    store->state = entry->deadline_ms != STA_NEVER ? STA_ITEM_DEADLINE : 0;
+    store->state = (entry->deadline_ms != STA_NEVER ? STA_ITEM_DEADLINE : 0) |
+                   (store->token.stamp.source != 0 ? STA_ITEM_STAMP : 0);
     if (item_size(l1, store) <= l1->arena.segment_bytes / INLINE_PART)
         return STRATA_OK;
     store->state = STA_ITEM_BLOCK;
@@ -237,13 +296,10 @@ static int store_run(struct sta_l1 *l1, struct store *store)
     if (status != STRATA_OK)
         return refuse(l1, store, status);
     if (!current(l1, store)) { /* a generation never comes back: this stays so */
-        sta_tier_add(&l1->counts.fills_refused, 1);
-        refuse(l1, store, STRATA_SKIPPED);
-        status = STRATA_SKIPPED;
+        sta_tier_count(l1, STA_L1_fills_refused);
+        status = refuse(l1, store, STRATA_SKIPPED);
     } else {
-        pthread_mutex_lock(&l1->store_lock);
-        status = store_storing(l1, store);
-        pthread_mutex_unlock(&l1->store_lock);
+        status = store_somehow(l1, store);
     }
     if (store->block != NULL)
         sta_entry_unref_block(store->block);
@@ -253,22 +309,16 @@ static int store_run(struct sta_l1 *l1, struct store *store)
 int sta_l1_fill(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
                 struct sta_l1_token token, uint64_t now_ms)
 {
-    struct store store = {.mode = STORE_FILL,
-                          .key = key,
-                          .entry = entry,
-                          .generation = token.generation,
-                          .now_ms = now_ms};
+    struct store store = {
+        .mode = STORE_FILL, .key = key, .entry = entry, .token = token, .now_ms = now_ms};
     return store_run(l1, &store);
 }
 
 int sta_l1_publish(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
                    struct sta_l1_token token, uint64_t now_ms)
 {
-    struct store store = {.mode = STORE_PUBLISH,
-                          .key = key,
-                          .entry = entry,
-                          .generation = token.generation,
-                          .now_ms = now_ms};
+    struct store store = {
+        .mode = STORE_PUBLISH, .key = key, .entry = entry, .token = token, .now_ms = now_ms};
     return store_run(l1, &store);
 }
 
@@ -287,15 +337,16 @@ struct sta_l1_token sta_l1_invalidate(struct sta_l1 *l1, const struct sta_key *k
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, key);
     if (slot.bucket != NULL) {
         const struct sta_item *item = sta_arena_item(&l1->arena, sta_index_offset(slot));
-        live = !sta_item_over(sta_item_deadline(item, sta_item_state(item)), now_ms);
+        live = !sta_item_over(sta_item_deadline(item, sta_item_head(item).state), now_ms);
         if (!live)
-            sta_tier_add(&l1->counts.expirations, 1);
+            sta_tier_count(l1, STA_L1_expirations);
         sta_entry_remove_locked(l1, slot);
+        sta_departed_note(&l1->departed, key->hash, STA_DEPARTED_INVALIDATED);
     }
     uint64_t generation = sta_generation_advance(&l1->generation, key->hash);
     sta_index_unlock(bucket);
-    sta_tier_add(&l1->counts.invalidations, 1);
+    sta_tier_count(l1, STA_L1_invalidations);
     if (removed != NULL)
         *removed = live;
-    return (struct sta_l1_token){generation};
+    return (struct sta_l1_token){.generation = generation};
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claiming a stripe (stripe.h).
+ * Claiming a stripe, and sums (stripe.h).
  */
 #include "l1/stripe.h"
 
-struct sta_stripe *sta_stripe_claim_slow(struct sta_stripe *stripes, uint64_t self)
+static struct sta_stripe *claim(struct sta_stripe *stripes, uint64_t self)
 {
     uint32_t at = sta_stripe_hash(self);
     for (uint32_t i = 0; i < STA_STRIPE_TRIES; i++) {
@@ -18,4 +18,23 @@ struct sta_stripe *sta_stripe_claim_slow(struct sta_stripe *stripes, uint64_t se
             return stripe;
     }
     return NULL;
+}
+
+void sta_stripe_count_slow(struct sta_stripe *stripes, uint64_t self, enum sta_l1_counter what)
+{
+    struct sta_stripe *stripe = claim(stripes, self);
+    if (stripe == NULL) {
+        atomic_fetch_add_explicit(&stripes[STA_STRIPES].count[what], 1, memory_order_relaxed);
+        return;
+    }
+    uint64_t count = atomic_load_explicit(&stripe->count[what], memory_order_relaxed);
+    atomic_store_explicit(&stripe->count[what], count + 1, memory_order_relaxed);
+}
+
+uint64_t sta_stripe_sum(const struct sta_stripe *stripes, enum sta_l1_counter what)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i <= STA_STRIPES; i++)
+        sum += atomic_load_explicit(&stripes[i].count[what], memory_order_relaxed);
+    return sum;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counters of what every get does, without a write to a line that threads share. A thread claims
- * a stripe by its identity (the address of its control block, which no two living threads have
- * in common) the first time it comes by, and is then the only one to write it: a load, an
- * addition and a store, exact and without a locked instruction. The stripe of a thread that ended
- * is taken over by the next thread at that address. Who finds none free counts in the shared
- * counters of the tier.
+ * Counters (counters.h) without a write to a line that threads share. A thread claims a stripe
+ * by its identity (the address of its control block, which no two living threads have in common)
+ * the first time it comes by, and is then the only one to write it: a load, an addition and a
+ * store, exact and without a locked instruction. The stripe of a thread that ended is taken over
+ * by the next thread at that address. Who finds none free counts in one that all others share.
  *
  * Threads: everything relaxed; readers may see a count that is an instant old.
  */
@@ -17,14 +16,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STA_STRIPES      64u /* a power of two */
+#include "l1/counters.h"
+
+#define STA_STRIPES      64u /* a power of two; one more is for everybody else */
 #define STA_STRIPE_TRIES 4u
 
 struct sta_stripe {
-    _Alignas(64) _Atomic uint64_t owner; /* 0: free */
-    _Atomic uint64_t hits;
-    _Atomic uint64_t misses;
+    _Alignas(128) _Atomic uint64_t owner; /* 0: free */
+    _Atomic uint64_t count[STA_L1_COUNTS];
 };
+
+_Static_assert(sizeof(struct sta_stripe) == 128, "a pair of lines, hits and misses on the first");
 
 static inline uint64_t sta_stripe_thread(void)
 {
@@ -43,23 +45,21 @@ static inline uint32_t sta_stripe_hash(uint64_t thread)
 }
 
 /* The way of a thread that comes by for the first time, or shares its place: stripe.c. */
-struct sta_stripe *sta_stripe_claim_slow(struct sta_stripe *stripes, uint64_t self);
+void sta_stripe_count_slow(struct sta_stripe *stripes, uint64_t self, enum sta_l1_counter what);
 
-/* NULL where those that this thread tries belong to others. */
-static inline struct sta_stripe *sta_stripe_claim(struct sta_stripe *stripes)
+/* One more. `stripes`: STA_STRIPES + 1 of them. */
+static inline void sta_stripe_count(struct sta_stripe *stripes, enum sta_l1_counter what)
 {
     uint64_t self = sta_stripe_thread();
     struct sta_stripe *stripe = &stripes[sta_stripe_hash(self) & (STA_STRIPES - 1)];
-    if (atomic_load_explicit(&stripe->owner, memory_order_relaxed) == self)
-        return stripe;
-    return sta_stripe_claim_slow(stripes, self);
+    if (atomic_load_explicit(&stripe->owner, memory_order_relaxed) != self) {
+        sta_stripe_count_slow(stripes, self, what);
+        return;
+    }
+    uint64_t count = atomic_load_explicit(&stripe->count[what], memory_order_relaxed);
+    atomic_store_explicit(&stripe->count[what], count + 1, memory_order_relaxed);
 }
 
-/* One more, by the only thread that writes it. */
-static inline void sta_stripe_count(_Atomic uint64_t *own)
-{
-    uint64_t count = atomic_load_explicit(own, memory_order_relaxed);
-    atomic_store_explicit(own, count + 1, memory_order_relaxed);
-}
+uint64_t sta_stripe_sum(const struct sta_stripe *stripes, enum sta_l1_counter what);
 
 #endif

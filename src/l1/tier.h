@@ -3,18 +3,23 @@
  * The inside of a tier, for the files of this room.
  *
  *     index ----offset----> item in a segment of the arena
- *     small queue: segments oldest .. newest     new entries
- *     main queue:  segments oldest .. newest     entries that were read again
- *     ghosts: fingerprints of what the small queue gave up
+ *     lanes, by hash; each has
+ *         small queue: segments oldest .. newest     new entries
+ *         main queue:  segments oldest .. newest     entries that were read again
+ *         ghosts: fingerprints of what the small queue gave up
+ *     namespaces with a quota: a lane of their own each
  *
  * Invariants: an entry is linked by exactly one slot of the index; its item lies between the
- * cursor and the end of a segment that is in a queue. What lies behind a cursor is not linked.
- * memory (index, backed segments, blocks, ghosts) <= max_bytes and entries <= max_entries
- * whenever there is an entry and no resize is on its way down.
+ * cursor and the end of a segment that is in a queue of its key's lane. What lies behind a cursor
+ * is not linked. memory.used is the sum of index, backed segments, blocks, ghosts, shadows, marks
+ * and what lanes have claimed beforehand; it and the number of entries never pass their bounds,
+ * except for a resize that is on its way down.
  *
- * Lock ranks: sweep_lock, store_lock, a bucket (two only while the index grows or shrinks).
- * Only who holds store_lock adds entries, takes or returns segments and changes the bounds; who
- * removes needs the bucket only. So what the holder of store_lock finds free stays free.
+ * Lock ranks, outermost first: sweep_lock, a lane, duel_lock, index.grow_lock, a bucket (two only
+ * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time,
+ * except for an invariant check, in order.
+ * Only who holds a lane's lock adds entries to it and moves them. Who removes needs the bucket
+ * only.
  */
 #ifndef STA_TIER_H
 #define STA_TIER_H
@@ -25,11 +30,16 @@
 #include <stdint.h>
 
 #include "l1/arena.h"
+#include "l1/budget.h"
+#include "l1/departed.h"
 #include "l1/duel.h"
 #include "l1/generation.h"
 #include "l1/ghost.h"
 #include "l1/index.h"
 #include "l1/l1.h"
+#include "l1/racing.h"
+#include "l1/stamp.h"
+#include "l1/stripe.h"
 
 enum sta_queue_name { STA_QUEUE_SMALL, STA_QUEUE_MAIN, STA_QUEUES };
 
@@ -41,43 +51,49 @@ struct sta_queue {
     _Atomic uint64_t bytes;
 };
 
-/* Counters that are not part of every get. Relaxed. */
-struct sta_counts {
-    _Atomic uint64_t hits; /* of threads without a stripe, as the next one */
-    _Atomic uint64_t misses;
-    _Atomic uint64_t misses_expired;
-    _Atomic uint64_t fills;
-    _Atomic uint64_t fills_refused;
-    _Atomic uint64_t fills_too_big;
-    _Atomic uint64_t evictions[STA_QUEUES];
-    _Atomic uint64_t expirations;
-    _Atomic uint64_t invalidations;
+struct sta_lane {
+    /* guarded by lock; what is atomic is read from anywhere */
+    _Alignas(128) pthread_mutex_t lock;
+    struct sta_queue queues[STA_QUEUES];
+    uint32_t spare;                 /* a segment that is kept for moves; 0: none */
+    uint32_t moves;                 /* items kept or promoted since the last eviction */
+    _Atomic uint64_t places;        /* claimed and not used */
+    _Atomic uint64_t claimed_bytes; /* likewise: for an overflow bucket */
+    bool by_bytes;                  /* what is evicted for: bytes, else entries */
+    bool evicting;                  /* there has been an eviction */
+    bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
+    uint32_t share_age[2];
+    struct sta_ghost ghost;
+    uint64_t ghost_entries;       /* for which the ghosts were made */
+    _Atomic uint64_t ghost_bytes; /* claimed for them */
+    /* fixed at creation */
+    uint16_t number;
+    struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
 };
 
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
     _Alignas(64) struct sta_index index;
+    struct sta_stamp stamp;
+    struct sta_departed departed;
     _Alignas(64) struct sta_arena arena;
 
-    /* guarded by store_lock; what is atomic is read from anywhere */
-    _Alignas(64) pthread_mutex_t store_lock;
-    _Atomic uint64_t max_bytes;
-    _Atomic uint64_t max_entries; /* STA_NEVER: no bound */
-    struct sta_queue queues[STA_QUEUES];
-    struct sta_ghost ghost;
-    uint64_t ghost_entries; /* for which the ghosts were made */
+    _Alignas(64) struct sta_budget memory;
+    _Atomic uint64_t block_bytes;
+    _Alignas(
+        64) struct sta_budget places; /* entries and what lanes keep; most STA_NEVER: unbounded */
+    _Atomic uint32_t resizes;         /* on their way down: the bounds need not hold yet */
+
+    /* fixed at creation */
+    struct sta_lane *lanes;
+    uint32_t hash_lanes;  /* a power of two; they come first */
+    uint32_t quota_lanes; /* then those of namespaces */
+
+    /* guarded by duel_lock, but for what duel.h says */
+    pthread_mutex_t duel_lock;
     struct sta_duel duel;
-    uint32_t resizes;              /* on their way down: the bounds need not hold yet */
-    uint32_t moves;                /* items kept or promoted since the last eviction */
-    bool by_bytes;                 /* what is evicted for: bytes, else entries */
-    bool evicting;                 /* there has been an eviction */
-    _Atomic uint64_t policy_bytes; /* ghosts and shadows */
 
-    _Alignas(64) _Atomic uint64_t block_bytes;
-    _Atomic uint64_t entries;
-    struct sta_counts counts;
-
-    struct sta_stripe stripes[STA_STRIPES];
+    struct sta_stripe stripes[STA_STRIPES + 1];
 
     /* guarded by sweep_lock */
     pthread_mutex_t sweep_lock;
@@ -102,20 +118,22 @@ static inline void sta_tier_sub(_Atomic uint64_t *number, uint64_t less)
     atomic_fetch_sub_explicit(number, less, memory_order_relaxed);
 }
 
-/* What max_bytes bounds. */
-static inline uint64_t sta_tier_memory(const struct sta_l1 *l1)
+static inline void sta_tier_count(struct sta_l1 *l1, enum sta_l1_counter what)
 {
-    return sta_tier_load(&l1->arena.backed) * sta_arena_segment_cost(&l1->arena) +
-           sta_tier_load(&l1->index.bytes) + sta_tier_load(&l1->block_bytes) +
-           sta_tier_load(&l1->policy_bytes);
+    sta_stripe_count(l1->stripes, what);
+}
+
+static inline uint32_t sta_tier_lanes(const struct sta_l1 *l1)
+{
+    return l1->hash_lanes + l1->quota_lanes;
 }
 
 /* What an entry takes, wherever its bytes are. */
 static inline uint64_t sta_tier_cost(const struct sta_l1 *l1, const struct sta_item *item)
 {
-    uint8_t state = sta_item_state(item);
-    uint64_t size = sta_item_size(state, item->key_len, item->value_len);
-    if (state & STA_ITEM_BLOCK)
+    struct sta_item_head head = sta_item_head(item);
+    uint64_t size = sta_item_size_of(head);
+    if (head.state & STA_ITEM_BLOCK)
         size += sta_item_block(item)->size;
     return sta_arena_align(&l1->arena, size);
 }
@@ -126,39 +144,104 @@ static inline uint64_t sta_tier_cost(const struct sta_l1 *l1, const struct sta_i
 struct sta_block *sta_entry_create_block(uint64_t size);
 void sta_entry_unref_block(struct sta_block *block);
 
-/* Unlinks and accounts; the bytes stay until their segment is used again. */
-void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot);
+/* The lane and the queue that the item at `offset` lies in. */
+struct sta_lane *sta_entry_lane(struct sta_l1 *l1, uint32_t offset);
+struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset);
 
-/* Accounts for an entry that is no longer linked. */
+/* Accounts for an entry that is no longer linked, except for its place. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset);
 
-/* ---- eviction.c: under store_lock ---- */
+/* Unlinks and accounts, its place too; the bytes stay until their segment is used again. */
+void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot);
+
+/* ---- lane.c: which lane, and its sums ---- */
+
+int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config);
+void sta_lane_fini_all(struct sta_l1 *l1);
+
+struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key);
+
+/* The one with the most bytes (or entries) of those that have anything. NULL: the tier is empty. */
+struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes);
+
+static inline uint64_t sta_lane_bytes(const struct sta_lane *lane)
+{
+    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes) +
+           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].bytes);
+}
+
+static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
+{
+    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].entries) +
+           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].entries);
+}
+
+/* Whether the lane should find room in itself: it has about its share of what the tier holds. The
+ * answer may be some stores old. Under its lock. */
+bool sta_lane_has_share(const struct sta_l1 *l1, struct sta_lane *lane, bool by_bytes);
+
+/* Under the lane's lock: places for entries that it may store without a claim. */
+static inline uint64_t sta_lane_places(const struct sta_lane *lane)
+{
+    return sta_tier_load(&lane->places);
+}
+
+static inline void sta_lane_set_places(struct sta_lane *lane, uint64_t places)
+{
+    atomic_store_explicit(&lane->places, places, memory_order_relaxed);
+}
+
+/* Gives them back. */
+static inline void sta_lane_give_places(struct sta_l1 *l1, struct sta_lane *lane)
+{
+    sta_budget_give(&l1->places, sta_lane_places(lane));
+    sta_lane_set_places(lane, 0);
+}
+
+/* ---- eviction.c: under the lane's lock ---- */
 
 /* Room for a new item of `size` bytes (aligned) at the end of a queue, evicting where needed;
  * 0 where there is none. The item is in the queue when it is committed; until then the same
  * room is handed out again. */
-uint32_t sta_eviction_room(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size,
-                           uint64_t now_ms);
-void sta_eviction_commit(struct sta_l1 *l1, enum sta_queue_name name, uint64_t size);
+uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                           uint64_t size, uint64_t now_ms);
+void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
+                         uint64_t size);
 
 /* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.
  * False where there is nothing left to go through. `now_ms` 0: nothing counts as expired. */
-bool sta_eviction_step(struct sta_l1 *l1, uint64_t now_ms);
+bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);
 
-/* Evicts until `bytes` more fit under max_bytes; false where they cannot. */
-bool sta_eviction_make_room(struct sta_l1 *l1, uint64_t bytes, uint64_t now_ms);
+/* Claims `bytes` for the caller, evicting; false where the lane cannot or need not make room. */
+bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, uint64_t now_ms);
 
-/* Evicts until `more` entries fit under max_entries. */
-bool sta_eviction_make_places(struct sta_l1 *l1, uint64_t more, uint64_t now_ms);
+/* Claims a place for one more entry, to lane->places. */
+bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);
+
+/* Evicts until `entries` more of `cost` bytes fit the lane's own quota. */
+bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t entries,
+                             uint64_t cost, uint64_t now_ms);
 
 /* Evicts ahead of need where memory is nearly used up, in proportion to the `size` stored, so
  * that no single store has to empty a whole segment. */
-void sta_eviction_pace(struct sta_l1 *l1, uint64_t size, uint64_t now_ms);
+void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, uint64_t now_ms);
 
-/* Gives up all segments at once; no entry may be linked. */
-void sta_eviction_empty(struct sta_l1 *l1);
+/* Gives back what the lane keeps: places, the spare segment, and queues without an entry. */
+void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane);
 
-/* Lets the index and the ghosts follow the number of entries. */
-void sta_eviction_keep_up(struct sta_l1 *l1, uint64_t now_ms);
+/* Room by evicting from whichever lane has most, for a lane that cannot or need not make room in
+ * itself. Takes that lane's lock: none may be held. False where there is nothing to evict. */
+bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint64_t now_ms);
+
+/* ---- upkeep.c: under the lane's lock ---- */
+
+/* Lets the index, the ghosts and the shadows follow the number of entries. */
+void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);
+
+/* Gives the lane's ghosts up, to be made anew in another size. */
+void sta_upkeep_forget_ghosts(struct sta_l1 *l1, struct sta_lane *lane);
+
+/* Likewise the shadows. No lane need be locked. */
+void sta_upkeep_forget_shadows(struct sta_l1 *l1);
 
 #endif

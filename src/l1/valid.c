@@ -8,110 +8,170 @@
 #include "l1/tier.h"
 
 struct sums {
-    uint64_t entries[STA_QUEUES];
-    uint64_t bytes[STA_QUEUES];
-    uint64_t block_bytes;
+    uint64_t entries;
+    uint64_t bytes;
 };
 
-/* Where the segment is: 0 nowhere, else 1 + its queue. */
-static uint8_t *map_queues(const struct sta_l1 *l1, bool *valid)
+struct look {
+    const struct sta_l1 *l1;
+    uint8_t *in_queue; /* for each segment: whether it is in one */
+    struct sums *sums; /* for each queue of each lane */
+    uint64_t block_bytes;
+    uint64_t segments; /* in queues and spare */
+};
+
+static struct sums *sums_of(const struct look *look, uint32_t lane, uint32_t queue)
 {
-    const struct sta_arena *arena = &l1->arena;
-    uint8_t *map = calloc(arena->fresh, 1);
-    if (map == NULL)
-        return NULL;
-    uint64_t backed = arena->free_count + atomic_load(&arena->limbo_count);
-    for (uint32_t name = 0; name < STA_QUEUES; name++) {
-        uint32_t last = 0;
-        for (uint32_t at = l1->queues[name].oldest; at != 0; at = arena->segments[at].next) {
-            *valid = *valid && at < arena->fresh && map[at] == 0 &&
-                     arena->segments[at].cursor <= arena->segments[at].used &&
-                     arena->segments[at].used <= arena->segment_bytes;
-            if (!*valid)
-                return map;
-            map[at] = (uint8_t)(1 + name);
-            last = at;
-            backed++;
-        }
-        *valid = *valid && last == l1->queues[name].newest;
-    }
-    *valid = *valid && backed == sta_tier_load(&arena->backed);
-    return map;
+    return &look->sums[lane * STA_QUEUES + queue];
 }
 
-static bool slot_valid(const struct sta_l1 *l1, const uint8_t *map, struct sta_slot slot,
-                       uint64_t bucket_at, struct sums *sums)
+static bool queue_valid(struct look *look, const struct sta_lane *lane, uint32_t name)
 {
+    const struct sta_arena *arena = &look->l1->arena;
+    uint32_t last = 0;
+    for (uint32_t at = lane->queues[name].oldest; at != 0; at = arena->segments[at].next) {
+        const struct sta_segment *segment = &arena->segments[at];
+        if (at >= arena->fresh || look->in_queue[at] || segment->cursor > segment->used ||
+            segment->used > arena->segment_bytes || segment->lane != lane->number ||
+            segment->queue != name)
+            return false;
+        look->in_queue[at] = 1;
+        look->segments++;
+        last = at;
+    }
+    return last == lane->queues[name].newest;
+}
+
+static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_at)
+{
+    const struct sta_l1 *l1 = look->l1;
     uint32_t offset = sta_index_offset(slot);
-    uint32_t segment = sta_arena_segment_of(&l1->arena, offset);
-    if (segment >= l1->arena.fresh || map[segment] == 0)
+    uint32_t number = sta_arena_segment_of(&l1->arena, offset);
+    if (number >= l1->arena.fresh || !look->in_queue[number])
         return false;
+    const struct sta_segment *segment = &l1->arena.segments[number];
     uint64_t within =
-        ((uint64_t)offset << l1->arena.unit_shift) - ((uint64_t)segment << l1->arena.segment_shift);
-    const struct sta_segment *at = &l1->arena.segments[segment];
-    if (within < at->cursor || within >= at->used)
+        ((uint64_t)offset << l1->arena.unit_shift) - ((uint64_t)number << l1->arena.segment_shift);
+    if (within < segment->cursor || within >= segment->used)
         return false;
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
-    uint8_t state = sta_item_state(item);
-    uint64_t hash = sta_item_hash(item, state, l1->index.hash_seed);
-    uint32_t queue = (state & STA_ITEM_MAIN) != 0;
-    sums->entries[queue]++;
-    sums->bytes[queue] += sta_tier_cost(l1, item);
-    if (state & STA_ITEM_BLOCK)
-        sums->block_bytes += sta_item_block(item)->size;
-    struct sta_slot same = sta_index_find_offset_locked(&l1->index, slot.bucket, hash, offset);
-    return map[segment] == 1 + queue && same.bucket != NULL && same.at == slot.at &&
-           sta_index_bucket_of(hash, sta_tier_load(&l1->index.bucket_count)) == bucket_at;
+    struct sta_item_head head = sta_item_head(item);
+    struct sta_key key = {strata_bytes(sta_item_key(item, head.state), head.key_len),
+                          sta_item_hash(item, head, l1->index.hash_seed)};
+    struct sums *sums = sums_of(look, segment->lane, segment->queue);
+    sums->entries++;
+    sums->bytes += sta_tier_cost(l1, item);
+    if (head.state & STA_ITEM_BLOCK)
+        look->block_bytes += sta_item_block(item)->size;
+    struct sta_slot same = sta_index_find_offset_locked(&l1->index, slot.bucket, key.hash, offset);
+    return same.bucket != NULL && same.at == slot.at &&
+           sta_lane_of(l1, &key)->number == segment->lane &&
+           sta_index_bucket_of(key.hash, sta_tier_load(&l1->index.bucket_count)) == bucket_at;
 }
 
-static bool chain_valid(struct sta_l1 *l1, const uint8_t *map, uint64_t at, struct sums *sums)
+static bool chain_valid(struct look *look, uint64_t at)
 {
     bool valid = true;
-    struct sta_bucket *bucket = &l1->index.buckets[at];
-    for (; bucket != NULL && valid; bucket = sta_index_next(&l1->index, bucket)) {
+    struct sta_bucket *bucket = &look->l1->index.buckets[at];
+    for (; bucket != NULL && valid; bucket = sta_index_next(&look->l1->index, bucket)) {
         for (uint32_t i = 0; i < STA_INDEX_SLOTS && valid; i++) {
             struct sta_slot slot = {bucket, i};
             if (sta_index_offset(slot) != 0)
-                valid = slot_valid(l1, map, slot, at, sums);
+                valid = slot_valid(look, slot, at);
         }
     }
     return valid;
 }
 
-/* All buckets are locked, so nothing is removed either. */
-static bool tier_valid(struct sta_l1 *l1)
+static bool sums_valid(const struct look *look)
 {
-    bool valid = true;
-    struct sums sums = {0};
-    uint8_t *map = map_queues(l1, &valid);
-    if (map == NULL)
-        return true; /* no memory for looking */
-    uint64_t count = sta_tier_load(&l1->index.bucket_count);
-    for (uint64_t at = 0; at < count && valid; at++)
-        valid = chain_valid(l1, map, at, &sums);
-    free(map);
-    for (uint32_t i = 0; i < STA_QUEUES; i++) {
-        valid = valid && sums.entries[i] == sta_tier_load(&l1->queues[i].entries) &&
-                sums.bytes[i] == sta_tier_load(&l1->queues[i].bytes);
+    const struct sta_l1 *l1 = look->l1;
+    uint64_t places = 0;
+    for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
+        const struct sta_lane *lane = &l1->lanes[i];
+        for (uint32_t name = 0; name < STA_QUEUES; name++) {
+            const struct sums *sums = sums_of(look, i, name);
+            if (sums->entries != sta_tier_load(&lane->queues[name].entries) ||
+                sums->bytes != sta_tier_load(&lane->queues[name].bytes))
+                return false;
+        }
+        places += sta_lane_entries(lane) + sta_lane_places(lane);
     }
-    uint64_t entries = sta_tier_load(&l1->entries);
-    return valid && sums.entries[0] + sums.entries[1] == entries &&
-           sums.block_bytes == sta_tier_load(&l1->block_bytes) &&
-           (entries == 0 || l1->resizes > 0 ||
-            (entries <= sta_tier_load(&l1->max_entries) &&
-             sta_tier_memory(l1) <= sta_tier_load(&l1->max_bytes)));
+    return places == sta_budget_used(&l1->places) &&
+           look->block_bytes == sta_tier_load(&l1->block_bytes);
 }
 
+/* What is claimed is the sum of its kinds, and within the bounds. */
+static bool budgets_valid(const struct look *look)
+{
+    const struct sta_l1 *l1 = look->l1;
+    struct sta_l1_statistics is;
+    sta_l1_statistics(l1, &is);
+    bool down = atomic_load(&l1->resizes) == 0 && is.entries > 0;
+    return is.memory_bytes == is.segment_bytes + is.block_bytes + is.index_bytes + is.policy_bytes +
+                                  is.fixed_bytes + is.claimed_bytes &&
+           sta_tier_load(&l1->arena.backed) ==
+               look->segments + sta_arena_free(&l1->arena) + is.held_segments &&
+           (!down || (sta_budget_fits(&l1->places, 0) && sta_budget_fits(&l1->memory, 0)));
+}
+
+static bool tier_valid(struct look *look)
+{
+    bool valid = true;
+    for (uint32_t i = 0; i < sta_tier_lanes(look->l1) && valid; i++) {
+        const struct sta_lane *lane = &look->l1->lanes[i];
+        look->segments += lane->spare != 0;
+        for (uint32_t name = 0; name < STA_QUEUES && valid; name++)
+            valid = queue_valid(look, lane, name);
+    }
+    uint64_t count = sta_tier_load(&look->l1->index.bucket_count);
+    for (uint64_t at = 0; at < count && valid; at++)
+        valid = chain_valid(look, at);
+    return valid && sums_valid(look) && budgets_valid(look);
+}
+
+static bool look_at(const struct sta_l1 *l1)
+{
+    struct look look = {
+        .l1 = l1,
+        .in_queue = calloc(l1->arena.fresh, 1),
+        .sums = calloc((size_t)sta_tier_lanes(l1) * STA_QUEUES, sizeof(struct sums)),
+    };
+    /* no memory for looking: nothing was found */
+    bool valid = look.in_queue == NULL || look.sums == NULL || tier_valid(&look);
+    free(look.in_queue);
+    free(look.sums);
+    return valid;
+}
+
+static void lock_all(struct sta_l1 *l1)
+{
+    for (uint32_t i = 0; i < sta_tier_lanes(l1); i++)
+        pthread_mutex_lock(&l1->lanes[i].lock);
+    pthread_mutex_lock(&l1->duel_lock);
+    pthread_mutex_lock(&l1->index.grow_lock);
+    for (uint64_t at = 0; at < sta_tier_load(&l1->index.bucket_count); at++)
+        sta_index_lock_at(&l1->index, at);
+    pthread_mutex_lock(&l1->arena.lock);
+}
+
+static void unlock_all(struct sta_l1 *l1)
+{
+    pthread_mutex_unlock(&l1->arena.lock);
+    for (uint64_t at = 0; at < sta_tier_load(&l1->index.bucket_count); at++)
+        sta_index_unlock(&l1->index.buckets[at]);
+    pthread_mutex_unlock(&l1->index.grow_lock);
+    pthread_mutex_unlock(&l1->duel_lock);
+    for (uint32_t i = 0; i < sta_tier_lanes(l1); i++)
+        pthread_mutex_unlock(&l1->lanes[i].lock);
+}
+
+/* Everything is locked, so nothing is removed either. */
 bool sta_l1_valid(const struct sta_l1 *l1)
 {
     struct sta_l1 *self = (struct sta_l1 *)l1; /* locks are not part of what const promises */
-    pthread_mutex_lock(&self->store_lock);
-    uint64_t count = sta_tier_load(&self->index.bucket_count);
-    for (uint64_t at = 0; at < count; at++)
-        sta_index_lock_at(&self->index, at);
-    bool valid = tier_valid(self);
-    for (uint64_t at = 0; at < count; at++)
-        sta_index_unlock(&self->index.buckets[at]);
-    pthread_mutex_unlock(&self->store_lock);
+    lock_all(self);
+    bool valid = look_at(l1);
+    unlock_all(self);
     return valid;
 }

@@ -27,8 +27,8 @@ static void without_shadows_the_first_rule_is_in_force(void **state)
     (void)state;
     struct sta_duel duel = {0};
     sta_duel_init(&duel);
-    assert_int_equal(duel.rule.small_percent, 10);
-    assert_int_equal(duel.rule.promote, 2);
+    assert_int_equal(sta_duel_rule(&duel).small_percent, 10);
+    assert_int_equal(sta_duel_rule(&duel).promote, 2);
     for (uint64_t i = 0; i < 5000; i++)
         request(&duel, i);
     assert_int_equal(atomic_load(&duel.head), 0);
@@ -88,7 +88,7 @@ static void recency_makes_the_small_queue_large(void **state)
     sta_duel_resize(&duel, 100, 1 << 20);
     for (uint64_t i = 0; i < 100000; i++)
         request(&duel, i / 5 + sta_random_below(&random, 80));
-    assert_true(duel.rule.small_percent >= 50);
+    assert_true(sta_duel_rule(&duel).small_percent >= 50);
     sta_duel_fini(&duel);
 }
 
@@ -104,8 +104,8 @@ static void scans_make_the_small_queue_small(void **state)
         request(&duel, i / 5 + sta_random_below(&random, 80));
     for (uint64_t i = 0; i < 300000; i++)
         request(&duel, i % 4 == 0 ? sta_random_below(&random, 80) : 1000000 + i);
-    assert_int_equal(duel.rule.small_percent, 10);
-    assert_int_equal(duel.rule.promote, 2);
+    assert_int_equal(sta_duel_rule(&duel).small_percent, 10);
+    assert_int_equal(sta_duel_rule(&duel).promote, 2);
     sta_duel_fini(&duel);
 }
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What has to follow the number of entries: the index by one bucket at a time, ghosts and shadows
+ * by being made anew. Ghosts and shadows are there only once there are evictions.
+ *
+ * Threads: under the lane's lock; what all lanes share is left to whoever has its lock just now.
+ */
+#include "l1/tier.h"
+
+#define GHOST_PARTS 10u                             /* ghosts: all but one tenth of the entries */
+#define SHADOW_PART 32u                             /* of the bytes may go to shadows */
+#define GROW_BYTES  (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
+#define GROW_EVICTS (64u * 1024)
+
+/* By the places in use: entries and a few that lanes keep, on one line. */
+static bool index_is_full(const struct sta_l1 *l1)
+{
+    return sta_budget_used(&l1->places) >= sta_tier_load(&l1->index.bucket_count) * STA_INDEX_LOAD;
+}
+
+static void index_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    if (!index_is_full(l1))
+        return;
+    if (!sta_budget_fits(&l1->memory, GROW_BYTES)) {
+        if (sta_budget_most(&l1->memory) < GROW_EVICTS ||
+            !sta_eviction_claim(l1, lane, GROW_BYTES, now_ms))
+            return;
+        sta_budget_give(&l1->memory, GROW_BYTES);
+    }
+    if (pthread_mutex_trylock(&l1->index.grow_lock) != 0)
+        return; /* somebody else is at it */
+    sta_index_grow_locked(&l1->index);
+    pthread_mutex_unlock(&l1->index.grow_lock);
+}
+
+static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    uint64_t entries = sta_lane_entries(lane);
+    if (entries < 8 || entries < lane->ghost_entries + lane->ghost_entries / 2)
+        return;
+    uint64_t wanted = entries - entries / GHOST_PARTS;
+    uint64_t bytes = sta_ghost_bytes(wanted);
+    uint64_t old = sta_tier_load(&lane->ghost_bytes);
+    lane->ghost_entries = entries; /* also where there is no memory: not with every store again */
+    if (!sta_eviction_claim(l1, lane, bytes, now_ms))
+        return;
+    if (!sta_ghost_resize(&lane->ghost, wanted)) {
+        sta_budget_give(&l1->memory, bytes);
+        return;
+    }
+    sta_budget_give(&l1->memory, old);
+    atomic_store_explicit(&lane->ghost_bytes, bytes, memory_order_relaxed);
+}
+
+static void shadows_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    uint64_t entries = sta_budget_used(&l1->places); /* about */
+    if (entries < 8 || entries < l1->duel.entries + l1->duel.entries / 2)
+        return;
+    uint64_t most = sta_budget_most(&l1->memory) / SHADOW_PART;
+    if (!sta_eviction_claim(l1, lane, most, now_ms)) {
+        l1->duel.entries = entries; /* not with every store again */
+        return;
+    }
+    sta_budget_give(&l1->memory, l1->duel.bytes);
+    sta_duel_resize(&l1->duel, entries, most);
+    sta_budget_give(&l1->memory, most - l1->duel.bytes);
+}
+
+void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    if (lane->evicting) {
+        ghosts_keep_up(l1, lane, now_ms);
+        if (pthread_mutex_trylock(&l1->duel_lock) == 0) {
+            sta_duel_drain(&l1->duel);
+            shadows_keep_up(l1, lane, now_ms);
+            pthread_mutex_unlock(&l1->duel_lock);
+        }
+    }
+    index_keep_up(l1, lane, now_ms);
+}
+
+void sta_upkeep_forget_ghosts(struct sta_l1 *l1, struct sta_lane *lane)
+{
+    sta_ghost_fini(&lane->ghost);
+    lane->ghost_entries = 0;
+    sta_budget_give(&l1->memory, sta_tier_load(&lane->ghost_bytes));
+    atomic_store_explicit(&lane->ghost_bytes, 0, memory_order_relaxed);
+}
+
+void sta_upkeep_forget_shadows(struct sta_l1 *l1)
+{
+    pthread_mutex_lock(&l1->duel_lock);
+    sta_budget_give(&l1->memory, l1->duel.bytes);
+    sta_duel_fini(&l1->duel);
+    l1->duel.entries = 0;
+    pthread_mutex_unlock(&l1->duel_lock);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Key slots, as tables. That a real server agrees: tests/integration/test_server_slots.c.
+ * Key slots, as tables. That a real server agrees: tests/integration/test_server_cluster.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

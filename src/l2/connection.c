@@ -27,6 +27,9 @@
 #define MAX_PENDING_BYTES    ((size_t)64 << 20)
 #define MAX_PENDING_REQUESTS 65536u
 #define MAX_REPLY_BYTES      (((size_t)512 << 20) + ((size_t)1 << 20)) /* a bulk and its frame */
+#define PING_NS              (5 * STA_NS_SEC)
+#define SILENCE_NS           STA_NS_SEC
+#define DEAD_NS              (6 * STA_NS_SEC)
 
 /* Beyond what pending requests take: the greeting in the output; a push behind an unfinished reply
  * in the input. */
@@ -107,6 +110,8 @@ static size_t on_received(void *arg, struct strata_bytes data)
     connection->counts.bytes_in += used;
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
+    else if (connection->state == STA_CONNECTION_READY)
+        sta_connection_watch_heard(connection);
     sta_connection_leave(connection);
     return used;
 }
@@ -222,6 +227,7 @@ static void enter_ready(struct sta_connection *connection)
     connection->counts.connects++;
     sta_backoff_reset(&connection->backoff);
     sta_timer_stop(connection->loop, &connection->timer);
+    sta_connection_watch_start(connection);
     sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
                   connection->address, connection->config.protocol);
     connection_tell(connection, "ready");
@@ -237,6 +243,7 @@ static void enter_backoff(struct sta_connection *connection, int status, const c
     connection->state = STA_CONNECTION_BACKOFF;
     connection->hopeful = was_ready;
     connection->counts.failures += !was_ready;
+    sta_connection_watch_stop(connection);
     sta_timer_start(connection->loop, &connection->timer, sta_clock_after(now_ns, delay_ns));
     connection_log_failure(connection, was_ready, status, reason);
     connection_tell(connection, connection->reason);
@@ -249,6 +256,7 @@ static void enter_closed(struct sta_connection *connection)
     connection->state = STA_CONNECTION_CLOSED;
     sta_timer_stop(connection->loop, &connection->timer);
     sta_timer_stop(connection->loop, &connection->expiry);
+    sta_connection_watch_stop(connection);
     sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: closed", connection->address);
     sta_connection_drop(connection, STRATA_ERR_CLOSED, STRATA_ERR_CLOSED);
 }
@@ -300,6 +308,9 @@ static void connection_fill_defaults(struct sta_connection_config *config)
     config->backoff_max_ns = or_default(config->backoff_max_ns, BACKOFF_MAX_NS);
     config->max_pending_bytes = or_default(config->max_pending_bytes, MAX_PENDING_BYTES);
     config->max_reply_bytes = or_default(config->max_reply_bytes, MAX_REPLY_BYTES);
+    config->ping_ns = or_default(config->ping_ns, PING_NS);
+    config->silence_ns = or_default(config->silence_ns, SILENCE_NS);
+    config->dead_ns = or_default(config->dead_ns, DEAD_NS);
     if (config->max_pending_requests == 0)
         config->max_pending_requests = MAX_PENDING_REQUESTS;
     if (config->jitter_seed == 0)
@@ -321,7 +332,9 @@ static void connection_init(struct sta_connection *connection,
     sta_list_init(&connection->waiting);
     sta_timer_init(&connection->timer, on_timer);
     sta_timer_init(&connection->expiry, sta_connection_expire);
-    sta_pipeline_init(&connection->pipeline, config->max_pending_requests + STA_GREETING_STEPS,
+    sta_timer_init(&connection->watch, sta_connection_watch_look);
+    sta_pipeline_init(&connection->pipeline,
+                      config->max_pending_requests + STA_GREETING_STEPS + 1 /* a ping */,
                       config->max_reply_bytes, on_push, connection);
 }
 
@@ -348,6 +361,22 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
     *out = connection;
     connection_step(connection, EVENT_OPEN, STRATA_OK, "opened");
     return STRATA_OK;
+}
+
+void sta_connection_fail(struct sta_connection *connection, int status, const char *reason)
+{
+    connection_step(connection, EVENT_FAILED, status, reason);
+}
+
+void sta_connection_try_now(struct sta_connection *connection)
+{
+    if (connection->state != STA_CONNECTION_BACKOFF)
+        return;
+    sta_connection_enter(connection);
+    connection->hopeful = true;
+    sta_timer_stop(connection->loop, &connection->timer);
+    connection_step(connection, EVENT_RETRY, STRATA_OK, "trying again");
+    sta_connection_leave(connection);
 }
 
 void sta_connection_close(struct sta_connection **at)
@@ -382,4 +411,21 @@ void sta_connection_statistics(const struct sta_connection *connection,
     out->last_failure = connection->failure;
     if (connection->stream != NULL)
         out->bytes_out += connection->written - sta_buffer_len(sta_stream_out(connection->stream));
+}
+
+void sta_connection_statistics_add(struct sta_connection_statistics *sum,
+                                   const struct sta_connection_statistics *one)
+{
+    sum->requests += one->requests;
+    sum->replies += one->replies;
+    sum->late += one->late;
+    sum->timeouts += one->timeouts;
+    sum->lost += one->lost;
+    sum->refused += one->refused;
+    sum->connects += one->connects;
+    sum->failures += one->failures;
+    sum->pushes += one->pushes;
+    sum->bytes_out += one->bytes_out;
+    sum->bytes_in += one->bytes_in;
+    sum->in_flight += one->in_flight;
 }

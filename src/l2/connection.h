@@ -12,6 +12,9 @@
  * Until the first attempt after open or READY has failed, requests wait (bounded) for READY; after
  * that they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that were sent end with
  * STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.
+ * A link on which nothing is under way is pinged from time to time; one that owes answers, a ping's
+ * included, and says nothing for `silence_ns` is silent, of which the owner hears, and after
+ * `dead_ns` it is lost. Time in which our own loop did not run does not count.
  * Replies are matched to requests in order. A request that timed out keeps its place until its
  * replies have come and are dropped, so no reply can reach the wrong request.
  * Threads: the loop's only.
@@ -40,6 +43,9 @@ struct sta_connection_config {
     size_t max_pending_bytes;        /* unsent request bytes; more is BUSY; default 64 MiB */
     unsigned max_pending_requests;   /* queued and in flight; more is BUSY; default 65536 */
     size_t max_reply_bytes;          /* of one request; more ends the connection; 512 MiB + */
+    uint64_t ping_ns;                /* a link that is quiet for so long is pinged; 5 s */
+    uint64_t silence_ns;             /* it owes answers and says nothing: silent; 1 s */
+    uint64_t dead_ns;                /* silent for so long: given up, and connected anew; 6 s */
 };
 
 enum sta_connection_state {
@@ -72,6 +78,9 @@ struct sta_connection_events {
     /* READY was reached, or BACKOFF: a loss, or another attempt that failed. `reason` is text for
      * people. May be NULL. */
     void (*state)(void *arg, enum sta_connection_state state, const char *reason);
+    /* READY: it owes answers and has been silent for `silence_ns`; or it speaks again. May be
+     * NULL. */
+    void (*silent)(void *arg, bool silent);
     /* A RESP3 push, in order with the replies; the frame is readable until return. May be NULL. */
     void (*push)(void *arg, struct strata_bytes frame);
 };
@@ -87,11 +96,18 @@ void sta_connection_close(struct sta_connection **connection);
 /* done() may be called before this returns only where the request is refused at once. */
 void sta_connection_submit(struct sta_connection *connection, struct sta_request *request);
 
+/* In BACKOFF: tries to connect now, and requests may wait for that attempt. Else nothing. */
+void sta_connection_try_now(struct sta_connection *connection);
+
 /* Whether a request would be sent now, or wait for READY; else it is refused at once. */
 bool sta_connection_is_open(const struct sta_connection *connection);
 
 enum sta_connection_state sta_connection_state(const struct sta_connection *connection);
 void sta_connection_statistics(const struct sta_connection *connection,
                                struct sta_connection_statistics *out);
+
+/* Sums of all but state and last_failure, which stay. */
+void sta_connection_statistics_add(struct sta_connection_statistics *sum,
+                                   const struct sta_connection_statistics *one);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the two files of a connection share: connection.c, its states, and connection_requests.c,
- * what becomes of requests. Loop thread only.
+ * What the files of a connection share: connection.c, its states, connection_requests.c, what
+ * becomes of requests, and connection_watch.c, whether the peer is still there. Loop thread only.
  */
 #ifndef STA_CONNECTION_INSIDE_H
 #define STA_CONNECTION_INSIDE_H
@@ -46,6 +46,14 @@ struct sta_connection {
     struct sta_timer expiry;
     uint64_t expired_ns; /* when deadlines were last looked at */
 
+    /* READY: how it is watched. */
+    struct sta_timer watch;
+    uint64_t watched_ns; /* when the watch looked last */
+    uint64_t heard_ns;   /* when something came, or began to be owed, or our loop slept */
+    bool silent;
+    bool pinged;
+    struct sta_request ping;
+
     struct sta_connection_statistics counts; /* those that are not the pipeline's */
 };
 
@@ -63,6 +71,17 @@ void sta_connection_send_waiting(struct sta_connection *connection);
 /* Takes the stream away and ends all requests: those of which a byte was sent with `sent`, the
  * others with `unsent`. The state has been changed before. */
 void sta_connection_drop(struct sta_connection *connection, int sent, int unsent);
+
+/* connection_watch.c. READY begins and ends; something has been received. */
+void sta_connection_watch_start(struct sta_connection *connection);
+void sta_connection_watch_stop(struct sta_connection *connection);
+void sta_connection_watch_heard(struct sta_connection *connection);
+
+/* Of the timer `watch`. */
+void sta_connection_watch_look(struct sta_timer *timer);
+
+/* The connection is of no use any more: as if it had been lost. */
+void sta_connection_fail(struct sta_connection *connection, int status, const char *reason);
 
 /* Of the timer `expiry`: ends what has waited long enough. */
 void sta_connection_expire(struct sta_timer *timer);

@@ -57,6 +57,8 @@ static int connection_admit(struct sta_connection *connection, const struct sta_
 int sta_connection_send(struct sta_connection *connection, struct sta_request *request)
 {
     struct sta_buffer *out = sta_stream_out(connection->stream);
+    if (connection->pipeline.count == 0)
+        connection->heard_ns = sta_loop_now_ns(connection->loop);
     int status = sta_buffer_reserve(out, request->wire.len);
     if (status == STRATA_OK)
         status = sta_pipeline_push(&connection->pipeline, request, connection->written);

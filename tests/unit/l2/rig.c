@@ -64,6 +64,20 @@ void rig_run_some_ticks(struct rig *rig)
     rig_run_until(rig, ticks_passed);
 }
 
+static bool never(struct rig *rig)
+{
+    (void)rig;
+    return false;
+}
+
+void rig_run_ms(struct rig *rig, unsigned ms)
+{
+    rig->until = never;
+    rig->give_up_ns = sta_clock_now_ns() + ms * STA_NS_MS;
+    sta_timer_start(rig->loop, &rig->poll, 1);
+    sta_loop_run(rig->loop);
+}
+
 bool rig_is_ready(struct rig *rig)
 {
     return sta_connection_state(rig->connection) == STA_CONNECTION_READY;
@@ -170,6 +184,11 @@ static void on_state(void *arg, enum sta_connection_state state, const char *rea
     note(arg, state == STA_CONNECTION_READY ? "ready" : "backoff", strata_bytes("", 0));
 }
 
+static void on_silent(void *arg, bool silent)
+{
+    note(arg, silent ? "silent" : "speaks", strata_bytes("", 0));
+}
+
 static void on_push(void *arg, struct strata_bytes frame)
 {
     note(arg, "push ", frame);
@@ -224,7 +243,8 @@ void rig_init(struct rig *rig)
 
 void rig_open(struct rig *rig)
 {
-    const struct sta_connection_events events = {.state = on_state, .push = on_push};
+    const struct sta_connection_events events = {
+        .state = on_state, .silent = on_silent, .push = on_push};
     assert_int_equal(
         sta_connection_open(&rig->connection, rig->loop, &rig->log, &rig->config, &events, rig),
         STRATA_OK);

@@ -53,7 +53,7 @@ struct rig {
 
     struct ask asks[RIG_ASKS];
     unsigned asked;
-    char events[1024];             /* "ready;", "backoff;", "push <frame>;" */
+    char events[1024];             /* "ready;", "backoff;", "push <frame>;", "silent;" */
     void (*then)(struct rig *rig); /* called by state() and push(); may be NULL */
 };
 
@@ -67,6 +67,7 @@ void rig_init_ready(struct rig *rig);
 
 void rig_run_until(struct rig *rig, bool (*until)(struct rig *rig));
 void rig_run_some_ticks(struct rig *rig);
+void rig_run_ms(struct rig *rig, unsigned ms);
 bool rig_is_ready(struct rig *rig);
 bool rig_is_in_backoff(struct rig *rig);
 bool rig_is_gone(struct rig *rig);

@@ -16,8 +16,21 @@
  * everybody else out. */
 #define PENDING_MAX ((size_t)2 * STA_BATCH_WIRE_MAX)
 
+/* The nodes to begin with; the list is the caller's to free. They were checked before. */
+static int handle_seeds(const struct strata_options *options, struct sta_endpoint **out)
+{
+    size_t count = options->cluster_node_count;
+    struct sta_endpoint *seeds = calloc(count > 0 ? count : 1, sizeof *seeds);
+    if (seeds == NULL)
+        return STRATA_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        (void)sta_endpoint_parse_tcp(options->cluster_nodes[i], &seeds[i], NULL);
+    *out = seeds;
+    return STRATA_OK;
+}
+
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
-                          struct sta_cache_config *config)
+                          const struct sta_endpoint *seeds, struct sta_cache_config *config)
 {
     *config = (struct sta_cache_config){
         .l1_enabled = options->l1_enabled == STRATA_ON,
@@ -33,6 +46,9 @@ static void handle_config(const struct strata_options *options, const struct sta
                                  .protocol = 3,
                                  .name = "strata",
                                  .max_pending_bytes = PENDING_MAX},
+        .l2.router.cluster = options->cluster_enabled == STRATA_ON,
+        .l2.router.seeds = seeds,
+        .l2.router.seed_count = options->cluster_node_count,
         .l2_ttl_ms = options->l2_ttl_ms,
         .key_prefix = options->l2_key_prefix,
         .budget_ms = options->socket_timeout_ms,
@@ -47,21 +63,33 @@ static void handle_config(const struct strata_options *options, const struct sta
         config->l2.router.connection.connect_timeout_ns = budget_ns;
 }
 
+static int handle_create(struct strata *handle, const struct strata_options *options,
+                         const struct sta_redis_url *url)
+{
+    struct sta_cache_config config;
+    struct sta_endpoint *seeds;
+    int status = handle_seeds(options, &seeds);
+    if (status < 0)
+        return status;
+    sta_log_init(&handle->log, options->log_sink, options->log_arg, options->log_level);
+    handle_config(options, url, seeds, &config);
+    status = sta_cache_create(&handle->cache, &config, &handle->log);
+    free(seeds);
+    return status;
+}
+
 int sta_handle_open(struct strata *handle, const struct strata_options *options,
                     struct strata_error *error)
 {
     struct strata_options effective;
     struct sta_redis_url url;
-    struct sta_cache_config config;
     int status = sta_options_resolve(options, &effective, error);
     if (status < 0)
         return status;
     status = sta_redis_url_parse(effective.redis_url, &url, error);
     if (status < 0)
         return status;
-    sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
-    handle_config(&effective, &url, &config);
-    status = sta_cache_create(&handle->cache, &config, &handle->log);
+    status = handle_create(handle, &effective, &url);
     if (status < 0)
         return sta_error_set(error, status, "the cache cannot be opened: %s",
                              strata_status_text(status));

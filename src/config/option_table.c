@@ -133,7 +133,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(cluster_enabled),
         .default_text = "false",
         .group = "L2: Redis",
-        .help = "Redis is a cluster. Not in this version: true is refused.",
+        .help = "Redis is a cluster. User, password and TLS of all its nodes are those of "
+                "redis_url, whose host is the node to begin with where cluster_nodes names none.",
     },
     {
         .name = "cluster_nodes",

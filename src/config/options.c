@@ -94,6 +94,21 @@ static int refuse_unsupported(struct strata_error *error, const char *what)
                          what);
 }
 
+/* A cluster has one database, and its nodes are named to us by host and port. */
+static int check_cluster(const struct strata_options *options, const struct sta_redis_url *url,
+                         struct strata_error *error)
+{
+    if (url->db != 0)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "redis_url names database %u; a cluster (cluster_enabled) has only 0",
+                             url->db);
+    if (options->cluster_node_count == 0 && url->endpoint.kind == STA_ENDPOINT_UNIX)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "a cluster (cluster_enabled) is reached by TCP: name nodes to begin "
+                             "with (cluster_nodes, REDIS_CLUSTER_NODES)");
+    return STRATA_OK;
+}
+
 /* What options say together. Fields are resolved and within their bounds. */
 static int check_together(const struct strata_options *options, const struct sta_redis_url *url,
                           struct strata_error *error)
@@ -106,11 +121,9 @@ static int check_together(const struct strata_options *options, const struct sta
         return refuse_unsupported(error, "write-behind (write_behind, CACHE_WRITE_BEHIND)");
     if (options->l2_enabled == STRATA_OFF)
         return STRATA_OK;
-    if (options->cluster_enabled == STRATA_ON)
-        return refuse_unsupported(error, "Redis Cluster (cluster_enabled, REDIS_CLUSTER_ENABLED)");
     if (url->tls)
         return refuse_unsupported(error, "TLS (rediss:// in redis_url, ROUTER_REDIS_URL)");
-    return STRATA_OK;
+    return options->cluster_enabled == STRATA_ON ? check_cluster(options, url, error) : STRATA_OK;
 }
 
 int sta_options_resolve(const struct strata_options *in, struct strata_options *out,

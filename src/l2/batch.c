@@ -87,7 +87,7 @@ static void batch_add_mark(struct sta_batch *batch, uint32_t tag, size_t key_beg
     mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
     mark->tag = tag;
     mark->slot = STA_OPERATION_ANY_NODE;
-    if (sta_l2_is_cluster(batch->l2))
+    if (batch->l2 != NULL && sta_l2_is_cluster(batch->l2))
         mark->slot = sta_slot_of(strata_bytes(wire + key_begin, key_len));
 }
 

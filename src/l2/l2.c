@@ -28,6 +28,7 @@
 struct sta_l2 {
     /* Fixed at creation. */
     struct sta_loop *loop;
+    bool cluster;
 
     /* Of the loop thread. */
     struct sta_router *router; /* NULL once closed */
@@ -73,8 +74,7 @@ struct sta_router *sta_l2_router(const struct sta_l2 *l2)
 
 bool sta_l2_is_cluster(const struct sta_l2 *l2)
 {
-    (void)l2; /* not in this version */
-    return false;
+    return l2->cluster;
 }
 
 /* ---- waiting for one request ---- */
@@ -189,6 +189,7 @@ int sta_l2_create(struct sta_l2 **out, struct sta_loop *loop, const struct sta_l
     if (l2 == NULL)
         return STRATA_ERR_NOMEM;
     l2->loop = loop;
+    l2->cluster = config->router.cluster;
     pthread_mutex_init(&l2->lock, NULL);
     sta_timer_init(&l2->refresh, on_refresh);
     int status = sta_router_create(&l2->router, loop, log, &config->router, &router_events, l2);

@@ -27,14 +27,19 @@ int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind)
                                &lane_events, lane);
 }
 
+void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind,
+                             struct sta_request *request)
+{
+    int status = sta_node_open_lane(node, kind);
+    if (status == STRATA_OK)
+        sta_connection_submit(node->lanes[kind].connection, request);
+    else
+        request->done(request, status, strata_bytes(NULL, 0));
+}
+
 void sta_node_submit(struct sta_node *node, struct sta_operation *operation)
 {
-    struct sta_node_lane *lane = &node->lanes[STA_NODE_MAIN];
-    int status = sta_node_open_lane(node, lane->kind);
-    if (status == STRATA_OK)
-        sta_connection_submit(lane->connection, &operation->request);
-    else
-        operation->request.done(&operation->request, status, strata_bytes(NULL, 0));
+    sta_node_submit_request(node, STA_NODE_MAIN, &operation->request);
 }
 
 bool sta_node_is_open(const struct sta_node *node)
@@ -43,21 +48,19 @@ bool sta_node_is_open(const struct sta_node *node)
     return connection == NULL || sta_connection_is_open(connection);
 }
 
-static void statistics_add(struct sta_connection_statistics *sum,
-                           const struct sta_connection_statistics *one)
+enum sta_connection_state sta_node_state(const struct sta_node *node)
 {
-    sum->requests += one->requests;
-    sum->replies += one->replies;
-    sum->late += one->late;
-    sum->timeouts += one->timeouts;
-    sum->lost += one->lost;
-    sum->refused += one->refused;
-    sum->connects += one->connects;
-    sum->failures += one->failures;
-    sum->pushes += one->pushes;
-    sum->bytes_out += one->bytes_out;
-    sum->bytes_in += one->bytes_in;
-    sum->in_flight += one->in_flight;
+    const struct sta_connection *connection = node->lanes[STA_NODE_MAIN].connection;
+    return connection != NULL ? sta_connection_state(connection) : STA_CONNECTION_CLOSED;
+}
+
+int sta_node_try_now(struct sta_node *node)
+{
+    struct sta_connection *connection = node->lanes[STA_NODE_MAIN].connection;
+    if (connection == NULL)
+        return sta_node_open_lane(node, STA_NODE_MAIN);
+    sta_connection_try_now(connection);
+    return STRATA_OK;
 }
 
 void sta_node_statistics(const struct sta_node *node, struct sta_connection_statistics *out)
@@ -68,7 +71,7 @@ void sta_node_statistics(const struct sta_node *node, struct sta_connection_stat
         if (node->lanes[kind].connection == NULL)
             continue;
         sta_connection_statistics(node->lanes[kind].connection, &one);
-        statistics_add(out, &one);
+        sta_connection_statistics_add(out, &one);
         if (kind != STA_NODE_MAIN)
             continue;
         out->state = one.state;
@@ -90,6 +93,7 @@ int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log
     node->config.url = &node->url;
     node->events = events;
     node->arg = arg;
+    sta_list_init(&node->link);
     for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
         node->lanes[kind] = (struct sta_node_lane){.node = node, .kind = kind};
     *out = node;
@@ -102,6 +106,7 @@ void sta_node_destroy(struct sta_node **at)
     if (node == NULL)
         return;
     *at = NULL;
+    sta_list_remove(&node->link);
     for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
         sta_connection_close(&node->lanes[kind].connection);
     free(node);

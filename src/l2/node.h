@@ -36,6 +36,11 @@ struct sta_node {
     void *arg;
 
     struct sta_node_lane lanes[STA_NODE_LANE_KINDS];
+
+    /* The router's. */
+    struct sta_list link;
+    unsigned under_way; /* operations */
+    bool retired;       /* it serves nothing any more, and goes when nothing is under way */
 };
 
 /* `config` is copied with its url; its name is borrowed. STRATA_ERR_NOMEM. */
@@ -49,11 +54,24 @@ void sta_node_destroy(struct sta_node **node);
 /* Begins to connect where that has not begun yet. What sta_connection_open() returns. */
 int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind);
 
-/* As sta_connection_submit(), on the lane that suits it. */
+/* As sta_connection_submit(), on the lane that suits it, or on this one. */
 void sta_node_submit(struct sta_node *node, struct sta_operation *operation);
+void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind,
+                             struct sta_request *request);
 
 /* Whether an operation would be sent now, or wait for a connection that may yet come. */
 bool sta_node_is_open(const struct sta_node *node);
+
+/* Of the main lane. */
+enum sta_connection_state sta_node_state(const struct sta_node *node);
+
+static inline bool sta_node_is_ready(const struct sta_node *node)
+{
+    return sta_node_state(node) == STA_CONNECTION_READY;
+}
+
+/* Opens the main lane, or ends its backoff: it is tried now, and may be waited for. */
+int sta_node_try_now(struct sta_node *node);
 
 /* The numbers of all lanes together; state and last failure are those of the main one. */
 void sta_node_statistics(const struct sta_node *node, struct sta_connection_statistics *out);

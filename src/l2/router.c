@@ -26,6 +26,7 @@ static bool is_error(struct strata_bytes replies)
 static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
     struct sta_operation *operation = STA_CONTAINER(request, struct sta_operation, request);
+    operation->node->under_way--;
     if (status == STRATA_OK && !is_error(replies))
         operation->done(operation, STRATA_OK, replies);
     else if (status == STRATA_OK)
@@ -34,19 +35,38 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
         sta_router_judge_failure(operation->router, operation, status);
 }
 
+void sta_router_send_to(struct sta_operation *operation, struct sta_node *node)
+{
+    operation->node = node;
+    operation->attempts++;
+    node->under_way++;
+    sta_node_submit(node, operation);
+}
+
 void sta_router_send(struct sta_router *router, struct sta_operation *operation)
 {
-    operation->node = router->only;
-    operation->attempts++;
-    sta_node_submit(router->only, operation);
+    struct sta_node *node = router->only;
+    int status = STRATA_OK;
+    if (node == NULL)
+        status = sta_router_node_of(router, operation->slot, &node);
+    if (status == STRATA_OK)
+        sta_router_send_to(operation, node);
+    else if (status == STRATA_MISS)
+        sta_router_judge_homeless(router, operation);
+    else
+        operation->done(operation, status, strata_bytes(NULL, 0));
 }
 
 void sta_router_submit(struct sta_router *router, struct sta_operation *operation)
 {
     operation->router = router;
     operation->attempts = 0;
+    operation->asked = false;
     operation->request.done = on_done;
-    sta_router_send(router, operation);
+    if (!router->closing)
+        sta_router_send(router, operation);
+    else
+        operation->done(operation, STRATA_ERR_CLOSED, strata_bytes(NULL, 0));
 }
 
 /* ---- waiting ---- */
@@ -74,37 +94,33 @@ static struct sta_operation *operation_at(struct sta_list *node)
     return STA_CONTAINER(request, struct sta_operation, request);
 }
 
-static void on_wheel(struct sta_timer *timer)
+static void router_send_all(struct sta_router *router, struct sta_list *operations)
 {
-    struct sta_router *router = STA_CONTAINER(timer, struct sta_router, wheel_timer);
-    struct sta_list due;
     struct sta_list *node;
-    sta_list_init(&due);
-    router->wheel_timer.due_ns = STA_NEVER;
-    sta_delay_wheel_take_due(&router->wheel, sta_loop_now_ns(router->loop), &due);
-    while ((node = sta_list_pop_front(&due)) != NULL)
+    while ((node = sta_list_pop_front(operations)) != NULL)
         sta_router_send(router, operation_at(node));
     router_set_wheel_timer(router);
 }
 
+static void on_wheel(struct sta_timer *timer)
+{
+    struct sta_router *router = STA_CONTAINER(timer, struct sta_router, wheel_timer);
+    struct sta_list due;
+    sta_list_init(&due);
+    router->wheel_timer.due_ns = STA_NEVER;
+    sta_delay_wheel_take_due(&router->wheel, sta_loop_now_ns(router->loop), &due);
+    router_send_all(router, &due);
+}
+
+void sta_router_hurry(struct sta_router *router)
+{
+    struct sta_list all;
+    sta_list_init(&all);
+    sta_delay_wheel_take_all(&router->wheel, &all);
+    router_send_all(router, &all);
+}
+
 /* ---- life ---- */
-
-static void on_node_state(void *arg, struct sta_node_lane *lane, enum sta_connection_state state,
-                          const char *reason)
-{
-    struct sta_router *router = arg;
-    if (router->events->state != NULL)
-        router->events->state(router->arg, lane, state, reason);
-}
-
-static const struct sta_node_events node_events = {.state = on_node_state};
-
-static int router_open(struct sta_router *router)
-{
-    int status = sta_node_create(&router->only, router->loop, router->log,
-                                 &router->config.connection, &node_events, router);
-    return status == STRATA_OK ? sta_node_open_lane(router->only, STA_NODE_MAIN) : status;
-}
 
 static int router_copy_name(struct sta_router *router)
 {
@@ -116,6 +132,50 @@ static int router_copy_name(struct sta_router *router)
     return router->name != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }
 
+/* Without seeds the url's host is the one. */
+static int router_copy_seeds(struct sta_router *router)
+{
+    size_t count = router->config.seed_count;
+    const struct sta_endpoint *seeds = router->config.seeds;
+    if (count == 0) {
+        count = 1;
+        seeds = &router->url.endpoint;
+    }
+    router->seeds = calloc(count, sizeof *router->seeds);
+    if (router->seeds == NULL)
+        return STRATA_ERR_NOMEM;
+    memcpy(router->seeds, seeds, count * sizeof *seeds);
+    router->config.seeds = router->seeds;
+    router->config.seed_count = count;
+    return STRATA_OK;
+}
+
+static int router_open_cluster(struct sta_router *router)
+{
+    int status = router_copy_seeds(router);
+    if (status == STRATA_OK)
+        sta_router_refresh_start(router);
+    return status;
+}
+
+static int router_open_single(struct sta_router *router)
+{
+    int status = sta_router_node_at(router, &router->url.endpoint, &router->only);
+    return status == STRATA_OK ? sta_node_open_lane(router->only, STA_NODE_MAIN) : status;
+}
+
+static void router_init(struct sta_router *router, const struct sta_router_config *config)
+{
+    router->config = *config;
+    router->url = *config->connection.url;
+    router->config.connection.url = &router->url;
+    router->random =
+        config->connection.jitter_seed != 0 ? config->connection.jitter_seed : sta_random_seed();
+    sta_delay_wheel_init(&router->wheel, sta_loop_now_ns(router->loop));
+    sta_timer_init(&router->wheel_timer, on_wheel);
+    sta_router_nodes_init(router);
+}
+
 int sta_router_create(struct sta_router **out, struct sta_loop *loop, struct sta_log *log,
                       const struct sta_router_config *config,
                       const struct sta_router_events *events, void *arg)
@@ -125,15 +185,12 @@ int sta_router_create(struct sta_router **out, struct sta_loop *loop, struct sta
         return STRATA_ERR_NOMEM;
     router->loop = loop;
     router->log = log;
-    router->config = *config;
     router->events = events;
     router->arg = arg;
-    router->random = sta_random_seed();
-    sta_delay_wheel_init(&router->wheel, sta_loop_now_ns(loop));
-    sta_timer_init(&router->wheel_timer, on_wheel);
+    router_init(router, config);
     int status = router_copy_name(router);
     if (status == STRATA_OK)
-        status = router_open(router);
+        status = config->cluster ? router_open_cluster(router) : router_open_single(router);
     if (status < 0) {
         sta_router_destroy(&router);
         return status;
@@ -154,7 +211,7 @@ static void router_end_waiting(struct sta_router *router)
     }
 }
 
-/* Closing is first of all a state: nothing is sent again in it. */
+/* Closing is first of all a state: nothing is sent any more in it. */
 void sta_router_destroy(struct sta_router **at)
 {
     struct sta_router *router = *at;
@@ -163,14 +220,15 @@ void sta_router_destroy(struct sta_router **at)
     *at = NULL;
     router->closing = true;
     sta_timer_stop(router->loop, &router->wheel_timer);
+    sta_router_refresh_stop(router);
     router_end_waiting(router);
-    sta_node_destroy(&router->only);
+    sta_router_nodes_fini(router);
+    free(router->seeds);
     free(router->name);
     free(router);
 }
 
-void sta_router_statistics(const struct sta_router *router, struct sta_connection_statistics *out)
+const struct sta_slot_map *sta_router_map(const struct sta_router *router)
 {
-    sta_node_statistics(router->only, out);
-    out->in_flight += router->wheel.count;
+    return router->map;
 }

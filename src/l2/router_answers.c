@@ -2,7 +2,10 @@
  *
  * What becomes of an operation that was answered with an error, or not at all. The rule which of
  * them may be sent again stands in operation.h; what error replies mean, in redirect.h.
+ * Threads: the loop's only.
  */
+#include "core/clock.h"
+#include "l2/asking.h"
 #include "l2/redirect.h"
 #include "l2/router_inside.h"
 #include "resp/resp.h"
@@ -11,6 +14,16 @@
 /* Connections that may break under a repeatable operation before it ends with LOST: whatever breaks
  * them, it may be the operation itself. */
 #define ATTEMPTS_LOST_MAX 3u
+
+/* How often an operation looks for a node that is not there yet. A new map wakes it, too. */
+#define HOMELESS_WAIT_NS (50 * STA_NS_MS)
+
+static void operation_end(struct sta_operation *operation, int status)
+{
+    operation->done(operation, status, strata_bytes(NULL, 0));
+}
+
+/* ---- error replies ---- */
 
 static struct strata_bytes error_text(struct strata_bytes replies)
 {
@@ -21,40 +34,113 @@ static struct strata_bytes error_text(struct strata_bytes replies)
     return value.bytes;
 }
 
-void sta_router_judge_reply(struct sta_router *router, struct sta_operation *operation,
-                            struct strata_bytes replies)
+/* Redirects are for us: who asked knows of one Redis. Everything else that Redis says, he may
+ * hear. */
+static void operation_pass_on(struct sta_router *router, struct sta_operation *operation,
+                              enum sta_redirect_kind kind, int status, struct strata_bytes replies)
 {
-    struct sta_redirect redirect;
-    const struct sta_redirect_call call = {
-        .deadline_ns = operation->request.deadline_ns,
-        .attempts = operation->attempts,
-    };
-    sta_redirect_parse(&redirect, error_text(replies), &operation->node->url.endpoint);
-    struct sta_redirect_decision decision =
-        sta_redirect_decide(&redirect, &call, sta_loop_now_ns(router->loop), &router->random);
-    if (decision.action == STA_REDIRECT_RETRY && !router->closing)
-        sta_router_delay(router, operation, decision.at_ns);
+    bool ours =
+        kind == STA_REDIRECT_MOVED || kind == STA_REDIRECT_ASKED || kind == STA_REDIRECT_MALFORMED;
+    if (ours && router->only == NULL)
+        operation_end(operation, status);
     else
         operation->done(operation, STRATA_OK, replies);
 }
 
-/* Once more where the node takes it: else this would go round without end. */
-static bool may_go_again(const struct sta_router *router, const struct sta_operation *operation,
+static void operation_go(struct sta_router *router, struct sta_operation *operation,
+                         const struct sta_endpoint *endpoint, bool asking)
+{
+    struct sta_node *node;
+    int status = sta_router_node_at(router, endpoint, &node);
+    if (status == STRATA_OK && asking)
+        status = sta_asking_send(operation, node);
+    else if (status == STRATA_OK)
+        sta_router_send_to(operation, node);
+    if (status < 0)
+        operation_end(operation, status);
+}
+
+static void operation_follow(struct sta_router *router, struct sta_operation *operation,
+                             const struct sta_redirect *redirect,
+                             const struct sta_redirect_decision *decision)
+{
+    bool later = decision->at_ns > sta_loop_now_ns(router->loop);
+    if (decision->patch)
+        sta_router_patch(router, redirect->slot, &redirect->endpoint);
+    if (later || decision->action == STA_REDIRECT_RETRY)
+        sta_router_delay(router, operation, decision->at_ns);
+    else
+        operation_go(router, operation, &redirect->endpoint, decision->action == STA_REDIRECT_ASK);
+}
+
+void sta_router_judge_reply(struct sta_router *router, struct sta_operation *operation,
+                            struct strata_bytes replies)
+{
+    const struct sta_endpoint *from = &operation->node->url.endpoint;
+    const struct sta_redirect_call call = {.deadline_ns = operation->request.deadline_ns,
+                                           .attempts = operation->attempts};
+    struct sta_redirect redirect;
+    sta_redirect_parse(&redirect, error_text(replies), from);
+    struct sta_redirect_decision decision =
+        sta_redirect_decide(&redirect, &call, sta_loop_now_ns(router->loop), &router->random);
+    bool redirected = redirect.kind == STA_REDIRECT_MOVED || redirect.kind == STA_REDIRECT_ASKED;
+    if (decision.refresh)
+        sta_router_demand_map(router, redirect.kind == STA_REDIRECT_MOVED ? from : NULL);
+    if (decision.action == STA_REDIRECT_GIVE_UP || decision.action == STA_REDIRECT_SPLIT ||
+        router->closing || (redirected && router->only != NULL))
+        operation_pass_on(router, operation, redirect.kind, decision.status, replies);
+    else
+        operation_follow(router, operation, &redirect, &decision);
+}
+
+/* ---- no reply ---- */
+
+/* Whether another node, or this one, would take it now: else this would go round without end. */
+static bool has_somewhere_to_go(struct sta_router *router, const struct sta_operation *operation)
+{
+    struct sta_node *node = router->only;
+    if (node == NULL && sta_router_node_of(router, operation->slot, &node) != STRATA_OK)
+        return false;
+    return sta_node_is_open(node);
+}
+
+static bool may_go_again(struct sta_router *router, const struct sta_operation *operation,
                          int status)
 {
-    if (router->closing || !sta_node_is_open(operation->node))
-        return false;
     if (status == STRATA_ERR_UNAVAILABLE)
-        return operation->attempts < STA_REDIRECT_ATTEMPTS_MAX;
+        return operation->attempts < STA_REDIRECT_ATTEMPTS_MAX &&
+               has_somewhere_to_go(router, operation);
     return status == STRATA_ERR_LOST && operation->repeatable &&
-           operation->attempts < ATTEMPTS_LOST_MAX;
+           operation->attempts < ATTEMPTS_LOST_MAX && has_somewhere_to_go(router, operation);
 }
 
 void sta_router_judge_failure(struct sta_router *router, struct sta_operation *operation,
                               int status)
 {
+    if (router->closing) {
+        operation_end(operation, status);
+        return;
+    }
+    if (status == STRATA_ERR_CLOSED) /* not by our owner: the node has gone */
+        status = STRATA_ERR_LOST;
+    if (status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_LOST)
+        sta_router_demand_map(router, NULL);
     if (may_go_again(router, operation, status))
         sta_router_send(router, operation);
     else
-        operation->done(operation, status, strata_bytes(NULL, 0));
+        operation_end(operation, status);
+}
+
+void sta_router_judge_homeless(struct sta_router *router, struct sta_operation *operation)
+{
+    uint64_t now_ns = sta_loop_now_ns(router->loop);
+    uint64_t deadline_ns = operation->request.deadline_ns;
+    uint64_t again_ns = sta_clock_after(now_ns, HOMELESS_WAIT_NS);
+    bool hopeless = router->map == NULL && !sta_router_may_learn(router);
+    if (router->map != NULL) /* a first one is being asked for anyhow */
+        sta_router_demand_map(router, NULL);
+    if (hopeless || deadline_ns <= now_ns)
+        operation_end(operation, STRATA_ERR_UNAVAILABLE);
+    else
+        sta_router_delay(router, operation, again_ns < deadline_ns ? again_ns : deadline_ns);
 }

@@ -227,12 +227,26 @@ static void what_this_version_cannot_do_is_said(void **state)
                   STRATA_ERR_UNSUPPORTED,
                   "write-behind (write_behind, CACHE_WRITE_BEHIND) is not in this version of "
                   "strata");
-    check_refused((struct strata_options){.cluster_enabled = STRATA_ON}, STRATA_ERR_UNSUPPORTED,
-                  "Redis Cluster (cluster_enabled, REDIS_CLUSTER_ENABLED) is not in this version "
-                  "of strata");
     check_refused((struct strata_options){.redis_url = "rediss://h"}, STRATA_ERR_UNSUPPORTED,
                   "TLS (rediss:// in redis_url, ROUTER_REDIS_URL) is not in this version of "
                   "strata");
+}
+
+static void what_a_cluster_has_not_is_refused(void **state)
+{
+    (void)state;
+    static const char *const nodes[] = {"a:1"};
+    struct strata_options in = {.cluster_enabled = STRATA_ON, .redis_url = "redis://h/2"};
+    struct strata_options out;
+    check_refused(in, STRATA_ERR_CONFIG,
+                  "redis_url names database 2; a cluster (cluster_enabled) has only 0");
+    in.redis_url = "unix:///tmp/redis";
+    check_refused(in, STRATA_ERR_CONFIG,
+                  "a cluster (cluster_enabled) is reached by TCP: name nodes to begin with "
+                  "(cluster_nodes, REDIS_CLUSTER_NODES)");
+    in.cluster_nodes = nodes;
+    in.cluster_node_count = 1;
+    assert_int_equal(sta_options_resolve(&in, &out, NULL), STRATA_OK);
 }
 
 static void without_l2_it_does_not_matter_what_l2_cannot_do(void **state)
@@ -269,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_bad_url_is_refused_without_its_password),
         cmocka_unit_test(both_write_strategies_exclude_each_other),
         cmocka_unit_test(what_this_version_cannot_do_is_said),
+        cmocka_unit_test(what_a_cluster_has_not_is_refused),
         cmocka_unit_test(without_l2_it_does_not_matter_what_l2_cannot_do),
         cmocka_unit_test(the_timeout_of_the_url_goes_before_the_option),
     };

@@ -40,6 +40,7 @@ static void peer_close(struct peer *peer)
     if (peer->fd >= 0)
         close(peer->fd);
     peer->fd = -1;
+    peer->stuck = false;
     sta_buffer_clear(&peer->in);
 }
 
@@ -56,38 +57,44 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* True where the command belongs to no test. */
-static bool fake_greets(struct fake *fake, struct peer *peer, const char *command)
+static void fake_tells_topology(struct fake *fake, struct peer *peer, bool slots)
+{
+    fake->topologies += slots;
+    if (fake->topology == NULL)
+        return;
+    peer_say(peer, slots ? fake->topology : "$20\r\ncluster_state:ok\r\n\r\n\r\n");
+}
+
+/* What the scripts of tests have nothing to do with. */
+static void fake_greets(struct fake *fake, struct peer *peer, const char *command)
 {
     if (begins(command, "HELLO"))
         peer_say(peer, "%1\r\n$5\r\nproto\r\n:3\r\n");
     else if (begins(command, "PING"))
         peer_say(peer, fake->greets_with != NULL ? fake->greets_with : "+PONG\r\n");
-    else if (begins(command, "CLUSTER S")) {
-        fake->topologies++;
-        if (fake->topology != NULL)
-            peer_say(peer, fake->topology);
-    } else {
-        return false;
-    }
-    return true;
+    else
+        fake_tells_topology(fake, peer, begins(command, "CLUSTER SLOTS"));
 }
 
 static void fake_hears(struct fake *fake, struct peer *peer, const char *command)
 {
     size_t len = strlen(fake->heard);
-    if (fake->silent || fake_greets(fake, peer, command))
+    bool ours = begins(command, "HELLO") || begins(command, "PING") || begins(command, "CLUSTER");
+    if (ours && !fake->silent && !peer->stuck)
+        fake_greets(fake, peer, command);
+    if (ours || fake->silent)
         return;
     (void)snprintf(fake->heard + len, sizeof fake->heard - len, "%s;", command);
     if (begins(command, "ASKING"))
         peer_say(peer, "+OK\r\n");
-    for (unsigned i = 0; i < fake->scripted; i++) {
+    for (unsigned i = 0; i < fake->scripted && !peer->stuck; i++) {
         if (fake->script[i].times == 0 || strcmp(fake->script[i].command, command) != 0)
             continue;
         fake->script[i].times--;
         peer_say(peer, fake->script[i].reply);
         return;
     }
+    peer->stuck = !begins(command, "ASKING");
 }
 
 /* One command's words, with blanks between them. */
@@ -155,6 +162,16 @@ void fake_answers(struct fake *fake, const char *command, const char *reply, uns
     fake->script[fake->scripted].reply = reply;
     fake->script[fake->scripted].times = times;
     fake->scripted++;
+}
+
+void fake_says(struct fake *fake, const char *text)
+{
+    for (unsigned p = 0; p < PEERS_MAX; p++) {
+        if (fake->peers[p].fd < 0)
+            continue;
+        fake->peers[p].stuck = false;
+        peer_say(&fake->peers[p], text);
+    }
 }
 
 void fake_hangs_up(struct fake *fake)
@@ -302,9 +319,39 @@ void rig_init(struct rig *rig, unsigned fakes)
     assert_int_equal(sta_loop_create(&rig->loop), STRATA_OK);
 }
 
+const char *rig_topology(struct rig *rig, const unsigned *from)
+{
+    assert_true(rig->topology_count < TOPOLOGIES_MAX);
+    char *text = rig->topologies[rig->topology_count++];
+    const size_t cap = sizeof rig->topologies[0];
+    unsigned ranges = 0;
+    for (unsigned i = 0; i < rig->fake_count; i++)
+        ranges += from[i] < (i + 1 < rig->fake_count ? from[i + 1] : 16384);
+    size_t len = (size_t)snprintf(text, cap, "*%u\r\n", ranges);
+    for (unsigned i = 0; i < rig->fake_count; i++) {
+        unsigned end = i + 1 < rig->fake_count ? from[i + 1] : 16384;
+        if (from[i] < end)
+            len += (size_t)snprintf(text + len, cap - len,
+                                    "*3\r\n:%u\r\n:%u\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", from[i],
+                                    end - 1, rig->fakes[i].port);
+    }
+    assert_true(len < cap);
+    return text;
+}
+
+static void on_slots(void *arg, const struct sta_slot_set *changed, unsigned count)
+{
+    struct rig *rig = arg;
+    unsigned found = 0;
+    for (unsigned slot = 0; slot < STA_SLOT_COUNT; slot++)
+        found += sta_slot_set_has(changed, slot);
+    assert_int_equal(found, count);
+    rig->changed_slots += count;
+}
+
 void rig_open(struct rig *rig)
 {
-    static const struct sta_router_events events = {.state = NULL};
+    static const struct sta_router_events events = {.slots = on_slots};
     assert_int_equal(
         sta_router_create(&rig->router, rig->loop, &rig->log, &rig->config, &events, rig),
         STRATA_OK);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the tests of the router share: a router, and Redis servers that the test plays on loopback
- * ports. They greet by themselves and answer by a script; what is not in it stays unanswered. All
- * of it runs on the test's own thread, in the router's loop, until what is waited for is true.
+ * ports. They greet by themselves and answer by a script; what is not in it stays unanswered, with
+ * all that follows it on that connection, until the test speaks. All of it runs on the test's own
+ * thread, in the router's loop, until what is waited for is true.
  */
 #ifndef TEST_ROUTER_RIG_H
 #define TEST_ROUTER_RIG_H
@@ -12,14 +13,17 @@
 
 #define FAKES_MAX  6
 #define PEERS_MAX  16
-#define SCRIPT_MAX 64
+#define SCRIPT_MAX 128
 #define ASKS_MAX   512
+
+#define TOPOLOGIES_MAX 8
 
 struct rig;
 
 struct peer {
     int fd; /* -1: none */
     struct sta_buffer in;
+    bool stuck; /* it has left a command unanswered, and so leaves all that follow */
 };
 
 struct fake {
@@ -30,7 +34,7 @@ struct fake {
     unsigned accepted;
     bool silent;             /* takes commands and answers nothing at all */
     const char *greets_with; /* the reply to PING; NULL: +PONG */
-    const char *topology;    /* the reply to CLUSTER SLOTS or SHARDS; NULL: none comes */
+    const char *topology;    /* the reply to CLUSTER SLOTS; NULL: none comes */
     unsigned topologies;     /* how often it was asked for */
     struct {
         const char *command; /* "GET a" */
@@ -61,6 +65,9 @@ struct rig {
     unsigned fake_count;
     struct ask asks[ASKS_MAX];
     unsigned asked;
+    char topologies[TOPOLOGIES_MAX][1024];
+    unsigned topology_count;
+    unsigned changed_slots; /* told by the router, all in all */
 
     struct sta_timer pump;
     bool (*until)(struct rig *rig);
@@ -68,6 +75,11 @@ struct rig {
     bool gave_up;
     unsigned ticks;
 };
+
+/* What CLUSTER SLOTS says: fake `i` serves the slots from[i] .. from[i+1]-1; the last up to 16383. A
+ * fake with no slots stands between two equal numbers. In memory of the rig's, of which there are
+ * TOPOLOGIES_MAX. */
+const char *rig_topology(struct rig *rig, const unsigned *from);
 
 /* Fakes listen; fields of rig->config may be changed before open. */
 void rig_init(struct rig *rig, unsigned fakes);
@@ -80,6 +92,9 @@ bool rig_all_done(struct rig *rig);
 
 /* From now on, after what was scripted before: `times` such commands are answered so. */
 void fake_answers(struct fake *fake, const char *command, const char *reply, unsigned times);
+/* To all who are connected; then the script goes on. */
+void fake_says(struct fake *fake, const char *text);
+
 /* Nobody is at home any more; and somebody is, at the same port. */
 void fake_leaves(struct fake *fake);
 void fake_returns(struct fake *fake);

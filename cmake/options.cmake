@@ -2,6 +2,7 @@
 # How everything of ours is compiled. Targets link strata_flags.
 option(STRATA_FUZZ "Build the fuzzers (clang)" OFF)
 option(STRATA_WERROR "Warnings are errors" ON)
+option(STRATA_PEERS "Look for the caches that bench_l1 is run beside" OFF)
 set(STRATA_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them")
 
 set(CMAKE_C_STANDARD 17)

@@ -61,7 +61,8 @@ class Checker:
         return sorted(found)
 
     def c_files(self):
-        return self.files(SOURCE_FOLDERS, (".c", ".h"))
+        """The C files, and the C++ ones that hold other caches for bench/."""
+        return self.files(SOURCE_FOLDERS, (".c", ".h", ".cc", ".hh"))
 
     def scripts(self):
         """Shell and Python programs, most of which have no suffix: the first line tells."""

@@ -2,7 +2,7 @@
  *
  * The floor of a lookup (floor.h).
  */
-#include "bench/floor.h"
+#include "bench/l1/floor.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -17,6 +17,12 @@
 /* More keys than this in one MGET go to Redis whole and leave nothing in L1. */
 #define MGET_MOST 1024u
 
+/* Values up to this size are copied without a lease. */
+#define COPY_MOST 4096u
+
+/* Keys of an MGET whose memory is fetched together. */
+#define MGET_AT_ONCE 32u
+
 static int get_slow(struct sta_session *session, struct strata_bytes *argv,
                     const struct sta_key *key);
 
@@ -28,19 +34,53 @@ static bool read_l1(struct sta_session *session, const struct sta_key *key, uint
            sta_l1_get(session->worker->stratad->l1, key, now_ms, lease) == STRATA_OK;
 }
 
-int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
+/* Behind others that wait for Redis, or too large for a copy: from a lease. */
+static int answer_from_lease(struct sta_session *session, struct sta_l1_lease *lease)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    int status = out != NULL ? sta_resp_write_bulk(out, lease->value) : STRATA_ERR_NOMEM;
+    sta_l1_release(session->worker->stratad->l1, lease);
+    sta_stats_add(&session->worker->stats.reads_l1, 1);
+    return status;
+}
+
+/* The value goes straight to where it will stand in the output. */
+static int get_next_in_line(struct sta_session *session, struct strata_bytes *argv,
+                            const struct sta_key *key)
 {
     struct sta_worker *worker = session->worker;
     struct sta_l1 *l1 = worker->stratad->l1;
-    struct sta_key key = sta_l1_key(l1, argv[1]);
+    struct sta_l1_copy copy = {.buffer = sta_resp_open_bulk(session->out, COPY_MOST),
+                               .cap = COPY_MOST};
     struct sta_l1_lease lease;
+    if (copy.buffer == NULL)
+        copy.cap = 0;
+    if (sta_l1_copy(l1, key, worker->now_ms, &copy) != STRATA_OK)
+        return get_slow(session, argv, key);
+    if (copy.buffer != NULL && copy.len <= COPY_MOST) {
+        sta_resp_close_bulk(session->out, copy.len);
+        sta_stats_add(&worker->stats.reads_l1, 1);
+        return STRATA_OK;
+    }
+    if (sta_l1_peek(l1, key, worker->now_ms, &lease) != STRATA_OK)
+        return get_slow(session, argv, key); /* gone meanwhile */
+    if (lease.suspect) {
+        sta_l1_release(l1, &lease);
+        return get_slow(session, argv, key);
+    }
+    return answer_from_lease(session, &lease);
+}
+
+int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
+{
+    struct sta_worker *worker = session->worker;
+    struct sta_key key = sta_look_ahead_key(&worker->ahead, worker->stratad->l1, argv[1]);
+    struct sta_l1_lease lease;
+    if (session->queue_len == 0)
+        return get_next_in_line(session, argv, &key);
     if (!read_l1(session, &key, worker->now_ms, &lease))
         return get_slow(session, argv, &key);
-    struct sta_buffer *out = sta_session_reply(session);
-    int status = out != NULL ? sta_resp_write_bulk(out, lease.value) : STRATA_ERR_NOMEM;
-    sta_l1_release(l1, &lease);
-    sta_stats_add(&worker->stats.reads_l1, 1);
-    return status;
+    return answer_from_lease(session, &lease);
 }
 
 /* Stores what Redis said about one key: the frames of its value and of its PTTL. */
@@ -136,31 +176,42 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
  * is to be asked for. L1 has no nulls, so a null part can mean that.
  */
 
-/* Puts what L1 has into `parts`, and the keys that it has not into the exchange (created when the
- * first is met), moving them to the front of argv. *missing is their number. */
+/* One key of an MGET: what L1 has of it goes into the parts; else it is one more of those that are
+ * moved to the front of argv, for the exchange, which is created for the first. */
+static int mget_key(struct sta_session *session, struct strata_bytes *argv,
+                    const struct sta_key *key, struct sta_exchange **exchange, size_t *missing)
+{
+    struct sta_worker *worker = session->worker;
+    struct sta_buffer *parts = &worker->parts;
+    struct sta_l1_lease lease;
+    if (read_l1(session, key, worker->now_ms, &lease)) {
+        int status = sta_resp_write_bulk(parts, lease.value);
+        sta_l1_release(worker->stratad->l1, &lease);
+        return status;
+    }
+    if (*exchange == NULL)
+        *exchange = sta_exchange_create(worker, session);
+    if (*exchange == NULL)
+        return STRATA_ERR_NOMEM;
+    argv[++*missing] = key->bytes;
+    int status = sta_exchange_add_key(*exchange, key);
+    return status == STRATA_OK ? sta_resp_write_null(parts, 3) : status;
+}
+
+/* All keys, some at a time. *missing: how many L1 had not. */
 static int mget_look_up(struct sta_session *session, struct strata_bytes *argv, size_t argc,
                         struct sta_exchange **exchange, size_t *missing)
 {
-    struct sta_worker *worker = session->worker;
-    struct sta_l1 *l1 = worker->stratad->l1;
-    struct sta_buffer *parts = &worker->parts;
+    struct sta_l1 *l1 = session->worker->stratad->l1;
+    struct sta_key keys[MGET_AT_ONCE];
     int status = STRATA_OK;
-    for (size_t i = 1; i < argc && status == STRATA_OK; i++) {
-        struct sta_key key = sta_l1_key(l1, argv[i]);
-        struct sta_l1_lease lease;
-        if (read_l1(session, &key, worker->now_ms, &lease)) {
-            status = sta_resp_write_bulk(parts, lease.value);
-            sta_l1_release(l1, &lease);
-            continue;
-        }
-        if (*exchange == NULL)
-            *exchange = sta_exchange_create(worker, session);
-        if (*exchange == NULL)
-            return STRATA_ERR_NOMEM;
-        argv[++*missing] = argv[i];
-        status = sta_exchange_add_key(*exchange, &key);
-        if (status == STRATA_OK)
-            status = sta_resp_write_null(parts, 3);
+    for (size_t from = 1; from < argc && status == STRATA_OK; from += MGET_AT_ONCE) {
+        size_t count = argc - from < MGET_AT_ONCE ? argc - from : MGET_AT_ONCE;
+        for (size_t i = 0; i < count; i++)
+            keys[i] = sta_l1_key(l1, argv[from + i]);
+        sta_l1_prefetch(l1, keys, count);
+        for (size_t i = 0; i < count && status == STRATA_OK; i++)
+            status = mget_key(session, argv, &keys[i], exchange, missing);
     }
     return status;
 }

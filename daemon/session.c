@@ -4,7 +4,8 @@
  *
  * Budget of a batch of L1 hits: the loop's one epoll_wait(), one recv() and one send(), however
  * many commands came together; per command one framing pass, one hash, one lookup, one copy of
- * the value into the output. No allocation, no lock of ours, no queue.
+ * the value into the output. No allocation, no lock of ours, no queue. The memory of GETs that
+ * stand in the input together is fetched together (look_ahead.h).
  */
 #include "daemon/session.h"
 
@@ -326,14 +327,19 @@ static const struct sta_resp_limits *session_limits(const struct sta_session *se
 /* Serves what is complete in `data`; how many bytes that was. */
 static size_t session_run_all(struct sta_session *session, struct strata_bytes data)
 {
+    const struct sta_l1 *l1 = session->worker->stratad->l1;
     const uint8_t *bytes = data.data;
     size_t used = 0;
+    sta_look_ahead_reset(&session->worker->ahead);
     while (used < data.len && !session->doomed && session->state == STA_SESSION_OPEN) {
         size_t frame_len;
         const char *reason;
         session->wait = session_wait(session);
         if (session->wait != STA_SESSION_READING)
             break;
+        if (l1 != NULL)
+            sta_look_ahead_run(&session->worker->ahead, l1,
+                               strata_bytes(bytes + used, data.len - used));
         int status = sta_resp_frame_request(&session->framer, session_limits(session), true,
                                             strata_bytes(bytes + used, data.len - used), &frame_len,
                                             &reason);

@@ -22,6 +22,7 @@
 #include "core/buffer.h"
 #include "core/list.h"
 #include "daemon/lane.h"
+#include "daemon/look_ahead.h"
 #include "daemon/stats.h"
 #include "net/loop.h"
 #include "resp/command_table.h"
@@ -57,8 +58,9 @@ struct sta_worker {
     unsigned pool_count;
     struct strata_bytes *argv; /* of the command being looked at */
     size_t argv_cap;
-    struct sta_buffer scratch; /* inline commands, unescaped */
-    struct sta_buffer parts;   /* of an MGET being looked up */
+    struct sta_buffer scratch;   /* inline commands, unescaped */
+    struct sta_buffer parts;     /* of an MGET being looked up */
+    struct sta_look_ahead ahead; /* of the input being looked at */
     struct sta_timer tick;
     struct sta_timer deadline; /* of draining */
 

@@ -142,7 +142,13 @@ int sta_resp_write_simple(struct sta_buffer *out, const char *text);
 int sta_resp_write_error(struct sta_buffer *out, const char *text); /* CR and LF become spaces */
 int sta_resp_write_integer(struct sta_buffer *out, int64_t value);
 int sta_resp_write_bulk(struct sta_buffer *out, struct strata_bytes bytes);
-int sta_resp_write_null(struct sta_buffer *out, int protocol);       /* $-1 or _ */
+int sta_resp_write_null(struct sta_buffer *out, int protocol); /* $-1 or _ */
+
+/* A bulk whose bytes the caller puts where they will stand: first room for up to `most` of them
+ * (NULL: there is none), then how many they became. What is not closed was not written. */
+uint8_t *sta_resp_open_bulk(struct sta_buffer *out, size_t most);
+void sta_resp_close_bulk(struct sta_buffer *out, size_t len);
+
 int sta_resp_write_null_array(struct sta_buffer *out, int protocol); /* *-1 or _ */
 int sta_resp_write_boolean(struct sta_buffer *out, bool value, int protocol);
 int sta_resp_write_double(struct sta_buffer *out, double value, int protocol);

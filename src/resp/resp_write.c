@@ -128,6 +128,28 @@ int sta_resp_write_bulk(struct sta_buffer *out, struct strata_bytes bytes)
     return write_bulk(out, '$', bytes);
 }
 
+/* A header for a length of three digits is expected; for another, the bytes move a little. */
+#define LIKELY_HEAD 6u /* $100 and the end of the line */
+
+uint8_t *sta_resp_open_bulk(struct sta_buffer *out, size_t most)
+{
+    if (sta_buffer_reserve(out, HEAD_MAX + most + 2) < 0)
+        return NULL;
+    return sta_buffer_end(out) + LIKELY_HEAD;
+}
+
+void sta_resp_close_bulk(struct sta_buffer *out, size_t len)
+{
+    uint8_t head[HEAD_MAX] = {'$'};
+    uint8_t *at = sta_buffer_end(out);
+    size_t head_len =
+        (size_t)(put_end(head + 1 + sta_resp_number_format_unsigned(head + 1, len)) - head);
+    if (head_len != LIKELY_HEAD)
+        memmove(at + head_len, at + LIKELY_HEAD, len);
+    memcpy(at, head, head_len);
+    advance_to(out, put_end(at + head_len + len));
+}
+
 int sta_resp_write_null(struct sta_buffer *out, int protocol)
 {
     return write_constant(out, protocol >= 3 ? "_\r\n" : "$-1\r\n");

@@ -37,18 +37,11 @@ static struct entry entry_at(struct sta_l1 *l1, struct sta_slot slot)
     return entry;
 }
 
-/* What is expired, and what is from now on, is gone. */
-static bool gone_locked(struct sta_l1 *l1, struct sta_slot slot, const struct entry *entry,
-                        const struct change *change)
+static void remove_locked(struct sta_l1 *l1, struct sta_slot slot, const struct change *change)
 {
-    bool was_over =
-        sta_item_over(sta_item_deadline(entry->item, entry->head.state), change->now_ms);
-    if (!was_over && !sta_item_over(change->deadline_ms, change->now_ms))
-        return false;
     sta_entry_remove_locked(l1, slot);
     sta_departed_note(&l1->departed, change->key->hash, STA_DEPARTED_EXPIRED);
     sta_tier_count(l1, STA_L1_expirations);
-    return true;
 }
 
 static struct sta_item_head new_head(const struct entry *entry, const struct change *change)
@@ -107,14 +100,29 @@ static int look(struct sta_l1 *l1, const struct change *change, struct entry *se
     *seen = entry_at(l1, slot);
     if (seen->offset == 0) {
         status = STRATA_MISS;
-    } else if (gone_locked(l1, slot, seen, change)) {
-        status = sta_item_over(change->deadline_ms, change->now_ms) ? STRATA_OK : STRATA_MISS;
+    } else if (sta_item_over(sta_item_deadline(seen->item, seen->head.state), change->now_ms)) {
+        remove_locked(l1, slot, change);
+        status = STRATA_MISS;
+    } else if (sta_item_over(change->deadline_ms, change->now_ms)) {
+        remove_locked(l1, slot, change);
+        status = STRATA_OK;
     } else if (seen->head.state & STA_ITEM_BLOCK) {
         sta_item_block(seen->item)->deadline_ms = change->deadline_ms;
         status = STRATA_OK;
     }
     sta_index_unlock(bucket);
     return status;
+}
+
+/* Room for what was `seen`, as it will be: a deadline makes it longer. 0: there is none. */
+static uint32_t room_anew(struct sta_l1 *l1, struct sta_lane *lane, const struct change *change,
+                          const struct entry *seen)
+{
+    uint64_t old = sta_arena_align(&l1->arena, sta_item_size_of(seen->head));
+    uint64_t new = sta_arena_align(&l1->arena, sta_item_size_of(new_head(seen, change)));
+    if (!sta_eviction_keep_quota(l1, lane, 0, new > old ? new - old : 0, change->now_ms))
+        return 0;
+    return sta_eviction_room(l1, lane, seen->queue, new, change->now_ms);
 }
 
 int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t deadline_ms,
@@ -126,9 +134,7 @@ int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t d
     int status;
     pthread_mutex_lock(&lane->lock);
     while ((status = look(l1, &change, &seen)) == STRATA_MORE) {
-        struct sta_item_head head = new_head(&seen, &change);
-        uint64_t size = sta_arena_align(&l1->arena, sta_item_size_of(head));
-        uint32_t offset = sta_eviction_room(l1, lane, seen.queue, size, now_ms);
+        uint32_t offset = room_anew(l1, lane, &change, &seen);
         status = offset != 0 ? relink(l1, lane, &change, &seen, offset) : STRATA_ERR_BUSY;
         if (status != STRATA_SKIPPED)
             break; /* else it was moved or replaced meanwhile */

@@ -99,6 +99,9 @@ void sta_l1_destroy(struct sta_l1 **at)
 static void lost(void *arg, uint32_t offset)
 {
     struct sta_l1 *l1 = arg;
+    const struct sta_item *item = sta_arena_item(&l1->arena, offset);
+    sta_departed_note(&l1->departed, sta_item_hash(item, sta_item_head(item), l1->index.hash_seed),
+                      STA_DEPARTED_EVICTED);
     sta_entry_forget(l1, offset);
     sta_budget_give(&l1->places, 1);
     sta_tier_count(l1, STA_L1_evictions_main);

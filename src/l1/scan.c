@@ -11,6 +11,14 @@
 
 /* ---- clear ---- */
 
+static void clear_slot(struct sta_l1 *l1, struct sta_slot slot)
+{
+    const struct sta_item *item = sta_arena_item(&l1->arena, sta_index_offset(slot));
+    sta_departed_note(&l1->departed, sta_item_hash(item, sta_item_head(item), l1->index.hash_seed),
+                      STA_DEPARTED_INVALIDATED);
+    sta_entry_remove_locked(l1, slot);
+}
+
 /* Removes the entries of the chain that begins at bucket `at`. */
 static void clear_chain(struct sta_l1 *l1, uint64_t at)
 {
@@ -20,7 +28,7 @@ static void clear_chain(struct sta_l1 *l1, uint64_t at)
         for (uint32_t i = 0; i < STA_INDEX_SLOTS; i++) {
             struct sta_slot slot = {bucket, i};
             if (sta_index_offset(slot) != 0)
-                sta_entry_remove_locked(l1, slot);
+                clear_slot(l1, slot);
         }
     }
     sta_index_unlock(first);

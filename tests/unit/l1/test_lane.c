@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lanes (l1/lane.c): as many as the size takes, bounds that hold over all of them, and namespaces
+ * with a quota.
+ */
+#include <pthread.h>
+
+#include "l1/tier.h"
+#include "unit/l1/tier_rig.h"
+
+#define MIB     (UINT64_C(1) << 20)
+#define THREADS 8
+
+static struct strata_bytes filler(size_t len)
+{
+    static uint8_t bytes[4096];
+    assert_true(len <= sizeof bytes);
+    return strata_bytes(bytes, len);
+}
+
+static int put(struct sta_l1 *l1, const char *prefix, uint64_t number, size_t len)
+{
+    char name[48];
+    int name_len = snprintf(name, sizeof name, "%s%llu", prefix, (unsigned long long)number);
+    struct sta_key key = sta_l1_key(l1, strata_bytes(name, (size_t)name_len));
+    struct sta_l1_entry entry = {.value = filler(len), .deadline_ms = STA_NEVER};
+    return sta_l1_set(l1, &key, &entry, RIG_NOW);
+}
+
+static bool there(struct sta_l1 *l1, const char *prefix, uint64_t number)
+{
+    char name[48];
+    snprintf(name, sizeof name, "%s%llu", prefix, (unsigned long long)number);
+    return rig_peek(l1, name) == RIG_FINE;
+}
+
+/* ---- how many ---- */
+
+static void a_small_tier_has_one_lane_and_a_large_one_several(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t max_bytes;
+        uint64_t max_entries;
+        uint32_t lanes;
+    } sizes[] = {
+        {1, 0, 1},
+        {64 * MIB - 1, 0, 1},
+        {64 * MIB, 0, 2},
+        {512 * MIB, 0, 16},
+        {512 * MIB, 1000, 1},
+        {512 * MIB, 100000, 4},
+        {UINT64_C(1) << 40, 0, 16},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = sizes[i].max_bytes,
+                                                              .max_entries = sizes[i].max_entries});
+        assert_int_equal(l1->hash_lanes, sizes[i].lanes);
+        rig_destroy(l1);
+    }
+}
+
+static void keys_spread_evenly_over_lanes(void **state)
+{
+    (void)state;
+    enum { KEYS = 32000 };
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 512 * MIB});
+    for (uint64_t i = 0; i < KEYS; i++)
+        put(l1, "k", i, 20);
+    for (uint32_t i = 0; i < l1->hash_lanes; i++) {
+        uint64_t share = KEYS / l1->hash_lanes;
+        assert_in_range(sta_lane_entries(&l1->lanes[i]), share * 9 / 10, share * 11 / 10);
+    }
+    rig_destroy(l1);
+}
+
+/* ---- bounds ---- */
+
+struct world {
+    struct sta_l1 *l1;
+    uint64_t max_bytes;
+    uint64_t max_entries;
+    _Atomic uint64_t next;
+    _Atomic uint64_t over;
+    _Atomic uint64_t refused;
+};
+
+static void *store_and_look(void *arg)
+{
+    struct world *world = arg;
+    uint64_t random = atomic_fetch_add(&world->next, 1);
+    struct sta_l1_statistics now;
+    for (int i = 0; i < 15000; i++) {
+        size_t len = sta_random_below(&random, 8) == 0 ? 4000 : sta_random_below(&random, 500);
+        int status = put(world->l1, "k", sta_random_below(&random, 200000), len);
+        if (status != STRATA_OK)
+            atomic_fetch_add(&world->refused, 1);
+        sta_l1_statistics(world->l1, &now);
+        if (now.memory_bytes > world->max_bytes || now.entries > world->max_entries)
+            atomic_fetch_add(&world->over, 1);
+    }
+    return NULL;
+}
+
+static void run_threads(void *(*what)(void *), void *arg)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, what, arg), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* Shrunk, so that there are many lanes and little to fill. */
+static void the_bounds_hold_at_each_moment_over_all_lanes(void **state)
+{
+    (void)state;
+    struct world world = {.max_bytes = 12 * MIB, .max_entries = 30000, .next = 1};
+    world.l1 = rig_create((struct sta_l1_config){.max_bytes = 128 * MIB});
+    assert_int_equal(world.l1->hash_lanes, 4);
+    assert_int_equal(sta_l1_resize(world.l1, world.max_bytes, world.max_entries), STRATA_OK);
+    run_threads(store_and_look, &world);
+    assert_int_equal(atomic_load(&world.over), 0);
+    assert_int_equal(atomic_load(&world.refused), 0);
+    assert_true(rig_numbers(world.l1).memory_bytes > world.max_bytes / 2);
+    rig_destroy(world.l1);
+}
+
+static void a_bound_of_entries_is_used_up_to_the_last_over_lanes(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 =
+        rig_create((struct sta_l1_config){.max_bytes = 512 * MIB, .max_entries = 70000});
+    assert_true(l1->hash_lanes > 1);
+    for (uint64_t i = 0; i < 200000; i++) {
+        assert_int_equal(put(l1, "k", i, 10), STRATA_OK);
+        if (i >= 71000 && i % 1000 == 0) /* lanes keep a few places */
+            assert_in_range(rig_numbers(l1).entries, 70000 - 16 * l1->hash_lanes - 1, 70000);
+    }
+    rig_destroy(l1);
+}
+
+/* Keys of one lane only, found by their hashes: they may have the whole tier. */
+static void keys_that_are_all_in_one_lane_use_the_whole_tier(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    assert_int_equal(l1->hash_lanes, 2);
+    char name[48];
+    uint64_t stored = 0;
+    for (uint64_t i = 0; stored < 40000; i++) {
+        int len = snprintf(name, sizeof name, "k%llu", (unsigned long long)i);
+        struct sta_key key = sta_l1_key(l1, strata_bytes(name, (size_t)len));
+        if (sta_lane_of(l1, &key) != &l1->lanes[0])
+            continue;
+        struct sta_l1_entry entry = {.value = filler(2000), .deadline_ms = STA_NEVER};
+        assert_int_equal(sta_l1_set(l1, &key, &entry, RIG_NOW), STRATA_OK);
+        stored++;
+    }
+    assert_int_equal(sta_lane_entries(&l1->lanes[1]), 0);
+    assert_true(rig_numbers(l1).entry_bytes > 64 * MIB * 8 / 10);
+    assert_int_equal(rig_numbers(l1).fills_no_room, 0);
+    rig_destroy(l1);
+}
+
+/* Up to three quarters of what would be even: from there on a lane finds room in itself. */
+static void a_lane_that_nobody_uses_gives_room_to_the_others(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    char name[48];
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        for (uint64_t i = 0, stored = 0; stored < 60000; i++) {
+            int len = snprintf(name, sizeof name, "%u:%llu", lane, (unsigned long long)i);
+            struct sta_key key = sta_l1_key(l1, strata_bytes(name, (size_t)len));
+            if (sta_lane_of(l1, &key) != &l1->lanes[lane])
+                continue;
+            struct sta_l1_entry entry = {.value = filler(2000), .deadline_ms = STA_NEVER};
+            assert_int_equal(sta_l1_set(l1, &key, &entry, RIG_NOW), STRATA_OK);
+            stored++;
+        }
+    }
+    assert_true(sta_lane_bytes(&l1->lanes[1]) >= 64 * MIB * 30 / 100);
+    assert_int_equal(rig_numbers(l1).fills_no_room, 0);
+    rig_destroy(l1);
+}
+
+/* Up to a quarter of the tier: they come and go, and nobody else is refused meanwhile. */
+static void values_as_large_as_may_be_starve_no_lane(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 512 * MIB});
+    static const size_t lens[] = {64 * MIB, 128 * MIB - 64, 100 * MIB, 2 * MIB, 64 * MIB};
+    char name[48];
+    uint64_t small = 0;
+    for (unsigned round = 0; round < 15; round++) {
+        snprintf(name, sizeof name, "large%u", round);
+        assert_int_equal(rig_set_len(l1, name, lens[round % 5]), STRATA_OK);
+        assert_int_equal(rig_peek(l1, name), RIG_FINE);
+        for (unsigned i = 0; i < 2000; i++)
+            assert_int_equal(put(l1, "small", small++, i % 4 == 0 ? 4000 : 100), STRATA_OK);
+        assert_true(there(l1, "small", small - 1));
+        assert_true(rig_numbers(l1).memory_bytes <= 512 * MIB);
+    }
+    assert_int_equal(rig_numbers(l1).fills_no_room, 0);
+    rig_destroy(l1);
+}
+
+/* ---- quotas ---- */
+
+static struct sta_l1_quota quota(const char *prefix, uint64_t max_bytes, uint64_t max_entries)
+{
+    return (struct sta_l1_quota){strata_text(prefix), max_bytes, max_entries};
+}
+
+static struct sta_l1 *tier_with(const struct sta_l1_quota *quotas, size_t count, uint64_t max_bytes)
+{
+    return rig_create(
+        (struct sta_l1_config){.max_bytes = max_bytes, .quotas = quotas, .quota_count = count});
+}
+
+static void creation_refuses_quotas_that_cannot_be(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = NULL;
+    struct sta_l1_quota many[STA_L1_QUOTAS_MOST + 1];
+    char names[STA_L1_QUOTAS_MOST + 1][8];
+    for (size_t i = 0; i <= STA_L1_QUOTAS_MOST; i++) {
+        snprintf(names[i], sizeof names[i], "p%u:", (unsigned)i);
+        many[i] = quota(names[i], 0, 10);
+    }
+    struct sta_l1_config config = {
+        .max_bytes = MIB, .quotas = many, .quota_count = STA_L1_QUOTAS_MOST + 1};
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_ERR_INVALID);
+    config.quota_count = STA_L1_QUOTAS_MOST;
+    rig_destroy(rig_create(config));
+    many[5].prefix.len = 0;
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_ERR_INVALID);
+    assert_null(l1);
+}
+
+static void a_namespace_never_has_more_than_its_quota(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("few:", 0, 100), quota("small:", 200000, 0),
+                                    quota("both:", 200000, 100)};
+    struct sta_l1 *l1 = tier_with(quotas, 3, 64 * MIB);
+    uint64_t random = 3;
+    for (uint64_t i = 0; i < 20000; i++) {
+        size_t len = sta_random_below(&random, 2000);
+        assert_int_equal(put(l1, "few:", i % 3000, len), STRATA_OK);
+        assert_int_equal(put(l1, "small:", i % 3000, len), STRATA_OK);
+        assert_int_equal(put(l1, "both:", i % 3000, len), STRATA_OK);
+        const struct sta_lane *few = &l1->lanes[l1->hash_lanes];
+        assert_true(sta_lane_entries(&few[0]) <= 100);
+        assert_true(sta_lane_bytes(&few[1]) <= 200000);
+        assert_true(sta_lane_entries(&few[2]) <= 100 && sta_lane_bytes(&few[2]) <= 200000);
+    }
+    const struct sta_lane *few = &l1->lanes[l1->hash_lanes];
+    assert_int_equal(sta_lane_entries(&few[0]), 100); /* and it has them */
+    assert_true(sta_lane_bytes(&few[1]) > 190000);
+    assert_int_equal(rig_numbers(l1).fills_no_room, 0);
+    rig_destroy(l1);
+}
+
+/* A deadline is eight bytes more. */
+static void a_new_deadline_does_not_get_a_namespace_past_its_quota(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("n:", 20000, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 1, 16 * MIB);
+    const struct sta_lane *lane = &l1->lanes[l1->hash_lanes];
+    char name[48];
+    for (uint64_t i = 0; i < 1000; i++)
+        put(l1, "n:", i, 100);
+    for (uint64_t i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "n:%llu", (unsigned long long)i);
+        rig_set_deadline(l1, name, RIG_NOW + 1000, RIG_NOW);
+        assert_true(sta_lane_bytes(lane) <= 20000);
+    }
+    assert_true(sta_lane_bytes(lane) > 18000);
+    rig_destroy(l1);
+}
+
+static void a_flood_in_a_namespace_evicts_nothing_of_others(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("flood:", 2 * MIB, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 1, 32 * MIB);
+    for (uint64_t i = 0; i < 5000; i++)
+        put(l1, "calm:", i, 1000);
+    for (uint64_t i = 0; i < 100000; i++)
+        assert_int_equal(put(l1, "flood:", i, 1000), STRATA_OK);
+    for (uint64_t i = 0; i < 5000; i++)
+        assert_true(there(l1, "calm:", i));
+    rig_destroy(l1);
+}
+
+static void the_longest_prefix_that_fits_counts(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("a", 0, 50), quota("a:b:", 0, 20), quota("a:", 0, 30)};
+    struct sta_l1 *l1 = tier_with(quotas, 3, 16 * MIB);
+    for (uint64_t i = 0; i < 200; i++) {
+        put(l1, "a:b:", i, 10);
+        put(l1, "a:", i, 10);
+        put(l1, "a", i, 10);
+        put(l1, "b", i, 10);
+    }
+    const struct sta_lane *lanes = &l1->lanes[l1->hash_lanes];
+    assert_int_equal(sta_lane_entries(&lanes[0]), 50);
+    assert_int_equal(sta_lane_entries(&lanes[1]), 20);
+    assert_int_equal(sta_lane_entries(&lanes[2]), 30);
+    assert_int_equal(rig_numbers(l1).entries, 300);
+    rig_set(l1, "a:b:", "the prefix alone is a key of it");
+    assert_int_equal(sta_lane_entries(&lanes[1]), 20);
+    assert_int_equal(rig_peek(l1, "a:b:"), RIG_FINE);
+    rig_destroy(l1);
+}
+
+static void what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("n:", 1000, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 1, 16 * MIB);
+    struct sta_key key = sta_l1_key(l1, strata_text("n:k"));
+    struct sta_l1_entry entry = {.value = filler(2000), .deadline_ms = STA_NEVER};
+    rig_set(l1, "n:k", "v");
+    assert_int_equal(sta_l1_set(l1, &key, &entry, RIG_NOW), STRATA_SKIPPED);
+    assert_int_equal(rig_peek(l1, "n:k"), RIG_NONE);
+    assert_int_equal(rig_numbers(l1).entries, 0);
+    rig_destroy(l1);
+}
+
+/* The sums as its lane's owner sees them: who only removes may still be at it. */
+static bool within_quota(struct sta_l1 *l1, uint32_t number)
+{
+    struct sta_lane *lane = &l1->lanes[l1->hash_lanes + number];
+    const struct sta_l1_quota *most = &lane->quota;
+    pthread_mutex_lock(&lane->lock);
+    bool within = (most->max_bytes == 0 || sta_lane_bytes(lane) <= most->max_bytes) &&
+                  (most->max_entries == 0 || sta_lane_entries(lane) <= most->max_entries);
+    pthread_mutex_unlock(&lane->lock);
+    return within;
+}
+
+static void *flood(void *arg)
+{
+    static const char *const prefixes[] = {"few:", "small:", "free:"};
+    struct world *world = arg;
+    uint64_t random = atomic_fetch_add(&world->next, 1);
+    char name[48];
+    for (int i = 0; i < 15000; i++) {
+        const char *prefix = prefixes[sta_random_below(&random, 3)];
+        uint64_t number = sta_random_below(&random, 2000);
+        put(world->l1, prefix, number, sta_random_below(&random, 1000));
+        snprintf(name, sizeof name, "%s%d", prefix, (int)sta_random_below(&random, 2000));
+        if (i % 4 == 0)
+            rig_invalidate(world->l1, name);
+        else if (i % 4 == 1)
+            rig_set_deadline(world->l1, name, RIG_NOW + 50 + number, RIG_NOW);
+        if (!within_quota(world->l1, 0) || !within_quota(world->l1, 1))
+            atomic_fetch_add(&world->over, 1);
+    }
+    return NULL;
+}
+
+static void quotas_hold_at_each_moment_under_threads(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("few:", 0, 100), quota("small:", 100000, 0)};
+    struct world world = {.l1 = tier_with(quotas, 2, 32 * MIB), .next = 1};
+    run_threads(flood, &world);
+    assert_int_equal(atomic_load(&world.over), 0);
+    assert_int_equal(rig_numbers(world.l1).fills_no_room, 0);
+    rig_destroy(world.l1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_tier_has_one_lane_and_a_large_one_several),
+        cmocka_unit_test(keys_spread_evenly_over_lanes),
+        cmocka_unit_test(the_bounds_hold_at_each_moment_over_all_lanes),
+        cmocka_unit_test(a_bound_of_entries_is_used_up_to_the_last_over_lanes),
+        cmocka_unit_test(keys_that_are_all_in_one_lane_use_the_whole_tier),
+        cmocka_unit_test(a_lane_that_nobody_uses_gives_room_to_the_others),
+        cmocka_unit_test(values_as_large_as_may_be_starve_no_lane),
+        cmocka_unit_test(creation_refuses_quotas_that_cannot_be),
+        cmocka_unit_test(a_namespace_never_has_more_than_its_quota),
+        cmocka_unit_test(a_new_deadline_does_not_get_a_namespace_past_its_quota),
+        cmocka_unit_test(a_flood_in_a_namespace_evicts_nothing_of_others),
+        cmocka_unit_test(the_longest_prefix_that_fits_counts),
+        cmocka_unit_test(what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone),
+        cmocka_unit_test(quotas_hold_at_each_moment_under_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

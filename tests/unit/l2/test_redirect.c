@@ -110,6 +110,7 @@ static void a_redirect_that_cannot_be_followed_is_malformed(void **state)
         "MOVED 1 a:",
         "MOVED 1 a:0",
         "MOVED 1 :0",
+        "MOVED 1 ?:0",
         "MOVED 1 ::",
         "MOVED 1 :",
         "MOVED 1 a:65536",

@@ -272,6 +272,9 @@ static void the_first_sender_since_the_last_question_is_asked(void **state)
     struct sta_refresh_ask ask = next(&rig, 3);
     assert_int_equal(ask.whom, STA_REFRESH_SENDER);
     assert_true(sta_endpoint_equal(&ask.sender, &other));
+    believe(&rig); /* and not a second time */
+    sta_refresh_demand(&rig.refresh, NULL, rig.now_ns);
+    assert_int_equal(next(&rig, 3).whom, STA_REFRESH_NODE);
     end(&rig);
 }
 

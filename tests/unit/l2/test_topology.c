@@ -472,7 +472,8 @@ static void lines_of_every_age_are_understood(void **state)
         {"b h:2@3 master - 0 0 1 connected\r\na h:1@2 slave b 0 0 1 connected\r\n",
          "b h:2 - 1\na h:1 r<-b 1\n"},
         {"a h:1@2 slave c 0 0 1 connected", "a h:1 r 1\n"},
-        {"a h:1@2 myself,master - 0 0 18446744073709551615 connected 3 [1->-b] [2-<-b] [4-<-b] [",
+        {"a h:1@2 myself,master - 0 0 18446744073709551615 connected 3 [1->-b] [2-<-b] [4-<-b] [ "
+         "[5->b] [6-]",
          "a h:1 m 18446744073709551615 3 out1 in2\n"},
         {"a h:1@2 master - 0 0 1 connected  0-1  ", "a h:1 - 1 0-1\n"},
         {"\n\n", ""},

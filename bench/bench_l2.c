@@ -229,7 +229,7 @@ static int bench_open(struct bench *bench)
 {
     char url[256];
     char value[VALUE_BYTES + 1];
-    struct sta_l2_config config = {.router.connection.url = &bench->url};
+    struct sta_l2_config config = {.router.node.connection.url = &bench->url};
     if (redis_server_start(&bench->server, NULL) != 0)
         return -1;
     (void)snprintf(url, sizeof url, "unix://%s", redis_server_socket(bench->server));

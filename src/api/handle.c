@@ -42,10 +42,10 @@ static void handle_config(const struct strata_options *options, const struct sta
         .l1_ttl_ms = options->l1_ttl_ms,
         .cleanup_interval_ms = options->l1_cleanup_interval_ms,
         .l2_enabled = options->l2_enabled == STRATA_ON,
-        .l2.router.connection = {.url = url,
-                                 .protocol = 3,
-                                 .name = "strata",
-                                 .max_pending_bytes = PENDING_MAX},
+        .l2.router.node.connection = {.url = url,
+                                      .protocol = 3,
+                                      .name = "strata",
+                                      .max_pending_bytes = PENDING_MAX},
         .l2.router.cluster = options->cluster_enabled == STRATA_ON,
         .l2.router.seeds = seeds,
         .l2.router.seed_count = options->cluster_node_count,
@@ -60,7 +60,7 @@ static void handle_config(const struct strata_options *options, const struct sta
     /* A connection that takes longer than a call may take is of no use to the call. */
     uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;
     if (budget_ns < STA_NS_SEC)
-        config->l2.router.connection.connect_timeout_ns = budget_ns;
+        config->l2.router.node.connection.connect_timeout_ns = budget_ns;
 }
 
 static int handle_create(struct strata *handle, const struct strata_options *options,

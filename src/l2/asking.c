@@ -92,6 +92,6 @@ int sta_asking_send(struct sta_operation *operation, struct sta_node *node)
     operation->node = node;
     operation->attempts++;
     node->under_way++;
-    sta_node_submit_request(node, STA_NODE_MAIN, &asking->request);
+    sta_node_submit(node, operation, &asking->request);
     return STRATA_OK;
 }

@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * One Redis server and our connections to it, its lanes. A lane is opened when it is first used.
+ * One Redis server: our connections to it, its lanes, each opened when it is first used; a breaker
+ * (l2/breaker.h), so that a server that does not answer costs its callers nothing; and its numbers
+ * (l2/node_health.h).
+ *
+ *   CLOSED  operations are sent
+ *   OPEN    they fail at once with STRATA_ERR_UNAVAILABLE; from time to time a PING on the main
+ *           lane finds out whether that may end. What is under way stays so.
+ *
+ * What opens the breaker: time-outs in a row, connections that break in a row, a link that owes
+ * answers and is silent (l2/connection.h). What a lost connection takes with it counts once.
  * Threads: the loop's only.
  */
 #ifndef STA_NODE_H
 #define STA_NODE_H
 
+#include "l2/breaker.h"
 #include "l2/connection.h"
+#include "l2/node_health.h"
+#include "l2/node_log.h"
 #include "l2/operation.h"
 
 enum sta_node_lane_kind {
@@ -18,6 +30,7 @@ struct sta_node_lane {
     struct sta_node *node;
     enum sta_node_lane_kind kind;
     struct sta_connection *connection; /* NULL: not used yet */
+    bool ready;
 };
 
 struct sta_node_events {
@@ -26,16 +39,26 @@ struct sta_node_events {
                   const char *reason);
 };
 
+struct sta_node_config {
+    struct sta_connection_config
+        connection; /* of the lanes; its url is copied, its name borrowed */
+    struct sta_breaker_config breaker;
+};
+
 struct sta_node {
     /* Fixed at creation. */
     struct sta_loop *loop;
-    struct sta_log *log;
+    struct sta_node_log log;
     struct sta_redis_url url;
     struct sta_connection_config config; /* of the lanes; its url is the one above */
     const struct sta_node_events *events;
     void *arg;
 
     struct sta_node_lane lanes[STA_NODE_LANE_KINDS];
+    struct sta_breaker breaker;
+    struct sta_timer probe_timer;
+    struct sta_request probe;
+    struct sta_node_health health;
 
     /* The router's. */
     struct sta_list link;
@@ -43,9 +66,9 @@ struct sta_node {
     bool retired;       /* it serves nothing any more, and goes when nothing is under way */
 };
 
-/* `config` is copied with its url; its name is borrowed. STRATA_ERR_NOMEM. */
+/* `random` seeds jitter. `log` may be NULL. STRATA_ERR_NOMEM. */
 int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log *log,
-                    const struct sta_connection_config *config,
+                    const struct sta_node_config *config, uint64_t random,
                     const struct sta_node_events *events, void *arg);
 
 /* What is under way ends with STRATA_ERR_CLOSED before this returns. NULL is fine. */
@@ -54,10 +77,17 @@ void sta_node_destroy(struct sta_node **node);
 /* Begins to connect where that has not begun yet. What sta_connection_open() returns. */
 int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind);
 
-/* As sta_connection_submit(), on the lane that suits it, or on this one. */
-void sta_node_submit(struct sta_node *node, struct sta_operation *operation);
+/* As sta_connection_submit(), on the lane that suits the operation; refused where the breaker is
+ * open. `request` is the operation's own, or one that stands for it. */
+void sta_node_submit(struct sta_node *node, struct sta_operation *operation,
+                     struct sta_request *request);
+
+/* The same on this lane, past the breaker and uncounted: for questions of our own. */
 void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind,
                              struct sta_request *request);
+
+/* What became of an operation that was submitted: first thing in its done(). */
+void sta_node_note(struct sta_node *node, const struct sta_operation *operation, int status);
 
 /* Whether an operation would be sent now, or wait for a connection that may yet come. */
 bool sta_node_is_open(const struct sta_node *node);
@@ -65,9 +95,11 @@ bool sta_node_is_open(const struct sta_node *node);
 /* Of the main lane. */
 enum sta_connection_state sta_node_state(const struct sta_node *node);
 
+/* The main lane is READY, and the breaker is closed. */
 static inline bool sta_node_is_ready(const struct sta_node *node)
 {
-    return sta_node_state(node) == STA_CONNECTION_READY;
+    return sta_node_state(node) == STA_CONNECTION_READY &&
+           node->breaker.state == STA_BREAKER_CLOSED;
 }
 
 /* Opens the main lane, or ends its backoff: it is tried now, and may be waited for. */

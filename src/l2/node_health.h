@@ -65,6 +65,19 @@ static inline void sta_node_health_dropped(struct sta_node_health *health,
     health->in_flight--;
 }
 
+/* It was counted as sent and was not: REFUSED, BUSY. */
+static inline void sta_node_health_unsent(struct sta_node_health *health,
+                                          enum sta_node_health_error error)
+{
+    health->requests--;
+    sta_node_health_dropped(health, error);
+}
+
+static inline void sta_node_health_connected(struct sta_node_health *health)
+{
+    health->connects++;
+}
+
 /* Anything that is counted and ends no request that was sent: REFUSED, BUSY, kinds of replies. */
 static inline void sta_node_health_count(struct sta_node_health *health,
                                          enum sta_node_health_error error)

@@ -47,6 +47,7 @@ struct sta_operation {
     /* The router's, from submit to done(). */
     struct sta_router *router;
     struct sta_node *node; /* it is under way there, or was at last */
+    uint64_t sent_ns;
     unsigned attempts;
     bool asked; /* the answer came by an ASK: the slot is on its way, and nobody may keep it */
 };

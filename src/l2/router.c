@@ -27,6 +27,7 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
 {
     struct sta_operation *operation = STA_CONTAINER(request, struct sta_operation, request);
     operation->node->under_way--;
+    sta_node_note(operation->node, operation, status);
     if (status == STRATA_OK && !is_error(replies))
         operation->done(operation, STRATA_OK, replies);
     else if (status == STRATA_OK)
@@ -40,7 +41,7 @@ void sta_router_send_to(struct sta_operation *operation, struct sta_node *node)
     operation->node = node;
     operation->attempts++;
     node->under_way++;
-    sta_node_submit(node, operation);
+    sta_node_submit(node, operation, &operation->request);
 }
 
 void sta_router_send(struct sta_router *router, struct sta_operation *operation)
@@ -124,11 +125,11 @@ void sta_router_hurry(struct sta_router *router)
 
 static int router_copy_name(struct sta_router *router)
 {
-    const char *name = router->config.connection.name;
+    const char *name = router->config.node.connection.name;
     if (name == NULL)
         return STRATA_OK;
     router->name = strdup(name);
-    router->config.connection.name = router->name;
+    router->config.node.connection.name = router->name;
     return router->name != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }
 
@@ -166,11 +167,11 @@ static int router_open_single(struct sta_router *router)
 
 static void router_init(struct sta_router *router, const struct sta_router_config *config)
 {
+    uint64_t seed = config->node.connection.jitter_seed;
     router->config = *config;
-    router->url = *config->connection.url;
-    router->config.connection.url = &router->url;
-    router->random =
-        config->connection.jitter_seed != 0 ? config->connection.jitter_seed : sta_random_seed();
+    router->url = *config->node.connection.url;
+    router->config.node.connection.url = &router->url;
+    router->random = seed != 0 ? seed : sta_random_seed();
     sta_delay_wheel_init(&router->wheel, sta_loop_now_ns(router->loop));
     sta_timer_init(&router->wheel_timer, on_wheel);
     sta_router_nodes_init(router);

@@ -29,9 +29,9 @@
 struct sta_router;
 
 struct sta_router_config {
-    /* Of every lane; url and name are copied. In a cluster the url gives user, password and TLS for
+    /* Of every node; url and name are copied. In a cluster the url gives user, password and TLS for
      * all nodes, and its host is the seed where there are no others. */
-    struct sta_connection_config connection;
+    struct sta_node_config node;
 
     bool cluster;
     const struct sta_endpoint *seeds; /* copied */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/random.h"
 #include "l2/router_inside.h"
 #include "strata/status.h"
 
@@ -72,11 +73,13 @@ int sta_router_node_at(struct sta_router *router, const struct sta_endpoint *end
         node = node_in(&router->retired, endpoint);
     if (node == NULL) {
         struct sta_redis_url url = router->url;
-        struct sta_connection_config config = router->config.connection;
+        struct sta_node_config config = router->config.node;
         url.endpoint = *endpoint;
-        config.url = &url;
-        int status = sta_node_create(&node, router->loop, router->log, &config,
-                                     &sta_router_node_events, router);
+        config.connection.url = &url;
+        config.connection.jitter_seed = sta_random_next(&router->random);
+        int status =
+            sta_node_create(&node, router->loop, router->log, &config,
+                            sta_random_next(&router->random), &sta_router_node_events, router);
         if (status < 0)
             return status;
     }

@@ -32,7 +32,7 @@ static int start(void **state)
         .l1_ttl_ms = 60000,
         .cleanup_interval_ms = STRATA_UNLIMITED,
         .l2_enabled = true,
-        .l2.router.connection = {.url = &url, .protocol = 3},
+        .l2.router.node.connection = {.url = &url, .protocol = 3},
         .l2_ttl_ms = 60000,
         .budget_ms = 2000,
         .write_through = true,

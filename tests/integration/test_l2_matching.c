@@ -354,11 +354,11 @@ static uint64_t requests_wanted(void)
 static void test_open(struct test *test)
 {
     char text[256];
-    struct sta_l2_config config = {.router.connection = {.backoff_max_ns = 20 * STA_NS_MS}};
+    struct sta_l2_config config = {.router.node.connection = {.backoff_max_ns = 20 * STA_NS_MS}};
     assert_int_equal(redis_server_start(&test->server, NULL), 0);
     (void)snprintf(text, sizeof text, "unix://%s", redis_server_socket(test->server));
     assert_int_equal(sta_redis_url_parse(text, &test->url, NULL), STRATA_OK);
-    config.router.connection.url = &test->url;
+    config.router.node.connection.url = &test->url;
     assert_int_equal(sta_loop_create(&test->loop), STRATA_OK);
     assert_int_equal(sta_l2_create(&test->l2, test->loop, &config, NULL), STRATA_OK);
     assert_int_equal(sta_loop_start(test->loop, "test-l2"), STRATA_OK);

@@ -312,8 +312,8 @@ void rig_init(struct rig *rig, unsigned fakes)
     rig->url.endpoint.kind = STA_ENDPOINT_TCP;
     rig->url.endpoint.port = (uint16_t)rig->fakes[0].port;
     (void)snprintf(rig->url.endpoint.address, sizeof rig->url.endpoint.address, "127.0.0.1");
-    rig->config.connection.url = &rig->url;
-    rig->config.connection.jitter_seed = 1;
+    rig->config.node.connection.url = &rig->url;
+    rig->config.node.connection.jitter_seed = 1;
     sta_log_init(&rig->log, log_sink, rig, STRATA_LOG_INFO);
     sta_timer_init(&rig->pump, on_pump);
     assert_int_equal(sta_loop_create(&rig->loop), STRATA_OK);

@@ -99,7 +99,7 @@ static void every_allocation_of_an_engine_may_fail(void **state)
     bool failed = true;
     rig_init(&rig);
     rig.config.name = "me";
-    const struct sta_l2_config config = {.router.connection = rig.config};
+    const struct sta_l2_config config = {.router.node.connection = rig.config};
     for (uint64_t n = 1; failed; n++) {
         struct sta_l2 *l2 = NULL;
         fail_alloc_at(n);

@@ -144,7 +144,7 @@ static void what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_
     (void)state;
     struct rig rig;
     rig_init(&rig, 1);
-    rig.config.connection.backoff_max_ns = 20 * STA_NS_MS;
+    rig.config.node.connection.backoff_max_ns = 20 * STA_NS_MS;
     rig_open(&rig);
     fake_answers(rig.fakes, "GET a", "$1\r\nx\r\n", 100);
     assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
@@ -156,6 +156,110 @@ static void what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_
     fake_returns(rig.fakes);
     rig_run_until(&rig, is_up_again);
     assert_answer(rig_ask(&rig, ANY, true, "GET a"), "$1\r\nx\r\n");
+    rig_fini(&rig);
+}
+
+/* ---- the breaker ---- */
+
+static void rig_begin_watched(struct rig *rig, uint64_t silence_ns)
+{
+    rig_init(rig, 1);
+    rig->config.node.connection.silence_ns = silence_ns;
+    rig->config.node.connection.dead_ns = 100 * STA_NS_SEC;
+    rig_open(rig);
+    fake_answers(rig->fakes, "GET a", "+a\r\n", 1);
+    assert_answer(rig_ask(rig, ANY, true, "GET a"), "+a\r\n");
+}
+
+static bool breaker_is_open(struct rig *rig)
+{
+    return strstr(rig->logged, "calls fail at once") != NULL;
+}
+
+static bool breaker_is_closed_again(struct rig *rig)
+{
+    return strstr(rig->logged, "answers again after") != NULL;
+}
+
+static void assert_refused_at_once(struct rig *rig)
+{
+    struct ask *ask = rig_ask(rig, ANY, true, "GET refused");
+    assert_int_equal(ask->done, 1);
+    assert_int_equal(ask->status, STRATA_ERR_UNAVAILABLE);
+}
+
+static void a_silent_server_is_left_alone_until_it_speaks(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin_watched(&rig, 1200 * STA_NS_MS);
+    struct ask *waits = rig_ask(&rig, ANY, true, "GET b");
+    rig_run_until(&rig, breaker_is_open);
+    assert_int_equal(waits->done, 0); /* what is under way has its own time */
+    assert_refused_at_once(&rig);
+    assert_string_equal(rig.fakes[0].heard, "GET a;GET b;");
+    fake_says(rig.fakes, "+b\r\n");
+    rig_run_until(&rig, breaker_is_closed_again);
+    assert_string_equal(waits->replies, "+b\r\n");
+    fake_answers(rig.fakes, "GET c", "+c\r\n", 1);
+    assert_answer(rig_ask(&rig, ANY, true, "GET c"), "+c\r\n");
+    rig_fini(&rig);
+}
+
+static void time_outs_in_a_row_are_enough(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin_watched(&rig, 100 * STA_NS_SEC);
+    for (unsigned i = 0; i < 5; i++)
+        (void)rig_ask_within(&rig, ANY, true, "GET b", 1200 * STA_NS_MS);
+    rig_run_until(&rig, rig_all_done);
+    assert_refused_at_once(&rig);
+    fake_says(rig.fakes, "+b\r\n+b\r\n+b\r\n+b\r\n+b\r\n");
+    rig_run_until(&rig, breaker_is_closed_again);
+    rig_fini(&rig);
+}
+
+static void impatience_is_no_evidence(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin_watched(&rig, 100 * STA_NS_SEC);
+    for (unsigned i = 0; i < 50; i++)
+        (void)rig_ask_within(&rig, ANY, true, "GET b", 20 * STA_NS_MS);
+    rig_run_until(&rig, rig_all_done);
+    fake_says(rig.fakes, "+b\r\n");
+    struct ask *patient = rig_ask(&rig, ANY, true, "GET b");
+    assert_int_equal(patient->done, 0);
+    sta_router_destroy(&rig.router);
+    rig_fini(&rig);
+}
+
+static void a_lost_connection_counts_once_whatever_it_takes_with_it(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin_watched(&rig, 100 * STA_NS_SEC);
+    for (unsigned i = 0; i < 50; i++)
+        (void)rig_ask(&rig, ANY, false, "SET b 1");
+    rig_run_ms(&rig, 10);
+    fake_hangs_up(rig.fakes);
+    rig_run_until(&rig, rig_all_done);
+    fake_answers(rig.fakes, "GET a", "+a\r\n", 1);
+    assert_answer(rig_ask(&rig, ANY, true, "GET a"), "+a\r\n");
+    rig_fini(&rig);
+}
+
+static void connections_that_break_again_and_again_are_left_alone(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin_watched(&rig, 100 * STA_NS_SEC);
+    fake_answers(rig.fakes, "SET b 1", NULL, 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_failure(rig_ask(&rig, ANY, false, "SET b 1"), STRATA_ERR_LOST);
+    assert_refused_at_once(&rig);
+    rig_run_until(&rig, breaker_is_closed_again);
     rig_fini(&rig);
 }
 
@@ -186,6 +290,11 @@ int main(void)
         cmocka_unit_test(what_breaks_every_connection_is_given_up),
         cmocka_unit_test(a_write_that_may_have_been_carried_out_is_not_sent_again),
         cmocka_unit_test(what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_back),
+        cmocka_unit_test(a_silent_server_is_left_alone_until_it_speaks),
+        cmocka_unit_test(time_outs_in_a_row_are_enough),
+        cmocka_unit_test(impatience_is_no_evidence),
+        cmocka_unit_test(a_lost_connection_counts_once_whatever_it_takes_with_it),
+        cmocka_unit_test(connections_that_break_again_and_again_are_left_alone),
         cmocka_unit_test(destroying_ends_what_waits_to_be_sent_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static void rig_begin(struct rig *rig, unsigned fakes)
 {
     rig_init(rig, fakes);
     rig->config.cluster = true;
-    rig->config.connection.backoff_max_ns = 20 * STA_NS_MS;
+    rig->config.node.connection.backoff_max_ns = 20 * STA_NS_MS;
     rig->config.refresh.floor_ns = 20 * STA_NS_MS;
     rig->config.refresh.backoff_ns = 20 * STA_NS_MS;
     rig->config.refresh.timeout_ns = 100 * STA_NS_MS;

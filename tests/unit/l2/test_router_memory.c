@@ -29,8 +29,8 @@ static bool run_once(uint64_t n)
     rig.config.cluster = true;
     rig.config.refresh.floor_ns = STA_NS_MS;
     rig.config.refresh.backoff_ns = STA_NS_MS;
-    rig.config.connection.backoff_max_ns = STA_NS_MS;
-    rig.config.connection.name = "me";
+    rig.config.node.connection.backoff_max_ns = STA_NS_MS;
+    rig.config.node.connection.name = "me";
     const char *topology = rig_topology(&rig, before);
     for (unsigned i = 0; i < 3; i++) {
         rig.fakes[i].topology = topology;

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See node_log.h. It is a sink that stands before the real log, so that those who write need not
+ * know of it.
+ */
+#include "l2/node_log.h"
+
+#include <stdio.h>
+
+#include "core/clock.h"
+
+static void log_pass(struct sta_node_log *log, enum strata_log_level level, const char *room,
+                     const char *line, unsigned left_out)
+{
+    if (left_out > 0)
+        sta_log_write(log->real, level, room, "%s (%u lines before it left out)", line, left_out);
+    else
+        sta_log_write(log->real, level, room, "%s", line);
+    log->free_ns = sta_clock_after(sta_loop_now_ns(log->loop), STA_NODE_LOG_PACE_NS);
+}
+
+static void log_release(struct sta_node_log *log)
+{
+    if (log->held > 0)
+        log_pass(log, log->level, log->room, log->line, log->held - 1);
+    log->held = 0;
+}
+
+static void on_timer(struct sta_timer *timer)
+{
+    log_release(STA_CONTAINER(timer, struct sta_node_log, timer));
+}
+
+static void log_hold(struct sta_node_log *log, enum strata_log_level level, const char *room,
+                     const char *line)
+{
+    if (log->held++ == 0)
+        sta_timer_start(log->loop, &log->timer, log->free_ns);
+    log->level = level;
+    (void)snprintf(log->room, sizeof log->room, "%s", room);
+    (void)snprintf(log->line, sizeof log->line, "%s", line);
+}
+
+static void on_line(void *arg, enum strata_log_level level, const char *room, const char *line)
+{
+    struct sta_node_log *log = arg;
+    if (!sta_log_enabled(log->real, level))
+        return;
+    if (level == STRATA_LOG_DEBUG)
+        sta_log_write(log->real, level, room, "%s", line);
+    else if (log->held == 0 && sta_loop_now_ns(log->loop) >= log->free_ns)
+        log_pass(log, level, room, line, 0);
+    else
+        log_hold(log, level, room, line);
+}
+
+void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, struct sta_loop *loop)
+{
+    *log = (struct sta_node_log){.real = real, .loop = loop};
+    sta_timer_init(&log->timer, on_timer);
+    sta_log_init(&log->log, real != NULL ? on_line : NULL, log, STRATA_LOG_DEBUG);
+}
+
+void sta_node_log_fini(struct sta_node_log *log)
+{
+    sta_timer_stop(log->loop, &log->timer);
+    log_release(log);
+}

@@ -109,6 +109,25 @@ uint32_t own_strata_get_batch(void *cache, const struct request *requests, void 
     return hits;
 }
 
+int own_strata_lease(void *cache, const void *key, size_t key_len)
+{
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_l1_lease lease;
+    if (sta_l1_get(cache, &hashed, NOW_MS, &lease) != STRATA_OK)
+        return -1;
+    int len = (int)lease.value.len;
+    sta_l1_release(cache, &lease);
+    return len;
+}
+
+void own_strata_fill(void *cache, const void *key, size_t key_len, const void *value,
+                     size_t value_len)
+{
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_l1_entry entry = {.value = strata_bytes(value, value_len), .deadline_ms = STA_NEVER};
+    sta_l1_fill(cache, &hashed, &entry, sta_l1_token(cache, &hashed), NOW_MS);
+}
+
 uint64_t own_strata_accounted(void *cache)
 {
     struct sta_l1_statistics numbers;

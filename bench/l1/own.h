@@ -19,6 +19,13 @@ extern const struct peer own_strata;
 /* OWN_BATCH gets after one prefetch; how many hit. The last value stays in `out`. */
 uint32_t own_strata_get_batch(void *cache, const struct request *requests, void *out);
 
+/* A get by lease; the length of the value, or -1. */
+int own_strata_lease(void *cache, const void *key, size_t key_len);
+
+/* A token, and a fill under it: what a read-through does after a miss. */
+void own_strata_fill(void *cache, const void *key, size_t key_len, const void *value,
+                     size_t value_len);
+
 /* Bytes that the tier counts against its bound. */
 uint64_t own_strata_accounted(void *cache);
 

@@ -62,9 +62,12 @@ void sta_entry_forget(struct sta_l1 *l1, uint32_t offset)
 {
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
     struct sta_queue *queue = sta_entry_queue(l1, offset);
+    struct sta_item_head head = sta_item_head(item);
+    sta_tier_add(&queue->dead, sta_arena_align(&l1->arena, sta_item_size_of(head)));
     sta_tier_sub(&queue->bytes, sta_tier_cost(l1, item));
-    sta_tier_sub(&queue->entries, 1);
-    if (sta_item_head(item).state & STA_ITEM_BLOCK) {
+    /* release: whoever finds a queue without entries (sta_eviction_give_up) knows all its dead */
+    atomic_fetch_sub_explicit(&queue->entries, 1, memory_order_release);
+    if (head.state & STA_ITEM_BLOCK) {
         struct sta_block *block = sta_item_block(item);
         sta_tier_sub(&l1->block_bytes, block->size);
         sta_budget_give(&l1->memory, block->size);

@@ -6,6 +6,10 @@
  * is enough, the duel decides (duel.h). The main queue is a CLOCK: what was read since goes
  * round again, by being copied to the new end.
  *
+ * What is replaced or removed leaves its bytes behind, dead, until eviction comes by. Where a lane
+ * is more than half dead, it is not entries that are too many: every entry that is come upon goes
+ * round, as in the cleaning of a log (Rosenblum, Ousterhout, SOSP 1991), and nothing is evicted.
+ *
  * A lane keeps one segment for those copies: what survives of an old segment fits in one new
  * one. Where there is none, a survivor is evicted instead.
  *
@@ -103,13 +107,12 @@ struct victim {
     enum sta_queue_name queue;
 };
 
-/* Copies the item to the new end of the main queue, with `visits`. */
+/* Copies the item to the new end of a queue, with `visits`. */
 static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot,
-                        uint8_t visits)
+                        enum sta_queue_name to, uint8_t visits)
 {
     struct sta_lane *lane = victim->lane;
-    uint32_t offset =
-        lane->moves < MOVES_MOST ? room(l1, lane, STA_QUEUE_MAIN, victim->size, take_for_move) : 0;
+    uint32_t offset = room(l1, lane, to, victim->size, take_for_move);
     if (offset == 0)
         return false;
     struct sta_item *copy = sta_arena_item(&l1->arena, offset);
@@ -117,15 +120,20 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
     head.state = (uint8_t)((head.state & ~STA_ITEM_VISITS) | visits);
     sta_item_set_head(copy, head);
     sta_racing_write(copy->bytes, victim->item->bytes, sta_item_size_of(head) - sizeof *copy);
-    sta_eviction_commit(l1, lane, STA_QUEUE_MAIN, victim->size);
+    sta_eviction_commit(l1, lane, to, victim->size);
     sta_index_replace_locked(slot, offset);
     uint64_t cost = sta_tier_cost(l1, copy);
     sta_tier_sub(&lane->queues[victim->queue].entries, 1);
     sta_tier_sub(&lane->queues[victim->queue].bytes, cost);
-    sta_tier_add(&lane->queues[STA_QUEUE_MAIN].entries, 1);
-    sta_tier_add(&lane->queues[STA_QUEUE_MAIN].bytes, cost);
-    lane->moves++;
+    sta_tier_add(&lane->queues[to].entries, 1);
+    sta_tier_add(&lane->queues[to].bytes, cost);
     return true;
+}
+
+/* Whether bytes are short because of what is dead. */
+static bool wasteful(const struct sta_lane *lane)
+{
+    return lane->by_bytes && sta_lane_dead(lane) > sta_lane_bytes(lane);
 }
 
 /* What a victim must show, by its size beside the mean, where bytes are what is short: what takes
@@ -161,11 +169,16 @@ static struct demand demand_for(struct sta_l1 *l1, const struct sta_lane *lane, 
 static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot)
 {
     uint8_t visits = victim->head.state & STA_ITEM_VISITS;
+    if (wasteful(victim->lane))
+        return move_locked(l1, victim, slot, victim->queue, visits);
     struct demand demand = demand_for(l1, victim->lane, sta_tier_cost(l1, victim->item));
-    if (victim->queue == STA_QUEUE_SMALL)
-        return visits >= demand.promote && move_locked(l1, victim, slot, demand.rounds);
-    return visits >= demand.round &&
-           move_locked(l1, victim, slot, (uint8_t)(visits - demand.round));
+    bool small = victim->queue == STA_QUEUE_SMALL;
+    if (visits < (small ? demand.promote : demand.round) || victim->lane->moves >= MOVES_MOST)
+        return false;
+    visits = small ? demand.rounds : (uint8_t)(visits - demand.round);
+    bool moved = move_locked(l1, victim, slot, STA_QUEUE_MAIN, visits);
+    victim->lane->moves += moved;
+    return moved;
 }
 
 /* The place stays with the lane: whoever evicts is about to store. */
@@ -174,6 +187,7 @@ static void remove_victim_locked(struct sta_l1 *l1, const struct victim *victim,
 {
     sta_index_remove_locked(slot);
     sta_entry_forget(l1, victim->offset);
+    sta_tier_sub(&victim->lane->queues[victim->queue].dead, victim->size);
     sta_lane_set_places(victim->lane, sta_lane_places(victim->lane) + 1);
     sta_departed_note(&l1->departed, victim->hash, why);
 }
@@ -209,8 +223,10 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
 void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 {
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
-        if (sta_tier_load(&lane->queues[name].entries) > 0)
+        /* acquire: pairs with sta_entry_forget() */
+        if (atomic_load_explicit(&lane->queues[name].entries, memory_order_acquire) > 0)
             continue; /* stored meanwhile */
+        atomic_store_explicit(&lane->queues[name].dead, 0, memory_order_relaxed);
         while (lane->queues[name].oldest != 0)
             retire_oldest(l1, &lane->queues[name]);
     }
@@ -220,9 +236,15 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
     sta_lane_give_places(l1, lane);
 }
 
-/* Evicting from the small queue while it has its share or more, else from the main one. */
+/* Evicting from the small queue while it has its share or more, else from the main one; cleaning
+ * where there is more to clean. */
 static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *lane)
 {
+    if (wasteful(lane))
+        return sta_tier_load(&lane->queues[STA_QUEUE_MAIN].dead) >
+                       sta_tier_load(&lane->queues[STA_QUEUE_SMALL].dead)
+                   ? STA_QUEUE_MAIN
+                   : STA_QUEUE_SMALL;
     uint64_t small = sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes);
     uint64_t share = sta_lane_bytes(lane) * sta_duel_rule(&l1->duel).small_percent;
     enum sta_queue_name turn = small * 100 >= share ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
@@ -252,6 +274,8 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
         sta_index_find_offset_locked(&l1->index, bucket, victim.hash, victim.offset);
     if (slot.bucket != NULL)
         judge_locked(l1, &victim, slot, now_ms);
+    else
+        sta_tier_sub(&queue->dead, victim.size);
     sta_index_unlock(bucket);
     return true;
 }

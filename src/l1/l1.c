@@ -127,7 +127,7 @@ static bool narrow_index(struct sta_l1 *l1)
     return going;
 }
 
-/* Some steps of eviction in the lane that has most. False where nothing has anything. */
+/* Some steps of eviction in the lane that has most. False where no lane has anything. */
 static bool thin_out(struct sta_l1 *l1, bool by_bytes)
 {
     struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
@@ -143,7 +143,7 @@ static bool thin_out(struct sta_l1 *l1, bool by_bytes)
             break;
     }
     pthread_mutex_unlock(&lane->lock);
-    return going;
+    return true; /* where this one is empty now, others need not be */
 }
 
 /* What lanes keep beside entries: places, spare segments, ghosts. */

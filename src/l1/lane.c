@@ -103,7 +103,7 @@ struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key)
 
 static uint64_t weight(const struct sta_lane *lane, bool by_bytes)
 {
-    return by_bytes ? sta_lane_bytes(lane) : sta_lane_entries(lane);
+    return by_bytes ? sta_lane_bytes(lane) + sta_lane_dead(lane) : sta_lane_entries(lane);
 }
 
 struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes)

@@ -49,6 +49,7 @@ struct sta_queue {
     /* atomic: who removes an entry subtracts */
     _Atomic uint64_t entries;
     _Atomic uint64_t bytes;
+    _Atomic uint64_t dead; /* ahead of the cursors, and no entry's any more */
 };
 
 struct sta_lane {
@@ -161,13 +162,20 @@ void sta_lane_fini_all(struct sta_l1 *l1);
 
 struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key);
 
-/* The one with the most bytes (or entries) of those that have anything. NULL: the tier is empty. */
+/* The one with the most bytes, dead ones too (or entries), of those that have anything. NULL: the tier is empty. */
 struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes);
 
 static inline uint64_t sta_lane_bytes(const struct sta_lane *lane)
 {
     return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes) +
            sta_tier_load(&lane->queues[STA_QUEUE_MAIN].bytes);
+}
+
+/* Bytes of segments that entries left behind when they were replaced or removed. */
+static inline uint64_t sta_lane_dead(const struct sta_lane *lane)
+{
+    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].dead) +
+           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].dead);
 }
 
 static inline uint64_t sta_lane_entries(const struct sta_lane *lane)

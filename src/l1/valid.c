@@ -10,6 +10,8 @@
 struct sums {
     uint64_t entries;
     uint64_t bytes;
+    uint64_t inlined; /* of them: in segments */
+    uint64_t ahead;   /* bytes of segments between cursor and end */
 };
 
 struct look {
@@ -36,6 +38,7 @@ static bool queue_valid(struct look *look, const struct sta_lane *lane, uint32_t
             segment->queue != name)
             return false;
         look->in_queue[at] = 1;
+        sums_of(look, lane->number, name)->ahead += segment->used - segment->cursor;
         look->segments++;
         last = at;
     }
@@ -61,6 +64,7 @@ static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_
     struct sums *sums = sums_of(look, segment->lane, segment->queue);
     sums->entries++;
     sums->bytes += sta_tier_cost(l1, item);
+    sums->inlined += sta_arena_align(&l1->arena, sta_item_size_of(head));
     if (head.state & STA_ITEM_BLOCK)
         look->block_bytes += sta_item_block(item)->size;
     struct sta_slot same = sta_index_find_offset_locked(&l1->index, slot.bucket, key.hash, offset);
@@ -92,7 +96,8 @@ static bool sums_valid(const struct look *look)
         for (uint32_t name = 0; name < STA_QUEUES; name++) {
             const struct sums *sums = sums_of(look, i, name);
             if (sums->entries != sta_tier_load(&lane->queues[name].entries) ||
-                sums->bytes != sta_tier_load(&lane->queues[name].bytes))
+                sums->bytes != sta_tier_load(&lane->queues[name].bytes) ||
+                sums->ahead - sums->inlined != sta_tier_load(&lane->queues[name].dead))
                 return false;
         }
         places += sta_lane_entries(lane) + sta_lane_places(lane);

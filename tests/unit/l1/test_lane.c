@@ -296,6 +296,45 @@ static void a_flood_in_a_namespace_evicts_nothing_of_others(void **state)
     rig_destroy(l1);
 }
 
+/* The same few keys, written again and again: what they leave behind must not cost others. */
+static void rewriting_a_namespace_evicts_nothing_of_others(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("flood:", 2 * MIB, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 1, 32 * MIB);
+    uint64_t left = 0;
+    for (uint64_t i = 0; i < 5000; i++)
+        put(l1, "calm:", i, 1000);
+    for (uint64_t i = 0; i < 100000; i++)
+        assert_int_equal(put(l1, "flood:", i % 10, 1000), STRATA_OK);
+    for (uint64_t i = 0; i < 5000; i++)
+        left += there(l1, "calm:", i);
+    assert_int_equal(left, 5000);
+    rig_destroy(l1);
+}
+
+/* In a tier of one lane, too. What is never read stays as long as there is room for it. */
+static void rewriting_a_few_keys_evicts_nothing_where_there_is_room(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {100, 1000, 60000};
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 16 * MIB});
+        char name[48];
+        for (uint64_t n = 0; n < 5000; n++)
+            put(l1, "calm:", n, 1000);
+        for (uint64_t n = 0; n < 64 * MIB / lens[i]; n++) {
+            snprintf(name, sizeof name, "busy:%d", (int)(n % 10));
+            assert_int_equal(rig_set_len(l1, name, lens[i]), STRATA_OK);
+            if (n % 2 == 0) /* from the small queue to the main one */
+                rig_has(l1, name);
+        }
+        assert_int_equal(rig_numbers(l1).evictions, 0);
+        assert_int_equal(rig_numbers(l1).entries, 5010);
+        rig_destroy(l1);
+    }
+}
+
 static void the_longest_prefix_that_fits_counts(void **state)
 {
     (void)state;
@@ -315,6 +354,26 @@ static void the_longest_prefix_that_fits_counts(void **state)
     rig_set(l1, "a:b:", "the prefix alone is a key of it");
     assert_int_equal(sta_lane_entries(&lanes[1]), 20);
     assert_int_equal(rig_peek(l1, "a:b:"), RIG_FINE);
+    rig_destroy(l1);
+}
+
+static void a_resize_goes_down_through_one_namespace_after_the_other(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("a:", 0, 0), quota("b:", 0, 0), quota("c:", 0, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 3, 16 * MIB);
+    for (uint64_t i = 0; i < 120; i++) {
+        put(l1, "a:", i, 10);
+        if (i % 4 == 0)
+            put(l1, "b:", i, 10);
+        if (i % 10 == 0)
+            put(l1, "c:", i, 10);
+    }
+    assert_int_equal(sta_l1_resize(l1, 16 * MIB, 8), STRATA_OK);
+    assert_in_range(rig_numbers(l1).entries, 1, 8);
+    assert_true(sta_l1_valid(l1));
+    assert_int_equal(sta_l1_resize(l1, 40000, 0), STRATA_OK);
+    assert_true(rig_numbers(l1).memory_bytes <= 40000);
     rig_destroy(l1);
 }
 
@@ -390,7 +449,10 @@ int main(void)
         cmocka_unit_test(a_namespace_never_has_more_than_its_quota),
         cmocka_unit_test(a_new_deadline_does_not_get_a_namespace_past_its_quota),
         cmocka_unit_test(a_flood_in_a_namespace_evicts_nothing_of_others),
+        cmocka_unit_test(rewriting_a_namespace_evicts_nothing_of_others),
+        cmocka_unit_test(rewriting_a_few_keys_evicts_nothing_where_there_is_room),
         cmocka_unit_test(the_longest_prefix_that_fits_counts),
+        cmocka_unit_test(a_resize_goes_down_through_one_namespace_after_the_other),
         cmocka_unit_test(what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone),
         cmocka_unit_test(quotas_hold_at_each_moment_under_threads),
     };

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -41,22 +42,114 @@ static bool there(struct sta_l1 *l1, const char *key)
     return true;
 }
 
-static void creation_unwinds(void **state)
+/* The number of allocations that a creation takes, each of which has failed. */
+static uint64_t creation_ladder(const struct sta_l1_config *of)
 {
-    (void)state;
     for (uint64_t n = 1;; n++) {
         struct sta_l1 *l1 = NULL;
         fail_alloc_at(n);
-        int status = sta_l1_create(&l1, &config);
+        int status = sta_l1_create(&l1, of);
         if (!fail_alloc_end()) {
             assert_int_equal(status, STRATA_OK);
-            assert_true(n > 1);
+            assert_true(sta_l1_valid(l1));
             sta_l1_destroy(&l1);
-            return;
+            return n - 1;
         }
         assert_int_equal(status, STRATA_ERR_NOMEM);
         assert_null(l1);
     }
+}
+
+static void creation_unwinds(void **state)
+{
+    (void)state;
+    uint64_t plain = creation_ladder(&config);
+    assert_true(plain > 0);
+    struct sta_l1_quota quotas[] = {
+        {strata_text("a:"), 1 << 20, 0}, {strata_text("b:"), 0, 10}, {strata_text("c:"), 5000, 5}};
+    struct sta_l1_config more = config;
+    more.quotas = quotas;
+    more.quota_count = 3;
+    more.sources = 100;
+    assert_int_equal(creation_ladder(&more), plain + 4); /* a prefix each, and the sources */
+}
+
+static void a_failed_step_of_a_scan_leaves_everything_as_it_was(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier_with("k", "v");
+    char name[64];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "a key of some length, number %d", i);
+        struct sta_key key = sta_l1_key(l1, strata_text(name));
+        struct sta_l1_entry entry = {.value = strata_text("v"), .deadline_ms = STA_NEVER};
+        assert_int_equal(sta_l1_set(l1, &key, &entry, NOW), STRATA_OK);
+    }
+    struct sta_buffer names;
+    struct sta_glob glob;
+    uint64_t cursor = 0;
+    uint64_t failures = 0;
+    uint64_t count = 0;
+    struct strata_bytes name_at;
+    sta_buffer_init(&names, 1 << 20);
+    assert_int_equal(sta_glob_init(&glob, strata_text("*")), STRATA_OK);
+    do {
+        uint64_t before = cursor;
+        size_t len = sta_buffer_len(&names);
+        fail_alloc_at(1);
+        int status = sta_l1_scan(l1, &cursor, &glob, NOW, &names);
+        if (fail_alloc_end()) {
+            failures++;
+            assert_int_equal(status, STRATA_ERR_NOMEM);
+            assert_int_equal(cursor, before);
+            assert_int_equal(sta_buffer_len(&names), len);
+            status = sta_l1_scan(l1, &cursor, &glob, NOW, &names);
+        }
+        assert_int_equal(status, STRATA_OK);
+    } while (cursor != 0);
+    assert_true(failures > 1);
+    struct strata_bytes rest = sta_buffer_bytes(&names);
+    while (sta_l1_scan_next(&rest, &name_at))
+        count++;
+    assert_int_equal(count, 101);
+    sta_glob_fini(&glob);
+    sta_buffer_fini(&names);
+    sta_l1_destroy(&l1);
+}
+
+static void a_pattern_unwinds(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct sta_glob glob = {0};
+        fail_alloc_at(n);
+        int status = sta_glob_init(&glob, strata_text("a[bc]*"));
+        if (!fail_alloc_end()) {
+            assert_int_equal(status, STRATA_OK);
+            assert_int_equal(n, 3);
+            sta_glob_fini(&glob);
+            return;
+        }
+        assert_int_equal(status, STRATA_ERR_NOMEM);
+        assert_null(glob.tokens);
+        assert_null(glob.classes);
+    }
+}
+
+/* What is written anew lies in the arena; a block is changed where it is. */
+static void a_new_deadline_allocates_nothing(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier_with("k", "v");
+    struct sta_key small = sta_l1_key(l1, strata_text("k"));
+    struct sta_key large = sta_l1_key(l1, strata_text("large"));
+    struct sta_l1_entry entry = {.value = strata_bytes(big, BIG), .deadline_ms = STA_NEVER};
+    assert_int_equal(sta_l1_set(l1, &large, &entry, NOW), STRATA_OK);
+    fail_alloc_at(1);
+    assert_int_equal(sta_l1_set_deadline(l1, &small, NOW + 5, NOW), STRATA_OK);
+    assert_int_equal(sta_l1_set_deadline(l1, &large, NOW + 5, NOW), STRATA_OK);
+    assert_false(fail_alloc_end());
+    sta_l1_destroy(&l1);
 }
 
 static void a_failed_resize_changes_nothing(void **state)
@@ -135,6 +228,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(creation_unwinds),
+        cmocka_unit_test(a_pattern_unwinds),
+        cmocka_unit_test(a_failed_step_of_a_scan_leaves_everything_as_it_was),
+        cmocka_unit_test(a_new_deadline_allocates_nothing),
         cmocka_unit_test(a_failed_resize_changes_nothing),
         cmocka_unit_test(a_failed_fill_leaves_what_was_there),
         cmocka_unit_test(a_failed_write_leaves_no_entry_and_advances),

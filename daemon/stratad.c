@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/quota.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -97,14 +98,23 @@ static void on_signal(void *arg, int number)
 static int open_l1(struct sta_stratad *stratad)
 {
     const struct strata_options *cache = &stratad->options.cache;
-    const struct sta_l1_config config = {
+    struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
+    struct sta_l1_config config = {
         .max_bytes = cache->l1_max_bytes,
         .max_entries = cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size,
         .hash_seed = sta_random_seed(),
+        .quotas = quotas,
     };
     stratad->l1_ttl_ms = cache->l1_ttl_ms; /* STRATA_UNLIMITED is STA_NEVER */
     if (cache->l1_enabled == STRATA_OFF)
         return STRATA_OK;
+    for (size_t i = 0; i < cache->l1_quota_count; i++) {
+        struct sta_quota quota;
+        const char *reason; /* none: they were checked */
+        if (sta_quota_parse(cache->l1_quotas[i], &quota, &reason) == STRATA_OK)
+            quotas[config.quota_count++] =
+                (struct sta_l1_quota){quota.prefix, quota.max_bytes, quota.max_entries};
+    }
     return sta_l1_create(&stratad->l1, &config);
 }
 

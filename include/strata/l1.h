@@ -23,6 +23,8 @@ struct strata_l1_options {
     uint64_t max_bytes;           /* 64 MiB */
     uint64_t default_ttl_ms;      /* 300 000; STRATA_UNLIMITED: never expires */
     uint64_t cleanup_interval_ms; /* 60 000; STRATA_UNLIMITED: no sweeps, expiry is lazy only */
+    const char *const *quotas;    /* "PREFIX=BYTES/ENTRIES" each (docs/configuration.md) */
+    size_t quota_count;
 };
 
 STRATA_API int strata_l1_open(struct strata_l1 **out, const struct strata_l1_options *options,
@@ -37,6 +39,25 @@ STRATA_API int strata_l1_set(struct strata_l1 *l1, struct strata_bytes key,
                              struct strata_bytes value, uint64_t ttl_ms);
 STRATA_API int strata_l1_delete(struct strata_l1 *l1, struct strata_bytes key);
 STRATA_API void strata_l1_clear(struct strata_l1 *l1);
+
+/* As get, but leaves no trace: it counts nothing and keeps nothing from being evicted. */
+STRATA_API int strata_l1_peek(struct strata_l1 *l1, struct strata_bytes key,
+                              struct strata_value *value);
+
+/* Another TTL, from now on; 0 is the default. STRATA_OK; STRATA_MISS: there is no such entry;
+ * STRATA_SKIPPED: there is no room for the change, and it is gone. */
+STRATA_API int strata_l1_expire(struct strata_l1 *l1, struct strata_bytes key, uint64_t ttl_ms);
+
+/* Names the keys that match a glob pattern (as Redis' KEYS has them; no bytes: all). A key that is
+ * there from open to the end is named at least once, and twice only where the tier grew or shrank
+ * meanwhile. One thread at a time; close it before the tier. */
+struct strata_l1_scan;
+STRATA_API int strata_l1_scan_open(struct strata_l1 *l1, struct strata_bytes match,
+                                   struct strata_l1_scan **out);
+/* STRATA_OK, with a key that is readable until the next call; STRATA_MISS at the end;
+ * STRATA_ERR_NOMEM: try again, or give up. */
+STRATA_API int strata_l1_scan_next(struct strata_l1_scan *scan, struct strata_bytes *key);
+STRATA_API void strata_l1_scan_close(struct strata_l1_scan **scan);
 
 struct strata_l1_statistics {
     uint64_t hits;

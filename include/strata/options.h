@@ -40,10 +40,12 @@ struct strata_tls_provider;
 
 struct strata_options {
     /* L1 */
-    enum strata_switch l1_enabled;   /* on */
-    uint64_t l1_ttl_ms;              /* 300 000 */
-    uint64_t l1_max_size;            /* entries; 1000 */
-    uint64_t l1_max_bytes;           /* 64 MiB */
+    enum strata_switch l1_enabled; /* on */
+    uint64_t l1_ttl_ms;            /* 300 000 */
+    uint64_t l1_max_size;          /* entries; 1000 */
+    uint64_t l1_max_bytes;         /* 64 MiB */
+    const char *const *l1_quotas;  /* "PREFIX=BYTES/ENTRIES" each; l1_quota_count of them */
+    size_t l1_quota_count;
     uint64_t l1_cleanup_interval_ms; /* 60 000 */
 
     /* L2 */

@@ -8,6 +8,7 @@
 
 #include "cache/value.h"
 #include "config/options.h"
+#include "config/quota.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "strata/strata.h"
@@ -63,16 +64,33 @@ static void handle_config(const struct strata_options *options, const struct sta
         config->l2.router.node.connection.connect_timeout_ns = budget_ns;
 }
 
+/* To `quotas`, of which there are STA_L1_QUOTAS_MOST. The options were checked. */
+static void handle_quotas(const struct strata_options *options, struct sta_l1_quota *quotas,
+                          struct sta_l1_config *config)
+{
+    struct sta_quota quota;
+    const char *reason;
+    for (size_t i = 0; i < options->l1_quota_count; i++) {
+        if (sta_quota_parse(options->l1_quotas[i], &quota, &reason) != STRATA_OK)
+            continue;
+        quotas[config->quota_count++] =
+            (struct sta_l1_quota){quota.prefix, quota.max_bytes, quota.max_entries};
+    }
+    config->quotas = quotas;
+}
+
 static int handle_create(struct strata *handle, const struct strata_options *options,
                          const struct sta_redis_url *url)
 {
     struct sta_cache_config config;
+    struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
     struct sta_endpoint *seeds;
     int status = handle_seeds(options, &seeds);
     if (status < 0)
         return status;
     sta_log_init(&handle->log, options->log_sink, options->log_arg, options->log_level);
     handle_config(options, url, seeds, &config);
+    handle_quotas(options, quotas, &config.l1);
     status = sta_cache_create(&handle->cache, &config, &handle->log);
     free(seeds);
     return status;

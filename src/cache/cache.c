@@ -31,7 +31,10 @@ static int cache_create_l1(struct sta_cache *cache)
         return STRATA_OK;
     if (cache->config.l1.hash_seed == 0)
         cache->config.l1.hash_seed = sta_random_seed();
-    return sta_l1_create(&cache->l1, &cache->config.l1);
+    int status = sta_l1_create(&cache->l1, &cache->config.l1);
+    cache->config.l1.quotas = NULL; /* the caller's */
+    cache->config.l1.quota_count = 0;
+    return status;
 }
 
 static int cache_create_l2(struct sta_cache *cache)
@@ -108,6 +111,17 @@ int sta_cache_check_value(struct strata_bytes value)
     if (value.data == NULL && value.len > 0)
         return STRATA_ERR_INVALID;
     return value.len <= STA_CACHE_VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
+struct sta_l1 *sta_cache_l1(struct sta_cache *cache)
+{
+    return cache->l1;
+}
+
+uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, uint64_t now_ms)
+{
+    uint64_t most_ms = cache->config.l1_ttl_ms;
+    return sta_clock_after(now_ms, ttl_ms != 0 && ttl_ms < most_ms ? ttl_ms : most_ms);
 }
 
 void sta_cache_clear_l1(struct sta_cache *cache)

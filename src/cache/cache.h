@@ -30,7 +30,7 @@ struct sta_cache;
 
 struct sta_cache_config {
     bool l1_enabled;
-    struct sta_l1_config l1;      /* hash_seed 0: from the kernel */
+    struct sta_l1_config l1;      /* hash_seed 0: from the kernel; the quotas are copied */
     uint64_t l1_ttl_ms;           /* STRATA_UNLIMITED: none */
     uint64_t cleanup_interval_ms; /* STRATA_UNLIMITED: no sweeps */
 
@@ -57,6 +57,12 @@ void sta_cache_destroy(struct sta_cache **cache);
 struct sta_loop *sta_cache_loop(struct sta_cache *cache);
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
+
+/* NULL where it is switched off. */
+struct sta_l1 *sta_cache_l1(struct sta_cache *cache);
+
+/* Until when L1 keeps what has this TTL; 0: the default. */
+uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, uint64_t now_ms);
 
 /* Removes everything from L1 (L2 is untouched). */
 void sta_cache_clear_l1(struct sta_cache *cache);

@@ -25,7 +25,7 @@ static const char *const operands[] = {
     [STA_OPTION_BYTES] = "BYTES",       [STA_OPTION_SECONDS] = "SECONDS",
     [STA_OPTION_CHOICE] = "WORD",       [STA_OPTION_STRING] = "TEXT",
     [STA_OPTION_URL] = "URL",           [STA_OPTION_NODES] = "HOST:PORT,...",
-    [STA_OPTION_ENDPOINTS] = "ADDRESS",
+    [STA_OPTION_ENDPOINTS] = "ADDRESS", [STA_OPTION_QUOTAS] = "PREFIX=BYTES,...",
 };
 
 static void put_paragraph(struct sta_render *render, const char *text)

@@ -81,6 +81,7 @@ static json_t *value_json(const struct sta_setting *setting)
         return url_json(value->text);
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
+    case STA_OPTION_QUOTAS:
         return list_json(value);
     }
     return NULL;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/quota.h"
 #include "config/quote.h"
 #include "core/buffer.h"
 #include "core/error.h"
@@ -24,19 +25,27 @@ struct members {
     size_t count;
 };
 
+static int check_endpoint(bool nodes, const char *member, const char **reason)
+{
+    struct sta_endpoint endpoint;
+    int status = nodes ? sta_endpoint_parse_tcp(member, &endpoint, reason)
+                       : sta_endpoint_parse(member, &endpoint, reason);
+    if (status == STRATA_OK && nodes && endpoint.port == 0) {
+        *reason = "the port must be 1 to 65535";
+        status = STRATA_ERR_INVALID;
+    }
+    return status;
+}
+
 int sta_option_list_check(const struct sta_option *option, const char *member,
                           struct strata_error *error)
 {
-    struct sta_endpoint endpoint;
+    struct sta_quota quota;
     const char *reason = NULL;
     char quoted[STA_QUOTE_CAP];
-    bool nodes = option->type == STA_OPTION_NODES;
-    int status = nodes ? sta_endpoint_parse_tcp(member, &endpoint, &reason)
-                       : sta_endpoint_parse(member, &endpoint, &reason);
-    if (status == STRATA_OK && nodes && endpoint.port == 0) {
-        reason = "the port must be 1 to 65535";
-        status = STRATA_ERR_INVALID;
-    }
+    int status = option->type == STA_OPTION_QUOTAS
+                     ? sta_quota_parse(member, &quota, &reason)
+                     : check_endpoint(option->type == STA_OPTION_NODES, member, &reason);
     if (status == STRATA_OK)
         return STRATA_OK;
     sta_quote_text(member, strlen(member), quoted, sizeof quoted);

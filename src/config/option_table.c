@@ -67,6 +67,18 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .help = "The most memory for index and entries together.",
     },
     {
+        .name = "l1_quotas",
+        .env = "STRATA_L1_QUOTAS",
+        .flag = "--l1-quotas",
+        .type = STA_OPTION_QUOTAS,
+        STA_OPTION_LIST_AT(strata_options, l1_quotas, l1_quota_count),
+        .most = 64,
+        .default_text = "[]",
+        .group = "L1: memory of this process",
+        .help = "Bounds of their own for keys that begin with a prefix; the longest that fits "
+                "counts. Prefixes of keys as they are here: without key_prefix.",
+    },
+    {
         .name = "l1_cleanup_interval",
         .env = "CACHE_L1_CLEANUP_INTERVAL",
         .flag = "--l1-cleanup-interval",

@@ -36,7 +36,8 @@ void sta_option_value_fini(struct sta_option_value *value)
 
 bool sta_option_value_is_list(const struct sta_option *option)
 {
-    return option->type == STA_OPTION_NODES || option->type == STA_OPTION_ENDPOINTS;
+    return option->type == STA_OPTION_NODES || option->type == STA_OPTION_ENDPOINTS ||
+           option->type == STA_OPTION_QUOTAS;
 }
 
 static bool is_text(const struct sta_option *option)
@@ -116,6 +117,11 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
         (void)snprintf(text, cap,
                        "host:port, [v6]:port and unix:PATH, as a JSON list or with "
                        "commas");
+        return;
+    case STA_OPTION_QUOTAS:
+        (void)snprintf(text, cap,
+                       "PREFIX=BYTES, PREFIX=BYTES/ENTRIES and PREFIX=/ENTRIES, as a JSON list or "
+                       "with commas");
         return;
     }
 }
@@ -208,6 +214,7 @@ int sta_option_value_check(const struct sta_option *option, const struct sta_opt
         return check_url(option, value->text, error);
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
+    case STA_OPTION_QUOTAS:
         return check_list(option, value, error);
     }
     return STRATA_OK;
@@ -230,22 +237,6 @@ static int parse_switch(const struct sta_option *option, const char *text, uint6
     return refuse(option, "neither true nor false", error);
 }
 
-/* Digits with one of the units behind them. */
-static int number_bytes(const char *text, uint64_t *number)
-{
-    size_t digits = strspn(text, "0123456789");
-    size_t unit = 0;
-    while (unit < BYTE_UNIT_COUNT && strcasecmp(text + digits, byte_units[unit].suffix) != 0)
-        unit++;
-    if (unit == BYTE_UNIT_COUNT)
-        return STRATA_ERR_INVALID;
-    int status =
-        sta_number_parse(strata_bytes(text, digits), UINT64_MAX >> byte_units[unit].shift, number);
-    if (status == STRATA_OK)
-        *number <<= byte_units[unit].shift;
-    return status;
-}
-
 static int parse_number(const struct sta_option *option, const char *text, uint64_t *number,
                         struct strata_error *error)
 {
@@ -258,7 +249,7 @@ static int parse_number(const struct sta_option *option, const char *text, uint6
     if (option->type == STA_OPTION_SECONDS)
         status = sta_number_parse_seconds(strata_text(text), &found);
     else if (option->type == STA_OPTION_BYTES)
-        status = number_bytes(text, &found);
+        status = sta_number_parse_bytes(strata_text(text), &found);
     else
         status = sta_number_parse(strata_text(text), option->most, &found);
     if (status == STRATA_ERR_TOO_BIG || found == STRATA_UNLIMITED)
@@ -319,6 +310,7 @@ int sta_option_value_parse(const struct sta_option *option, const char *text,
         break;
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
+    case STA_OPTION_QUOTAS:
         status = sta_option_list_parse(option, text, before, &value, error);
         break;
     }

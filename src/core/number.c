@@ -5,6 +5,8 @@
 #include "core/number.h"
 
 #include <stdbool.h>
+#include <string.h>
+#include <strings.h>
 
 #include "strata/status.h"
 
@@ -32,6 +34,31 @@ int sta_number_parse(struct strata_bytes text, uint64_t most, uint64_t *out)
         return STRATA_ERR_TOO_BIG;
     *out = value;
     return STRATA_OK;
+}
+
+static const struct {
+    const char *suffix;
+    unsigned shift;
+} byte_units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+
+int sta_number_parse_bytes(struct strata_bytes text, uint64_t *out)
+{
+    const char *begin = text.data;
+    size_t digits = 0;
+    while (digits < text.len && is_digit(begin[digits]))
+        digits++;
+    for (size_t i = 0; i < sizeof byte_units / sizeof byte_units[0]; i++) {
+        size_t len = strlen(byte_units[i].suffix);
+        uint64_t number;
+        if (text.len - digits != len || strncasecmp(begin + digits, byte_units[i].suffix, len) != 0)
+            continue;
+        int status = sta_number_parse(strata_bytes(begin, digits),
+                                      UINT64_MAX >> byte_units[i].shift, &number);
+        if (status == STRATA_OK)
+            *out = number << byte_units[i].shift;
+        return status;
+    }
+    return STRATA_ERR_INVALID;
 }
 
 /* The digits after the point, as thousandths. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists of endpoints in all the forms in which they come.
+ * Lists of endpoints and quotas in all the forms in which they come.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 
 static const struct sta_option nodes = {.type = STA_OPTION_NODES, .most = 4};
 static const struct sta_option endpoints = {.type = STA_OPTION_ENDPOINTS, .most = 4};
+static const struct sta_option quotas = {.type = STA_OPTION_QUOTAS, .most = 4};
 
 /* `text` is taken, and its members, joined by spaces, are `expected`. */
 static void check_list(const struct sta_option *option, const char *text, const char *expected)
@@ -130,6 +131,23 @@ static void a_list_adds_to_the_one_before(void **state)
     sta_option_value_fini(&both);
 }
 
+static void quotas_are_taken_and_bad_ones_named(void **state)
+{
+    (void)state;
+    check_list(&quotas, "session:=16MiB,user:=8mib/1000, few:=/100",
+               "session:=16MiB user:=8mib/1000 few:=/100");
+    check_list(&quotas, "[\"a,b=1\", \"x=y=/2\"]", "a,b=1 x=y=/2");
+    check_list(&quotas, "[]", "");
+    check_refused(&quotas, "a:1", "\"a:1\": the = between prefix and bound is missing");
+    check_refused(&quotas, "=1", "\"=1\": the prefix is missing");
+    check_refused(&quotas, "a=", "\"a=\": the bound is missing");
+    check_refused(&quotas, "a=0", "\"a=0\": the bytes must be 1 or more");
+    check_refused(&quotas, "a=18446744073709551616", "\"a=18446744073709551616\": the bytes");
+    check_refused(&quotas, "a=1/", "\"a=1/\": the entries must be 1 to 4294967295");
+    check_refused(&quotas, "a=/4294967296", "\"a=/4294967296\": the entries must be");
+    check_refused(&quotas, "a=1,b=1,c=1,d=1,e=1", "more than 4 members");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +159,7 @@ int main(void)
         cmocka_unit_test(nodes_are_tcp_and_endpoints_may_be_sockets),
         cmocka_unit_test(lists_have_a_greatest_length),
         cmocka_unit_test(a_list_adds_to_the_one_before),
+        cmocka_unit_test(quotas_are_taken_and_bad_ones_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"CACHE_L1_TTL", "300"},
         {"CACHE_L1_MAX_SIZE", "1000"},
         {"STRATA_L1_MAX_BYTES", "64MiB"},
+        {"STRATA_L1_QUOTAS", "[]"},
         {"CACHE_L1_CLEANUP_INTERVAL", "60"},
         {"CACHE_L2_ENABLED", "true"},
         {"CACHE_L2_TTL", "3600"},

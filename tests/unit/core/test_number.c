@@ -116,6 +116,36 @@ static void bad_seconds_are_refused(void **state)
     assert_int_equal(ms, 7);
 }
 
+static void bytes_come_with_a_unit_or_without(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int status;
+        uint64_t bytes;
+    } cases[] = {
+        {"0", STRATA_OK, 0},
+        {"1536", STRATA_OK, 1536},
+        {"2KiB", STRATA_OK, 2048},
+        {"3mib", STRATA_OK, 3 << 20},
+        {"17179869183GiB", STRATA_OK, UINT64_C(17179869183) << 30},
+        {"17179869184GiB", STRATA_ERR_TOO_BIG, 7},
+        {"18446744073709551616", STRATA_ERR_TOO_BIG, 7},
+        {"", STRATA_ERR_INVALID, 7},
+        {"KiB", STRATA_ERR_INVALID, 7},
+        {"1KB", STRATA_ERR_INVALID, 7},
+        {"1 KiB", STRATA_ERR_INVALID, 7},
+        {"1KiBs", STRATA_ERR_INVALID, 7},
+        {"-1", STRATA_ERR_INVALID, 7},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t bytes = 7;
+        assert_int_equal(sta_number_parse_bytes(strata_text(cases[i].text), &bytes),
+                         cases[i].status);
+        assert_true(bytes == cases[i].bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +154,7 @@ int main(void)
         cmocka_unit_test(anything_but_digits_is_no_number),
         cmocka_unit_test(seconds_become_milliseconds),
         cmocka_unit_test(bad_seconds_are_refused),
+        cmocka_unit_test(bytes_come_with_a_unit_or_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

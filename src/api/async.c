@@ -3,9 +3,11 @@
  * The asynchronous calls. Each is one block of memory that holds the operation and copies of its
  * key and value, and that lives until its callback has run.
  *
- *   STARTED --L1 answered--> posted to the loop --.
- *      '-----L2 asked-----> done() on the loop ---+--> callback there, or into the caller's
- *                                                      queue and callback on dispatch
+ *   STARTED --L1 answered--> posted to the loop's own thread --.
+ *      '-----L2 asked-----> done(), by who leads the loop ------+--> into the caller's queue, and
+ *                                                                    callback on dispatch; or
+ *                                                                    callback on the loop's own
+ *                                                                    thread
  *
  * Values that pass through here are copies, never leases: a queue may be dispatched after the
  * cache is closed.
@@ -22,6 +24,7 @@
 struct async_call {
     struct sta_completed completed; /* what a queue takes */
     struct strata_completion completion;
+    struct sta_loop *loop;
     struct sta_task task;
     struct strata_value value;
     int status;
@@ -47,15 +50,26 @@ static void async_dispatched(struct sta_completed *completed)
     async_finish(STA_CONTAINER(completed, struct async_call, completed));
 }
 
-/* On the loop's thread: the operation has ended. */
+static void async_own_thread(struct sta_task *task)
+{
+    async_finish(STA_CONTAINER(task, struct async_call, task));
+}
+
+/* The operation has ended, under whoever leads the loop: perhaps a synchronous caller, whose thread
+ * is no place for somebody else's callback. */
 static void async_complete(struct async_call *call)
 {
-    if (call->completion.queue == NULL) {
+    struct sta_loop *loop = call->loop;
+    sta_loop_meet(loop);
+    if (call->completion.queue != NULL) {
+        call->completed.run = async_dispatched;
+        sta_queue_push(call->completion.queue, &call->completed);
+    } else if (sta_loop_is_own_thread(loop)) {
         async_finish(call);
-        return;
+    } else {
+        call->task.run = async_own_thread;
+        sta_loop_post_own(loop, &call->task);
     }
-    call->completed.run = async_dispatched;
-    sta_queue_push(call->completion.queue, &call->completed);
 }
 
 static void async_read_done(struct sta_read *read)
@@ -73,7 +87,15 @@ static void async_posted(struct sta_task *task)
     async_complete(STA_CONTAINER(task, struct async_call, task));
 }
 
-static struct async_call *async_create(struct strata_bytes key, struct strata_bytes value,
+/* Answered on the spot, but never from within the call. */
+static void async_post(struct async_call *call)
+{
+    call->task.run = async_posted;
+    sta_loop_post_own(call->loop, &call->task);
+}
+
+static struct async_call *async_create(struct strata *cache, struct strata_bytes key,
+                                       struct strata_bytes value,
                                        struct strata_completion completion)
 {
     struct async_call *call = calloc(1, sizeof *call + key.len + value.len);
@@ -86,7 +108,8 @@ static struct async_call *async_create(struct strata_bytes key, struct strata_by
     call->item.key = call->key;
     call->item.value = strata_bytes(call->bytes + key.len, value.len);
     call->completion = completion;
-    call->task.run = async_posted;
+    call->loop = sta_cache_loop(cache->cache);
+    sta_loop_expect(call->loop);
     return call;
 }
 
@@ -107,7 +130,7 @@ int strata_get_async(struct strata *cache, struct strata_bytes key,
     int status = sta_cache_check_key(key);
     if (status < 0)
         return status;
-    struct async_call *call = async_create(key, strata_bytes(NULL, 0), completion);
+    struct async_call *call = async_create(cache, key, strata_bytes(NULL, 0), completion);
     if (call == NULL)
         return STRATA_ERR_NOMEM;
     struct sta_read *read = &call->operation.read;
@@ -122,7 +145,7 @@ int strata_get_async(struct strata *cache, struct strata_bytes key,
         return STRATA_OK;
     }
     async_unlease(call);
-    sta_loop_post(sta_cache_loop(cache->cache), &call->task);
+    async_post(call);
     return STRATA_OK;
 }
 
@@ -130,7 +153,7 @@ static int async_write(struct strata *cache, enum sta_write_kind kind, struct st
                        struct strata_bytes value, uint64_t ttl_ms,
                        struct strata_completion completion)
 {
-    struct async_call *call = async_create(key, value, completion);
+    struct async_call *call = async_create(cache, key, value, completion);
     if (call == NULL)
         return STRATA_ERR_NOMEM;
     struct sta_write *write = &call->operation.write;
@@ -145,7 +168,7 @@ static int async_write(struct strata *cache, enum sta_write_kind kind, struct st
         sta_write_send(write);
         return STRATA_OK;
     }
-    sta_loop_post(sta_cache_loop(cache->cache), &call->task);
+    async_post(call);
     return STRATA_OK;
 }
 

@@ -12,7 +12,7 @@
 
 #include "api/handle.h"
 #include "core/clock.h"
-#include "core/waiter.h"
+#include "net/waiter.h"
 #include "strata/cache.h"
 
 /* ---- waiting ---- */
@@ -55,10 +55,9 @@ static void sync_read_run(struct strata *cache, const struct strata_bytes *keys,
     call.read.done = sync_read_done;
     if (sta_read_begin(&call.read, sta_clock_now_ns()) == STRATA_OK)
         return;
-    sta_waiter_init(&call.waiter);
+    sta_waiter_init(&call.waiter, sta_cache_loop(cache->cache));
     sta_read_send(&call.read);
     sta_waiter_wait(&call.waiter);
-    sta_waiter_fini(&call.waiter);
 }
 
 static void sync_write_run(struct strata *cache, enum sta_write_kind kind,
@@ -73,10 +72,9 @@ static void sync_write_run(struct strata *cache, enum sta_write_kind kind,
     call.write.done = sync_write_done;
     if (sta_write_begin(&call.write, sta_clock_now_ns()) == STRATA_OK)
         return;
-    sta_waiter_init(&call.waiter);
+    sta_waiter_init(&call.waiter, sta_cache_loop(cache->cache));
     sta_write_send(&call.write);
     sta_waiter_wait(&call.waiter);
-    sta_waiter_fini(&call.waiter);
 }
 
 /* ---- one key ---- */

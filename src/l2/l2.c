@@ -7,7 +7,7 @@
  * thread takes all that were pushed and gives them to the router, whose connections append them to
  * one output buffer each; one send() carries what is in it. No lock, no allocation between submit
  * and send.
- * call() adds one wait and one wake-up (core/waiter.h).
+ * call() adds one wait and one wake-up (net/waiter.h).
  *
  * Threads: fields are grouped by owner.
  */
@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/waiter.h"
+#include "net/waiter.h"
 #include "strata/status.h"
 
 #define REFRESH_NS (STA_NS_SEC / 2)
@@ -111,10 +111,9 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
                       .done = on_call_done},
     };
     assert(!sta_loop_is_own_thread(l2->loop));
-    sta_waiter_init(&call.waiter);
+    sta_waiter_init(&call.waiter, l2->loop);
     sta_l2_submit(l2, &call.operation);
     sta_waiter_wait(&call.waiter);
-    sta_waiter_fini(&call.waiter);
     if (call.status == STRATA_OK)
         *replies = call.replies;
     return call.status;

@@ -29,7 +29,7 @@ int sta_l2_create(struct sta_l2 **out, struct sta_loop *loop, const struct sta_l
  * is done with STRATA_ERR_CLOSED, on the calling thread. NULL is fine. */
 void sta_l2_destroy(struct sta_l2 **l2);
 
-/* Any thread. done() is called on the loop's thread, never from within this call. */
+/* Any thread. done() is called by who leads the loop, never from within this call. */
 void sta_l2_submit(struct sta_l2 *l2, struct sta_operation *operation);
 
 /* For who submits many at once: any thread posts a task to the loop; there, the router, or NULL

@@ -27,6 +27,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "net/loop_inside.h"
@@ -34,23 +36,41 @@
 
 /* ---- posting ---- */
 
+/* Whoever leads is woken where it waits; where nobody leads, the loop's own thread is called. */
 static void loop_wake(struct sta_loop *loop)
 {
     /* seq_cst, partner: loop_may_wait(). The load keeps busy posters off the cache line. */
     if (atomic_load(&loop->asleep) && atomic_exchange(&loop->asleep, false))
         (void)uv_async_send(&loop->wake);
+    /* Asked in any case: who was woken may have been about to leave. Partner: leader.c. */
+    if (atomic_load(&loop->leader) == STA_LEADER_NOBODY)
+        (void)sta_keeper_call(loop);
+}
+
+static void task_push(_Atomic(struct sta_task *) *stack, struct sta_task *task)
+{
+    struct sta_task *top = atomic_load_explicit(stack, memory_order_relaxed);
+    do {
+        task->next = top;
+        /* seq_cst, partners: the exchange in task_run_all(), which must see what the task points
+         * at, and the loads in loop_may_wait(), leader.c and keeper.c. */
+    } while (!atomic_compare_exchange_weak_explicit(stack, &top, task, memory_order_seq_cst,
+                                                    memory_order_relaxed));
 }
 
 void sta_loop_post(struct sta_loop *loop, struct sta_task *task)
 {
-    struct sta_task *top = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-    do {
-        task->next = top;
-        /* seq_cst, partners: the exchange in loop_run_posted(), which must see what the task
-         * points at, and the load in loop_may_wait(). */
-    } while (!atomic_compare_exchange_weak_explicit(&loop->posted, &top, task, memory_order_seq_cst,
-                                                    memory_order_relaxed));
+    task_push(&loop->posted, task);
     loop_wake(loop);
+}
+
+void sta_loop_post_own(struct sta_loop *loop, struct sta_task *task)
+{
+    task_push(&loop->owed, task);
+    (void)sta_keeper_call(loop);
+    /* seq_cst, partner: as above. Another leader need not wake up for this. */
+    if (atomic_load(&loop->leader) == atomic_load(&loop->own))
+        loop_wake(loop);
 }
 
 void sta_loop_stop(struct sta_loop *loop)
@@ -58,6 +78,17 @@ void sta_loop_stop(struct sta_loop *loop)
     /* seq_cst, partners: the loads in on_prepare() and loop_may_wait(). */
     atomic_store(&loop->stopping, true);
     loop_wake(loop);
+    (void)sta_keeper_call(loop);
+}
+
+void sta_loop_expect(struct sta_loop *loop)
+{
+    atomic_fetch_add_explicit(&loop->expected, 1, memory_order_relaxed);
+}
+
+void sta_loop_meet(struct sta_loop *loop)
+{
+    atomic_fetch_sub_explicit(&loop->expected, 1, memory_order_relaxed);
 }
 
 static struct sta_task *task_reverse(struct sta_task *newest)
@@ -72,25 +103,48 @@ static struct sta_task *task_reverse(struct sta_task *newest)
     return oldest;
 }
 
-/* Runs what has been posted up to now; what the tasks post themselves comes in the next tick. */
-static void loop_run_posted(struct sta_loop *loop)
+/* Runs what has been pushed up to now; what the tasks push themselves comes the next time. Returns
+ * whether there was anything. */
+static bool task_run_all(_Atomic(struct sta_task *) *stack)
 {
-    if (atomic_load_explicit(&loop->posted, memory_order_relaxed) == NULL)
-        return;
-    /* acquire, partner: the push in sta_loop_post(). */
+    if (atomic_load_explicit(stack, memory_order_relaxed) == NULL)
+        return false;
+    /* acquire, partner: the push in task_push(). */
     struct sta_task *task =
-        task_reverse(atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire));
+        task_reverse(atomic_exchange_explicit(stack, NULL, memory_order_acquire));
     while (task != NULL) {
         struct sta_task *next = task->next; /* run() may free the task or post it again */
         task->run(task);
         task = next;
     }
+    return true;
+}
+
+static void loop_run_posted(struct sta_loop *loop)
+{
+    unsigned batch = atomic_load_explicit(&loop->batch, memory_order_relaxed);
+    if (task_run_all(&loop->posted)) /* relaxed: see sta_gate_join() */
+        atomic_store_explicit(&loop->batch, batch + 1, memory_order_relaxed);
+}
+
+void sta_loop_run_owed(struct sta_loop *loop)
+{
+    (void)task_run_all(&loop->owed);
+}
+
+void sta_loop_end_tick(struct sta_loop *loop)
+{
+    loop_run_posted(loop);
+    sta_flush_run_all(loop);
 }
 
 void sta_loop_drain(struct sta_loop *loop)
 {
-    while (atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL)
-        loop_run_posted(loop);
+    atomic_store_explicit(&loop->own, pthread_self(), memory_order_relaxed);
+    while (task_run_all(&loop->posted) || task_run_all(&loop->owed))
+        continue;
+    sta_gate_tell(loop, sta_gate_take_noted(loop));
+    atomic_store_explicit(&loop->own, 0, memory_order_relaxed);
 }
 
 /* ---- the tick ---- */
@@ -117,7 +171,16 @@ static bool loop_may_wait(struct sta_loop *loop)
     /* seq_cst, partners: sta_loop_post() and sta_loop_stop(). */
     atomic_store(&loop->asleep, true);
     return atomic_load(&loop->posted) == NULL && !atomic_load(&loop->stopping) &&
-           sta_list_empty(&loop->flushes);
+           sta_list_empty(&loop->flushes) &&
+           (atomic_load(&loop->owed) == NULL || !sta_loop_is_own_thread(loop));
+}
+
+/* By callers who wait, or have just been answered and will be back; but not as long as somebody
+ * expects replies without waiting for them. */
+static bool loop_is_asked_for(struct sta_loop *loop)
+{
+    return atomic_load_explicit(&loop->expected, memory_order_relaxed) == 0 &&
+           (loop->noted != 0 || sta_gate_has_followers(loop));
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -126,11 +189,13 @@ static void on_prepare(uv_prepare_t *prepare)
     /* Read before the tasks are taken: what was posted before stop() is then among them.
      * seq_cst, partner: the store in sta_loop_stop(). */
     bool stopping = atomic_load(&loop->stopping);
-    loop_run_posted(loop);
-    sta_flush_run_all(loop);
-    if (stopping)
+    sta_loop_end_tick(loop);
+    if (sta_loop_is_own_thread(loop))
+        sta_loop_run_owed(loop);
+    if (stopping || (loop->yields && loop_is_asked_for(loop)))
         uv_stop(&loop->uv);
     sta_timer_set_alarm(loop);
+    sta_gate_tell(loop, sta_gate_take_noted(loop));
     loop->now_ns = 0;
     if (loop_may_wait(loop)) {
         (void)uv_idle_stop(&loop->restless);
@@ -167,26 +232,42 @@ struct uv_loop_s *sta_loop_uv(struct sta_loop *loop)
 bool sta_loop_is_own_thread(const struct sta_loop *loop)
 {
     /* relaxed: a thread sees its own store, and no other thread stores its id. */
-    pthread_t owner = atomic_load_explicit(&loop->owner, memory_order_relaxed);
-    return owner != 0 && pthread_equal(owner, pthread_self());
+    pthread_t own = atomic_load_explicit(&loop->own, memory_order_relaxed);
+    return own != 0 && pthread_equal(own, pthread_self());
 }
 
 /* ---- running ---- */
 
+/* From here on the loop is the calling thread's, which leads it. */
+static void loop_begin(struct sta_loop *loop)
+{
+    atomic_store(&loop->leader, pthread_self());
+    atomic_store(&loop->own, pthread_self());
+    loop->now_ns = 0; /* it may have been read long before, when something was opened */
+}
+
+/* Nobody leads a loop that has ended. */
+static void loop_end(struct sta_loop *loop)
+{
+    atomic_store(&loop->own, 0);
+    atomic_store(&loop->leader, STA_LEADER_CLOSED);
+    atomic_store(&loop->stopping, false); /* the loop may be run again */
+}
+
 void sta_loop_run(struct sta_loop *loop)
 {
-    atomic_store_explicit(&loop->owner, pthread_self(), memory_order_relaxed);
-    loop->now_ns = 0; /* it may have been read long before, when something was opened */
+    loop_begin(loop);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
-    atomic_store_explicit(&loop->owner, 0, memory_order_relaxed);
-    atomic_store(&loop->stopping, false); /* the loop may be run again */
+    loop_end(loop);
 }
 
 static void *loop_thread(void *arg)
 {
     struct sta_loop *loop = arg;
     (void)pthread_setname_np(pthread_self(), loop->name);
-    sta_loop_run(loop);
+    loop_begin(loop);
+    sta_keeper_run(loop);
+    loop_end(loop);
     return NULL;
 }
 
@@ -195,13 +276,18 @@ int sta_loop_start(struct sta_loop *loop, const char *name)
     sigset_t all;
     sigset_t before;
     assert(!loop->started);
+    loop->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->bell < 0)
+        return STRATA_ERR_SYSTEM;
     (void)snprintf(loop->name, sizeof loop->name, "%s", name);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits the mask */
     int failed = pthread_create(&loop->thread, NULL, loop_thread, loop);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (failed != 0) {
+        (void)close(loop->bell);
         return STRATA_ERR_SYSTEM;
+    }
     loop->started = true;
     return STRATA_OK;
 }
@@ -211,6 +297,7 @@ void sta_loop_join(struct sta_loop *loop)
     if (!loop->started)
         return;
     (void)pthread_join(loop->thread, NULL);
+    (void)close(loop->bell);
     loop->started = false;
 }
 
@@ -236,6 +323,7 @@ int sta_loop_create(struct sta_loop **out)
     if (loop == NULL)
         return STRATA_ERR_NOMEM;
     loop->alarm_ns = STA_NEVER;
+    atomic_init(&loop->leader, STA_LEADER_CLOSED);
     sta_list_init(&loop->timers);
     sta_list_init(&loop->flushes);
     sta_list_init(&loop->guests);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * An event loop: a thin skin over libuv that adds what strata needs of it. A loop belongs to the
- * one thread that runs it; only post() and stop() may be called from others.
+ * An event loop: a thin skin over libuv that adds what strata needs of it. At any time one thread
+ * leads it, and the loop and all that lives on it belong to that thread; only post() and stop()
+ * may be called from others. A loop that sta_loop_run() runs is led by that thread throughout. One
+ * that sta_loop_start() runs has a thread of its own, and lends the lead to threads that wait for
+ * something on it (net/waiter.h): "the loop's thread" in this house is whoever leads.
  *
  * One tick: wait for I/O and timers -> run their callbacks and the posted tasks -> run the flush
  * hooks that were asked for during the tick -> wait again. Streams use a flush hook to send all
@@ -18,7 +21,7 @@
 struct sta_loop;
 struct uv_loop_s;
 
-/* Work handed to the loop thread. The caller owns the memory; the task may be freed or posted
+/* Work handed to who leads. The caller owns the memory; the task may be freed or posted
  * again from within run(). In flight in one loop at a time. */
 struct sta_task {
     struct sta_task *next; /* the loop's while posted */
@@ -26,7 +29,7 @@ struct sta_task {
 };
 
 /* A one-shot timer, embedded in the caller's struct. Stopped timers need no farewell: the memory
- * may go right after stop(). Loop thread only. */
+ * may go right after stop(). */
 struct sta_timer {
     struct sta_list link; /* the loop's */
     uint64_t due_ns;
@@ -61,13 +64,26 @@ void sta_loop_join(struct sta_loop *loop);
  * posts before the loop looks cost one system call. */
 void sta_loop_post(struct sta_loop *loop, struct sta_task *task);
 
+/* The same, but the task runs on the thread that run() was called on or that start() made, whoever
+ * leads. It may run while another thread leads: it must not touch what lives on the loop. */
+void sta_loop_post_own(struct sta_loop *loop, struct sta_task *task);
+
 /* For a loop that does not run (any more): runs here what was posted after its last tick, and what
  * that posts, so that no task is lost. Without it destroy() forgets them. */
 void sta_loop_drain(struct sta_loop *loop);
 
-/* Loop thread only (or any one thread while the loop is not running), all that follow. */
-bool sta_loop_is_own_thread(const struct sta_loop *loop); /* this one: any thread */
-uint64_t sta_loop_now_ns(struct sta_loop *loop);          /* as of the start of the tick */
+/* Any thread: is this the loop's own thread, from run() or start()? It may not wait for the loop:
+ * neither when it leads nor in a task of post_own(). */
+bool sta_loop_is_own_thread(const struct sta_loop *loop);
+
+/* Any thread, in pairs: somebody expects a reply, and does not wait for it in a waiter. As long as
+ * that is so, the loop's own thread looks after the loop as soon as no caller leads, and not only
+ * within a millisecond. */
+void sta_loop_expect(struct sta_loop *loop);
+void sta_loop_meet(struct sta_loop *loop);
+
+/* Who leads only (or any one thread while the loop is not running), all that follow. */
+uint64_t sta_loop_now_ns(struct sta_loop *loop); /* as of the start of the tick */
 struct uv_loop_s *sta_loop_uv(struct sta_loop *loop);
 
 void sta_timer_init(struct sta_timer *timer, void (*fire)(struct sta_timer *timer));

@@ -16,7 +16,7 @@
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
-#include "core/waiter.h"
+#include "net/waiter.h"
 #include "support/redis_server.h"
 
 static struct redis_server *server;
@@ -82,10 +82,9 @@ static int reading_begin(struct reading *reading)
 
 static int reading_end(struct reading *reading)
 {
-    sta_waiter_init(&reading->waiter);
+    sta_waiter_init(&reading->waiter, sta_cache_loop(cache));
     sta_read_send(&reading->read);
     sta_waiter_wait(&reading->waiter);
-    sta_waiter_fini(&reading->waiter);
     sta_value_release(&reading->value);
     return reading->status;
 }
@@ -116,10 +115,9 @@ static void writing_begin(struct writing *writing, const char *value)
 
 static int writing_end(struct writing *writing)
 {
-    sta_waiter_init(&writing->waiter);
+    sta_waiter_init(&writing->waiter, sta_cache_loop(cache));
     sta_write_send(&writing->write);
     sta_waiter_wait(&writing->waiter);
-    sta_waiter_fini(&writing->waiter);
     return writing->status;
 }
 

@@ -87,6 +87,7 @@ int sta_lane_open(struct sta_lane *lane)
     const struct sta_stratad *stratad = lane->worker->stratad;
     struct sta_connection_config config = {
         .url = &stratad->url,
+        .tls = stratad->tls,
         .protocol = lane->kind == STA_LANE_PLAIN2 ? 2 : 3,
         .name = "stratad",
         /* One request of the largest size fits beside the ordinary ones. */

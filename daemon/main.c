@@ -40,9 +40,10 @@ static int serve(const struct sta_stratad_options *options, struct sta_log *log)
     struct strata_error error = {0};
     struct sta_stratad *stratad;
     sta_log_set_level(log, options->cache.log_level);
-    if (sta_stratad_create(&stratad, options, log, &error) < 0)
-        return complain(&error, EXIT_CANNOT);
-    int status = sta_stratad_run(stratad);
+    int status = sta_stratad_create(&stratad, options, log, &error);
+    if (status < 0)
+        return complain(&error, status == STRATA_ERR_CONFIG ? EXIT_USAGE : EXIT_CANNOT);
+    status = sta_stratad_run(stratad);
     sta_stratad_destroy(&stratad);
     if (status < 0) {
         (void)fprintf(stderr, "stratad: %s\n", strata_status_text(status));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/options.h"
 #include "config/quota.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -19,6 +20,7 @@
 #include "daemon/signals.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
+#include "strata/tls.h"
 #include "strata/version.h"
 
 /* ---- news ---- */
@@ -138,6 +140,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
     const struct sta_stratad_options *options = &stratad->options;
     int status = sta_redis_url_parse(options->cache.redis_url, &stratad->url, error);
     if (status == STRATA_OK)
+        status = sta_options_open_tls(&stratad->tls, &options->cache, stratad->log, error);
+    if (status == STRATA_OK)
         status = sta_loop_create(&stratad->loop);
     if (status == STRATA_OK)
         status = sta_acceptor_create(&stratad->acceptor, stratad->loop, stratad->log,
@@ -159,6 +163,7 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     if (stratad == NULL)
         return STRATA_ERR_NOMEM;
     stratad->options = *options;
+    stratad->options.cache.tls_provider = strata_tls_openssl();
     stratad->log = log;
     stratad->started_ns = sta_clock_now_ns();
     stratad->timeout_ms = options->cache.socket_timeout_ms;
@@ -242,5 +247,6 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     sta_loop_destroy(&stratad->loop);
     sta_l1_destroy(&stratad->l1);
     sta_write_window_destroy(&stratad->window);
+    sta_tls_close(&stratad->tls);
     free(stratad);
 }

@@ -43,6 +43,7 @@ struct sta_stratad {
     struct sta_stratad_options options;
     struct sta_log *log;
     struct sta_redis_url url;
+    struct sta_tls *tls; /* to Redis; NULL: plain */
     struct sta_resp_limits request_limits;
     uint64_t timeout_ms; /* the budget of a command */
     uint64_t l1_ttl_ms;  /* STA_NEVER: none */

@@ -24,9 +24,10 @@ struct strata_l2_options {
     enum strata_switch cluster_enabled; /* off */
     const char *const *cluster_nodes;
     size_t cluster_node_count;
-    uint64_t default_ttl_ms;    /* 3 600 000; STRATA_UNLIMITED: keys stay */
-    uint64_t max_connections;   /* 20 */
-    uint64_t socket_timeout_ms; /* 5000 */
+    uint64_t default_ttl_ms;                        /* 3 600 000; STRATA_UNLIMITED: keys stay */
+    uint64_t max_connections;                       /* 20 */
+    uint64_t socket_timeout_ms;                     /* 5000 */
+    const struct strata_tls_provider *tls_provider; /* for rediss://, whose options name files */
     enum strata_log_level log_level;
     strata_log_sink log_sink;
     void *log_arg;

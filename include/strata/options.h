@@ -59,6 +59,17 @@ struct strata_options {
     uint64_t max_connections;   /* 20, per node; this version has one */
     uint64_t socket_timeout_ms; /* 5000; the budget of one call over all its retries */
 
+    /* TLS, for rediss://; files are PEM, and read by strata_open() */
+    const struct strata_tls_provider *tls_provider; /* strata_tls_openssl(); NULL: no TLS */
+    const char *tls_ca_file;                        /* who may sign servers; */
+    const char *tls_ca_dir;                         /*   neither file nor folder: the system's */
+    const char *tls_crl_file;                       /* what they have revoked */
+    const char *tls_cert_file; /* our certificate, where the server wants one */
+    const char *tls_key_file;  /* its key; NULL: it is in tls_cert_file */
+    const char *tls_key_password;
+    const char *tls_server_name;       /* whom the certificate must name; NULL: the URL's host */
+    enum strata_tls_verify tls_verify; /* full */
+
     /* strategies */
     enum strata_switch write_through; /* on */
     enum strata_switch write_behind;  /* off; with write_through on: an error */
@@ -87,7 +98,8 @@ struct strata_options {
 /* Fills `out` from the environment (and from the file that STRATA_CONFIG_FILE names). A bad value
  * is STRATA_ERR_CONFIG: `error` (may be NULL) names the variable, its value and what is allowed,
  * and `out` is untouched. Names that look like ours but are unknown are warned about through
- * `out->log_sink` as it stands when called (give a zeroed struct, or one with a sink). */
+ * `out->log_sink` as it stands when called (give a zeroed struct, or one with a sink; it and
+ * `tls_provider` stay). */
 STRATA_API int strata_options_from_environment(struct strata_options *out,
                                                struct strata_error *error);
 

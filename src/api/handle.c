@@ -88,9 +88,9 @@ static int handle_create(struct strata *handle, const struct strata_options *opt
     int status = handle_seeds(options, &seeds);
     if (status < 0)
         return status;
-    sta_log_init(&handle->log, options->log_sink, options->log_arg, options->log_level);
     handle_config(options, url, seeds, &config);
     handle_quotas(options, quotas, &config.l1);
+    config.l2.router.node.connection.tls = handle->tls;
     status = sta_cache_create(&handle->cache, &config, &handle->log);
     free(seeds);
     return status;
@@ -102,21 +102,28 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
     struct strata_options effective;
     struct sta_redis_url url;
     int status = sta_options_resolve(options, &effective, error);
+    if (status == STRATA_OK)
+        status = sta_redis_url_parse(effective.redis_url, &url, error);
     if (status < 0)
         return status;
-    status = sta_redis_url_parse(effective.redis_url, &url, error);
+    sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
+    if (effective.l2_enabled == STRATA_ON)
+        status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);
     if (status < 0)
         return status;
     status = handle_create(handle, &effective, &url);
-    if (status < 0)
+    if (status < 0) {
+        sta_tls_close(&handle->tls);
         return sta_error_set(error, status, "the cache cannot be opened: %s",
                              strata_status_text(status));
+    }
     return STRATA_OK;
 }
 
 void sta_handle_close(struct strata *handle)
 {
     sta_cache_destroy(&handle->cache);
+    sta_tls_close(&handle->tls);
 }
 
 const char *strata_version(void)

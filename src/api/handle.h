@@ -9,9 +9,11 @@
 
 #include "cache/cache.h"
 #include "core/log.h"
+#include "net/tls.h"
 
 struct strata {
     struct sta_cache *cache;
+    struct sta_tls *tls; /* NULL: plain */
     struct sta_log log;
 };
 

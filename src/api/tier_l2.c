@@ -24,6 +24,7 @@ int strata_l2_open(struct strata_l2 **out, const struct strata_l2_options *optio
         .l2_ttl_ms = given.default_ttl_ms,
         .max_connections = given.max_connections,
         .socket_timeout_ms = given.socket_timeout_ms,
+        .tls_provider = given.tls_provider,
         .log_level = given.log_level,
         .log_sink = given.log_sink,
         .log_arg = given.log_arg,

@@ -14,6 +14,7 @@
 #define KIB         (UINT64_C(1) << 10)
 #define GIB         (UINT64_C(1) << 30)
 
+static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
 const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
@@ -135,7 +136,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .group = "L2: Redis",
         .help = "redis://[[user]:password@]host[:port][/db] or "
                 "unix://[[user]:password@]/path[?db=N]. With ?timeout=SECONDS that goes before "
-                "socket_timeout. rediss:// (TLS) is understood but not in this version.",
+                "socket_timeout. rediss:// is redis:// over TLS.",
     },
     {
         .name = "cluster_enabled",
@@ -184,6 +185,101 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .default_text = "5",
         .group = "L2: Redis",
         .help = "The time that one call may take, all its retries together.",
+    },
+    {
+        .name = "tls_ca_file",
+        .env = "STRATA_TLS_CA_FILE",
+        .flag = "--tls-ca-file",
+        .type = STA_OPTION_STRING,
+        AT(tls_ca_file),
+        .least = 1,
+        .most = 4095,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help =
+            "Who may sign servers: certificates of CAs, PEM. Neither this nor tls_ca_dir: those "
+            "that the system trusts.",
+    },
+    {
+        .name = "tls_ca_dir",
+        .env = "STRATA_TLS_CA_DIR",
+        .flag = "--tls-ca-dir",
+        .type = STA_OPTION_STRING,
+        AT(tls_ca_dir),
+        .least = 1,
+        .most = 4095,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "The same, a folder of files under names of their hashes (openssl rehash).",
+    },
+    {
+        .name = "tls_crl_file",
+        .env = "STRATA_TLS_CRL_FILE",
+        .flag = "--tls-crl-file",
+        .type = STA_OPTION_STRING,
+        AT(tls_crl_file),
+        .least = 1,
+        .most = 4095,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help =
+            "What they have revoked: a list by each CA, PEM, read at the start. None: nobody is "
+            "asked.",
+    },
+    {
+        .name = "tls_cert_file",
+        .env = "STRATA_TLS_CERT_FILE",
+        .flag = "--tls-cert-file",
+        .type = STA_OPTION_STRING,
+        AT(tls_cert_file),
+        .least = 1,
+        .most = 4095,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "Our certificate and its chain, PEM, where the server wants one.",
+    },
+    {
+        .name = "tls_key_file",
+        .env = "STRATA_TLS_KEY_FILE",
+        .flag = "--tls-key-file",
+        .type = STA_OPTION_STRING,
+        AT(tls_key_file),
+        .least = 1,
+        .most = 4095,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "Its key, PEM. None: it is in tls_cert_file.",
+    },
+    {
+        .name = "tls_key_password",
+        .env = "STRATA_TLS_KEY_PASSWORD",
+        .type = STA_OPTION_STRING,
+        AT(tls_key_password),
+        .least = 1,
+        .most = 1023,
+        .secret = true,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "Opens the key, where it is encrypted. There is no flag for it: command lines are "
+                "seen by everybody.",
+    },
+    {
+        .name = "tls_server_name",
+        .env = "STRATA_TLS_SERVER_NAME",
+        .flag = "--tls-server-name",
+        .type = STA_OPTION_STRING,
+        AT(tls_server_name),
+        .least = 1,
+        .most = 255,
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "The host that the server is asked for (SNI) and that its certificate must name. "
+                "None: the one that we connect to.",
+    },
+    {
+        .name = "tls_verify",
+        .env = "STRATA_TLS_VERIFY",
+        .flag = "--tls-verify",
+        .type = STA_OPTION_CHOICE,
+        AT(tls_verify),
+        .choices = tls_levels,
+        .default_text = "full",
+        .group = "TLS: how to reach a rediss:// URL",
+        .help = "full: the certificate is by somebody we trust, and for this host. ca: for any "
+                "host. none: whoever is in between can read and change everything.",
     },
     {
         .name = "write_through",

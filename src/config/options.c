@@ -19,7 +19,8 @@
 
 int strata_options_from_environment(struct strata_options *out, struct strata_error *error)
 {
-    struct strata_options found = {.log_sink = out->log_sink, .log_arg = out->log_arg};
+    struct strata_options found = {
+        .log_sink = out->log_sink, .log_arg = out->log_arg, .tls_provider = out->tls_provider};
     struct sta_option_set set = {
         .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &found};
     struct sta_config *config = NULL;
@@ -121,8 +122,6 @@ static int check_together(const struct strata_options *options, const struct sta
         return refuse_unsupported(error, "write-behind (write_behind, CACHE_WRITE_BEHIND)");
     if (options->l2_enabled == STRATA_OFF)
         return STRATA_OK;
-    if (url->tls)
-        return refuse_unsupported(error, "TLS (rediss:// in redis_url, ROUTER_REDIS_URL)");
     return options->cluster_enabled == STRATA_ON ? check_cluster(options, url, error) : STRATA_OK;
 }
 

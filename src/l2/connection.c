@@ -53,6 +53,7 @@ static void connection_free(struct sta_connection *connection)
 {
     sta_pipeline_fini(&connection->pipeline);
     sta_greeting_fini(&connection->greeting);
+    sta_tls_drop_ticket(connection->config.tls, &connection->ticket);
     free(connection);
 }
 
@@ -74,8 +75,8 @@ static void connection_log_failure(struct sta_connection *connection, bool was_r
 {
     bool repeated = !was_ready && connection->failure == status &&
                     strncmp(connection->reason, reason, STA_CONNECTION_REASON_CAP - 1) == 0;
-    enum strata_log_level level =
-        status == STRATA_ERR_DENIED ? STRATA_LOG_ERROR : STRATA_LOG_WARNING;
+    bool hopeless = status == STRATA_ERR_DENIED || status == STRATA_ERR_UNTRUSTED;
+    enum strata_log_level level = hopeless ? STRATA_LOG_ERROR : STRATA_LOG_WARNING;
     sta_log_write(connection->log, repeated ? STRATA_LOG_DEBUG : level, "l2", "%s: %s: %s",
                   connection->address, was_ready ? "connection lost" : "cannot connect", reason);
     connection->failure = status;
@@ -193,6 +194,8 @@ static void enter_connecting(struct sta_connection *connection)
     const struct sta_stream_config stream_config = {
         .in_limit = config->max_reply_bytes + SLACK_BYTES,
         .out_limit = config->max_pending_bytes + SLACK_BYTES,
+        .tls = config->tls,
+        .tls_ticket = &connection->ticket,
     };
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
     connection->state = STA_CONNECTION_CONNECTING;
@@ -342,8 +345,8 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
                         const struct sta_connection_config *config,
                         const struct sta_connection_events *events, void *arg)
 {
-    if (config->url->tls)
-        return STRATA_ERR_UNSUPPORTED;
+    if (config->url->tls && config->tls == NULL)
+        return STRATA_ERR_UNSUPPORTED; /* never in the clear by mistake */
     struct sta_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return STRATA_ERR_NOMEM;

@@ -31,9 +31,13 @@
 #include "net/loop.h"
 
 struct sta_connection;
+struct sta_tls;
 
 struct sta_connection_config {
     const struct sta_redis_url *url; /* borrowed for the connection's life */
+    const struct sta_tls *tls;       /* likewise; NULL: plain, and then url->tls is false. Where the
+                                        server is and how it proves itself are separate things: a
+                                        cluster's nodes share this, each with a url of its own */
     int protocol;                    /* 2 or 3 */
     const char *name;                /* CLIENT SETNAME; NULL: none */
     uint64_t connect_timeout_ns;     /* connect and greeting together; default 1 s */
@@ -85,7 +89,8 @@ struct sta_connection_events {
     void (*push)(void *arg, struct strata_bytes frame);
 };
 
-/* Zero fields of `config` mean their defaults. Begins to connect. */
+/* Zero fields of `config` mean their defaults. Begins to connect. STRATA_ERR_NOMEM;
+ * STRATA_ERR_UNSUPPORTED for a rediss:// URL without tls. */
 int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, struct sta_log *log,
                         const struct sta_connection_config *config,
                         const struct sta_connection_events *events, void *arg);

@@ -11,8 +11,9 @@
 #include "l2/greeting.h"
 #include "l2/pipeline.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
-#define STA_CONNECTION_REASON_CAP  160
+#define STA_CONNECTION_REASON_CAP  STA_TLS_REASON_CAP /* the longest that there are */
 #define STA_CONNECTION_ADDRESS_CAP 288
 
 struct sta_connection {
@@ -28,7 +29,8 @@ struct sta_connection {
     bool hopeful;     /* no attempt has failed since open or READY: requests may wait */
     unsigned entered; /* frames of ours below which callbacks run */
     struct sta_stream *stream;
-    uint64_t written; /* to this stream, ever */
+    struct sta_tls_ticket *ticket; /* TLS: what the server gave us to come back with */
+    uint64_t written;              /* to this stream, ever */
     uint64_t attempt_began_ns;
     uint64_t attempt_ends_ns; /* connecting and greeting */
     struct sta_timer timer;   /* of the state: end of the greeting's time or of the backoff */

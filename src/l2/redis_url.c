@@ -13,59 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/error.h"
-#include "core/number.h"
-#include "strata/bytes.h"
-
-#define DB_MOST         INT32_MAX
-#define TIMEOUT_MOST_MS UINT64_C(3600000)
-#define OPTION_CAP      32
-
-static int refuse(struct strata_error *error, const char *text)
-{
-    return sta_error_set(error, STRATA_ERR_INVALID, "%s", text);
-}
-
-static struct strata_bytes slice(const char *begin, const char *end)
-{
-    return strata_bytes(begin, (size_t)(end - begin));
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-enum decode_result { DECODED, DECODE_BAD, DECODE_LONG };
-
-/* Undoes percent-encoding into `out`, which becomes a string; so %00 is refused. */
-static enum decode_result decode(struct strata_bytes text, char *out, size_t cap)
-{
-    const char *in = text.data;
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = in[i];
-        if (c == '%') {
-            int high = i + 2 < text.len ? hex_digit(in[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(in[i + 2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0)
-                return DECODE_BAD;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (len + 1 >= cap)
-            return DECODE_LONG;
-        out[len++] = c;
-    }
-    out[len] = '\0';
-    return DECODED;
-}
+#include "l2/redis_url_inside.h"
 
 static int parse_scheme(const char *text, struct sta_redis_url *url, const char **rest,
                         struct strata_error *error)
@@ -88,17 +36,17 @@ static int parse_scheme(const char *text, struct sta_redis_url *url, const char 
         *rest = text + len;
         return STRATA_OK;
     }
-    return refuse(error, "the URL must begin with redis://, rediss:// or unix://");
+    return sta_redis_url_refuse(error, "the URL must begin with redis://, rediss:// or unix://");
 }
 
 static int parse_secret(struct strata_bytes text, char *out, size_t cap, const char *bad,
                         const char *too_long, struct strata_error *error)
 {
-    switch (decode(text, out, cap)) {
-    case DECODE_BAD:
-        return refuse(error, bad);
-    case DECODE_LONG:
-        return refuse(error, too_long);
+    switch (sta_redis_url_decode(text, out, cap)) {
+    case STA_REDIS_URL_BAD:
+        return sta_redis_url_refuse(error, bad);
+    case STA_REDIS_URL_LONG:
+        return sta_redis_url_refuse(error, too_long);
     default:
         return STRATA_OK;
     }
@@ -115,15 +63,16 @@ static int parse_userinfo(struct strata_bytes text, struct sta_redis_url *url,
     const char *password = colon != NULL ? colon + 1 : end;
 
     if (user_end != begin && password == end)
-        return refuse(error, "the user has no password: write user:password@, or :password@ for "
-                             "a password alone");
-    int status = parse_secret(slice(begin, user_end), url->user, sizeof url->user,
+        return sta_redis_url_refuse(
+            error, "the user has no password: write user:password@, or :password@ for "
+                   "a password alone");
+    int status = parse_secret(sta_redis_url_slice(begin, user_end), url->user, sizeof url->user,
                               "the user has a % that is not followed by two hex digits (or is %00)",
                               "the user is longer than 127 bytes", error);
     if (status < 0)
         return status;
     return parse_secret(
-        slice(password, end), url->password, sizeof url->password,
+        sta_redis_url_slice(password, end), url->password, sizeof url->password,
         "the password has a % that is not followed by two hex digits (or is %00); write % as %25",
         "the password is longer than 511 bytes", error);
 }
@@ -136,24 +85,15 @@ static int parse_host(struct strata_bytes text, struct sta_redis_url *url,
     const char *begin = text.data;
     const char *reason = NULL;
     if (text.len == 0)
-        return refuse(error, "the host is missing");
+        return sta_redis_url_refuse(error, "the host is missing");
     if (text.len > sizeof url->endpoint.address)
-        return refuse(error, "the host is too long");
+        return sta_redis_url_refuse(error, "the host is too long");
     bool bare = *begin == '[' ? begin[text.len - 1] == ']' : memchr(begin, ':', text.len) == NULL;
     (void)snprintf(host, sizeof host, "%.*s%s", (int)text.len, begin, bare ? ":6379" : "");
     if (sta_endpoint_parse_tcp(host, &url->endpoint, &reason) < 0)
-        return refuse(error, reason);
+        return sta_redis_url_refuse(error, reason);
     if (url->endpoint.port == 0)
-        return refuse(error, "the port must be 1 to 65535");
-    return STRATA_OK;
-}
-
-static int parse_db(struct strata_bytes text, uint32_t *db, struct strata_error *error)
-{
-    uint64_t value = 0;
-    if (sta_number_parse(text, DB_MOST, &value) < 0)
-        return refuse(error, "the db must be a number from 0 to 2147483647");
-    *db = (uint32_t)value;
+        return sta_redis_url_refuse(error, "the port must be 1 to 65535");
     return STRATA_OK;
 }
 
@@ -165,80 +105,18 @@ static int parse_path(struct strata_bytes text, struct sta_redis_url *url,
     char path[sizeof prefix - 1 + sizeof url->endpoint.address];
     const char *reason = NULL;
     memcpy(path, prefix, sizeof prefix);
-    switch (decode(text, path + sizeof prefix - 1, sizeof path - (sizeof prefix - 1))) {
-    case DECODE_BAD:
-        return refuse(error, "the path has a % that is not followed by two hex digits (or is %00)");
-    case DECODE_LONG:
-        return refuse(error, "the path of the socket is longer than 107 bytes");
+    switch (
+        sta_redis_url_decode(text, path + sizeof prefix - 1, sizeof path - (sizeof prefix - 1))) {
+    case STA_REDIS_URL_BAD:
+        return sta_redis_url_refuse(
+            error, "the path has a % that is not followed by two hex digits (or is %00)");
+    case STA_REDIS_URL_LONG:
+        return sta_redis_url_refuse(error, "the path of the socket is longer than 107 bytes");
     default:
         break;
     }
     if (sta_endpoint_parse(path, &url->endpoint, &reason) < 0)
-        return refuse(error, reason);
-    return STRATA_OK;
-}
-
-static int parse_timeout(struct strata_bytes text, uint64_t *timeout_ms, struct strata_error *error)
-{
-    uint64_t value = 0;
-    if (sta_number_parse_seconds(text, &value) < 0 || value == 0 || value > TIMEOUT_MOST_MS)
-        return refuse(error, "the option timeout must be seconds, 0.001 to 3600");
-    *timeout_ms = value;
-    return STRATA_OK;
-}
-
-/* A name of letters, digits, '-' and '_' may be repeated in an error text; others may not. */
-static int refuse_option(struct strata_bytes name, struct strata_error *error)
-{
-    char text[OPTION_CAP];
-    bool plain = name.len > 0 && name.len < sizeof text;
-    for (size_t i = 0; plain && i < name.len; i++) {
-        char c = ((const char *)name.data)[i];
-        plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                c == '-' || c == '_';
-    }
-    (void)snprintf(text, sizeof text, "%.*s", plain ? (int)name.len : 0,
-                   plain ? (const char *)name.data : "");
-    return sta_error_set(error, STRATA_ERR_INVALID,
-                         "the URL has an unknown option%s%s%s; allowed: db, timeout",
-                         plain ? " \"" : "", text, plain ? "\"" : "");
-}
-
-/* One "name=value". `db_given`: the db is known already. */
-static int parse_option(struct strata_bytes text, struct sta_redis_url *url, bool *db_given,
-                        struct strata_error *error)
-{
-    const char *begin = text.data;
-    const char *end = begin + text.len;
-    const char *equals = text.len > 0 ? memchr(begin, '=', text.len) : NULL;
-    struct strata_bytes name = slice(begin, equals != NULL ? equals : end);
-    char value[OPTION_CAP] = "";
-
-    bool is_db = name.len == 2 && memcmp(begin, "db", 2) == 0;
-    bool is_timeout = name.len == 7 && memcmp(begin, "timeout", 7) == 0;
-    if (!is_db && !is_timeout)
-        return refuse_option(name, error);
-    if (equals != NULL && decode(slice(equals + 1, end), value, sizeof value) != DECODED)
-        return refuse(error, is_db ? "the option db must be a number from 0 to 2147483647"
-                                   : "the option timeout must be seconds, 0.001 to 3600");
-    if ((is_db && *db_given) || (is_timeout && url->timeout_ms != 0))
-        return refuse(error, is_db ? "the db is given twice" : "the timeout is given twice");
-    if (is_timeout)
-        return parse_timeout(strata_text(value), &url->timeout_ms, error);
-    *db_given = true;
-    return parse_db(strata_text(value), &url->db, error);
-}
-
-static int parse_options(const char *text, struct sta_redis_url *url, bool db_given,
-                         struct strata_error *error)
-{
-    while (*text != '\0') {
-        const char *end = text + strcspn(text, "&");
-        int status = parse_option(slice(text, end), url, &db_given, error);
-        if (status < 0)
-            return status;
-        text = *end == '&' ? end + 1 : end;
-    }
+        return sta_redis_url_refuse(error, reason);
     return STRATA_OK;
 }
 
@@ -251,20 +129,22 @@ static int parse_authority(struct strata_bytes text, struct sta_redis_url *url,
     const char *at = text.len > 0 ? memrchr(begin, '@', text.len) : NULL;
     const char *host = at != NULL ? at + 1 : begin;
     if (at != NULL) {
-        int status = parse_userinfo(slice(begin, at), url, error);
+        int status = parse_userinfo(sta_redis_url_slice(begin, at), url, error);
         if (status < 0)
             return status;
     }
     if (url->endpoint.kind == STA_ENDPOINT_TCP)
-        return parse_host(slice(host, end), url, error);
+        return parse_host(sta_redis_url_slice(host, end), url, error);
     if (host != end)
-        return refuse(error, "unix:// takes no host: write unix:///path/of/socket");
+        return sta_redis_url_refuse(error, "unix:// takes no host: write unix:///path/of/socket");
     return STRATA_OK;
 }
 
-int sta_redis_url_parse(const char *text, struct sta_redis_url *out, struct strata_error *error)
+int sta_redis_url_parse_tls(const char *text, struct sta_redis_url *out,
+                            struct sta_redis_url_tls *tls_out, struct strata_error *error)
 {
     struct sta_redis_url url = {0};
+    struct sta_redis_url_tls tls = {.ca_file = ""};
     const char *begin = NULL;
     bool db_given = false;
     int status = parse_scheme(text, &url, &begin, error);
@@ -274,26 +154,34 @@ int sta_redis_url_parse(const char *text, struct sta_redis_url *out, struct stra
     const char *path = begin + strcspn(begin, "/?#");
     const char *path_end = path + strcspn(path, "?#");
     if (strchr(begin, '#') != NULL)
-        return refuse(error, "the URL has a #; write it as %23");
+        return sta_redis_url_refuse(error, "the URL has a #; write it as %23");
     if (url.endpoint.kind == STA_ENDPOINT_TCP && strchr(path, '@') != NULL)
-        return refuse(error, "the URL has an @ after a / or ?; in a user or password write / as "
-                             "%2F and ? as %3F");
-    status = parse_authority(slice(begin, path), &url, error);
+        return sta_redis_url_refuse(
+            error, "the URL has an @ after a / or ?; in a user or password write / as "
+                   "%2F and ? as %3F");
+    status = parse_authority(sta_redis_url_slice(begin, path), &url, error);
     if (status < 0)
         return status;
 
     if (url.endpoint.kind == STA_ENDPOINT_UNIX) {
-        status = parse_path(slice(path, path_end), &url, error);
+        status = parse_path(sta_redis_url_slice(path, path_end), &url, error);
     } else if (path_end > path + 1) {
         db_given = true;
-        status = parse_db(slice(path + 1, path_end), &url.db, error);
+        status = sta_redis_url_parse_db(sta_redis_url_slice(path + 1, path_end), &url.db, error);
     }
     if (status == STRATA_OK && *path_end == '?')
-        status = parse_options(path_end + 1, &url, db_given, error);
+        status = sta_redis_url_parse_options(path_end + 1, &url, &tls, db_given, error);
     if (status < 0)
         return status;
     *out = url;
+    *tls_out = tls;
     return STRATA_OK;
+}
+
+int sta_redis_url_parse(const char *text, struct sta_redis_url *out, struct strata_error *error)
+{
+    struct sta_redis_url_tls tls;
+    return sta_redis_url_parse_tls(text, out, &tls, error);
 }
 
 void sta_redis_url_format(const struct sta_redis_url *url, char *text, size_t cap)

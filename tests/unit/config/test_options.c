@@ -227,9 +227,6 @@ static void what_this_version_cannot_do_is_said(void **state)
                   STRATA_ERR_UNSUPPORTED,
                   "write-behind (write_behind, CACHE_WRITE_BEHIND) is not in this version of "
                   "strata");
-    check_refused((struct strata_options){.redis_url = "rediss://h"}, STRATA_ERR_UNSUPPORTED,
-                  "TLS (rediss:// in redis_url, ROUTER_REDIS_URL) is not in this version of "
-                  "strata");
 }
 
 static void what_a_cluster_has_not_is_refused(void **state)
@@ -252,8 +249,7 @@ static void what_a_cluster_has_not_is_refused(void **state)
 static void without_l2_it_does_not_matter_what_l2_cannot_do(void **state)
 {
     (void)state;
-    struct strata_options in = {
-        .l2_enabled = STRATA_OFF, .cluster_enabled = STRATA_ON, .redis_url = "rediss://h"};
+    struct strata_options in = {.l2_enabled = STRATA_OFF, .cluster_enabled = STRATA_ON};
     struct strata_options out;
     assert_int_equal(sta_options_resolve(&in, &out, NULL), STRATA_OK);
     in.redis_url = "nonsense";

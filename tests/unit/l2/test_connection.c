@@ -179,7 +179,7 @@ static void nobody_at_home_is_logged_once_however_often_it_is_tried(void **state
     rig_fini(&rig);
 }
 
-static void tls_is_not_supported_yet(void **state)
+static void a_url_of_tls_is_never_taken_in_the_clear(void **state)
 {
     (void)state;
     struct rig rig;
@@ -662,7 +662,7 @@ int main(void)
         cmocka_unit_test(a_loading_server_is_tried_again),
         cmocka_unit_test(a_silent_server_fails_when_connecting_takes_too_long),
         cmocka_unit_test(nobody_at_home_is_logged_once_however_often_it_is_tried),
-        cmocka_unit_test(tls_is_not_supported_yet),
+        cmocka_unit_test(a_url_of_tls_is_never_taken_in_the_clear),
         cmocka_unit_test(replies_cut_anywhere_and_mixed_with_pushes_reach_their_requests),
         cmocka_unit_test(error_replies_are_replies),
         cmocka_unit_test(a_broken_reply_ends_the_connection),

@@ -310,6 +310,86 @@ static void unknown_options_are_refused_and_named(void **state)
     check_refused("redis://h?aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "option;");
 }
 
+/* ---- TLS ---- */
+
+static struct sta_redis_url_tls tls_of(const char *text)
+{
+    struct sta_redis_url url;
+    struct sta_redis_url_tls tls;
+    struct strata_error error = {0};
+    memset(&tls, 0xa5, sizeof tls);
+    if (sta_redis_url_parse_tls(text, &url, &tls, &error) != STRATA_OK)
+        fail_msg("\"%s\" is refused: %s", text, error.text);
+    return tls;
+}
+
+static void tls_has_options_of_its_own(void **state)
+{
+    (void)state;
+    struct sta_redis_url_tls tls = tls_of("rediss://h");
+    assert_string_equal(tls.ca_file, "");
+    assert_int_equal(tls.verify, STRATA_TLS_VERIFY_DEFAULT);
+    tls = tls_of("rediss://h/1?cacert=/etc/ca%26b.crt&cacertdir=/etc/cas&cert=c&key=k&timeout=1&"
+                 "sni=redis.example&verify=ca");
+    assert_string_equal(tls.ca_file, "/etc/ca&b.crt");
+    assert_string_equal(tls.ca_dir, "/etc/cas");
+    assert_string_equal(tls.cert_file, "c");
+    assert_string_equal(tls.key_file, "k");
+    assert_string_equal(tls.server_name, "redis.example");
+    assert_int_equal(tls.verify, STRATA_TLS_VERIFY_CA);
+    assert_int_equal(tls_of("rediss://h?verify=full").verify, STRATA_TLS_VERIFY_FULL);
+    assert_int_equal(tls_of("rediss://h?verify=none").verify, STRATA_TLS_VERIFY_NONE);
+}
+
+static void the_names_that_python_has_for_them_are_understood(void **state)
+{
+    (void)state;
+    struct sta_redis_url_tls tls =
+        tls_of("rediss://h?ssl_ca_certs=a&ssl_ca_path=b&ssl_certfile=c&ssl_keyfile=d");
+    assert_string_equal(tls.ca_file, "a");
+    assert_string_equal(tls.ca_dir, "b");
+    assert_string_equal(tls.cert_file, "c");
+    assert_string_equal(tls.key_file, "d");
+    static const struct {
+        const char *text;
+        enum strata_tls_verify verify;
+    } cases[] = {
+        {"rediss://h?ssl_cert_reqs=required", STRATA_TLS_VERIFY_FULL},
+        {"rediss://h?ssl_cert_reqs=CERT_REQUIRED", STRATA_TLS_VERIFY_FULL},
+        {"rediss://h?ssl_cert_reqs=none", STRATA_TLS_VERIFY_NONE},
+        {"rediss://h?ssl_cert_reqs=CERT_NONE&ssl_check_hostname=true", STRATA_TLS_VERIFY_NONE},
+        {"rediss://h?ssl_cert_reqs=required&ssl_check_hostname=False", STRATA_TLS_VERIFY_CA},
+        {"rediss://h?ssl_check_hostname=false", STRATA_TLS_VERIFY_CA},
+        {"rediss://h?ssl_check_hostname=true", STRATA_TLS_VERIFY_FULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(tls_of(cases[i].text).verify, cases[i].verify);
+}
+
+static void options_of_tls_are_checked(void **state)
+{
+    (void)state;
+    char text[400] = "rediss://h?cacert=";
+    check_refused("redis://h?cacert=x", "the option cacert is for rediss:// only");
+    check_refused("unix:///s?verify=full", "the option verify is for rediss:// only");
+    check_refused("rediss://h?cacert=", "the option cacert is empty");
+    check_refused("rediss://h?cacert", "the option cacert is empty");
+    check_refused("rediss://h?cacert=a&ssl_ca_certs=b", "the option ssl_ca_certs is given twice");
+    check_refused("rediss://h?cert=%zz", "the option cert is longer than 255 bytes, or has a %");
+    check_refused("rediss://h?verify=maybe", "the option verify must be full, ca or none");
+    check_refused("rediss://h?verify=", "the option verify must be full, ca or none");
+    check_refused("rediss://h?verify=full&verify=none", "the option verify is given twice");
+    check_refused("rediss://h?ssl_cert_reqs=optional", "must be required or none");
+    check_refused("rediss://h?ssl_check_hostname=1", "must be true or false");
+    check_refused("rediss://h?tls=1", "unknown option \"tls\"; allowed: db, timeout, cacert, "
+                                      "cacertdir, cert, key, sni, verify");
+    size_t begin = strlen(text);
+    memset(text + begin, 'x', 256);
+    check_refused(text, "the option cacert is longer than 255 bytes");
+    text[begin + 255] = '\0';
+    assert_int_equal(strlen(tls_of(text).ca_file), 255);
+}
+
 static void a_fragment_is_refused(void **state)
 {
     (void)state;
@@ -389,6 +469,9 @@ int main(void)
         cmocka_unit_test(the_length_of_a_path_is_bounded),
         cmocka_unit_test(the_timeout_is_an_option),
         cmocka_unit_test(unknown_options_are_refused_and_named),
+        cmocka_unit_test(tls_has_options_of_its_own),
+        cmocka_unit_test(the_names_that_python_has_for_them_are_understood),
+        cmocka_unit_test(options_of_tls_are_checked),
         cmocka_unit_test(a_fragment_is_refused),
         cmocka_unit_test(formatting_leaves_the_secrets_out),
         cmocka_unit_test(masking_hides_what_may_be_a_secret_even_in_bad_urls),

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "cli/arguments.h"
-#include "l2/redis_url.h"
+#include "cli/target.h"
 #include "strata/status.h"
 
 /* X(name, code, meaning): the only list of exit codes; `strata help` and docs/cli.md give it. */
@@ -21,8 +21,10 @@
       "the answer is no: not there, not deleted, an error from the server, wrong "                 \
       "values in a replay; or this machine failed: a file, memory")                                \
     X(USAGE, 2, "the command line or the configuration is not valid; nothing was done")            \
-    X(UNCONNECTED, 3, "cannot connect, the connection was lost, or the peer speaks no RESP")       \
-    X(DENIED, 4, "the server refused the user, the password or the command")                       \
+    X(UNCONNECTED, 3,                                                                              \
+      "cannot connect, the connection was lost, or the peer speaks no RESP or TLS, or has "        \
+      "a certificate that is not trusted")                                                         \
+    X(DENIED, 4, "the server refused the user, the password, the certificate or the command")      \
     X(TIMEOUT, 5, "connected, but no answer within --timeout; a write may have happened")          \
     X(PARTIAL, 6, "of several keys some are done as with 0, and some are not")
 
@@ -54,7 +56,7 @@ struct cli_run {
     size_t count; /* of operands, least..most */
     bool json;
     uint64_t timeout_ms;
-    struct sta_redis_url target; /* where the command connects */
+    struct cli_target target; /* where the command connects */
 };
 
 /* The value of one of the command's own options, by its index in the table. */

@@ -14,7 +14,7 @@ static enum cli_exit print_pong(const struct cli_run *run, struct strata_bytes r
 {
     char server[300];
     double ms = (double)duration_ns / 1e6;
-    sta_redis_url_format(&run->target, server, sizeof server);
+    sta_redis_url_format(&run->target.url, server, sizeof server);
     if (!run->json) {
         cli_output_value(reply);
         (void)printf(" from %s in %.3f ms\n", server, ms);

@@ -35,7 +35,7 @@ static const struct cli_option replay_options[] = {
 
 /* Fills `options`; `prefix` and `direct` are memory for it. */
 static int read_options(const struct cli_run *run, struct cli_replay_options *options,
-                        char prefix[CLI_REPLAY_PREFIX_MOST], struct sta_redis_url *direct,
+                        char prefix[CLI_REPLAY_PREFIX_MOST], struct cli_target *direct,
                         struct strata_error *error)
 {
     const struct {
@@ -90,7 +90,7 @@ static enum cli_exit report(const struct cli_run *run, const struct cli_replay *
 static enum cli_exit run_replay(struct cli_run *run)
 {
     char prefix[CLI_REPLAY_PREFIX_MOST];
-    struct sta_redis_url direct;
+    struct cli_target direct = {.tls = NULL};
     struct strata_error error;
     struct cli_replay *replay = NULL;
     struct cli_replay_options options = {
@@ -112,6 +112,7 @@ static enum cli_exit run_replay(struct cli_run *run)
     enum cli_exit code =
         status < 0 ? cli_output_failure(run, &error) : report(run, replay, &options);
     cli_replay_close(&replay);
+    cli_target_close(&direct);
     return code;
 }
 

@@ -9,7 +9,8 @@
 #include "core/spelling.h"
 
 const struct cli_option cli_command_options[] = {
-    [CLI_OPTION_URL] = {"url", "URL", "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix://PATH"},
+    [CLI_OPTION_URL] = {"url", "URL",
+                        "redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix://PATH"},
     [CLI_OPTION_HOST] = {"host", "HOST", "instead of --url; default 127.0.0.1"},
     [CLI_OPTION_PORT] = {"port", "PORT", "instead of --url; default 6380, stratad's"},
     [CLI_OPTION_TIMEOUT] = {"timeout", "SECONDS", "the most to wait for an answer; default 5"},
@@ -52,6 +53,7 @@ enum cli_exit cli_command_exit(int status)
     case STRATA_ERR_UNSUPPORTED:
         return CLI_USAGE;
     case STRATA_ERR_UNAVAILABLE:
+    case STRATA_ERR_UNTRUSTED:
     case STRATA_ERR_LOST:
     case STRATA_ERR_CLOSED:
     case STRATA_ERR_PROTOCOL:

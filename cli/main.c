@@ -90,6 +90,7 @@ int main(int argc, char **argv)
     if (sta_standard_fds_open() < 0)
         return CLI_NEGATIVE;
     enum cli_exit code = run_all(&run, run.operands, argc > 0 ? (size_t)argc - 1 : 0);
+    cli_target_close(&run.target);
     /* A full disk or a closed pipe shows only here. */
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {

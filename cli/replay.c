@@ -31,7 +31,7 @@ struct cli_replay {
     struct cli_trace_record slice[REPLAY_SLICE];
 };
 
-static int replay_open_side(struct cli_replay *replay, const struct sta_redis_url *url, bool direct,
+static int replay_open_side(struct cli_replay *replay, const struct cli_target *target, bool direct,
                             struct cli_replay_side **out, struct strata_error *error)
 {
     const struct cli_replay_options *options = &replay->options;
@@ -39,7 +39,7 @@ static int replay_open_side(struct cli_replay *replay, const struct sta_redis_ur
     (void)snprintf(prefix, sizeof replay->prefixes[direct], "%s%s", options->prefix,
                    direct ? "d:" : "t:");
     const struct cli_replay_side_config config = {
-        .url = url,
+        .target = target,
         .prefix = prefix,
         .lanes = options->lanes,
         .pipeline = options->pipeline,

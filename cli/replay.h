@@ -12,16 +12,15 @@
 #include <stdint.h>
 
 #include "cli/replay_side.h"
-#include "l2/redis_url.h"
 #include "strata/status.h"
 
 struct cli_replay_options {
-    const char *path;                    /* of the trace */
-    const struct sta_redis_url *through; /* the server under test */
-    const struct sta_redis_url *direct;  /* what it is compared with; NULL: nothing */
-    const char *prefix;                  /* of keys; at most CLI_REPLAY_PREFIX_MOST - 2 bytes */
-    uint64_t limit;                      /* requests; UINT64_MAX: the whole trace */
-    uint64_t duration_ms;                /* stop after that long; UINT64_MAX: never */
+    const char *path;                 /* of the trace */
+    const struct cli_target *through; /* the server under test */
+    const struct cli_target *direct;  /* what it is compared with; NULL: nothing */
+    const char *prefix;               /* of keys; at most CLI_REPLAY_PREFIX_MOST - 2 bytes */
+    uint64_t limit;                   /* requests; UINT64_MAX: the whole trace */
+    uint64_t duration_ms;             /* stop after that long; UINT64_MAX: never */
     size_t lanes;
     size_t pipeline;
     size_t value_bytes;

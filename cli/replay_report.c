@@ -144,10 +144,10 @@ static json_t *latencies_json(const struct sta_histogram *histogram)
 }
 
 /* One server's part: adds "first_error" and "first_wrong" only where there is one. */
-static json_t *side_json(const struct sta_redis_url *url, const struct cli_replay_counts *counts)
+static json_t *side_json(const struct cli_target *target, const struct cli_replay_counts *counts)
 {
     char server[300];
-    sta_redis_url_format(url, server, sizeof server);
+    sta_redis_url_format(&target->url, server, sizeof server);
     json_t *object =
         json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "server", server, "requests",
                   (json_int_t)counts->requests, "hits", (json_int_t)counts->hits, "loader",

@@ -47,8 +47,8 @@ static int side_open_lanes(struct cli_replay_side *side, struct strata_error *er
         lane->ring = calloc(side->config.pipeline, sizeof *lane->ring);
         if (lane->ring == NULL)
             return sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
-        int status =
-            cli_resp_client_open(&lane->client, side->config.url, side->config.timeout_ms, error);
+        int status = cli_resp_client_open(&lane->client, side->config.target,
+                                          side->config.timeout_ms, error);
         if (status < 0)
             return status;
     }
@@ -219,7 +219,7 @@ static int side_wait(struct cli_replay_side *side, struct strata_error *error)
     int ready = poll(side->polls, side->config.lanes, timeout);
     if (ready == 0) {
         char name[300];
-        sta_redis_url_format(side->config.url, name, sizeof name);
+        sta_redis_url_format(&side->config.target->url, name, sizeof name);
         return sta_error_set(error, STRATA_ERR_TIMEOUT, "%s: no answer within %.3g s", name,
                              (double)side->config.timeout_ms / 1000.0);
     }

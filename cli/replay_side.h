@@ -17,9 +17,9 @@
 #include <stdint.h>
 
 #include "cli/replay_value.h"
+#include "cli/target.h"
 #include "cli/trace.h"
 #include "core/histogram.h"
-#include "l2/redis_url.h"
 
 #define CLI_REPLAY_LANES_MOST    256u
 #define CLI_REPLAY_PIPELINE_MOST 1024u
@@ -27,7 +27,7 @@
 struct cli_replay_side;
 
 struct cli_replay_side_config {
-    const struct sta_redis_url *url;
+    const struct cli_target *target;
     const char *prefix;  /* of keys; at most CLI_REPLAY_PREFIX_MOST; borrowed */
     size_t lanes;        /* connections, 1..CLI_REPLAY_LANES_MOST */
     size_t pipeline;     /* commands under way on each, 1..CLI_REPLAY_PIPELINE_MOST */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/resp_connect.h"
+#include "cli/resp_tls.h"
 #include "core/buffer.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -25,6 +26,7 @@
 
 struct cli_resp_client {
     int fd;
+    struct cli_resp_tls *tls; /* NULL: plain */
     uint64_t timeout_ms;
     size_t taken; /* bytes of the reply given out last */
     struct sta_buffer in;
@@ -72,7 +74,25 @@ static int client_introduce(struct cli_resp_client *client, const struct sta_red
     return status;
 }
 
-int cli_resp_client_open(struct cli_resp_client **out, const struct sta_redis_url *url,
+static int client_lost(const struct cli_resp_client *client, int status, const char *why,
+                       struct strata_error *error)
+{
+    return sta_error_set(error, status, "%s: connection lost: %s", client->name, why);
+}
+
+static int client_secure(struct cli_resp_client *client, const struct cli_target *target,
+                         struct strata_error *error)
+{
+    char reason[STA_TLS_REASON_CAP] = "";
+    uint64_t deadline_ms = sta_clock_after(sta_clock_now_ms(), client->timeout_ms);
+    int status = cli_resp_tls_open(&client->tls, target->tls, target->url.endpoint.address,
+                                   client->fd, deadline_ms, &client->in, reason);
+    if (status < 0)
+        return sta_error_set(error, status, "cannot connect to %s: %s", client->name, reason);
+    return STRATA_OK;
+}
+
+int cli_resp_client_open(struct cli_resp_client **out, const struct cli_target *target,
                          uint64_t timeout_ms, struct strata_error *error)
 {
     struct cli_resp_client *client = calloc(1, sizeof *client);
@@ -82,10 +102,12 @@ int cli_resp_client_open(struct cli_resp_client **out, const struct sta_redis_ur
     client->timeout_ms = timeout_ms;
     sta_buffer_init(&client->in, CLIENT_BUFFER_LIMIT);
     sta_buffer_init(&client->out, CLIENT_BUFFER_LIMIT);
-    sta_endpoint_format(&url->endpoint, client->name, sizeof client->name);
-    int status = cli_resp_connect(&url->endpoint, timeout_ms, &client->fd, error);
+    sta_endpoint_format(&target->url.endpoint, client->name, sizeof client->name);
+    int status = cli_resp_connect(&target->url.endpoint, timeout_ms, &client->fd, error);
+    if (status == STRATA_OK && target->tls != NULL)
+        status = client_secure(client, target, error);
     if (status == STRATA_OK)
-        status = client_introduce(client, url, error);
+        status = client_introduce(client, &target->url, error);
     if (status < 0) {
         cli_resp_client_close(&client);
         return status;
@@ -98,6 +120,7 @@ void cli_resp_client_close(struct cli_resp_client **client)
 {
     if (*client == NULL)
         return;
+    cli_resp_tls_close(&(*client)->tls, (*client)->fd);
     if ((*client)->fd >= 0)
         (void)close((*client)->fd);
     sta_buffer_fini(&(*client)->in);
@@ -115,13 +138,7 @@ int cli_resp_client_send(struct cli_resp_client *client, const struct strata_byt
     return STRATA_OK;
 }
 
-static int client_lost(const struct cli_resp_client *client, const char *why,
-                       struct strata_error *error)
-{
-    return sta_error_set(error, STRATA_ERR_LOST, "%s: connection lost: %s", client->name, why);
-}
-
-int cli_resp_client_flush(struct cli_resp_client *client, struct strata_error *error)
+static int client_send_plain(struct cli_resp_client *client, struct strata_error *error)
 {
     while (sta_buffer_len(&client->out) > 0) {
         struct strata_bytes bytes = sta_buffer_bytes(&client->out);
@@ -131,13 +148,21 @@ int cli_resp_client_flush(struct cli_resp_client *client, struct strata_error *e
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
             return STRATA_OK;
         else if (errno != EINTR)
-            return client_lost(client, strerror(errno), error);
+            return client_lost(client, STRATA_ERR_LOST, strerror(errno), error);
     }
     return STRATA_OK;
 }
 
-/* One read() for each call: what it leaves is there at the next one. */
-static int client_read(struct cli_resp_client *client, struct strata_error *error)
+int cli_resp_client_flush(struct cli_resp_client *client, struct strata_error *error)
+{
+    char reason[STA_TLS_REASON_CAP] = "";
+    if (client->tls == NULL)
+        return client_send_plain(client, error);
+    int status = cli_resp_tls_send(client->tls, client->fd, &client->out, reason);
+    return status < 0 ? client_lost(client, status, reason, error) : STRATA_OK;
+}
+
+static int client_read_plain(struct cli_resp_client *client, struct strata_error *error)
 {
     int status = sta_buffer_reserve(&client->in, CLIENT_READ_LEN);
     if (status < 0)
@@ -146,10 +171,20 @@ static int client_read(struct cli_resp_client *client, struct strata_error *erro
     if (count > 0)
         sta_buffer_advance(&client->in, (size_t)count);
     else if (count == 0)
-        return client_lost(client, "closed by the server", error);
+        return client_lost(client, STRATA_ERR_LOST, "closed by the server", error);
     else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-        return client_lost(client, strerror(errno), error);
+        return client_lost(client, STRATA_ERR_LOST, strerror(errno), error);
     return STRATA_OK;
+}
+
+/* One read() for each call: what it leaves is there at the next one. */
+static int client_read(struct cli_resp_client *client, struct strata_error *error)
+{
+    char reason[STA_TLS_REASON_CAP] = "";
+    if (client->tls == NULL)
+        return client_read_plain(client, error);
+    int status = cli_resp_tls_receive(client->tls, client->fd, &client->in, reason);
+    return status < 0 ? client_lost(client, status, reason, error) : STRATA_OK;
 }
 
 int cli_resp_client_pump(struct cli_resp_client *client, struct strata_error *error)
@@ -246,5 +281,6 @@ int cli_resp_client_fd(const struct cli_resp_client *client)
 
 bool cli_resp_client_wants_write(const struct cli_resp_client *client)
 {
-    return sta_buffer_len(&client->out) > 0;
+    return sta_buffer_len(&client->out) > 0 ||
+           (client->tls != NULL && cli_resp_tls_wants_write(client->tls));
 }

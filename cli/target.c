@@ -6,25 +6,40 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
+#include "config/options.h"
 #include "core/error.h"
+#include "strata/tls.h"
 
-int cli_target_parse(const char *name, const char *text, struct sta_redis_url *out,
+static int target_open_tls(const char *text, struct sta_tls **out, struct strata_error *error)
+{
+    struct strata_options options = {.redis_url = text, .tls_provider = strata_tls_openssl()};
+    int status = sta_options_read_tls(&options, environ, error);
+    return status < 0 ? status : sta_options_open_tls(out, &options, NULL, error);
+}
+
+int cli_target_parse(const char *name, const char *text, struct cli_target *out,
                      struct strata_error *error)
 {
-    struct sta_redis_url url;
+    struct cli_target target = {.tls = NULL};
     struct strata_error why;
-    if (sta_redis_url_parse(text, &url, &why) < 0)
-        return sta_error_set(error, STRATA_ERR_INVALID, "%s: %.400s", name, why.text);
-    if (url.tls)
-        return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
-                             "%s: strata itself does not speak TLS; use redis:// or unix://", name);
-    *out = url;
+    int status = sta_redis_url_parse(text, &target.url, &why);
+    if (status == STRATA_OK && target.url.tls)
+        status = target_open_tls(text, &target.tls, &why);
+    if (status < 0)
+        return sta_error_set(error, status, "%s: %.400s", name, why.text);
+    *out = target;
     return STRATA_OK;
 }
 
-static int target_from_host(const char *host, const char *port, struct sta_redis_url *out,
+void cli_target_close(struct cli_target *target)
+{
+    sta_tls_close(&target->tls);
+}
+
+static int target_from_host(const char *host, const char *port, struct cli_target *out,
                             struct strata_error *error)
 {
     uint64_t number = 6380;
@@ -40,12 +55,12 @@ static int target_from_host(const char *host, const char *port, struct sta_redis
                    (unsigned)number);
     if (sta_endpoint_parse(text, &url.endpoint, &reason) < 0)
         return sta_error_set(error, STRATA_ERR_INVALID, "--host %.100s: %s", host, reason);
-    *out = url;
+    *out = (struct cli_target){.url = url};
     return STRATA_OK;
 }
 
 int cli_target_resolve(const struct cli_arguments *arguments, const char *environment,
-                       struct sta_redis_url *out, struct strata_error *error)
+                       struct cli_target *out, struct strata_error *error)
 {
     const char *url = arguments->values[0][CLI_OPTION_URL];
     const char *host = arguments->values[0][CLI_OPTION_HOST];

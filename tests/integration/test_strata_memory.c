@@ -35,13 +35,13 @@ static int replay_a_little(const struct cli_replay_options *options, struct stra
 static void a_replay_ends_with_the_code_for_it(void **state)
 {
     struct strata_fixture *f = *state;
-    struct sta_redis_url url;
+    struct cli_target target;
     struct strata_error error;
-    assert_int_equal(cli_target_parse("test", f->url, &url, &error), STRATA_OK);
+    assert_int_equal(cli_target_parse("test", f->url, &target, &error), STRATA_OK);
     const struct cli_replay_options options = {
         .path = TRACE,
-        .through = &url,
-        .direct = &url,
+        .through = &target,
+        .direct = &target,
         .prefix = "p:",
         .limit = 30,
         .duration_ms = UINT64_MAX,

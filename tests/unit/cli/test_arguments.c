@@ -186,26 +186,28 @@ static void the_server_is_what_the_options_say_then_the_environment_then_stratad
     (void)state;
     struct parsed parsed;
     struct strata_error error;
-    struct sta_redis_url url;
+    struct cli_target target;
     assert_int_equal(PARSE(&parsed, false, "--url", "unix:///tmp/a?db=2"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env", &url, &error), STRATA_OK);
-    assert_string_equal(url.endpoint.address, "/tmp/a");
-    assert_int_equal(url.db, 2);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env", &target, &error),
+                     STRATA_OK);
+    assert_string_equal(target.url.endpoint.address, "/tmp/a");
+    assert_int_equal(target.url.db, 2);
     assert_int_equal(PARSE(&parsed, false, "--port", "7000"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env", &url, &error), STRATA_OK);
-    assert_string_equal(url.endpoint.address, "127.0.0.1");
-    assert_int_equal(url.endpoint.port, 7000);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env", &target, &error),
+                     STRATA_OK);
+    assert_string_equal(target.url.endpoint.address, "127.0.0.1");
+    assert_int_equal(target.url.endpoint.port, 7000);
     assert_int_equal(PARSE(&parsed, false, "--host=::1"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &url, &error), STRATA_OK);
-    assert_string_equal(url.endpoint.address, "::1");
-    assert_int_equal(url.endpoint.port, 6380);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &target, &error), STRATA_OK);
+    assert_string_equal(target.url.endpoint.address, "::1");
+    assert_int_equal(target.url.endpoint.port, 6380);
     assert_int_equal(PARSE(&parsed, false, "x"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env:99/3", &url, &error), 0);
-    assert_string_equal(url.endpoint.address, "env");
-    assert_int_equal(url.endpoint.port, 99);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, "", &url, &error), STRATA_OK);
-    assert_string_equal(url.endpoint.address, "127.0.0.1");
-    assert_int_equal(url.endpoint.port, 6380);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, "redis://env:99/3", &target, &error), 0);
+    assert_string_equal(target.url.endpoint.address, "env");
+    assert_int_equal(target.url.endpoint.port, 99);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, "", &target, &error), STRATA_OK);
+    assert_string_equal(target.url.endpoint.address, "127.0.0.1");
+    assert_int_equal(target.url.endpoint.port, 6380);
 }
 
 static void a_bad_server_is_refused_with_the_name_of_where_it_was_said(void **state)
@@ -213,20 +215,23 @@ static void a_bad_server_is_refused_with_the_name_of_where_it_was_said(void **st
     (void)state;
     struct parsed parsed;
     struct strata_error error;
-    struct sta_redis_url url;
+    struct cli_target target;
     assert_int_equal(PARSE(&parsed, false, "--url=redis://a", "--host", "b"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &url, &error), STRATA_ERR_INVALID);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &target, &error),
+                     STRATA_ERR_INVALID);
     assert_int_equal(PARSE(&parsed, false, "--host", "no such host"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &url, &error), STRATA_ERR_INVALID);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &target, &error),
+                     STRATA_ERR_INVALID);
     assert_non_null(strstr(error.text, "--host no such host: "));
     assert_int_equal(PARSE(&parsed, false, "x"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, "http://x", &url, &error),
+    assert_int_equal(cli_target_resolve(&parsed.arguments, "http://x", &target, &error),
                      STRATA_ERR_INVALID);
     assert_non_null(strstr(error.text, "STRATA_URL: "));
-    assert_int_equal(PARSE(&parsed, false, "--url=rediss://:secret@x"), 0);
-    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &url, &error),
-                     STRATA_ERR_UNSUPPORTED);
-    assert_null(strstr(error.text, "secret"));
+    assert_int_equal(PARSE(&parsed, false, "--url=rediss://:secret@x?cacert=/nowhere/ca.crt"), 0);
+    assert_int_equal(cli_target_resolve(&parsed.arguments, NULL, &target, &error),
+                     STRATA_ERR_CONFIG);
+    assert_string_equal(error.text,
+                        "--url: tls_ca_file=\"/nowhere/ca.crt\": No such file or directory");
 }
 
 /* Whether docs/cli.md has `text`, in backquotes up to its next backquote or blank. */

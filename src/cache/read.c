@@ -62,7 +62,9 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
         sta_batch_init(&read->batch, read->cache->l2, read->cache->prefix, read_answered,
                        read_ended);
     }
-    int status = sta_batch_get(&read->batch, (uint32_t)read->missing_count, key->bytes);
+    uint32_t tag = (uint32_t)read->missing_count;
+    int status = read->cache->l1 != NULL ? sta_batch_get(&read->batch, tag, key->bytes)
+                                         : sta_batch_get_value(&read->batch, tag, key->bytes);
     if (status < 0)
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];

@@ -136,6 +136,18 @@ int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
     return STRATA_OK;
 }
 
+int sta_batch_get_value(struct sta_batch *batch, uint32_t tag, struct strata_bytes key)
+{
+    int status = batch_prepare(batch, 1, key, 0);
+    if (status < 0)
+        return status;
+    append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
+    size_t begin = append_key(batch, key);
+    batch->repeatable = true;
+    batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
+    return STRATA_OK;
+}
+
 int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                   struct strata_bytes value, uint64_t ttl_ms)
 {
@@ -305,7 +317,7 @@ int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, 
         return STRATA_ERR_PROTOCOL;
     *value = got.bytes;
     /* Where the TTL is refused (a user without rights to PTTL, a slot that moved between the two),
-     * the value is still right: only nobody may keep it. Redis answers -1 for "no expiry" and -2
+     * or was not asked for, the value is still right: only nobody may keep it. Redis answers -1 for "no expiry" and -2
      * for "gone meanwhile". */
     if (ttl_status < 0 || ttl.type != STA_RESP_INTEGER || ttl.integer < -1)
         *ttl_ms = 0;

@@ -4,10 +4,11 @@
  * loop's. Every key is an operation of its own (l2/operation.h): each finds its node by itself, is
  * answered by itself and fails by itself, so that a sick node or a bad key leaves the others alone.
  *
- *   get     GET key, PTTL key   in this order: a deadline must never come from an older
- *                               incarnation of the key than its value
- *   set     SET key value [PX ttl]
- *   delete  UNLINK key
+ *   get        GET key, PTTL key   in this order: a deadline must never come from an older
+ *                                  incarnation of the key than its value
+ *   get_value  GET key             for who keeps no value, and so needs no TTL
+ *   set        SET key value [PX ttl]
+ *   delete     UNLINK key
  *
  *   caller:  init --> get, get, ... --> submit
  *   loop:                                 '--> answered, answered, ... --> ended
@@ -87,6 +88,7 @@ void sta_batch_fini(struct sta_batch *batch);
  * the batch is as it was. `ttl_ms` beyond what Redis can add to its clock, as UINT64_MAX: without
  * expiry. */
 int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
+int sta_batch_get_value(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
 int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                   struct strata_bytes value, uint64_t ttl_ms);
 int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
@@ -102,7 +104,7 @@ void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns);
 
 /* STRATA_OK with the value (readable as long as the replies) and its remaining TTL in
  * milliseconds (UINT64_MAX: none); STRATA_MISS. A key that went away between its value and its TTL
- * has ttl 0. */
+ * has ttl 0, and so has every key of get_value(). */
 int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms);
 /* STRATA_OK. */
 int sta_batch_read_set(struct strata_bytes replies);

@@ -39,6 +39,24 @@ static void a_get_asks_for_the_value_first_and_then_for_its_ttl(void **state)
     sta_batch_fini(&batch);
 }
 
+static void a_get_for_who_keeps_nothing_asks_for_the_value_alone(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    struct strata_bytes value;
+    uint64_t ttl_ms = 1;
+    batch_begin(&batch, "p:");
+    assert_int_equal(sta_batch_get_value(&batch, 7, strata_text("key")), STRATA_OK);
+    assert_wire(&batch, "*2\r\n$3\r\nGET\r\n$5\r\np:key\r\n");
+    assert_int_equal(batch.commands, 1);
+    assert_true(batch.repeatable);
+    sta_batch_fini(&batch);
+    assert_int_equal(sta_batch_read_get(strata_text("$2\r\nhi\r\n"), &value, &ttl_ms), STRATA_OK);
+    assert_int_equal(value.len, 2);
+    assert_int_equal(ttl_ms, 0);
+    assert_int_equal(sta_batch_read_get(strata_text("_\r\n"), &value, &ttl_ms), STRATA_MISS);
+}
+
 static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
 {
     (void)state;
@@ -147,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_get_asks_for_the_value_first_and_then_for_its_ttl),
+        cmocka_unit_test(a_get_for_who_keeps_nothing_asks_for_the_value_alone),
         cmocka_unit_test(a_set_carries_its_ttl_in_milliseconds_or_none),
         cmocka_unit_test(a_ttl_that_redis_could_not_add_to_its_clock_is_none),
         cmocka_unit_test(a_delete_unlinks),

@@ -256,7 +256,7 @@ static void *store_on(void *arg)
     static uint8_t bytes[4096];
     char name[16];
     uint64_t random = 77;
-    for (uint64_t i = 0; i < 60000; i++) {
+    for (uint64_t i = 0; i < 60000 / RIG_SHORTER; i++) {
         uint64_t now_ms = atomic_fetch_add(&world->now_ms, 1) + 1;
         uint64_t index = sta_random_below(&random, SHARED);
         uint64_t until_ms = now_ms + 40;

@@ -17,15 +17,11 @@
 
 #include "unit/l1/tier_rig.h"
 
-#define THREADS 8
-#define KEYS    12u
-#ifdef __SANITIZE_THREAD__
-#define OPS 1500u
-#else
-#define OPS 3000u
-#endif
+#define THREADS   8
+#define KEYS      12u
+#define OPS       (3000u / RIG_SHORTER)
 #define OPS_MOST  (THREADS * OPS * 2 + 100)
-#define VALUE_MAX 3000u
+#define VALUE_MAX (3000u / RIG_SHORTER)
 
 enum kind {
     OP_WRITE,  /* a value is there, whatever was before: set, publish */
@@ -440,14 +436,14 @@ static void run(struct sta_l1_config config, bool roomy, uint64_t seed)
 static void a_roomy_tier_is_a_map_that_all_threads_agree_on(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++)
+    for (uint64_t seed = 1; seed <= 4 / RIG_SHORTER + 1; seed++)
         run((struct sta_l1_config){.max_bytes = 64 << 20}, true, seed);
 }
 
 static void so_is_one_that_evicts_but_for_what_is_gone(void **state)
 {
     (void)state;
-    for (uint64_t seed = 11; seed <= 14; seed++)
+    for (uint64_t seed = 11; seed <= 11 + 4 / RIG_SHORTER; seed++)
         run((struct sta_l1_config){.max_bytes = 100000, .max_entries = 8}, false, seed);
 }
 
@@ -455,7 +451,7 @@ static void so_is_one_of_many_lanes_and_namespaces(void **state)
 {
     (void)state;
     struct sta_l1_quota quotas[] = {{strata_text("key:1"), 20000, 0}, {strata_text("key:2"), 0, 1}};
-    for (uint64_t seed = 21; seed <= 23; seed++)
+    for (uint64_t seed = 21; seed <= 21 + 3 / RIG_SHORTER; seed++)
         run((struct sta_l1_config){.max_bytes = 256 << 20, .quotas = quotas, .quota_count = 2},
             false, seed);
 }

@@ -201,7 +201,7 @@ static void a_step_without_room_leaves_everything_as_it_was(void **state)
 static void a_scan_between_whose_steps_the_tier_grows_and_shrinks_names_what_stays(void **state)
 {
     (void)state;
-    enum { STAY = 300, ROUNDS = 60 };
+    enum { STAY = 300, ROUNDS = 60 / RIG_SHORTER };
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 4 << 20});
     uint64_t random = 9;
     struct sta_buffer names;
@@ -289,7 +289,7 @@ static void a_scan_beside_threads_names_every_key_that_stays(void **state)
     assert_int_equal(pthread_create(&threads[0], NULL, grow_and_shrink, &change), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, move_on, &change), 0);
     uint64_t missed = 0;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 100 / RIG_SHORTER; round++) {
         struct census *census = census_of("k");
         scan(change.l1, "k*", RIG_NOW, census);
         for (uint64_t i = 0; i < 500; i++)

@@ -267,7 +267,7 @@ struct race {
 static void *doubt_on(void *arg)
 {
     struct race *race = arg;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 20000 / RIG_SHORTER; i++) {
         sta_l1_doubt(race->l1, 1);
         atomic_fetch_add(&race->doubts, 1);
     }

@@ -23,6 +23,13 @@
 
 #define RIG_NOW UINT64_C(1000000)
 
+/* Runs of many threads are shorter by this: the thread sanitizer is slow, and needs no long ones. */
+#ifdef __SANITIZE_THREAD__
+#define RIG_SHORTER 10
+#else
+#define RIG_SHORTER 1
+#endif
+
 static inline struct sta_l1 *rig_create(struct sta_l1_config config)
 {
     struct sta_l1 *l1 = NULL;

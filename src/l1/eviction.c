@@ -31,12 +31,22 @@ static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 
 /* ---- room ---- */
 
-/* For something new: the lane keeps a segment for moves first. */
+/* Whether every lane could have more than it needs. */
+static bool is_roomy(const struct sta_l1 *l1)
+{
+    uint64_t segments = PACE_FREE + 2 * sta_tier_lanes(l1);
+    return sta_budget_fits(&l1->memory, segments * sta_arena_segment_cost(&l1->arena));
+}
+
+/* For something new: where memory is short, the lane keeps a segment for moves first. */
 static uint32_t take_for_store(struct sta_l1 *l1, struct sta_lane *lane)
 {
-    if (lane->spare == 0)
+    if (lane->spare == 0 && !is_roomy(l1)) {
         lane->spare = sta_arena_take(&l1->arena);
-    return lane->spare != 0 ? sta_arena_take(&l1->arena) : 0;
+        if (lane->spare == 0)
+            return 0;
+    }
+    return sta_arena_take(&l1->arena);
 }
 
 static uint32_t take_for_move(struct sta_l1 *l1, struct sta_lane *lane)

@@ -16,7 +16,7 @@
 
 #define RESIZE_STEPS  128u /* items or buckets under one hold of a lock */
 #define INDEX_PART    8u   /* of max_bytes that the index keeps after a resize */
-#define SEGMENT_PARTS 128u /* of a lane, about */
+#define SEGMENT_PARTS 128u /* of a tier with one lane; of each lane of many, twice as many */
 
 /* ---- create, destroy ---- */
 
@@ -38,6 +38,13 @@ static void init_locks(struct sta_l1 *l1)
     pthread_mutex_init(&l1->duel_lock, NULL);
 }
 
+/* The end of a lane's queue is part empty: the more lanes, the smaller the segments. */
+static uint32_t segment_parts(const struct sta_l1 *l1)
+{
+    uint32_t lanes = sta_tier_lanes(l1);
+    return lanes == 1 ? SEGMENT_PARTS : 2 * SEGMENT_PARTS * lanes;
+}
+
 static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
 {
     int status = sta_lane_init_all(l1, config);
@@ -46,8 +53,7 @@ static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
     if (status == STRATA_OK)
         status = sta_stamp_init(&l1->stamp, config->sources);
     if (status == STRATA_OK)
-        status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes,
-                                SEGMENT_PARTS * sta_tier_lanes(l1));
+        status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes, segment_parts(l1));
     if (status == STRATA_OK)
         status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
     return status;

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "cache.h"
+#include "cluster.h"
 #include "l1.h"
 #include "l2.h"
 #include "log.h"

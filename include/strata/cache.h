@@ -5,6 +5,8 @@
  * Threads: every call is safe from any thread, except strata_close(), which must be the last.
  * While a synchronous call waits for Redis, it does the cache's I/O on the calling thread, that of
  * other threads' calls too; callbacks never run there. It is no cancellation point.
+ * Order: calls that are under way at the same time have none among them, two asynchronous sets of
+ * one key included; what a completed call did, every later one sees.
  * Time: no call takes longer than the budget (socket_timeout_ms) plus one scheduling delay,
  * whatever Redis does. TTLs are milliseconds; 0 is the configured default, STRATA_UNLIMITED
  * never expires (in L1 the configured L1 TTL still bounds it), and so does a TTL of more than 2^62.

@@ -56,7 +56,7 @@ struct strata_options {
     enum strata_switch cluster_enabled; /* off */
     const char *const *cluster_nodes;   /* "host:port" each; cluster_node_count of them */
     size_t cluster_node_count;
-    uint64_t max_connections;   /* 20, per node; this version has one */
+    uint64_t max_connections;   /* 20, per node; the library uses two, or one where it is 1 */
     uint64_t socket_timeout_ms; /* 5000; the budget of one call over all its retries */
 
     /* TLS, for rediss://; files are PEM, and read by strata_open() */

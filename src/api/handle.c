@@ -47,6 +47,7 @@ static void handle_config(const struct strata_options *options, const struct sta
                                       .protocol = 3,
                                       .name = "strata",
                                       .max_pending_bytes = PENDING_MAX},
+        .l2.router.node.max_connections = options->max_connections,
         .l2.router.cluster = options->cluster_enabled == STRATA_ON,
         .l2.router.seeds = seeds,
         .l2.router.seed_count = options->cluster_node_count,

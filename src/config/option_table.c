@@ -172,7 +172,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unit = "connections",
         .default_text = "20",
         .group = "L2: Redis",
-        .help = "The most connections to one node. The library keeps to one in this version.",
+        .help = "The most connections to one node. The library needs two: one for large values, so "
+                "that small ones do not wait behind them; with 1 they do.",
     },
     {
         .name = "socket_timeout",

@@ -109,6 +109,7 @@ static size_t on_received(void *arg, struct strata_bytes data)
     sta_connection_enter(connection);
     int status = sta_pipeline_feed(&connection->pipeline, data, &used, &reason);
     connection->counts.bytes_in += used;
+    connection->partial_bytes = data.len - used;
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
     else if (connection->state == STA_CONNECTION_READY)
@@ -230,6 +231,7 @@ static void enter_ready(struct sta_connection *connection)
     connection->counts.connects++;
     sta_backoff_reset(&connection->backoff);
     sta_timer_stop(connection->loop, &connection->timer);
+    connection->partial_bytes = 0;
     sta_connection_watch_start(connection);
     sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
                   connection->address, connection->config.protocol);
@@ -369,6 +371,11 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
 void sta_connection_fail(struct sta_connection *connection, int status, const char *reason)
 {
     connection_step(connection, EVENT_FAILED, status, reason);
+}
+
+size_t sta_connection_partial_bytes(const struct sta_connection *connection)
+{
+    return connection->state == STA_CONNECTION_READY ? connection->partial_bytes : 0;
 }
 
 void sta_connection_try_now(struct sta_connection *connection)

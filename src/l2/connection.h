@@ -107,6 +107,9 @@ void sta_connection_try_now(struct sta_connection *connection);
 /* Whether a request would be sent now, or wait for READY; else it is refused at once. */
 bool sta_connection_is_open(const struct sta_connection *connection);
 
+/* How much has come of replies that are not whole yet: what follows waits behind it. */
+size_t sta_connection_partial_bytes(const struct sta_connection *connection);
+
 enum sta_connection_state sta_connection_state(const struct sta_connection *connection);
 void sta_connection_statistics(const struct sta_connection *connection,
                                struct sta_connection_statistics *out);

@@ -50,8 +50,11 @@ struct sta_connection {
 
     /* READY: how it is watched. */
     struct sta_timer watch;
-    uint64_t watched_ns; /* when the watch looked last */
-    uint64_t heard_ns;   /* when something came, or began to be owed, or our loop slept */
+    uint64_t watched_ns;    /* when the watch looked last, */
+    uint64_t watched_sent;  /*   what had been sent by then, */
+    size_t watched_backlog; /*   and what the socket would not take */
+    size_t partial_bytes;   /* of replies that have come in part */
+    uint64_t heard_ns;      /* when something came, or began to be owed, or our loop slept */
     bool silent;
     bool pinged;
     struct sta_request ping;

@@ -9,6 +9,9 @@
  *   owed, nothing heard   for silence_ns  the owner hears of it, once; and when it speaks again
  *                         for dead_ns     the connection is lost
  *
+ * A backlog that shrinks is a sign of life, too: a large value on a slow line. Bytes that the kernel
+ * only takes into its buffers are none.
+ *
  * The watch looks four times per silence_ns. Where it finds that it was kept from looking (this
  * process was stopped, its host suspended), answers may be on their way that nobody has read:
  * silence counts from then.
@@ -32,6 +35,17 @@ static void connection_watch_again(struct sta_connection *connection, uint64_t n
     connection->watched_ns = now_ns;
     sta_timer_start(connection->loop, &connection->watch,
                     sta_clock_after(now_ns, watch_interval_ns(connection)));
+}
+
+/* Whether the peer has taken something of what the socket would not take before. */
+static bool connection_gets_rid_of_bytes(struct sta_connection *connection)
+{
+    size_t backlog = sta_buffer_len(sta_stream_out(connection->stream));
+    uint64_t sent = connection->written - backlog;
+    bool progress = connection->watched_backlog > 0 && sent > connection->watched_sent;
+    connection->watched_sent = sent;
+    connection->watched_backlog = backlog;
+    return progress;
 }
 
 static void connection_tell_silent(struct sta_connection *connection, bool silent)
@@ -81,7 +95,8 @@ void sta_connection_watch_look(struct sta_timer *timer)
     struct sta_connection *connection = STA_CONTAINER(timer, struct sta_connection, watch);
     const struct sta_connection_config *config = &connection->config;
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
-    if (now_ns - connection->watched_ns > 2 * watch_interval_ns(connection))
+    if (connection_gets_rid_of_bytes(connection) ||
+        now_ns - connection->watched_ns > 2 * watch_interval_ns(connection))
         connection->heard_ns = now_ns;
     connection_watch_again(connection, now_ns);
     uint64_t quiet_ns = now_ns - connection->heard_ns;
@@ -109,6 +124,7 @@ void sta_connection_watch_start(struct sta_connection *connection)
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
     connection->heard_ns = now_ns;
     connection->silent = false;
+    connection->watched_backlog = 0;
     connection_watch_again(connection, now_ns);
 }
 

@@ -11,6 +11,9 @@
 
 #define ADDRESS_CAP 288
 
+/* Bytes that a line of 1 Gbit/s carries in half a millisecond: what is larger, others feel. */
+#define LARGE_BYTES ((size_t)64 << 10)
+
 /* A time-out says something about the server only where a healthy one would have answered. */
 #define TIMEOUT_COUNTS_NS (100 * STA_NS_MS)
 #define PROBE_TIMEOUT_NS  STA_NS_SEC
@@ -126,13 +129,31 @@ void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind
         request->done(request, status, strata_bytes(NULL, 0));
 }
 
+static bool lane_is_clogged(const struct sta_node_lane *lane)
+{
+    return lane->connection != NULL &&
+           sta_connection_partial_bytes(lane->connection) >= LARGE_BYTES;
+}
+
+static enum sta_node_lane_kind node_choose_lane(const struct sta_node *node,
+                                                const struct sta_request *request)
+{
+    const struct sta_node_lane *lanes = node->lanes;
+    if (!node->has_bulk)
+        return STA_NODE_MAIN;
+    if (request->wire.len >= LARGE_BYTES)
+        return STA_NODE_BULK;
+    bool aside = lane_is_clogged(&lanes[STA_NODE_MAIN]) && !lane_is_clogged(&lanes[STA_NODE_BULK]);
+    return aside ? STA_NODE_BULK : STA_NODE_MAIN;
+}
+
 void sta_node_submit(struct sta_node *node, struct sta_operation *operation,
                      struct sta_request *request)
 {
     operation->sent_ns = sta_loop_now_ns(node->loop);
     sta_node_health_sent(&node->health);
     if (node->breaker.state == STA_BREAKER_CLOSED)
-        sta_node_submit_request(node, STA_NODE_MAIN, request);
+        sta_node_submit_request(node, node_choose_lane(node, request), request);
     else
         request->done(request, STRATA_ERR_UNAVAILABLE, strata_bytes(NULL, 0));
 }
@@ -227,6 +248,7 @@ int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log
     node->url = *config->connection.url;
     node->config = config->connection;
     node->config.url = &node->url;
+    node->has_bulk = config->max_connections != 1;
     node->events = events;
     node->arg = arg;
     sta_list_init(&node->link);

@@ -8,6 +8,11 @@
  *   OPEN    they fail at once with STRATA_ERR_UNAVAILABLE; from time to time a PING on the main
  *           lane finds out whether that may end. What is under way stays so.
  *
+ * Replies come in order, so whoever is behind a large one waits for all of it. Large requests go on a
+ * lane of their own; and while a large reply is coming in on the main lane (nobody knew before that
+ * it would be large), what is new goes by the other lane. Operations that are under way at the same
+ * time have no order among them.
+ *
  * What opens the breaker: time-outs in a row, connections that break in a row, a link that owes
  * answers and is silent (l2/connection.h). What a lost connection takes with it counts once.
  * Threads: the loop's only.
@@ -23,6 +28,7 @@
 
 enum sta_node_lane_kind {
     STA_NODE_MAIN,
+    STA_NODE_BULK,      /* what is large, and what would have to wait behind it */
     STA_NODE_LANE_KINDS /* how many there are */
 };
 
@@ -43,6 +49,7 @@ struct sta_node_config {
     struct sta_connection_config
         connection; /* of the lanes; its url is copied, its name borrowed */
     struct sta_breaker_config breaker;
+    uint64_t max_connections; /* one: there is no bulk lane; 0: no bound */
 };
 
 struct sta_node {
@@ -51,6 +58,7 @@ struct sta_node {
     struct sta_node_log log;
     struct sta_redis_url url;
     struct sta_connection_config config; /* of the lanes; its url is the one above */
+    bool has_bulk;
     const struct sta_node_events *events;
     void *arg;
 

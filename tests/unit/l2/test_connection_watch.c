@@ -138,6 +138,29 @@ static void silence_while_our_own_loop_slept_is_no_evidence(void **state)
     rig_fini(&rig);
 }
 
+#define LARGE (4 * 1024 * 1024)
+
+/* The peer reads 4 KiB per half millisecond: longer than anybody may be silent. */
+static void a_slow_line_is_not_silent_while_it_takes_something(void **state)
+{
+    (void)state;
+    struct rig rig;
+    static char large[LARGE + 1];
+    memset(large, 'x', LARGE);
+    rig_init(&rig);
+    rig.config.silence_ns = 150 * STA_NS_MS; /* the kernel's buffers empty in less, unseen */
+    rig_open(&rig);
+    rig_greet(&rig);
+    (void)rig_ask(&rig, large, 1, LONG);
+    uint64_t began_ns = sta_clock_now_ns();
+    rig_expect(&rig, large);
+    assert_true(sta_clock_now_ns() - began_ns > 300 * STA_NS_MS);
+    assert_string_equal(rig.events, "ready;");
+    rig_say(&rig, "+a\r\n");
+    rig_run_until(&rig, rig_all_done);
+    rig_fini(&rig);
+}
+
 static void then_close(struct rig *rig)
 {
     if (is_silent(rig))
@@ -172,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_quiet_link_is_pinged_and_the_answer_is_nobodys),
         cmocka_unit_test(who_stays_silent_is_given_up),
         cmocka_unit_test(silence_while_our_own_loop_slept_is_no_evidence),
+        cmocka_unit_test(a_slow_line_is_not_silent_while_it_takes_something),
         cmocka_unit_test(a_connection_may_be_closed_when_it_is_silent_and_when_it_speaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -159,6 +161,57 @@ static void what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_
     rig_fini(&rig);
 }
 
+/* ---- lanes ---- */
+
+#define LARGE (256 * 1024)
+
+static void what_is_new_does_not_wait_behind_a_large_reply(void **state)
+{
+    (void)state;
+    static char half[LARGE];
+    static char rest[64];
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    memset(half, 'x', sizeof half - 1);
+    memcpy(half, "$262144\r\n", 9);
+    (void)snprintf(rest, sizeof rest, "%.*s\r\n", LARGE - (int)(sizeof half - 1 - 9), half + 20);
+    struct ask *large = rig_ask(&rig, ANY, true, "GET large");
+    rig_run_ms(&rig, 20);
+    fake_says(rig.fakes, half);
+    rig_run_ms(&rig, 20);
+    fake_answers(rig.fakes, "GET a", "+a\r\n", 10);
+    assert_int_equal(rig.fakes[0].accepted, 1);
+    struct ask *small = rig_ask(&rig, ANY, true, "GET a");
+    rig_run_ms(&rig, 50);
+    assert_string_equal(small->replies, "+a\r\n");
+    assert_int_equal(large->done, 0);
+    assert_int_equal(rig.fakes[0].accepted, 2);
+    for (unsigned p = 0; p < 1; p++) /* the first connection is the main lane */
+        assert_int_equal(send(rig.fakes[0].peers[p].fd, rest, strlen(rest), MSG_NOSIGNAL),
+                         strlen(rest));
+    rig_run_until(&rig, rig_all_done);
+    assert_int_equal(large->status, STRATA_OK);
+    rig_fini(&rig);
+}
+
+static void with_one_connection_everything_goes_by_it(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig.config.node.max_connections = 1;
+    rig_open(&rig);
+    static char large[100 * 1024];
+    memset(large, 'x', sizeof large - 1);
+    struct ask *ask = rig_ask(&rig, ANY, false, "SET a 1");
+    ask->operation.request.wire = strata_text(ask->wire);
+    fake_answers(rig.fakes, "SET a 1", "+OK\r\n", 1);
+    assert_answer(ask, "+OK\r\n");
+    assert_int_equal(rig.fakes[0].accepted, 1);
+    rig_fini(&rig);
+}
+
 /* ---- the breaker ---- */
 
 static void rig_begin_watched(struct rig *rig, uint64_t silence_ns)
@@ -290,6 +343,8 @@ int main(void)
         cmocka_unit_test(what_breaks_every_connection_is_given_up),
         cmocka_unit_test(a_write_that_may_have_been_carried_out_is_not_sent_again),
         cmocka_unit_test(what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_back),
+        cmocka_unit_test(what_is_new_does_not_wait_behind_a_large_reply),
+        cmocka_unit_test(with_one_connection_everything_goes_by_it),
         cmocka_unit_test(a_silent_server_is_left_alone_until_it_speaks),
         cmocka_unit_test(time_outs_in_a_row_are_enough),
         cmocka_unit_test(impatience_is_no_evidence),

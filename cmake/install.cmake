@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
-# cmake --install: headers, libstrata, pkg-config and CMake packages, stratad, strata.
+# cmake --install: headers, libstrata, libstrata_tls, pkg-config and CMake packages, stratad, strata.
 include(CMakePackageConfigHelpers)
 
 set(STRATA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
 
 install(TARGETS strata_shared EXPORT strataTargets)
-install(TARGETS strata_static) # through pkg-config --static, which names what it needs
+install(TARGETS strata_tls_shared EXPORT strataTlsTargets)
+install(TARGETS strata_static strata_tls_static) # through pkg-config --static, which names what they need
 if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL GNU)
   # The installed archive is machine code only: with the optimiser's own form in it, a user's gcc
   # would optimise our files again, and warn about them in the user's build.
-  install(CODE "execute_process(COMMAND ${CMAKE_OBJCOPY} -R .gnu.lto_* -R .gnu.debuglto_*
-    \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/libstrata.a
-    COMMAND_ERROR_IS_FATAL ANY)")
+  foreach(archive libstrata.a libstrata_tls.a)
+    install(CODE "execute_process(COMMAND ${CMAKE_OBJCOPY} -R .gnu.lto_* -R .gnu.debuglto_*
+      \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/${archive}
+      COMMAND_ERROR_IS_FATAL ANY)")
+  endforeach()
 endif()
 install(DIRECTORY include/strata DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 foreach(program stratad strata)
@@ -23,10 +26,13 @@ endforeach()
 # In strata.pc the prefix is said relative to the file, so the tree may be moved.
 file(RELATIVE_PATH STRATA_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/strata.pc.in strata.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/strata.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(cmake/strata-tls.pc.in strata-tls.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/strata.pc ${CMAKE_BINARY_DIR}/strata-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 set_target_properties(strata_shared PROPERTIES EXPORT_NAME strata)
+set_target_properties(strata_tls_shared PROPERTIES EXPORT_NAME tls)
 install(EXPORT strataTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
+install(EXPORT strataTlsTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
 configure_package_config_file(cmake/strataConfig.cmake.in strataConfig.cmake
   INSTALL_DESTINATION ${STRATA_CMAKE_DIR})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/strataConfigVersion.cmake

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Time per operation. Every contender has its own cache with the same entries; in each round each
- * of them is measured with 1, 2, ... threads, each for a slice of processor time, on the same
- * requests. A round gives a ratio to the first contender of the row (the floor, where it can take
- * part); printed are the medians over the rounds, and the least and the most. The round before the
- * first is not counted.
+ * of them is measured with 1, 2, ... threads, each for a slice of processor time, on a stream that
+ * is the same for all. A round gives a ratio to the first contender of the row (the floor, where it
+ * can take part); printed are the medians over the rounds, and the least and the most. The round
+ * before the first is not counted.
  *
  * Two times: by the clock, nanoseconds of a processor per operation (so 2 threads that do not
  * disturb each other show the figure of 1), and processor time that the threads used, which other
@@ -42,6 +42,7 @@ struct side {
     const char *name;
     bool batch;
     void *cache;
+    uint32_t at; /* in the stream */
     double huge;
     struct sample samples[VARIANTS_MOST][ROUNDS_MOST];
 };
@@ -191,15 +192,16 @@ static struct sample sum_up(const struct worker *workers, uint32_t threads)
     };
 }
 
-/* All contenders of a round begin at the same place of the stream. */
-static struct sample run_slice(struct row *row, const struct side *side, uint32_t threads,
-                               uint32_t round, uint64_t slice_ns)
+/* Each slice goes on where the contender's last one ended: requests that come again soon would be
+ * hits that Zipf does not give. */
+static struct sample run_slice(struct row *row, struct side *side, uint32_t threads,
+                               uint64_t slice_ns)
 {
     struct worker workers[THREADS_MOST];
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, threads);
     for (uint32_t i = 0; i < threads; i++) {
-        uint32_t at = (round * THREADS_MOST + i) * (STREAM_COUNT / CHUNK * 5 / 13) * CHUNK;
+        uint32_t at = side->at + STREAM_COUNT / threads / CHUNK * CHUNK * i;
         workers[i] = (struct worker){.row = row,
                                      .side = side,
                                      .slice_ns = slice_ns,
@@ -210,6 +212,7 @@ static struct sample run_slice(struct row *row, const struct side *side, uint32_
     }
     for (uint32_t i = 0; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
+    side->at = workers[0].at;
     pthread_barrier_destroy(&start);
     return sum_up(workers, threads);
 }
@@ -224,7 +227,7 @@ static void run_rounds(struct row *row, const struct bench *bench)
             for (uint32_t i = 0; i < row->count; i++) {
                 struct side *side = &row->sides[i];
                 if (threads == 1 || (side->who->peer.flags & PEER_THREADS))
-                    side->samples[variant][at] = run_slice(row, side, threads, round, slice_ns);
+                    side->samples[variant][at] = run_slice(row, side, threads, slice_ns);
             }
         }
     }
@@ -237,6 +240,14 @@ static bool takes_part(const struct workload *workload, uint32_t at, const struc
     if (workload->action == TIMED_BATCH)
         return at == CONTENDER_STRATA;
     return workload->action == TIMED_GET || (peer->flags & PEER_EVICTS);
+}
+
+/* The whole stream once: what is kept is then what the contender wants to keep. */
+static void warm_up(const struct row *row, const struct side *side)
+{
+    struct worker worker = {.row = row, .side = side};
+    for (uint32_t at = 0; at < STREAM_COUNT; at += CHUNK)
+        mix_some(&worker, &row->stream[at]);
 }
 
 static bool side_init(struct row *row, const struct contender *who)
@@ -257,6 +268,8 @@ static bool side_init(struct row *row, const struct contender *who)
     contender_fill(who, side->cache,
                    workload->action == TIMED_GET || workload->action == TIMED_BATCH ? workload->keys
                                                                                     : capacity);
+    if (workload->action == TIMED_MIX)
+        warm_up(row, side);
     side->huge = pages_huge_since(&before);
     return contender_check(who, side->cache, workload->keys, CHECK_STEP, NULL);
 }

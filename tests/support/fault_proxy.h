@@ -32,8 +32,9 @@ struct fault_way {
     unsigned gap_us;           /* between two sends, so that the reader sees the pieces */
     uint64_t bytes_per_second; /* 0: no limit */
     bool freeze;               /* nothing is read or sent; connections stay open */
-    bool drop;                 /* what is read is thrown away, and nobody is told */
-    uint64_t corrupt_at;       /* flips a bit in the n-th byte that is read from now on, once */
+    bool drop; /* what is read is thrown away, and nobody is told; abandon() before it passes again:
+                  TCP knows no gaps */
+    uint64_t corrupt_at; /* flips the top bit of the n-th byte that is read from now on */
 };
 
 /* What is done to connections that come. */

@@ -42,7 +42,7 @@ bool fault_stream_wants(const struct fault_stream *stream, const struct fault_wa
 static void corrupt(struct fault_way *way, unsigned char *bytes, size_t len)
 {
     if (way->corrupt_at > 0 && way->corrupt_at <= len) {
-        bytes[way->corrupt_at - 1] ^= 0x10;
+        bytes[way->corrupt_at - 1] ^= 0x80;
         way->corrupt_at = 0;
     } else if (way->corrupt_at > 0) {
         way->corrupt_at -= len;

@@ -264,18 +264,30 @@ int redis_cluster_failover(struct redis_cluster *cluster, unsigned replica, cons
 
 /* ---- moving slots ---- */
 
-int redis_cluster_begin_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
+/* The owner, who is to give the slot away; -1 with the reason on stderr. */
+static int giver(const struct redis_cluster *cluster, unsigned slot, unsigned to)
 {
     int from = redis_cluster_primary(cluster, slot);
-    if (from < 0 || (unsigned)from == to) {
-        (void)fprintf(stderr, "slot %u is owned by %d, and is to go to %u\n", slot, from, to);
-        return -1;
-    }
+    if (from >= 0 && (unsigned)from != to)
+        return from;
+    (void)fprintf(stderr, "slot %u is owned by %d, and is to go to %u\n", slot, from, to);
+    return -1;
+}
+
+static int begin_move(const struct redis_cluster *cluster, unsigned slot, unsigned from,
+                      unsigned to)
+{
     if (redis_cluster_tell(cluster, to, "CLUSTER SETSLOT %u IMPORTING %s", slot,
                            cluster->nodes[from].id) != 0)
         return -1;
-    return redis_cluster_tell(cluster, (unsigned)from, "CLUSTER SETSLOT %u MIGRATING %s", slot,
+    return redis_cluster_tell(cluster, from, "CLUSTER SETSLOT %u MIGRATING %s", slot,
                               cluster->nodes[to].id);
+}
+
+int redis_cluster_begin_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
+{
+    int from = giver(cluster, slot, to);
+    return from >= 0 ? begin_move(cluster, slot, (unsigned)from, to) : -1;
 }
 
 /* MIGRATE of the keys in `keys`, an array reply. */
@@ -313,34 +325,57 @@ static int move_some(const struct redis_cluster *cluster, unsigned slot, unsigne
     return moved;
 }
 
-int redis_cluster_move_keys(struct redis_cluster *cluster, unsigned slot, unsigned to,
-                            unsigned most)
+static int move_keys(const struct redis_cluster *cluster, unsigned slot, unsigned from, unsigned to,
+                     unsigned most)
 {
-    int from = redis_cluster_primary(cluster, slot);
-    int moved = from >= 0 ? 1 : -1;
+    int moved = 1;
     while (moved > 0 && most > 0) {
-        moved = move_some(cluster, slot, (unsigned)from, to, most);
+        moved = move_some(cluster, slot, from, to, most);
         most -= moved > 0 ? (unsigned)moved : 0;
     }
     return moved < 0 ? -1 : 0;
 }
 
+int redis_cluster_move_keys(struct redis_cluster *cluster, unsigned slot, unsigned to,
+                            unsigned most)
+{
+    int from = giver(cluster, slot, to);
+    return from >= 0 ? move_keys(cluster, slot, (unsigned)from, to, most) : -1;
+}
+
+/* A primary that gives its last slot away becomes a replica by itself, and then must not be told. */
+static int tell_owner(const struct redis_cluster *cluster, unsigned node, unsigned slot,
+                      unsigned owner)
+{
+    redisReply *reply = redis_cluster_ask(cluster, node, "CLUSTER SETSLOT %u NODE %s", slot,
+                                          cluster->nodes[owner].id);
+    bool good = reply != NULL && reply->type != REDIS_REPLY_ERROR;
+    if (!good && redis_cluster_is_primary(cluster, node))
+        (void)fprintf(stderr, "node %u: SETSLOT %u: %s\n", node, slot,
+                      reply != NULL ? reply->str : "no answer");
+    else
+        good = true;
+    freeReplyObject(reply);
+    return good ? 0 : -1;
+}
+
 /* The new owner first: from then on it answers, and the old one still asks clients to it. */
 int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
 {
-    int result =
-        redis_cluster_tell(cluster, to, "CLUSTER SETSLOT %u NODE %s", slot, cluster->nodes[to].id);
-    for (unsigned i = 0; i < cluster->count && result == 0; i++)
-        if (i != to && redis_cluster_is_primary(cluster, i))
-            result = redis_cluster_tell(cluster, i, "CLUSTER SETSLOT %u NODE %s", slot,
-                                        cluster->nodes[to].id);
-    return result;
+    struct view view;
+    if (tell_owner(cluster, to, slot, to) != 0 || !read_view(cluster, to, &view))
+        return -1;
+    for (unsigned i = 0; i < cluster->count; i++)
+        if (i != to && (view.primaries & 1u << i) != 0 && tell_owner(cluster, i, slot, to) != 0)
+            return -1;
+    return 0;
 }
 
 int redis_cluster_move_slot(struct redis_cluster *cluster, unsigned slot, unsigned to)
 {
-    if (redis_cluster_begin_move(cluster, slot, to) != 0 ||
-        redis_cluster_move_keys(cluster, slot, to, UINT32_MAX) != 0)
+    int from = giver(cluster, slot, to);
+    if (from < 0 || begin_move(cluster, slot, (unsigned)from, to) != 0 ||
+        move_keys(cluster, slot, (unsigned)from, to, UINT32_MAX) != 0)
         return -1;
     return redis_cluster_finish_move(cluster, slot, to);
 }

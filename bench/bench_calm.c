@@ -385,7 +385,7 @@ static void compare_batches(const struct redis_cluster *cluster)
     for (unsigned i = 0; i < KEYS; i++) {
         char name[64];
         (void)snprintf(texts[i], sizeof texts[i], "batch:%u", i);
-        (void)snprintf(name, sizeof name, "atp:cache:%s", texts[i]);
+        (void)snprintf(name, sizeof name, "atp:cache:batch:%u", i);
         all[i] = strata_text(texts[i]);
         int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, name));
         mine[owner][counts[owner]++] = all[i];

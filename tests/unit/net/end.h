@@ -9,7 +9,7 @@
 
 #include "net/stream.h"
 
-#define PATIENCE_NS (20 * STA_NS_SEC)
+#define PATIENCE_NS (60 * STA_NS_SEC)
 
 struct end {
     struct sta_loop *loop;

@@ -28,7 +28,7 @@ static void rig_begin(struct rig *rig, unsigned fakes)
     rig->config.node.connection.backoff_max_ns = 20 * STA_NS_MS;
     rig->config.refresh.floor_ns = 20 * STA_NS_MS;
     rig->config.refresh.backoff_ns = 20 * STA_NS_MS;
-    rig->config.refresh.timeout_ns = 100 * STA_NS_MS;
+    rig->config.refresh.timeout_ns = 300 * STA_NS_MS;
 }
 
 /* All nodes say so from now on. */

@@ -43,5 +43,5 @@ if(STRATA_SANITIZE)
   set(STRATA_SANITIZER_ENVIRONMENT # for tests
     "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/tools/tsan_suppressions.txt")
 endif()

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "l2/node.h"
 #include "l2/slot.h"
 #include "strata/status.h"
 
@@ -109,8 +110,7 @@ void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_by
     batch->marks = NULL;
     batch->mark_cap = 0;
     batch->count = 0;
-    batch->commands = 1;
-    batch->repeatable = false;
+    batch->kind = STA_BATCH_GET;
     batch->flights = NULL;
     sta_buffer_init(&batch->wire, STA_BATCH_WIRE_MAX);
 }
@@ -130,8 +130,7 @@ int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
     (void)append_key(batch, key);
     append_text(&batch->wire, "*2\r\n$4\r\nPTTL\r\n");
     size_t begin = append_key(batch, key);
-    batch->commands = 2;
-    batch->repeatable = true;
+    batch->kind = STA_BATCH_GET;
     batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
@@ -143,7 +142,7 @@ int sta_batch_get_value(struct sta_batch *batch, uint32_t tag, struct strata_byt
         return status;
     append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
     size_t begin = append_key(batch, key);
-    batch->repeatable = true;
+    batch->kind = STA_BATCH_GET_VALUE;
     batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
@@ -157,6 +156,7 @@ int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
     bool expires = ttl_ms <= TTL_MOST_MS;
     append_text(&batch->wire, expires ? "*5\r\n$3\r\nSET\r\n" : "*3\r\n$3\r\nSET\r\n");
     size_t begin = append_key(batch, key);
+    batch->kind = STA_BATCH_SET;
     append_bulk(&batch->wire, value, strata_bytes(NULL, 0));
     if (expires) {
         char text[TTL_TEXT_CAP];
@@ -175,6 +175,7 @@ int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes 
         return status;
     append_text(&batch->wire, "*2\r\n$6\r\nUNLINK\r\n");
     size_t begin = append_key(batch, key);
+    batch->kind = STA_BATCH_DELETE;
     batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
@@ -225,10 +226,42 @@ static void batch_settle(struct sta_batch *batch)
     batch->ended(batch);
 }
 
+static bool next_fits(struct sta_resp_walk *replies, enum sta_resp_type type)
+{
+    struct sta_resp_value value;
+    if (sta_resp_next(replies, &value) != STRATA_OK)
+        return false;
+    return value.type == type || value.type == STA_RESP_ERROR ||
+           value.type == STA_RESP_BULK_ERROR ||
+           (type == STA_RESP_BULK && value.type == STA_RESP_NULL);
+}
+
+/* Whether this can be an answer to such an operation. An error can be one to all. */
+static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    switch (kind) {
+    case STA_BATCH_GET:
+        return next_fits(&walk, STA_RESP_BULK) && next_fits(&walk, STA_RESP_INTEGER);
+    case STA_BATCH_GET_VALUE:
+        return next_fits(&walk, STA_RESP_BULK);
+    case STA_BATCH_SET:
+        return next_fits(&walk, STA_RESP_SIMPLE);
+    case STA_BATCH_DELETE:
+        return next_fits(&walk, STA_RESP_INTEGER);
+    }
+    return false;
+}
+
 static void on_flight_done(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
     struct sta_batch_flight *flight = STA_CONTAINER(operation, struct sta_batch_flight, operation);
     struct sta_batch *batch = flight->batch;
+    if (status == STRATA_OK && !replies_fit(batch->kind, replies)) {
+        status = STRATA_ERR_PROTOCOL;
+        replies = strata_bytes(NULL, 0);
+        sta_node_distrust(operation->node, "a reply that the command cannot have");
+    }
     flight_answered(flight, status, replies);
     if (flight->feeding)
         return;
@@ -240,9 +273,10 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
 {
     flight->batch = batch;
     flight->flying = false;
-    flight->operation.request.commands = batch->commands;
+    flight->operation.request.commands = batch->kind == STA_BATCH_GET ? 2 : 1;
     flight->operation.request.deadline_ns = batch->deadline_ns;
-    flight->operation.repeatable = batch->repeatable;
+    flight->operation.repeatable =
+        batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
     flight->operation.done = on_flight_done;
     flight_feed(flight);
 }

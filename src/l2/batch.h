@@ -13,6 +13,9 @@
  *   caller:  init --> get, get, ... --> submit
  *   loop:                                 '--> answered, answered, ... --> ended
  *
+ * A reply that its command cannot have ends the node's connections: what follows might belong to
+ * other questions. It is told as STRATA_ERR_PROTOCOL.
+ *
  * One kind of operation per batch. Of a large batch STA_BATCH_WINDOW are under way at a time, so
  * that it leaves room for others in what bounds the requests of a connection.
  * The struct stays in place from submit() until ended() is called, which happens exactly once;
@@ -33,6 +36,8 @@
 
 /* Operations of one batch that are under way at a time. */
 #define STA_BATCH_WINDOW 1024u
+
+enum sta_batch_kind { STA_BATCH_GET, STA_BATCH_GET_VALUE, STA_BATCH_SET, STA_BATCH_DELETE };
 
 /* An operation that was appended. */
 struct sta_batch_mark {
@@ -68,8 +73,7 @@ struct sta_batch {
     struct sta_batch_mark *marks; /* of the second and further ones */
     uint32_t mark_cap;
     uint32_t count;
-    unsigned commands; /* of each */
-    bool repeatable;
+    enum sta_batch_kind kind;
     uint64_t deadline_ns;
     struct sta_task task;
     uint32_t next; /* to be sent */

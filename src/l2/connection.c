@@ -101,6 +101,13 @@ static void on_opened(void *arg, int status, const char *reason)
     sta_connection_leave(connection);
 }
 
+static void connection_end_drained(struct sta_connection *connection)
+{
+    if (connection->drained_for != NULL && connection->state == STA_CONNECTION_READY &&
+        connection->pipeline.count == 0)
+        connection_step(connection, EVENT_FAILED, STRATA_ERR_UNAVAILABLE, connection->drained_for);
+}
+
 static size_t on_received(void *arg, struct strata_bytes data)
 {
     struct sta_connection *connection = arg;
@@ -114,6 +121,7 @@ static size_t on_received(void *arg, struct strata_bytes data)
         connection_step(connection, EVENT_FAILED, status, reason);
     else if (connection->state == STA_CONNECTION_READY)
         sta_connection_watch_heard(connection);
+    connection_end_drained(connection);
     sta_connection_leave(connection);
     return used;
 }
@@ -232,6 +240,7 @@ static void enter_ready(struct sta_connection *connection)
     sta_backoff_reset(&connection->backoff);
     sta_timer_stop(connection->loop, &connection->timer);
     connection->partial_bytes = 0;
+    connection->drained_for = NULL;
     sta_connection_watch_start(connection);
     sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
                   connection->address, connection->config.protocol);
@@ -371,6 +380,25 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
 void sta_connection_fail(struct sta_connection *connection, int status, const char *reason)
 {
     connection_step(connection, EVENT_FAILED, status, reason);
+}
+
+void sta_connection_renew(struct sta_connection *connection, int status, const char *reason)
+{
+    if (connection->state != STA_CONNECTION_READY)
+        return;
+    sta_connection_enter(connection);
+    sta_connection_fail(connection, status, reason);
+    sta_connection_leave(connection);
+}
+
+void sta_connection_renew_gently(struct sta_connection *connection, const char *reason)
+{
+    if (connection->state != STA_CONNECTION_READY)
+        return;
+    sta_connection_enter(connection);
+    connection->drained_for = reason;
+    connection_end_drained(connection);
+    sta_connection_leave(connection);
 }
 
 size_t sta_connection_partial_bytes(const struct sta_connection *connection)

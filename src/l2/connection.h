@@ -104,6 +104,13 @@ void sta_connection_submit(struct sta_connection *connection, struct sta_request
 /* In BACKOFF: tries to connect now, and requests may wait for that attempt. Else nothing. */
 void sta_connection_try_now(struct sta_connection *connection);
 
+/* READY: ends it as a loss for this reason, and connects anew, looking the name up again. Else
+ * nothing. */
+void sta_connection_renew(struct sta_connection *connection, int status, const char *reason);
+
+/* The same when all that is under way has been answered; what is new waits. `reason` is static. */
+void sta_connection_renew_gently(struct sta_connection *connection, const char *reason);
+
 /* Whether a request would be sent now, or wait for READY; else it is refused at once. */
 bool sta_connection_is_open(const struct sta_connection *connection);
 

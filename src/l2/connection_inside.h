@@ -59,6 +59,8 @@ struct sta_connection {
     bool pinged;
     struct sta_request ping;
 
+    const char *drained_for; /* READY: it is to end when nothing is under way; NULL: it is not */
+
     struct sta_connection_statistics counts; /* those that are not the pipeline's */
 };
 

@@ -5,7 +5,8 @@
  *
  * Where a request is:
  *   waiting    in the list `waiting`, while there is hope: until the first attempt to connect
- *              after open or after READY has failed. Nothing of it is written.
+ *              after open or after READY has failed; or while a connection that is to be renewed
+ *              is drained. Nothing of it is written.
  *   in flight  in the pipeline; its commands are in the stream's output or gone out.
  * `written` counts all bytes that were ever appended to the stream at hand; what is still in the
  * stream's buffer at its end was not sent, so each request is known as sent or not.
@@ -100,7 +101,7 @@ void sta_connection_submit(struct sta_connection *connection, struct sta_request
 {
     int status = connection_admit(connection, request);
     if (status == STRATA_OK) {
-        if (connection->state == STA_CONNECTION_READY)
+        if (connection->state == STA_CONNECTION_READY && connection->drained_for == NULL)
             status = sta_connection_send(connection, request);
         else
             connection_wait(connection, request);

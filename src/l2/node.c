@@ -18,6 +18,9 @@
 #define TIMEOUT_COUNTS_NS (100 * STA_NS_MS)
 #define PROBE_TIMEOUT_NS  STA_NS_SEC
 
+/* Between two times that the name of a server that is read only is looked up. */
+#define LOOK_UP_PAUSE_NS (500 * STA_NS_MS)
+
 static const char probe_wire[] = "*1\r\n$4\r\nPING\r\n";
 
 /* ---- the breaker ---- */
@@ -82,6 +85,27 @@ static void on_probe_timer(struct sta_timer *timer)
     }
 }
 
+/* ---- connecting anew ---- */
+
+void sta_node_distrust(struct sta_node *node, const char *why)
+{
+    for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
+        if (node->lanes[kind].connection != NULL)
+            sta_connection_renew(node->lanes[kind].connection, STRATA_ERR_PROTOCOL, why);
+}
+
+void sta_node_look_up_again(struct sta_node *node)
+{
+    uint64_t now_ns = sta_loop_now_ns(node->loop);
+    if (node->looked_up_ns != 0 && now_ns - node->looked_up_ns < LOOK_UP_PAUSE_NS)
+        return;
+    node->looked_up_ns = now_ns;
+    for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
+        if (node->lanes[kind].connection != NULL)
+            sta_connection_renew_gently(node->lanes[kind].connection,
+                                        "it is read only; its name is looked up again");
+}
+
 /* ---- news of lanes ---- */
 
 static void on_state(void *arg, enum sta_connection_state state, const char *reason)
@@ -92,6 +116,8 @@ static void on_state(void *arg, enum sta_connection_state state, const char *rea
     lane->ready = state == STA_CONNECTION_READY;
     if (lane->ready)
         sta_node_health_connected(&node->health);
+    if (lane->kind == STA_NODE_MAIN && (lane->ready || node->down_ns == 0))
+        node->down_ns = lane->ready ? 0 : sta_loop_now_ns(node->loop);
     if (lane->ready && node->breaker.state != STA_BREAKER_CLOSED)
         breaker_step(node, STA_BREAKER_OK, "");
     if (was_ready && !lane->ready)

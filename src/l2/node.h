@@ -63,9 +63,11 @@ struct sta_node {
     void *arg;
 
     struct sta_node_lane lanes[STA_NODE_LANE_KINDS];
+    uint64_t down_ns; /* since when the main lane is lost, or cannot be had; 0: it is not */
     struct sta_breaker breaker;
     struct sta_timer probe_timer;
     struct sta_request probe;
+    uint64_t looked_up_ns; /* when its name was last to be looked up again; 0: never */
     struct sta_node_health health;
 
     /* The router's. */
@@ -109,6 +111,14 @@ static inline bool sta_node_is_ready(const struct sta_node *node)
     return sta_node_state(node) == STA_CONNECTION_READY &&
            node->breaker.state == STA_BREAKER_CLOSED;
 }
+
+/* It answers what cannot be an answer to what was asked: nothing that comes on these connections can
+ * be trusted to belong to its question. Its lanes end as if they were lost, and connect anew. */
+void sta_node_distrust(struct sta_node *node, const char *why);
+
+/* Its name may lead elsewhere by now: its lanes connect anew, when what is under way is answered.
+ * Cheap; may be called for each answer that says so. */
+void sta_node_look_up_again(struct sta_node *node);
 
 /* Opens the main lane, or ends its backoff: it is tried now, and may be waited for. */
 int sta_node_try_now(struct sta_node *node);

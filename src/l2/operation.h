@@ -13,7 +13,7 @@
  *   - where Redis said that it did not carry it out, and that another node or another time would
  *     do (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN, READONLY);
  *   - where nothing of it was sent (UNAVAILABLE) and another node, or the same one connected anew,
- *     may take it;
+ *     may take it; in a cluster it waits for news of who serves the slot now, 500 ms at most;
  *   - where the connection was lost behind it (LOST), and it is `repeatable`. Others end with LOST:
  *     they may have been carried out, and a second time would be a wrong answer (a DEL that
  *     answers 0 for what it deleted) or a wrong value (a SET over what somebody else wrote since).

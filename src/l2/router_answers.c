@@ -18,6 +18,9 @@
 /* How often an operation looks for a node that is not there yet. A new map wakes it, too. */
 #define HOMELESS_WAIT_NS (50 * STA_NS_MS)
 
+/* How long operations of a node that is down wait at most for news of the cluster. */
+#define NEWS_WAIT_NS (500 * STA_NS_MS)
+
 static void operation_end(struct sta_operation *operation, int status)
 {
     operation->done(operation, status, strata_bytes(NULL, 0));
@@ -84,6 +87,8 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
     struct sta_redirect_decision decision =
         sta_redirect_decide(&redirect, &call, sta_loop_now_ns(router->loop), &router->random);
     bool redirected = redirect.kind == STA_REDIRECT_MOVED || redirect.kind == STA_REDIRECT_ASKED;
+    if (decision.reconnect && router->only != NULL)
+        sta_node_look_up_again(router->only);
     if (decision.refresh)
         sta_router_demand_map(router, redirect.kind == STA_REDIRECT_MOVED ? from : NULL);
     if (decision.action == STA_REDIRECT_GIVE_UP || decision.action == STA_REDIRECT_SPLIT ||
@@ -114,6 +119,28 @@ static bool may_go_again(struct sta_router *router, const struct sta_operation *
            operation->attempts < ATTEMPTS_LOST_MAX && has_somewhere_to_go(router, operation);
 }
 
+/* The node is down, and nobody has told us since who serves its slots now. One that hangs is another
+ * matter: its breaker is open, and calls fail at once. */
+static bool expects_news(const struct sta_router *router, const struct sta_operation *operation,
+                         int status, uint64_t now_ns)
+{
+    const struct sta_node *node = operation->node;
+    bool unsent = status == STRATA_ERR_UNAVAILABLE;
+    return router->only == NULL &&
+           (unsent || (status == STRATA_ERR_LOST && operation->repeatable)) &&
+           node->breaker.state == STA_BREAKER_CLOSED && node->down_ns != 0 &&
+           router->learned_ns <= node->down_ns && now_ns - node->down_ns < NEWS_WAIT_NS &&
+           now_ns < operation->request.deadline_ns;
+}
+
+static void operation_wait(struct sta_router *router, struct sta_operation *operation,
+                           uint64_t now_ns)
+{
+    uint64_t again_ns = sta_clock_after(now_ns, HOMELESS_WAIT_NS);
+    uint64_t deadline_ns = operation->request.deadline_ns;
+    sta_router_delay(router, operation, again_ns < deadline_ns ? again_ns : deadline_ns);
+}
+
 void sta_router_judge_failure(struct sta_router *router, struct sta_operation *operation,
                               int status)
 {
@@ -125,8 +152,11 @@ void sta_router_judge_failure(struct sta_router *router, struct sta_operation *o
         status = STRATA_ERR_LOST;
     if (status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_LOST)
         sta_router_demand_map(router, NULL);
+    uint64_t now_ns = sta_loop_now_ns(router->loop);
     if (may_go_again(router, operation, status))
         sta_router_send(router, operation);
+    else if (expects_news(router, operation, status, now_ns))
+        operation_wait(router, operation, now_ns);
     else
         operation_end(operation, status);
 }
@@ -134,13 +164,11 @@ void sta_router_judge_failure(struct sta_router *router, struct sta_operation *o
 void sta_router_judge_homeless(struct sta_router *router, struct sta_operation *operation)
 {
     uint64_t now_ns = sta_loop_now_ns(router->loop);
-    uint64_t deadline_ns = operation->request.deadline_ns;
-    uint64_t again_ns = sta_clock_after(now_ns, HOMELESS_WAIT_NS);
     bool hopeless = router->map == NULL && !sta_router_may_learn(router);
     if (router->map != NULL) /* a first one is being asked for anyhow */
         sta_router_demand_map(router, NULL);
-    if (hopeless || deadline_ns <= now_ns)
+    if (hopeless || operation->request.deadline_ns <= now_ns)
         operation_end(operation, STRATA_ERR_UNAVAILABLE);
     else
-        sta_router_delay(router, operation, again_ns < deadline_ns ? again_ns : deadline_ns);
+        operation_wait(router, operation, now_ns);
 }

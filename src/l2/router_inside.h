@@ -45,6 +45,7 @@ struct sta_router {
 
     /* Asking for the map. */
     struct sta_refresh refresh;
+    uint64_t learned_ns; /* when the last question was put that was answered; 0: none was */
     struct sta_timer refresh_timer;
     struct sta_operation question;
 };

@@ -69,6 +69,8 @@ static void on_answer(struct sta_request *request, int status, struct strata_byt
         return;
     if (status == STRATA_OK)
         status = router_parse(router, replies, &reason);
+    if (status == STRATA_OK)
+        router->learned_ns = router->refresh.asked_ns;
     if (status < 0) {
         char address[ADDRESS_CAP];
         sta_endpoint_format(&question->node->url.endpoint, address, sizeof address);

@@ -432,6 +432,22 @@ static void replies_of_another_kind_are_errors_and_no_values(void **state)
     }
 }
 
+/* The server has lost count: from here on each reply is that of the question before. */
+static void a_reply_of_another_kind_ends_the_connection(void **state)
+{
+    struct world *world = *state;
+    be_ready(world);
+    uint64_t before = fake_redis_connections(world->a);
+    fake_redis_say(world->a, "SET *", 1, "$5\r\nstray\r\n+OK\r\n");
+    fake_redis_say(world->a, "GET *", 0, "$4\r\nthis\r\n");
+    assert_int_equal(strata_set(world->cache, strata_text("k"), strata_text("v"), 0),
+                     STRATA_ERR_PROTOCOL);
+    assert_true(wait_until(is_answered, world, PATIENT_MS));
+    for (int i = 0; i < 10; i++)
+        assert_gets(world, "this");
+    assert_int_equal(fake_redis_connections(world->a), before + 1);
+}
+
 /* ---- greetings and maps ---- */
 
 static void a_greeting_that_is_refused_is_said_once_in_a_while(void **state)
@@ -525,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pushes_of_any_form_do_not_reach_an_answer, start, stop),
         cmocka_unit_test_setup_teardown(replies_of_another_kind_are_errors_and_no_values, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(a_reply_of_another_kind_ends_the_connection, start, stop),
         cmocka_unit_test_setup_teardown(a_greeting_that_is_refused_is_said_once_in_a_while, start,
                                         stop),
         cmocka_unit_test_setup_teardown(maps_that_are_none_are_not_believed, start, stop),

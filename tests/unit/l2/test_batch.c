@@ -34,8 +34,7 @@ static void a_get_asks_for_the_value_first_and_then_for_its_ttl(void **state)
     assert_int_equal(sta_batch_get(&batch, 7, strata_text("key")), STRATA_OK);
     assert_wire(&batch, "*2\r\n$3\r\nGET\r\n$5\r\np:key\r\n"
                         "*2\r\n$4\r\nPTTL\r\n$5\r\np:key\r\n");
-    assert_int_equal(batch.commands, 2);
-    assert_true(batch.repeatable);
+    assert_int_equal(batch.kind, STA_BATCH_GET);
     sta_batch_fini(&batch);
 }
 
@@ -48,8 +47,7 @@ static void a_get_for_who_keeps_nothing_asks_for_the_value_alone(void **state)
     batch_begin(&batch, "p:");
     assert_int_equal(sta_batch_get_value(&batch, 7, strata_text("key")), STRATA_OK);
     assert_wire(&batch, "*2\r\n$3\r\nGET\r\n$5\r\np:key\r\n");
-    assert_int_equal(batch.commands, 1);
-    assert_true(batch.repeatable);
+    assert_int_equal(batch.kind, STA_BATCH_GET_VALUE);
     sta_batch_fini(&batch);
     assert_int_equal(sta_batch_read_get(strata_text("$2\r\nhi\r\n"), &value, &ttl_ms), STRATA_OK);
     assert_int_equal(value.len, 2);
@@ -67,7 +65,7 @@ static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
     assert_wire(&batch, "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$2\r\nPX\r\n$4\r\n1500\r\n"
                         "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n");
     assert_int_equal(batch.count, 2);
-    assert_false(batch.repeatable);
+    assert_int_equal(batch.kind, STA_BATCH_SET);
     sta_batch_fini(&batch);
 }
 

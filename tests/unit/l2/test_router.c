@@ -69,6 +69,32 @@ static void a_server_that_is_not_ready_is_asked_again(void **state)
     }
 }
 
+/* A name that leads to a replica since the fail-over. Nothing that is under way is cut off. */
+static void a_server_that_is_read_only_is_looked_up_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "SET a 1", "-READONLY You can't write against a replica.\r\n", 1);
+    (void)rig_ask(&rig, ANY, false, "SET a 1");
+    for (unsigned i = 0; i < 5; i++)
+        (void)rig_ask(&rig, ANY, false, "SET b 1");
+    struct ask *late = rig_ask(&rig, ANY, true, "GET c");
+    fake_answers(rig.fakes, "SET b 1", "+OK\r\n", 5);
+    rig_run_ms(&rig, 100);
+    assert_int_equal(rig.fakes[0].accepted, 1); /* "GET c" is still owed */
+    fake_says(rig.fakes, "$1\r\nc\r\n");
+    fake_answers(rig.fakes, "SET a 1", "+OK\r\n", 1);
+    rig_run_until(&rig, rig_all_done);
+    for (unsigned i = 0; i < rig.asked; i++)
+        assert_int_equal(rig.asks[i].status, STRATA_OK);
+    assert_string_equal(rig.asks[0].replies, "+OK\r\n");
+    assert_string_equal(late->replies, "$1\r\nc\r\n");
+    assert_int_equal(rig.fakes[0].accepted, 2);
+    rig_fini(&rig);
+}
+
 static void what_it_says_last_is_passed_on_when_there_is_no_time_left(void **state)
 {
     (void)state;
@@ -337,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_passed_on_errors_too),
         cmocka_unit_test(a_server_that_is_not_ready_is_asked_again),
+        cmocka_unit_test(a_server_that_is_read_only_is_looked_up_again),
         cmocka_unit_test(what_it_says_last_is_passed_on_when_there_is_no_time_left),
         cmocka_unit_test(a_redirect_is_no_business_of_who_knows_no_cluster),
         cmocka_unit_test(what_changes_nothing_is_sent_again_after_a_loss),

@@ -349,6 +349,23 @@ static void a_dead_node_fails_its_keys_and_no_others(void **state)
     rig_fini(&rig);
 }
 
+/* Its slots have been another's for a while, and nobody has told us. */
+static void what_a_dead_node_served_waits_for_news_of_its_successor(void **state)
+{
+    (void)state;
+    static const unsigned after[] = {0, 10000, 10000};
+    struct rig rig;
+    rig_begin_thirds(&rig);
+    fake_answers(&rig.fakes[1], "GET b", "+1\r\n", 1);
+    assert_answer(rig_ask(&rig, 5001, true, "GET b"), "+1\r\n");
+    rig_is_split(&rig, after); /* node 0 took over */
+    fake_answers(&rig.fakes[0], "SET a 1", "+OK\r\n", 1);
+    fake_leaves(&rig.fakes[1]);
+    rig_run_ms(&rig, 5);
+    assert_answer(rig_ask(&rig, 5001, false, "SET a 1"), "+OK\r\n");
+    rig_fini(&rig);
+}
+
 static void what_a_dying_node_left_open_is_read_from_its_successor(void **state)
 {
     (void)state;
@@ -474,6 +491,7 @@ int main(void)
         cmocka_unit_test(two_nodes_that_point_at_each_other_cost_a_few_requests),
         cmocka_unit_test(a_storm_of_moved_makes_a_few_questions),
         cmocka_unit_test(a_dead_node_fails_its_keys_and_no_others),
+        cmocka_unit_test(what_a_dead_node_served_waits_for_news_of_its_successor),
         cmocka_unit_test(what_a_dying_node_left_open_is_read_from_its_successor),
         cmocka_unit_test(nodes_that_serve_nothing_any_more_are_left_when_they_have_answered),
         cmocka_unit_test(when_all_addresses_have_changed_the_seeds_lead_back),

@@ -52,6 +52,30 @@ int sta_option_list_check(const struct sta_option *option, const char *member,
     return sta_error_set(error, STRATA_ERR_CONFIG, "\"%s\": %s", quoted, reason);
 }
 
+static struct strata_bytes quota_prefix(const char *member)
+{
+    const char *equals = strrchr(member, '=');
+    return strata_bytes(member, equals != NULL ? (size_t)(equals - member) : strlen(member));
+}
+
+int sta_option_list_check_together(const struct sta_option *option, const char *const *list,
+                                   size_t count, struct strata_error *error)
+{
+    char quoted[STA_QUOTE_CAP];
+    for (size_t i = 0; option->type == STA_OPTION_QUOTAS && i < count; i++) {
+        struct strata_bytes prefix = quota_prefix(list[i]);
+        for (size_t j = 0; j < i; j++) {
+            struct strata_bytes other = quota_prefix(list[j]);
+            if (other.len != prefix.len || memcmp(other.data, prefix.data, prefix.len) != 0)
+                continue;
+            sta_quote_text(prefix.data, prefix.len, quoted, sizeof quoted);
+            return sta_error_set(error, STRATA_ERR_CONFIG, "two quotas for the prefix \"%s\"",
+                                 quoted);
+        }
+    }
+    return STRATA_OK;
+}
+
 /* Takes a member in, with its zero. */
 static int members_push(struct members *members, struct strata_bytes text,
                         struct strata_error *error)
@@ -177,8 +201,16 @@ int sta_option_list_parse(const struct sta_option *option, const char *text,
         status = members_push(&members, strata_text(before->list[i]), error);
     if (status == STRATA_OK)
         status = push_text(&members, strata_text(text), error);
+    struct sta_option_value packed;
     if (status == STRATA_OK)
-        status = members_pack(&members, out, error);
+        status = members_pack(&members, &packed, error);
+    if (status == STRATA_OK) {
+        status = sta_option_list_check_together(option, packed.list, packed.count, error);
+        if (status == STRATA_OK)
+            *out = packed;
+        else
+            free(packed.memory);
+    }
     sta_buffer_fini(&members.bytes);
     return status;
 }

@@ -20,4 +20,9 @@ int sta_option_list_parse(const struct sta_option *option, const char *text,
 int sta_option_list_check(const struct sta_option *option, const char *member,
                           struct strata_error *error);
 
+/* Whether members that are fine by themselves go together: no two quotas for one prefix. Answers as
+ * sta_option_list_check(). */
+int sta_option_list_check_together(const struct sta_option *option, const char *const *list,
+                                   size_t count, struct strata_error *error);
+
 #endif

@@ -191,7 +191,7 @@ static int check_list(const struct sta_option *option, const struct sta_option_v
         if (status < 0)
             return status;
     }
-    return STRATA_OK;
+    return sta_option_list_check_together(option, value->list, value->count, error);
 }
 
 int sta_option_value_check(const struct sta_option *option, const struct sta_option_value *value,

@@ -20,13 +20,26 @@
 
 /* ---- create, destroy ---- */
 
+static bool quota_valid(const struct sta_l1_config *config, size_t at)
+{
+    struct strata_bytes prefix = config->quotas[at].prefix;
+    if (prefix.len == 0)
+        return false;
+    for (size_t i = 0; i < at; i++) {
+        if (config->quotas[i].prefix.len == prefix.len &&
+            memcmp(config->quotas[i].prefix.data, prefix.data, prefix.len) == 0)
+            return false;
+    }
+    return true;
+}
+
 static bool config_valid(const struct sta_l1_config *config)
 {
     if (config->max_bytes == 0 || config->quota_count > STA_L1_QUOTAS_MOST ||
         config->sources > STA_L1_SOURCES_MOST)
         return false;
     for (size_t i = 0; i < config->quota_count; i++) {
-        if (config->quotas[i].prefix.len == 0)
+        if (!quota_valid(config, i))
             return false;
     }
     return true;

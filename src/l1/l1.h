@@ -100,8 +100,8 @@ struct sta_l1_statistics {
     uint64_t max_entries;
 };
 
-/* STRATA_ERR_NOMEM or STRATA_ERR_INVALID: max_bytes is 0, a prefix is empty, or there are more
- * quotas or sources than the most. */
+/* STRATA_ERR_NOMEM or STRATA_ERR_INVALID: max_bytes is 0, a prefix is empty or there twice, or
+ * there are more quotas or sources than the most. */
 int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config);
 
 /* fork(): a child must not call anything on a tier of its parent, except nothing: other threads

@@ -172,6 +172,19 @@ static void a_quota_that_cannot_be_read_is_named(void **state)
     }
 }
 
+static void two_quotas_for_one_prefix_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const quotas[] = {"few:=/10", "small:=10KiB", "few:=1MiB"};
+    struct strata_l1 *l1 = NULL;
+    struct strata_error error;
+    struct strata_l1_options options = {.quotas = quotas, .quota_count = 3};
+    assert_int_equal(strata_l1_open(&l1, &options, &error), STRATA_ERR_CONFIG);
+    assert_null(l1);
+    assert_non_null(strstr(error.text, "l1_quotas"));
+    assert_non_null(strstr(error.text, "\"few:\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_scan_names_the_keys_that_match),
         cmocka_unit_test(a_namespace_keeps_to_its_quota_and_the_others_keep_theirs),
         cmocka_unit_test(a_quota_that_cannot_be_read_is_named),
+        cmocka_unit_test(two_quotas_for_one_prefix_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

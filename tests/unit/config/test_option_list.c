@@ -148,6 +148,15 @@ static void quotas_are_taken_and_bad_ones_named(void **state)
     check_refused(&quotas, "a=1,b=1,c=1,d=1,e=1", "more than 4 members");
 }
 
+static void two_quotas_for_one_prefix_are_refused(void **state)
+{
+    (void)state;
+    check_refused(&quotas, "a:=1,b:=2,a:=/3", "two quotas for the prefix \"a:\"");
+    check_refused(&quotas, "[\"x=y=1\", \"x=y=1\"]", "two quotas for the prefix \"x=y\"");
+    check_list(&quotas, "a=1,a:=1,a=:=1", "a=1 a:=1 a=:=1");
+    check_list(&endpoints, "a:1,a:1", "a:1 a:1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +169,7 @@ int main(void)
         cmocka_unit_test(lists_have_a_greatest_length),
         cmocka_unit_test(a_list_adds_to_the_one_before),
         cmocka_unit_test(quotas_are_taken_and_bad_ones_named),
+        cmocka_unit_test(two_quotas_for_one_prefix_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,7 @@ static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *sto
     struct sta_item *item = sta_arena_item(&l1->arena, offset);
     int status = STRATA_OK;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
+    /* This look decides; the one in store_run() only saves the work. */
     if (!current(l1, store)) {
         sta_tier_count(l1, STA_L1_fills_refused);
         status = refuse_locked(l1, bucket, store, STRATA_SKIPPED);
@@ -292,15 +293,14 @@ static int prepare(struct sta_l1 *l1, struct store *store)
 
 static int store_run(struct sta_l1 *l1, struct store *store)
 {
-    int status = current(l1, store) ? prepare(l1, store) : STRATA_OK;
+    if (!current(l1, store)) { /* a generation never comes back: nothing need be prepared */
+        sta_tier_count(l1, STA_L1_fills_refused);
+        return refuse(l1, store, STRATA_SKIPPED);
+    }
+    int status = prepare(l1, store);
     if (status != STRATA_OK)
         return refuse(l1, store, status);
-    if (!current(l1, store)) { /* a generation never comes back: this stays so */
-        sta_tier_count(l1, STA_L1_fills_refused);
-        status = refuse(l1, store, STRATA_SKIPPED);
-    } else {
-        status = store_somehow(l1, store);
-    }
+    status = store_somehow(l1, store);
     if (store->block != NULL)
         sta_entry_unref_block(store->block);
     return status;

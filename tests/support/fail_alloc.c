@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 static _Atomic uint64_t until; /* 0: off; 1: the next one fails */
 static _Atomic bool failed;
@@ -44,6 +43,28 @@ void fail_alloc_resume(uint64_t paused)
     atomic_store(&until, paused);
 }
 
+static struct {
+    size_t bytes;
+    void (*then)(void *arg);
+    void *arg;
+} meanwhile;
+
+void fail_alloc_meanwhile(size_t bytes, void (*then)(void *arg), void *arg)
+{
+    meanwhile.bytes = bytes;
+    meanwhile.then = then;
+    meanwhile.arg = arg;
+}
+
+static void happen(size_t bytes)
+{
+    void (*then)(void *arg) = meanwhile.then;
+    if (then == NULL || bytes < meanwhile.bytes)
+        return;
+    meanwhile.then = NULL;
+    then(meanwhile.arg);
+}
+
 static bool fails(void)
 {
     uint64_t left = atomic_load(&until);
@@ -58,6 +79,7 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t size)
 {
+    happen(size);
     return fails() ? NULL : __real_malloc(size);
 }
 

@@ -15,12 +15,13 @@
  *         ... status is the out-of-memory code and nothing has changed ...
  *     }
  *
- * Threads: the counter is one for the process and atomic.
+ * Threads: the counter is one for the process and atomic. What happens meanwhile is for one thread.
  */
 #ifndef STA_TEST_FAIL_ALLOC_H
 #define STA_TEST_FAIL_ALLOC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The n-th allocation from now on fails, n >= 1. */
@@ -32,5 +33,9 @@ bool fail_alloc_end(void);
 /* Between the two nothing fails and nothing is counted: for what a test does itself. */
 uint64_t fail_alloc_pause(void);
 void fail_alloc_resume(uint64_t paused);
+
+/* `then` is called within the next malloc of `bytes` or more, once: in the middle of a call. It may
+ * allocate. */
+void fail_alloc_meanwhile(size_t bytes, void (*then)(void *arg), void *arg);
 
 #endif

@@ -224,6 +224,42 @@ static void a_failed_write_leaves_no_entry_and_advances(void **state)
     }
 }
 
+struct write {
+    struct sta_l1 *l1;
+    struct sta_key key;
+};
+
+static void invalidate(void *arg)
+{
+    struct write *write = arg;
+    sta_l1_invalidate(write->l1, &write->key, NOW, NULL);
+}
+
+/* The token was current when the call began. */
+static void a_store_that_is_overtaken_while_it_runs_is_refused(void **state)
+{
+    (void)state;
+    struct sta_l1_entry entry = {.value = strata_bytes(big, BIG), .deadline_ms = STA_NEVER};
+    for (int publish = 0; publish < 2; publish++) {
+        struct write write = {.l1 = tier_with("k", "v")};
+        struct sta_l1_statistics numbers;
+        write.key = sta_l1_key(write.l1, strata_text("k"));
+        struct sta_l1_token token = sta_l1_token(write.l1, &write.key);
+        fail_alloc_meanwhile(BIG, invalidate, &write);
+        int status = publish ? sta_l1_publish(write.l1, &write.key, &entry, token, NOW)
+                             : sta_l1_fill(write.l1, &write.key, &entry, token, NOW);
+        assert_int_equal(status, STRATA_SKIPPED);
+        assert_int_equal(sta_l1_token(write.l1, &write.key).generation,
+                         token.generation + 1 + (unsigned)publish);
+        assert_false(there(write.l1, "k"));
+        sta_l1_statistics(write.l1, &numbers);
+        assert_int_equal(numbers.fills_refused, 1);
+        assert_int_equal(numbers.block_bytes, 0);
+        assert_true(sta_l1_valid(write.l1));
+        sta_l1_destroy(&write.l1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_failed_resize_changes_nothing),
         cmocka_unit_test(a_failed_fill_leaves_what_was_there),
         cmocka_unit_test(a_failed_write_leaves_no_entry_and_advances),
+        cmocka_unit_test(a_store_that_is_overtaken_while_it_runs_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
 STRATA_API void strata_release(struct strata_value *value);
 
 /* As strata_get(), but copies up to `cap` bytes to `buffer` and stores the value's whole length
- * in *len, which may be more than cap (then the first cap bytes were copied). */
+ * in *len, which may be more than cap (then the first cap bytes were copied). Without STRATA_OK
+ * *len is as it was, and the buffer's bytes may not be. The fastest way to a small value. */
 STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer,
                                size_t cap, size_t *len);
 

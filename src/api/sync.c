@@ -5,7 +5,8 @@
  * live on the caller's stack, which is safe because every operation ends exactly once, within
  * its budget.
  *
- * A hit: one clock read, one hash, one look into L1; no allocation, no system call.
+ * A hit: one clock read, one hash, one look into L1; no allocation, no system call. A hit by copy
+ * holds nothing in L1 meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,17 +44,20 @@ static bool sync_would_deadlock(struct strata *cache)
     return sta_loop_is_own_thread(sta_cache_loop(cache->cache));
 }
 
+/* `l1_asked`: a copy was asked for, and L1 had none. */
 static void sync_read_run(struct strata *cache, const struct strata_bytes *keys, size_t count,
-                          struct strata_value *values, int *statuses)
+                          struct strata_value *values, int *statuses, bool l1_asked,
+                          uint64_t now_ns)
 {
     struct sync_read call;
+    call.read.l1_asked = l1_asked;
     call.read.cache = cache->cache;
     call.read.keys = keys;
     call.read.count = count;
     call.read.values = values;
     call.read.statuses = statuses;
     call.read.done = sync_read_done;
-    if (sta_read_begin(&call.read, sta_clock_now_ns()) == STRATA_OK)
+    if (sta_read_begin(&call.read, now_ns) == STRATA_OK)
         return;
     sta_waiter_init(&call.waiter, sta_cache_loop(cache->cache));
     sta_read_send(&call.read);
@@ -85,25 +89,39 @@ int strata_get(struct strata *cache, struct strata_bytes key, struct strata_valu
         return STRATA_ERR_INVALID;
     int status;
     struct strata_value got = {0};
-    sync_read_run(cache, &key, 1, &got, &status);
+    sync_read_run(cache, &key, 1, &got, &status, false, sta_clock_now_ns());
     if (status == STRATA_OK)
         *value = got;
     return status;
 }
 
+/* What the read brought, from its lease or block. */
+static void copy_value(struct strata_value *value, void *buffer, size_t cap, size_t *len)
+{
+    size_t fits = value->bytes.len < cap ? value->bytes.len : cap;
+    if (fits > 0)
+        memcpy(buffer, value->bytes.data, fits);
+    *len = value->bytes.len;
+    strata_release(value);
+}
+
 int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer, size_t cap,
                     size_t *len)
 {
-    struct strata_value value;
-    int status = strata_get(cache, key, &value);
-    if (status != STRATA_OK)
+    if (sync_would_deadlock(cache))
+        return STRATA_ERR_INVALID;
+    uint64_t now_ns = sta_clock_now_ns();
+    struct sta_l1_copy copy = {.buffer = buffer, .cap = cap};
+    int status = sta_read_copy(cache->cache, key, now_ns, &copy);
+    if (status == STRATA_OK)
+        *len = copy.len;
+    if (status != STRATA_MORE)
         return status;
-    size_t fits = value.bytes.len < cap ? value.bytes.len : cap;
-    if (fits > 0)
-        memcpy(buffer, value.bytes.data, fits);
-    *len = value.bytes.len;
-    strata_release(&value);
-    return STRATA_OK;
+    struct strata_value value = {0};
+    sync_read_run(cache, &key, 1, &value, &status, true, now_ns);
+    if (status == STRATA_OK)
+        copy_value(&value, buffer, cap, len);
+    return status;
 }
 
 int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
@@ -167,7 +185,7 @@ int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_
     int *each = batch_statuses(statuses, count);
     if (each == NULL)
         return STRATA_ERR_NOMEM;
-    sync_read_run(cache, keys, count, values, each);
+    sync_read_run(cache, keys, count, values, each, false, sta_clock_now_ns());
     int status = batch_status(each, count);
     if (each != statuses)
         free(each);

@@ -79,6 +79,7 @@ struct sta_read {
     size_t count;
     struct strata_value *values; /* count of them; a STRATA_OK's is to be released */
     int *statuses;               /* count of them */
+    bool l1_asked;               /* sta_read_copy() did, just now: L1 is not asked again */
     void (*done)(struct sta_read *read);
 
     /* the room's own */
@@ -92,6 +93,12 @@ struct sta_read {
  * after which done() is called, once, on the loop (perhaps before send() returns). */
 int sta_read_begin(struct sta_read *read, uint64_t now_ns);
 void sta_read_send(struct sta_read *read);
+
+/* One key, from L1 alone, to the copy's buffer: nothing is leased. STRATA_OK; STRATA_MISS: L1 knows
+ * that there is none; STRATA_MORE: a read (l1_asked) has to find out; or why the key is refused.
+ * Only STRATA_OK changes anything but the buffer's bytes. */
+int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns,
+                  struct sta_l1_copy *copy);
 
 enum sta_write_kind {
     STA_WRITE_SET,

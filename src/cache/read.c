@@ -11,6 +11,8 @@
  *     read_finish_key        copies the value out, fills L1 under the token
  *   read_ended, read->done
  *
+ *   sta_read_copy            a single key before all that: L1 copies, or the read above begins
+ *
  * A hit in L1 takes no memory, no lock of this room and no system call.
  */
 #include "cache/cache.h"
@@ -78,7 +80,7 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
 static int read_begin_key(struct sta_read *read, struct sta_key *key, size_t index)
 {
     struct sta_cache *cache = read->cache;
-    if (cache->l1 != NULL) {
+    if (cache->l1 != NULL && !read->l1_asked) {
         int status = read_l1_key(read, key, &read->values[index]);
         if (status != STRATA_MORE)
             return status;
@@ -177,6 +179,22 @@ static void read_ended(struct sta_batch *batch)
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
     read_fini(read);
     read->done(read);
+}
+
+int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns,
+                  struct sta_l1_copy *copy)
+{
+    int status = sta_cache_check_key(key);
+    if (status != STRATA_OK || cache->l1 == NULL)
+        return status != STRATA_OK ? status : STRATA_MORE;
+    struct sta_key hashed = sta_l1_key(cache->l1, key);
+    struct sta_l1_copy got = *copy;
+    if (sta_l1_copy(cache->l1, &hashed, now_ns / STA_NS_MS, &got) != STRATA_OK)
+        return STRATA_MORE;
+    if ((got.flags & READ_ABSENT) != 0)
+        return STRATA_MISS;
+    *copy = got;
+    return STRATA_OK;
 }
 
 int sta_read_begin(struct sta_read *read, uint64_t now_ns)

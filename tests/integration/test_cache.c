@@ -149,6 +149,35 @@ static void get_copy_tells_the_whole_length_of_a_value_that_does_not_fit(void **
     strata_close(&cache);
 }
 
+static void a_copy_asks_l1_once_and_redis_where_l1_has_nothing(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){.null_values = STRATA_ON});
+    char buffer[16] = "";
+    size_t len = 77;
+    freeReplyObject(redisCommand(cache_rig_foreign(), "SET atp:cache:k r"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(strata_get_copy(cache, strata_text("none"), buffer, sizeof buffer, &len),
+                         STRATA_MISS);
+        assert_int_equal(len, 77);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(strata_get_copy(cache, strata_text("k"), buffer, sizeof buffer, &len),
+                         STRATA_OK);
+        assert_int_equal(len, 1);
+        assert_int_equal(buffer[0], 'r');
+        len = 77;
+    }
+    assert_int_equal(strata_get_copy(cache, strata_text(""), buffer, sizeof buffer, &len),
+                     STRATA_ERR_INVALID);
+    struct strata_statistics after = numbers(cache);
+    assert_int_equal(after.l1.misses, 2);
+    assert_int_equal(after.l1.hits, 2);
+    assert_int_equal(after.l2.misses, 1);
+    assert_int_equal(after.l2.hits, 1);
+    strata_close(&cache);
+}
+
 /* ---- time ---- */
 
 static bool is_gone(void *arg)
@@ -438,6 +467,7 @@ int main(void)
                                cache_rig_flush),
         cmocka_unit_test_setup(get_copy_tells_the_whole_length_of_a_value_that_does_not_fit,
                                cache_rig_flush),
+        cmocka_unit_test_setup(a_copy_asks_l1_once_and_redis_where_l1_has_nothing, cache_rig_flush),
         cmocka_unit_test_setup(a_value_is_never_answered_by_l1_after_its_time_in_redis_is_over,
                                cache_rig_flush),
         cmocka_unit_test_setup(the_ttl_of_a_set_bounds_both_tiers, cache_rig_flush),

@@ -132,14 +132,14 @@ int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t d
     struct sta_lane *lane = sta_lane_of(l1, key);
     struct entry seen;
     int status;
-    pthread_mutex_lock(&lane->lock);
+    sta_lane_lock(lane);
     while ((status = look(l1, &change, &seen)) == STRATA_MORE) {
         uint32_t offset = room_anew(l1, lane, &change, &seen);
         status = offset != 0 ? relink(l1, lane, &change, &seen, offset) : STRATA_ERR_BUSY;
         if (status != STRATA_SKIPPED)
             break; /* else it was moved or replaced meanwhile */
     }
-    pthread_mutex_unlock(&lane->lock);
+    sta_lane_unlock(lane);
     if (status != STRATA_ERR_BUSY)
         return status;
     sta_l1_invalidate(l1, key, now_ms, NULL); /* better no entry than one that stays too long */

@@ -38,6 +38,18 @@ static bool is_roomy(const struct sta_l1 *l1)
     return sta_budget_fits(&l1->memory, segments * sta_arena_segment_cost(&l1->arena));
 }
 
+/* A step for a store's sake, where the lane should find room in itself. */
+static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, bool by_bytes, uint64_t now_ms)
+{
+    if (!sta_lane_has_share(l1, lane, by_bytes))
+        return false;
+    if (sta_tier_resizing(l1) && lane->patience-- == 0) {
+        lane->patience = 0;
+        return false;
+    }
+    return sta_eviction_step(l1, lane, now_ms);
+}
+
 /* For something new: where memory is short, the lane keeps a segment for moves first. */
 static uint32_t take_for_store(struct sta_l1 *l1, struct sta_lane *lane)
 {
@@ -93,7 +105,7 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     uint32_t offset;
     lane->by_bytes = true;
     while ((offset = room(l1, lane, name, size, take_for_store)) == 0) {
-        if (!sta_lane_has_share(l1, lane, true) || !sta_eviction_step(l1, lane, now_ms))
+        if (!step_for_store(l1, lane, true, now_ms))
             return 0;
     }
     return offset;
@@ -298,7 +310,7 @@ bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes
     while (!sta_budget_claim(&l1->memory, bytes)) {
         if (sta_arena_give_back(&l1->arena))
             continue;
-        if (!sta_lane_has_share(l1, lane, true) || !sta_eviction_step(l1, lane, now_ms))
+        if (!step_for_store(l1, lane, true, now_ms))
             return false;
     }
     return true;
@@ -312,7 +324,7 @@ bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t
     while (sta_lane_places(lane) == 0) {
         if (sta_budget_claim(&l1->places, 1))
             sta_lane_set_places(lane, 1);
-        else if (!sta_lane_has_share(l1, lane, false) || !sta_eviction_step(l1, lane, now_ms))
+        else if (!step_for_store(l1, lane, false, now_ms))
             return false;
     }
     return true;

@@ -152,6 +152,7 @@ static bool thin_out(struct sta_l1 *l1, bool by_bytes)
     struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
     if (lane == NULL)
         return false;
+    sta_lane_let_in(lane);
     pthread_mutex_lock(&lane->lock);
     lane->by_bytes = by_bytes;
     bool going = true;
@@ -187,7 +188,8 @@ static void come_down(struct sta_l1 *l1)
     while (index_is_wide(l1) && narrow_index(l1)) {
     }
     while (!sta_budget_fits(&l1->memory, 0)) {
-        if (sta_arena_give_back(&l1->arena) || thin_out(l1, true))
+        if (sta_arena_give_back(&l1->arena) || (index_is_wide(l1) && narrow_index(l1)) ||
+            thin_out(l1, true))
             continue;
         give_up_spare(l1);
         if (!sta_arena_give_back(&l1->arena))

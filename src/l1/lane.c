@@ -7,6 +7,7 @@
  * small tier has one, and a large one as many as leave each of them room enough for either
  * not to matter.
  */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "l1/tier.h"
@@ -16,6 +17,7 @@
 #define LANE_ENTRIES (UINT64_C(16) * 1024)
 #define LANES_MOST   16u
 #define SHARE_LASTS  64u /* questions that one look at all lanes answers */
+#define LET_IN       256u
 
 static uint32_t hash_lanes(const struct sta_l1_config *config)
 {
@@ -99,6 +101,24 @@ struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key)
 {
     struct sta_lane *lane = l1->quota_lanes > 0 ? namespace_of(l1, key) : NULL;
     return lane != NULL ? lane : &l1->lanes[key->hash >> 48 & (l1->hash_lanes - 1)];
+}
+
+/* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. */
+void sta_lane_lock(struct sta_lane *lane)
+{
+    if (pthread_mutex_trylock(&lane->lock) != 0) {
+        atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
+        pthread_mutex_lock(&lane->lock);
+        atomic_fetch_sub_explicit(&lane->waiting, 1, memory_order_relaxed);
+    }
+    lane->patience = STA_LANE_PATIENCE;
+}
+
+void sta_lane_let_in(const struct sta_lane *lane)
+{
+    for (uint32_t i = 0;
+         i < LET_IN && atomic_load_explicit(&lane->waiting, memory_order_relaxed) > 0; i++)
+        sched_yield();
 }
 
 static uint64_t weight(const struct sta_lane *lane, bool by_bytes)

@@ -24,6 +24,7 @@ static void add_lanes(const struct sta_l1 *l1, struct sta_l1_statistics *out)
         out->entries_small += sta_tier_load(&lane->queues[STA_QUEUE_SMALL].entries);
         out->entry_bytes += sta_lane_bytes(lane);
         out->policy_bytes += sta_tier_load(&lane->ghost_bytes);
+        out->policy_bytes += sta_tier_load(&lane->ghost_claimed);
         out->claimed_bytes += sta_tier_load(&lane->claimed_bytes);
     }
     out->policy_bytes += sta_tier_load(&l1->duel.bytes);

@@ -247,12 +247,13 @@ static int store_somehow(struct sta_l1 *l1, struct store *store)
     struct sta_lane *lane = sta_lane_of(l1, store->key);
     uint64_t bytes =
         2 * sta_arena_segment_cost(&l1->arena) + (store->block != NULL ? store->block->size : 0);
-    for (uint32_t tries = 0; tries < RELIEFS; tries++) {
-        pthread_mutex_lock(&lane->lock);
+    uint32_t most = sta_tier_resizing(l1) ? 1 : RELIEFS;
+    for (uint32_t tries = 0; tries < most; tries++) {
+        sta_lane_lock(lane);
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
             memset(lane->share_age, 0, sizeof lane->share_age);
-        pthread_mutex_unlock(&lane->lock);
+        sta_lane_unlock(lane);
         if (status != NO_ROOM)
             return status;
         if (!sta_eviction_relieve(l1, bytes, store->by_bytes, store->now_ms))

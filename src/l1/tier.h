@@ -55,6 +55,8 @@ struct sta_queue {
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
+    _Atomic uint32_t waiting; /* stores that want the lock; see sta_lane_let_in() */
+    uint32_t patience;        /* steps of eviction that a store may still go; see there */
     struct sta_queue queues[STA_QUEUES];
     uint32_t spare;                 /* a segment that is kept for moves; 0: none */
     uint32_t moves;                 /* items kept or promoted since the last eviction */
@@ -65,8 +67,9 @@ struct sta_lane {
     bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
     uint32_t share_age[2];
     struct sta_ghost ghost;
-    uint64_t ghost_entries;       /* for which the ghosts were made */
-    _Atomic uint64_t ghost_bytes; /* claimed for them */
+    uint64_t ghost_entries;         /* for which the ghosts were made */
+    _Atomic uint64_t ghost_bytes;   /* claimed for them */
+    _Atomic uint64_t ghost_claimed; /* for those that are to be made */
     /* fixed at creation */
     uint16_t number;
     struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
@@ -161,6 +164,26 @@ int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config);
 void sta_lane_fini_all(struct sta_l1 *l1);
 
 struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key);
+
+/* The lane's lock, for a store. While the tier comes down to new bounds, a store that has gone
+ * STA_LANE_PATIENCE steps of eviction gives up (the resize goes on), and so waits for nobody else's
+ * more than that many. */
+#define STA_LANE_PATIENCE 512u
+void sta_lane_lock(struct sta_lane *lane);
+
+static inline void sta_lane_unlock(struct sta_lane *lane)
+{
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* Before a lock is taken again and again: waits a little while a store wants this lane's. */
+void sta_lane_let_in(const struct sta_lane *lane);
+
+/* Whether the tier is on its way down to new bounds. */
+static inline bool sta_tier_resizing(const struct sta_l1 *l1)
+{
+    return atomic_load_explicit(&l1->resizes, memory_order_relaxed) > 0;
+}
 
 /* The one with the most bytes, dead ones too (or entries), of those that have anything. NULL: the tier is empty. */
 struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes);

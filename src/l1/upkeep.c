@@ -7,10 +7,12 @@
  */
 #include "l1/tier.h"
 
-#define GHOST_PARTS 10u                             /* ghosts: all but one tenth of the entries */
-#define SHADOW_PART 32u                             /* of the bytes may go to shadows */
-#define GROW_BYTES  (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
-#define GROW_EVICTS (64u * 1024)
+#define GHOST_PARTS  10u                             /* ghosts: all but one tenth of the entries */
+#define SHADOW_PART  32u                             /* of the bytes may go to shadows */
+#define GROW_BYTES   (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
+#define GROW_EVICTS  (64u * 1024)
+#define CLAIM_BYTES  (UINT64_C(16) * 1024) /* that one store claims for ghosts */
+#define SHADOWS_MOST ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
 
 /* By the places in use: entries and a few that lanes keep, on one line. */
 static bool index_is_full(const struct sta_l1 *l1)
@@ -34,6 +36,25 @@ static void index_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now
     pthread_mutex_unlock(&l1->index.grow_lock);
 }
 
+static void give_claimed(struct sta_l1 *l1, struct sta_lane *lane)
+{
+    sta_budget_give(&l1->memory, sta_tier_load(&lane->ghost_claimed));
+    atomic_store_explicit(&lane->ghost_claimed, 0, memory_order_relaxed);
+}
+
+/* Some more of `bytes`, so that no single store has to evict for all of them; false where there is
+ * no room. */
+static bool claim_ghosts(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, uint64_t now_ms)
+{
+    uint64_t has = sta_tier_load(&lane->ghost_claimed);
+    uint64_t more = has < bytes ? bytes - has : 0;
+    more = more < CLAIM_BYTES ? more : CLAIM_BYTES;
+    if (!sta_eviction_claim(l1, lane, more, now_ms))
+        return false;
+    sta_tier_add(&lane->ghost_claimed, more);
+    return true;
+}
+
 static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     uint64_t entries = sta_lane_entries(lane);
@@ -41,16 +62,17 @@ static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t no
         return;
     uint64_t wanted = entries - entries / GHOST_PARTS;
     uint64_t bytes = sta_ghost_bytes(wanted);
-    uint64_t old = sta_tier_load(&lane->ghost_bytes);
+    bool claimed = claim_ghosts(l1, lane, bytes, now_ms);
+    if (claimed && sta_tier_load(&lane->ghost_claimed) < bytes)
+        return;                    /* the next store goes on */
     lane->ghost_entries = entries; /* also where there is no memory: not with every store again */
-    if (!sta_eviction_claim(l1, lane, bytes, now_ms))
-        return;
-    if (!sta_ghost_resize(&lane->ghost, wanted)) {
-        sta_budget_give(&l1->memory, bytes);
-        return;
+    if (claimed && sta_ghost_resize(&lane->ghost, wanted)) {
+        uint64_t old = sta_tier_load(&lane->ghost_bytes);
+        atomic_store_explicit(&lane->ghost_bytes, bytes, memory_order_relaxed);
+        sta_budget_give(&l1->memory, old);
+        sta_tier_sub(&lane->ghost_claimed, bytes);
     }
-    sta_budget_give(&l1->memory, old);
-    atomic_store_explicit(&lane->ghost_bytes, bytes, memory_order_relaxed);
+    give_claimed(l1, lane);
 }
 
 static void shadows_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
@@ -59,6 +81,7 @@ static void shadows_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t n
     if (entries < 8 || entries < l1->duel.entries + l1->duel.entries / 2)
         return;
     uint64_t most = sta_budget_most(&l1->memory) / SHADOW_PART;
+    most = most < SHADOWS_MOST ? most : SHADOWS_MOST;
     if (!sta_eviction_claim(l1, lane, most, now_ms)) {
         l1->duel.entries = entries; /* not with every store again */
         return;
@@ -85,6 +108,7 @@ void sta_upkeep_forget_ghosts(struct sta_l1 *l1, struct sta_lane *lane)
 {
     sta_ghost_fini(&lane->ghost);
     lane->ghost_entries = 0;
+    give_claimed(l1, lane);
     sta_budget_give(&l1->memory, sta_tier_load(&lane->ghost_bytes));
     atomic_store_explicit(&lane->ghost_bytes, 0, memory_order_relaxed);
 }

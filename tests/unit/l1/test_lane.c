@@ -217,6 +217,33 @@ static void values_as_large_as_may_be_starve_no_lane(void **state)
     rig_destroy(l1);
 }
 
+/* In the middle of a resize, as a store may come upon it. */
+static void a_store_does_not_do_the_work_of_a_resize(void **state)
+{
+    (void)state;
+    skip_under_thread_sanitizer();
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 32 * MIB});
+    for (uint64_t i = 0; i < 100000; i++)
+        assert_int_equal(put(l1, "k", i, 100), STRATA_OK);
+    atomic_fetch_add(&l1->resizes, 1);
+    sta_budget_set_most(&l1->memory, MIB);
+    int status = STRATA_OK;
+    for (uint64_t i = 0; i < 10000 && status == STRATA_OK; i++) {
+        uint64_t before = rig_numbers(l1).evictions;
+        status = put(l1, "new", i, 100); /* some find room in the segment that is begun */
+        assert_in_range(rig_numbers(l1).evictions - before, 0, 2000);
+    }
+    assert_int_equal(status, STRATA_SKIPPED);
+    assert_int_equal(rig_numbers(l1).fills_no_room, 1);
+    assert_true(sta_l1_valid(l1));
+    assert_int_equal(sta_l1_resize(l1, MIB, 0), STRATA_OK);
+    atomic_fetch_sub(&l1->resizes, 1);
+    assert_true(rig_numbers(l1).memory_bytes <= MIB);
+    assert_true(rig_numbers(l1).entries > 2000); /* the index went down with them */
+    assert_int_equal(put(l1, "new", 1, 100), STRATA_OK);
+    rig_destroy(l1);
+}
+
 /* ---- quotas ---- */
 
 static struct sta_l1_quota quota(const char *prefix, uint64_t max_bytes, uint64_t max_entries)
@@ -462,6 +489,7 @@ int main(void)
         cmocka_unit_test(keys_that_are_all_in_one_lane_use_the_whole_tier),
         cmocka_unit_test(a_lane_that_nobody_uses_gives_room_to_the_others),
         cmocka_unit_test(values_as_large_as_may_be_starve_no_lane),
+        cmocka_unit_test(a_store_does_not_do_the_work_of_a_resize),
         cmocka_unit_test(creation_refuses_quotas_that_cannot_be),
         cmocka_unit_test(a_namespace_never_has_more_than_its_quota),
         cmocka_unit_test(a_new_deadline_does_not_get_a_namespace_past_its_quota),

@@ -141,6 +141,15 @@ struct strata_tier_statistics {
     uint64_t errors;
 };
 
+/* How L1 hears of what others write to Redis. */
+enum strata_coherence {
+    STRATA_COHERENCE_TTL = 0, /* not at all: an entry is as good as its TTL. By configuration, or
+                                      because a server refuses to track */
+    STRATA_COHERENCE_UNKNOWN = 1,  /* no server has been reached yet */
+    STRATA_COHERENCE_TRACKING = 2, /* servers name what we have read and others have changed */
+    STRATA_COHERENCE_BCAST = 3     /* servers name all that changes under our prefix */
+};
+
 struct strata_statistics {
     struct strata_tier_statistics l1;
     struct strata_tier_statistics l2;
@@ -151,6 +160,12 @@ struct strata_statistics {
     uint64_t l1_expirations;
     int l2_connected; /* 1 or 0 */
     uint64_t l2_reconnects;
+
+    enum strata_coherence coherence;
+    uint64_t invalidations;        /* keys that servers named */
+    uint64_t invalidations_of_all; /* connections lost, databases flushed: all entries at once */
+    uint64_t canaries;             /* proofs that invalidations come through */
+    uint64_t canaries_lost;        /* connections given up because they did not */
 };
 
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);

@@ -35,6 +35,14 @@ enum strata_tls_verify {
     STRATA_TLS_VERIFY_NONE = 3  /* not at all: whoever is in between can read and change all */
 };
 
+/* How L1 hears of what others write to Redis. */
+enum strata_tracking {
+    STRATA_TRACKING_DEFAULT = 0, /* auto */
+    STRATA_TRACKING_AUTO = 1,    /* of what was read, where servers can; else by the TTL */
+    STRATA_TRACKING_BCAST = 2,   /* of all that begins with the prefix */
+    STRATA_TRACKING_OFF = 3      /* not at all */
+};
+
 /* TLS, which is a library of its own: strata/tls.h. */
 struct strata_tls_provider;
 
@@ -77,6 +85,10 @@ struct strata_options {
     enum strata_switch read_through;  /* on */
     enum strata_switch null_values;   /* off */
     uint64_t null_ttl_ms;             /* 60 000 */
+
+    /* coherence with other writers */
+    enum strata_tracking tracking; /* auto */
+    uint64_t max_staleness_ms;     /* 1500; without proof for so long L1 answers nothing */
 
     /* invalidation; not in this version: without effect */
     enum strata_switch invalidation_enabled; /* on */

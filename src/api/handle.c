@@ -30,6 +30,18 @@ static int handle_seeds(const struct strata_options *options, struct sta_endpoin
     return STRATA_OK;
 }
 
+static enum sta_tracking_mode handle_tracking(enum strata_tracking tracking)
+{
+    switch (tracking) {
+    case STRATA_TRACKING_OFF:
+        return STA_TRACKING_OFF;
+    case STRATA_TRACKING_BCAST:
+        return STA_TRACKING_BCAST;
+    default:
+        return STA_TRACKING_READS;
+    }
+}
+
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
                           const struct sta_endpoint *seeds, struct sta_cache_config *config)
 {
@@ -58,6 +70,8 @@ static void handle_config(const struct strata_options *options, const struct sta
         .read_through = options->read_through == STRATA_ON,
         .null_values = options->null_values == STRATA_ON,
         .null_ttl_ms = options->null_ttl_ms,
+        .tracking = handle_tracking(options->tracking),
+        .max_staleness_ms = options->max_staleness_ms,
     };
     /* A connection that takes longer than a call may take is of no use to the call. */
     uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;

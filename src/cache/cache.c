@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
 #include "core/random.h"
@@ -29,6 +30,7 @@ static int cache_create_l1(struct sta_cache *cache)
 {
     if (!cache->config.l1_enabled)
         return STRATA_OK;
+    sta_coherence_plan(cache);
     if (cache->config.l1.hash_seed == 0)
         cache->config.l1.hash_seed = sta_random_seed();
     int status = sta_l1_create(&cache->l1, &cache->config.l1);
@@ -166,8 +168,10 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
     cache_read_counters(&cache->l2_counters, &out->l2);
     if (cache->l1 != NULL)
         cache_l1_statistics(cache, out);
-    if (cache->l2 != NULL)
+    if (cache->l2 != NULL) {
         cache_l2_statistics(cache, out);
+        sta_coherence_statistics(cache, out);
+    }
     /* Every get asks L1 first where there is one; else L2 sees them all. */
     uint64_t gets = cache->l1 != NULL ? out->l1.hits + out->l1.misses
                                       : out->l2.hits + out->l2.misses + out->l2.errors;

@@ -40,6 +40,9 @@ struct sta_cache_config {
     const char *key_prefix; /* copied */
     uint64_t budget_ms;     /* of one call */
 
+    enum sta_tracking_mode tracking; /* how L1 hears of what others write; OFF: by its TTL */
+    uint64_t max_staleness_ms;
+
     bool write_through;
     bool read_through;
     bool null_values;

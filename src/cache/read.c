@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 
+#include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -115,7 +116,9 @@ static void read_fill(struct sta_read *read, const struct sta_read_missing *miss
                       uint64_t now_ms, struct strata_bytes value, uint64_t ttl_ms, uint8_t flags)
 {
     struct sta_cache *cache = read->cache;
-    if (cache->l1 == NULL)
+    struct sta_l1_token token = missing->token;
+    if (cache->l1 == NULL ||
+        !sta_coherence_admit(cache, &missing->key, read->batch.source, &token, now_ms))
         return;
     uint64_t bound = cache->config.l1_ttl_ms < ttl_ms ? cache->config.l1_ttl_ms : ttl_ms;
     struct sta_l1_entry entry = {
@@ -124,8 +127,17 @@ static void read_fill(struct sta_read *read, const struct sta_read_missing *miss
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
         .flags = flags,
     };
-    if (sta_l1_fill(cache->l1, &missing->key, &entry, missing->token, now_ms) < 0)
+    if (sta_l1_fill(cache->l1, &missing->key, &entry, token, now_ms) < 0)
         sta_tiers_count(&cache->l1_counters.errors);
+}
+
+/* Nothing is kept, but others that read the key may not keep what is older. */
+static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
+                              uint64_t now_ms)
+{
+    struct sta_l1_token token;
+    if (read->cache->l1 != NULL)
+        (void)sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms);
 }
 
 static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,
@@ -140,6 +152,8 @@ static int read_finish_key(struct sta_read *read, const struct sta_read_missing 
         if (cache->config.null_values)
             read_fill(read, missing, now_ms, strata_bytes("", 0), cache->config.null_ttl_ms,
                       READ_ABSENT);
+        else
+            read_fill_nothing(read, missing, now_ms);
         return STRATA_MISS;
     }
     if (status < 0) {

@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 
+#include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
 #include "strata/status.h"
@@ -101,6 +102,10 @@ static int write_append(struct sta_write *write, size_t index)
     uint32_t tag = (uint32_t)index;
     if (write->kind == STA_WRITE_DELETE || !write->cache->config.write_through)
         return sta_batch_delete(&write->batch, tag, item->key);
+    /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
+    if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
+        return sta_batch_set_read(&write->batch, tag, item->key, item->value,
+                                  write_ttl(write->cache, item));
     return sta_batch_set(&write->batch, tag, item->key, item->value, write_ttl(write->cache, item));
 }
 
@@ -143,17 +148,34 @@ static int write_read_reply(const struct sta_write *write, const struct sta_writ
     return status == STRATA_MISS && fine ? STRATA_OK : status;
 }
 
-static void write_settle(struct sta_write *write, size_t index, uint64_t since_ms, uint64_t now_ms)
+/* Whether the value may go into L1: where Redis tracks it now, or values live in L1 alone. */
+static bool write_may_keep(struct sta_write *write, size_t index, struct strata_bytes replies,
+                           uint64_t now_ms)
+{
+    struct sta_write_doubt *doubt = &write->doubts[index];
+    struct strata_bytes value = write->items[index].value;
+    if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK)
+        return false;
+    if (!write->cache->config.write_through || write->batch.source == 0)
+        return true;
+    return sta_coherence_reads_back(write->cache, value) &&
+           sta_batch_read_set_kept(replies, value) &&
+           sta_coherence_admit(write->cache, &doubt->key, write->batch.source, &doubt->token,
+                               now_ms);
+}
+
+static void write_settle(struct sta_write *write, size_t index, struct strata_bytes replies,
+                         uint64_t now_ms)
 {
     struct sta_cache *cache = write->cache;
     struct sta_write_doubt *doubt = &write->doubts[index];
     if (cache->l1 == NULL)
         return;
-    if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK) {
+    if (!write_may_keep(write, index, replies, now_ms)) {
         (void)sta_l1_invalidate(cache->l1, &doubt->key, now_ms, NULL);
         return;
     }
-    struct sta_l1_entry entry = write_entry(write, index, since_ms);
+    struct sta_l1_entry entry = write_entry(write, index, write->begun_ns / STA_NS_MS);
     int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
@@ -178,7 +200,7 @@ static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
     if (status < 0)
         sta_tiers_count(&write->cache->l2_counters.errors);
     write->statuses[tag] = status;
-    write_settle(write, tag, write->begun_ns / STA_NS_MS, now_ms);
+    write_settle(write, tag, replies, now_ms);
 }
 
 static void write_ended(struct sta_batch *batch)

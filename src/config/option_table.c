@@ -15,6 +15,7 @@
 #define GIB         (UINT64_C(1) << 30)
 
 static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
+static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
 const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
@@ -348,6 +349,33 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .default_text = "60",
         .group = "Strategies",
         .help = "How long it is remembered that a key is not there.",
+    },
+    {
+        .name = "tracking",
+        .env = "STRATA_TRACKING",
+        .flag = "--tracking",
+        .type = STA_OPTION_CHOICE,
+        AT(tracking),
+        .choices = tracking_modes,
+        .default_text = "auto",
+        .group = "Coherence",
+        .help = "How memory hears of what others write to Redis. auto: Redis names what was read "
+                "and has changed (CLIENT TRACKING); where it refuses, memory is as good as its "
+                "TTL, and says so. bcast: Redis names all that changes under key_prefix. off: by "
+                "TTL alone.",
+    },
+    {
+        .name = "max_staleness",
+        .env = "STRATA_MAX_STALENESS",
+        .flag = "--max-staleness",
+        .type = STA_OPTION_SECONDS,
+        AT(max_staleness_ms),
+        .least = 100,
+        .most = MS(3600),
+        .default_text = "1.5",
+        .group = "Coherence",
+        .help = "With tracking: without proof for so long that what Redis names comes through, "
+                "memory answers nothing.",
     },
     {
         .name = "invalidation_enabled",

@@ -87,6 +87,7 @@ static void batch_add_mark(struct sta_batch *batch, uint32_t tag, size_t key_beg
     const uint8_t *wire = sta_buffer_bytes(&batch->wire).data;
     mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
     mark->tag = tag;
+    mark->commands = batch->kind == STA_BATCH_GET ? 2 : 1;
     mark->slot = STA_OPERATION_ANY_NODE;
     if (batch->l2 != NULL && sta_l2_is_cluster(batch->l2))
         mark->slot = sta_slot_of(strata_bytes(wire + key_begin, key_len));
@@ -112,6 +113,7 @@ void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_by
     batch->count = 0;
     batch->kind = STA_BATCH_GET;
     batch->flights = NULL;
+    batch->source = 0;
     sta_buffer_init(&batch->wire, STA_BATCH_WIRE_MAX);
 }
 
@@ -168,6 +170,22 @@ int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
     return STRATA_OK;
 }
 
+int sta_batch_set_read(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                       struct strata_bytes value, uint64_t ttl_ms)
+{
+    int status = batch_prepare(batch, 2, key, value.len);
+    if (status == STRATA_OK)
+        status = sta_batch_set(batch, tag, key, value, ttl_ms);
+    if (status < 0)
+        return status;
+    struct sta_batch_mark *mark = batch_mark(batch, batch->count - 1);
+    append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
+    (void)append_key(batch, key);
+    mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
+    mark->commands = 2;
+    return STRATA_OK;
+}
+
 int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key)
 {
     int status = batch_prepare(batch, 1, key, 0);
@@ -201,6 +219,7 @@ static void flight_send(struct sta_batch_flight *flight, struct sta_router *rout
     flight->flying = true;
     flight->operation.request.wire = strata_bytes(wire + begin, mark->wire_end - begin);
     flight->operation.slot = mark->slot;
+    flight->operation.request.commands = mark->commands;
     if (router != NULL)
         sta_router_submit(router, &flight->operation);
     else
@@ -246,7 +265,8 @@ static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
     case STA_BATCH_GET_VALUE:
         return next_fits(&walk, STA_RESP_BULK);
     case STA_BATCH_SET:
-        return next_fits(&walk, STA_RESP_SIMPLE);
+        return next_fits(&walk, STA_RESP_SIMPLE) &&
+               (walk.rest.len == 0 || next_fits(&walk, STA_RESP_BULK));
     case STA_BATCH_DELETE:
         return next_fits(&walk, STA_RESP_INTEGER);
     }
@@ -262,6 +282,7 @@ static void on_flight_done(struct sta_operation *operation, int status, struct s
         replies = strata_bytes(NULL, 0);
         sta_node_distrust(operation->node, "a reply that the command cannot have");
     }
+    batch->source = status == STRATA_OK ? sta_tracking_source(operation) : STA_TRACKING_NOBODY;
     flight_answered(flight, status, replies);
     if (flight->feeding)
         return;
@@ -273,7 +294,6 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
 {
     flight->batch = batch;
     flight->flying = false;
-    flight->operation.request.commands = batch->kind == STA_BATCH_GET ? 2 : 1;
     flight->operation.request.deadline_ns = batch->deadline_ns;
     flight->operation.repeatable =
         batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
@@ -368,6 +388,15 @@ int sta_batch_read_set(struct strata_bytes replies)
     if (status < 0)
         return status;
     return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
+}
+
+bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value got;
+    return next_value(&walk, &got) == STRATA_OK && next_value(&walk, &got) == STRATA_OK &&
+           got.type == STA_RESP_BULK && got.bytes.len == value.len &&
+           (value.len == 0 || memcmp(got.bytes.data, value.data, value.len) == 0);
 }
 
 int sta_batch_read_delete(struct strata_bytes replies)

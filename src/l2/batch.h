@@ -8,6 +8,8 @@
  *                                  incarnation of the key than its value
  *   get_value  GET key             for who keeps no value, and so needs no TTL
  *   set        SET key value [PX ttl]
+ *   set_read   SET key value [PX ttl], GET key   for who keeps the value: a SET alone does not make a
+ *                                  server track its key, and what the GET brings is what it tracks
  *   delete     UNLINK key
  *
  *   caller:  init --> get, get, ... --> submit
@@ -44,6 +46,7 @@ struct sta_batch_mark {
     uint32_t wire_end; /* where it ends in the wire, and the next begins */
     uint32_t tag;      /* the caller's */
     uint16_t slot;
+    uint16_t commands;
 };
 
 /* An operation that is under way. */
@@ -66,6 +69,9 @@ struct sta_batch {
                      struct strata_bytes replies);
     /* The same: all are answered. May free the batch. */
     void (*ended)(struct sta_batch *batch);
+
+    /* In answered(), where the status is STRATA_OK: what sta_tracking_source() says. */
+    int source;
 
     /* The room's own; on the caller's thread until submit(), on the loop's after it. */
     struct sta_buffer wire;
@@ -95,6 +101,8 @@ int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
 int sta_batch_get_value(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
 int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                   struct strata_bytes value, uint64_t ttl_ms);
+int sta_batch_set_read(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                       struct strata_bytes value, uint64_t ttl_ms);
 int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
 
 /* Sends what was appended, at least one operation. */
@@ -112,6 +120,8 @@ void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns);
 int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms);
 /* STRATA_OK. */
 int sta_batch_read_set(struct strata_bytes replies);
+/* Whether the GET of set_read() brought `value`. */
+bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value);
 /* STRATA_OK, STRATA_MISS. */
 int sta_batch_read_delete(struct strata_bytes replies);
 

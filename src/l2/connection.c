@@ -160,6 +160,14 @@ static void on_greeting_done(struct sta_request *request, int status, struct str
     connection->pipeline.replies--; /* nobody asked for it */
     status =
         sta_greeting_judge(connection->greeting.steps[step].kind, replies, reason, sizeof reason);
+    if (connection->greeting.steps[step].kind == STA_GREETING_TRACKING) {
+        connection->tracked = status == STRATA_OK;
+        if (status == STRATA_SKIPPED)
+            sta_log_write(connection->log, STRATA_LOG_WARNING, "l2",
+                          "%s: it does not track reads, so what is cached is only as good as its "
+                          "TTL: %s",
+                          connection->address, reason);
+    }
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
     else if (step + 1 == connection->greeting.count)
@@ -209,6 +217,7 @@ static void enter_connecting(struct sta_connection *connection)
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
     connection->state = STA_CONNECTION_CONNECTING;
     connection->written = 0;
+    connection->tracked = false;
     connection->attempt_began_ns = now_ns;
     connection->attempt_ends_ns = sta_clock_after(now_ns, config->connect_timeout_ns);
     sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: connecting", connection->address);
@@ -368,6 +377,8 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
     connection_init(connection, config);
     int status = sta_greeting_init(&connection->greeting, config->url, connection->config.protocol,
                                    config->name);
+    if (status == STRATA_OK)
+        status = sta_greeting_track(&connection->greeting, &config->tracking);
     if (status < 0) {
         connection_free(connection);
         return status;
@@ -404,6 +415,11 @@ void sta_connection_renew_gently(struct sta_connection *connection, const char *
 size_t sta_connection_partial_bytes(const struct sta_connection *connection)
 {
     return connection->state == STA_CONNECTION_READY ? connection->partial_bytes : 0;
+}
+
+bool sta_connection_is_tracked(const struct sta_connection *connection)
+{
+    return connection->state == STA_CONNECTION_READY && connection->tracked;
 }
 
 void sta_connection_try_now(struct sta_connection *connection)

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "core/log.h"
+#include "l2/greeting.h"
 #include "l2/redis_url.h"
 #include "l2/request.h"
 #include "net/loop.h"
@@ -40,16 +41,17 @@ struct sta_connection_config {
                                         cluster's nodes share this, each with a url of its own */
     int protocol;                    /* 2 or 3 */
     const char *name;                /* CLIENT SETNAME; NULL: none */
-    uint64_t connect_timeout_ns;     /* connect and greeting together; default 1 s */
-    uint64_t backoff_min_ns;         /* default 10 ms */
-    uint64_t backoff_max_ns;         /* default 2 s */
-    uint64_t jitter_seed;            /* 0: from the kernel */
-    size_t max_pending_bytes;        /* unsent request bytes; more is BUSY; default 64 MiB */
-    unsigned max_pending_requests;   /* queued and in flight; more is BUSY; default 65536 */
-    size_t max_reply_bytes;          /* of one request; more ends the connection; 512 MiB + */
-    uint64_t ping_ns;                /* a link that is quiet for so long is pinged; 5 s */
-    uint64_t silence_ns;             /* it owes answers and says nothing: silent; 1 s */
-    uint64_t dead_ns;                /* silent for so long: given up, and connected anew; 6 s */
+    struct sta_greeting_tracking tracking; /* with protocol 3; the prefix is copied by open() */
+    uint64_t connect_timeout_ns;           /* connect and greeting together; default 1 s */
+    uint64_t backoff_min_ns;               /* default 10 ms */
+    uint64_t backoff_max_ns;               /* default 2 s */
+    uint64_t jitter_seed;                  /* 0: from the kernel */
+    size_t max_pending_bytes;              /* unsent request bytes; more is BUSY; default 64 MiB */
+    unsigned max_pending_requests;         /* queued and in flight; more is BUSY; default 65536 */
+    size_t max_reply_bytes;                /* of one request; more ends the connection; 512 MiB + */
+    uint64_t ping_ns;                      /* a link that is quiet for so long is pinged; 5 s */
+    uint64_t silence_ns;                   /* it owes answers and says nothing: silent; 1 s */
+    uint64_t dead_ns; /* silent for so long: given up, and connected anew; 6 s */
 };
 
 enum sta_connection_state {
@@ -113,6 +115,9 @@ void sta_connection_renew_gently(struct sta_connection *connection, const char *
 
 /* Whether a request would be sent now, or wait for READY; else it is refused at once. */
 bool sta_connection_is_open(const struct sta_connection *connection);
+
+/* READY, and the server has said that it tracks what is read on this connection. */
+bool sta_connection_is_tracked(const struct sta_connection *connection);
 
 /* How much has come of replies that are not whole yet: what follows waits behind it. */
 size_t sta_connection_partial_bytes(const struct sta_connection *connection);

@@ -39,6 +39,7 @@ struct sta_connection {
     int failure;                            /* its status; STRATA_OK since READY */
 
     struct sta_greeting greeting;
+    bool tracked; /* the server agreed, this time */
     struct sta_request greetings[STA_GREETING_STEPS];
 
     struct sta_list waiting;

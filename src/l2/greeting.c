@@ -121,6 +121,24 @@ int sta_greeting_init(struct sta_greeting *greeting, const struct sta_redis_url 
     return status;
 }
 
+int sta_greeting_track(struct sta_greeting *greeting, const struct sta_greeting_tracking *tracking)
+{
+    struct words words = {.count = 0};
+    if (tracking->mode == STA_TRACKING_OFF)
+        return STRATA_OK;
+    words_add(&words, "CLIENT");
+    words_add(&words, "TRACKING");
+    words_add(&words, "ON");
+    if (tracking->mode == STA_TRACKING_BCAST) {
+        words_add(&words, "BCAST");
+        words_add(&words, "PREFIX");
+        words.argv[words.count++] = tracking->prefix;
+    }
+    if (tracking->noloop)
+        words_add(&words, "NOLOOP");
+    return greeting_add(greeting, STA_GREETING_TRACKING, &words);
+}
+
 void sta_greeting_fini(struct sta_greeting *greeting)
 {
     sta_buffer_fini(&greeting->wire);
@@ -198,7 +216,7 @@ int sta_greeting_judge(enum sta_greeting_kind kind, struct strata_bytes frame, c
             begins_with(value.bytes, "NOPERM"))
             return STRATA_OK;
         greeting_quote(reason, cap, value.bytes);
-        return status;
+        return kind == STA_GREETING_TRACKING ? STRATA_SKIPPED : status;
     }
     bool expected =
         kind == STA_GREETING_HELLO ? value.type == STA_RESP_MAP : value.type == STA_RESP_SIMPLE;

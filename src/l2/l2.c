@@ -40,6 +40,7 @@ struct sta_l2 {
     /* Guarded by lock. */
     pthread_mutex_t lock;
     struct sta_connection_statistics statistics;
+    struct sta_tracking_statistics tracking;
 };
 
 /* ---- submitting ---- */
@@ -124,10 +125,13 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
 static void l2_refresh(struct sta_l2 *l2)
 {
     struct sta_connection_statistics now;
+    struct sta_tracking_statistics tracking;
+    sta_tracking_statistics(l2->router, &tracking);
     sta_router_statistics(l2->router, &now);
     atomic_store_explicit(&l2->state, now.state, memory_order_relaxed);
     pthread_mutex_lock(&l2->lock);
     l2->statistics = now;
+    l2->tracking = tracking;
     pthread_mutex_unlock(&l2->lock);
 }
 
@@ -155,6 +159,13 @@ void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out)
     *out = l2->statistics;
     pthread_mutex_unlock(&l2->lock);
     out->state = atomic_load_explicit(&l2->state, memory_order_relaxed);
+}
+
+void sta_l2_tracking_statistics(struct sta_l2 *l2, struct sta_tracking_statistics *out)
+{
+    pthread_mutex_lock(&l2->lock);
+    *out = l2->tracking;
+    pthread_mutex_unlock(&l2->lock);
 }
 
 /* ---- life ---- */

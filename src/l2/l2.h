@@ -48,5 +48,6 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
 /* Any thread: a copy that the loop thread refreshes at least once a second while it runs, and
  * the state as it is now. */
 void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out);
+void sta_l2_tracking_statistics(struct sta_l2 *l2, struct sta_tracking_statistics *out);
 
 #endif

@@ -132,15 +132,26 @@ static void on_silent(void *arg, bool silent)
     breaker_step(lane->node, silent ? STA_BREAKER_SILENT : STA_BREAKER_LATE, "no answer");
 }
 
-static const struct sta_connection_events lane_events = {.state = on_state, .silent = on_silent};
+static void on_push(void *arg, struct strata_bytes frame)
+{
+    struct sta_node_lane *lane = arg;
+    if (lane->node->events->push != NULL)
+        lane->node->events->push(lane->node->arg, lane, frame);
+}
+
+static const struct sta_connection_events lane_events = {
+    .state = on_state, .silent = on_silent, .push = on_push};
 
 int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind)
 {
     struct sta_node_lane *lane = &node->lanes[kind];
+    struct sta_connection_config config = node->config;
     if (lane->connection != NULL)
         return STRATA_OK;
-    return sta_connection_open(&lane->connection, node->loop, &node->log.log, &node->config,
-                               &lane_events, lane);
+    if (kind != STA_NODE_MAIN)
+        config.tracking.mode = STA_TRACKING_OFF;
+    return sta_connection_open(&lane->connection, node->loop, &node->log.log, &config, &lane_events,
+                               lane);
 }
 
 /* ---- operations ---- */
@@ -176,10 +187,12 @@ static enum sta_node_lane_kind node_choose_lane(const struct sta_node *node,
 void sta_node_submit(struct sta_node *node, struct sta_operation *operation,
                      struct sta_request *request)
 {
+    enum sta_node_lane_kind kind = node_choose_lane(node, request);
     operation->sent_ns = sta_loop_now_ns(node->loop);
+    operation->aside = kind != STA_NODE_MAIN;
     sta_node_health_sent(&node->health);
     if (node->breaker.state == STA_BREAKER_CLOSED)
-        sta_node_submit_request(node, node_choose_lane(node, request), request);
+        sta_node_submit_request(node, kind, request);
     else
         request->done(request, STRATA_ERR_UNAVAILABLE, strata_bytes(NULL, 0));
 }
@@ -275,6 +288,10 @@ int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log
     node->config = config->connection;
     node->config.url = &node->url;
     node->has_bulk = config->max_connections != 1;
+    /* Not where the server keeps a table of what we read: Redis takes NOLOOP for "not during his
+     * commands", and so says nothing of what our own reads push out of a full table. */
+    node->config.tracking.noloop =
+        node->config.tracking.mode == STA_TRACKING_BCAST && node->has_bulk;
     node->events = events;
     node->arg = arg;
     sta_list_init(&node->link);
@@ -298,6 +315,7 @@ void sta_node_destroy(struct sta_node **at)
     for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
         sta_connection_close(&node->lanes[kind].connection);
     sta_timer_stop(node->loop, &node->probe_timer);
+    sta_canary_fini(&node->canary);
     sta_node_log_fini(&node->log);
     free(node);
 }

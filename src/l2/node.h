@@ -21,6 +21,7 @@
 #define STA_NODE_H
 
 #include "l2/breaker.h"
+#include "l2/canary.h"
 #include "l2/connection.h"
 #include "l2/node_health.h"
 #include "l2/node_log.h"
@@ -43,6 +44,7 @@ struct sta_node_events {
     /* As in sta_connection_events. May be NULL. */
     void (*state)(void *arg, struct sta_node_lane *lane, enum sta_connection_state state,
                   const char *reason);
+    void (*push)(void *arg, struct sta_node_lane *lane, struct strata_bytes frame);
 };
 
 struct sta_node_config {
@@ -69,6 +71,8 @@ struct sta_node {
     struct sta_request probe;
     uint64_t looked_up_ns; /* when its name was last to be looked up again; 0: never */
     struct sta_node_health health;
+
+    struct sta_canary canary; /* l2/tracking.h's */
 
     /* The router's. */
     struct sta_list link;

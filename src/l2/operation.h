@@ -49,6 +49,7 @@ struct sta_operation {
     struct sta_node *node; /* it is under way there, or was at last */
     uint64_t sent_ns;
     unsigned attempts;
+    bool aside; /* it went by another than the node's main connection, which alone is tracked */
     bool asked; /* the answer came by an ASK: the slot is on its way, and nobody may keep it */
 };
 

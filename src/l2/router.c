@@ -189,7 +189,9 @@ int sta_router_create(struct sta_router **out, struct sta_loop *loop, struct sta
     router->events = events;
     router->arg = arg;
     router_init(router, config);
-    int status = router_copy_name(router);
+    int status = sta_tracking_start(router);
+    if (status == STRATA_OK)
+        status = router_copy_name(router);
     if (status == STRATA_OK)
         status = config->cluster ? router_open_cluster(router) : router_open_single(router);
     if (status < 0) {
@@ -224,6 +226,7 @@ void sta_router_destroy(struct sta_router **at)
     sta_router_refresh_stop(router);
     router_end_waiting(router);
     sta_router_nodes_fini(router);
+    sta_tracking_stop(router);
     free(router->seeds);
     free(router->name);
     free(router);

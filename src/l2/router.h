@@ -25,6 +25,7 @@
 #include "l2/operation.h"
 #include "l2/refresh.h"
 #include "l2/slot.h"
+#include "l2/tracking.h"
 
 struct sta_router;
 
@@ -37,6 +38,8 @@ struct sta_router_config {
     const struct sta_endpoint *seeds; /* copied */
     size_t seed_count;
     struct sta_refresh_config refresh; /* zeroed: the defaults */
+
+    struct sta_tracking_config tracking;
 };
 
 /* What the owner hears of; each may be NULL. Called from within the loop's callbacks and from

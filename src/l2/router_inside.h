@@ -43,6 +43,8 @@ struct sta_router {
     struct sta_timer retire_timer;
     struct sta_connection_statistics gone; /* sums over nodes that have gone */
 
+    struct sta_tracking tracking;
+
     /* Asking for the map. */
     struct sta_refresh refresh;
     uint64_t learned_ns; /* when the last question was put that was answered; 0: none was */

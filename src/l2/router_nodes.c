@@ -28,17 +28,25 @@ static void on_state(void *arg, struct sta_node_lane *lane, enum sta_connection_
                      const char *reason)
 {
     struct sta_router *router = arg;
+    sta_tracking_lane_changed(router, lane, state);
     if (state == STA_CONNECTION_BACKOFF && !lane->node->retired)
         sta_router_demand_map(router, NULL);
     if (router->events->state != NULL)
         router->events->state(router->arg, lane, state, reason);
 }
 
-const struct sta_node_events sta_router_node_events = {.state = on_state};
+static void on_push(void *arg, struct sta_node_lane *lane, struct strata_bytes frame)
+{
+    sta_tracking_pushed(arg, lane, frame);
+}
+
+const struct sta_node_events sta_router_node_events = {.state = on_state, .push = on_push};
 
 static void router_tell_slots(struct sta_router *router, const struct sta_slot_set *changed,
                               unsigned count)
 {
+    if (count > 0)
+        sta_tracking_slots_changed(router, changed);
     if (count > 0 && router->events->slots != NULL)
         router->events->slots(router->arg, changed, count);
 }
@@ -94,6 +102,7 @@ static void node_go(struct sta_router *router, struct sta_node *node)
     struct sta_connection_statistics one;
     sta_node_statistics(node, &one);
     sta_connection_statistics_add(&router->gone, &one);
+    sta_tracking_node_gone(router, node);
     sta_node_destroy(&node);
 }
 

@@ -25,8 +25,10 @@ static void without_redis_l1_answers_and_everything_else_is_an_error_at_once(voi
     (void)state;
     struct redis_server *mortal = NULL;
     assert_int_equal(redis_server_start(&mortal, NULL), 0);
-    struct strata *cache = cache_rig_open(
-        (struct strata_options){.redis_url = redis_server_url(mortal), .socket_timeout_ms = 500});
+    struct strata *cache =
+        cache_rig_open((struct strata_options){.redis_url = redis_server_url(mortal),
+                                               .socket_timeout_ms = 500,
+                                               .tracking = STRATA_TRACKING_OFF}); /* by TTL alone */
     assert_int_equal(set_text(cache, "k", "v", 0), STRATA_OK);
     redis_server_kill9(mortal);
     int status = STRATA_OK;

@@ -50,6 +50,8 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"CACHE_READ_THROUGH", "true"},
         {"CACHE_NULL_VALUES", "false"},
         {"STRATA_NULL_TTL", "60"},
+        {"STRATA_TRACKING", "auto"},
+        {"STRATA_MAX_STALENESS", "1.5"},
         {"CACHE_INVALIDATION_ENABLED", "true"},
         {"CACHE_INVALIDATION_BATCH_SIZE", "100"},
         {"CACHE_INVALIDATION_TIMEOUT", "1"},

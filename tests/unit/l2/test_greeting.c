@@ -60,6 +60,37 @@ static void the_greeting_says_what_the_url_asks_for(void **state)
     }
 }
 
+static void tracking_is_asked_for_last(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sta_greeting_tracking tracking;
+        const char *wire;
+    } rows[] = {
+        {{STA_TRACKING_READS, {NULL, 0}, false},
+         "*3\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n"},
+        {{STA_TRACKING_BCAST, {"p:", 2}, true},
+         "*7\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n"
+         "$6\r\nPREFIX\r\n$2\r\np:\r\n$6\r\nNOLOOP\r\n"},
+        {{STA_TRACKING_OFF, {NULL, 0}, false}, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sta_redis_url url;
+        struct sta_greeting greeting;
+        assert_int_equal(sta_redis_url_parse("redis://h", &url, NULL), STRATA_OK);
+        assert_int_equal(sta_greeting_init(&greeting, &url, 3, NULL), 0);
+        unsigned before = greeting.count;
+        assert_int_equal(sta_greeting_track(&greeting, &rows[i].tracking), 0);
+        assert_int_equal(greeting.count, before + (rows[i].wire != NULL));
+        if (rows[i].wire != NULL) {
+            struct strata_bytes wire = sta_greeting_wire(&greeting, before);
+            assert_int_equal(wire.len, strlen(rows[i].wire));
+            assert_memory_equal(wire.data, rows[i].wire, wire.len);
+        }
+        sta_greeting_fini(&greeting);
+    }
+}
+
 static void answers_are_judged(void **state)
 {
     (void)state;
@@ -74,6 +105,8 @@ static void answers_are_judged(void **state)
         {STA_GREETING_SELECT, "+OK\r\n", STRATA_OK, NULL},
         {STA_GREETING_PING, "+PONG\r\n", STRATA_OK, NULL},
         {STA_GREETING_PING, "-NOPERM no\r\n", STRATA_OK, NULL},
+        {STA_GREETING_TRACKING, "+OK\r\n", STRATA_OK, NULL},
+        {STA_GREETING_TRACKING, "-NOPERM no\r\n", STRATA_SKIPPED, "NOPERM no"},
         {STA_GREETING_SETNAME, "-NOPERM no\r\n", STRATA_OK, NULL},
         {STA_GREETING_HELLO, "-NOPERM no\r\n", STRATA_ERR_DENIED, "NOPERM no"},
         {STA_GREETING_HELLO, "-NOAUTH HELLO must\r\n", STRATA_ERR_DENIED, "NOAUTH HELLO must"},
@@ -134,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_greeting_says_what_the_url_asks_for),
+        cmocka_unit_test(tracking_is_asked_for_last),
         cmocka_unit_test(answers_are_judged),
         cmocka_unit_test(a_long_answer_is_cut),
         cmocka_unit_test(a_name_without_end_is_refused),

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sources, pushes and canaries; see tracking.h and canary.h.
+ *
+ * Cost: an answer looks at two words of its node and one of its source. A push of a key is decoded
+ * where it lies. Doubting a connection looks at each source once (16384 at most), not at entries.
+ * A node whose answers are kept costs a GET and a SET every third of max_staleness; others cost
+ * nothing.
+ */
+#include "l2/tracking.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/random.h"
+#include "l2/router_inside.h"
+#include "resp/resp.h"
+#include "strata/status.h"
+
+#define ROUNDS           3u  /* of a canary within max_staleness */
+#define CANARY_TTL_TIMES 10u /* max_staleness that its key outlives us */
+#define NAME_TRIES       4096u
+#define NAME_CAP         640u
+
+static void node_begin_round(struct sta_router *router, struct sta_node *node);
+
+/* ---- sources ---- */
+
+static const struct sta_tracking_config *config_of(const struct sta_router *router)
+{
+    return &router->config.tracking;
+}
+
+static bool is_on(const struct sta_router *router)
+{
+    return router->config.tracking.mode != STA_TRACKING_OFF;
+}
+
+static uint16_t source_index(const struct sta_router *router, unsigned slot)
+{
+    return (uint16_t)(slot * config_of(router)->sources / STA_SLOT_COUNT);
+}
+
+static void source_doubt(struct sta_router *router, uint16_t index)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    if (router->tracking.came_from[index] == NULL)
+        return;
+    router->tracking.came_from[index] = NULL;
+    config->sink->doubt(config->arg, (uint16_t)(config->first_source + index));
+}
+
+static void source_trust(struct sta_router *router, uint16_t index)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    config->sink->trust(config->arg, (uint16_t)(config->first_source + index),
+                        router->tracking.came_from[index]->canary.until_ns);
+}
+
+static void node_doubt(struct sta_router *router, const struct sta_node *node)
+{
+    for (uint16_t i = 0; i < config_of(router)->sources; i++)
+        if (router->tracking.came_from[i] == node)
+            source_doubt(router, i);
+}
+
+static void node_trust(struct sta_router *router, struct sta_node *node, uint64_t until_ns)
+{
+    node->canary.until_ns = until_ns;
+    for (uint16_t i = 0; i < config_of(router)->sources; i++)
+        if (router->tracking.came_from[i] == node)
+            source_trust(router, i);
+}
+
+static bool serves_slot(const struct sta_router *router, const struct sta_node *node, uint16_t slot)
+{
+    if (router->only != NULL)
+        return router->only == node;
+    if (router->map == NULL || slot >= STA_SLOT_COUNT)
+        return false;
+    uint16_t owner = sta_slot_map_owner(router->map, slot);
+    return owner != STA_SLOT_MAP_NONE && router->by_index[owner] == node;
+}
+
+int sta_tracking_source(const struct sta_operation *operation)
+{
+    struct sta_router *router = operation->router;
+    struct sta_node *node = operation->node;
+    if (operation->asked)
+        return STA_TRACKING_NOBODY;
+    if (!is_on(router))
+        return 0;
+    if (operation->aside || !node->canary.up || !serves_slot(router, node, operation->slot))
+        return STA_TRACKING_NOBODY;
+    uint16_t index = router->only != NULL ? 0 : source_index(router, operation->slot);
+    if (router->tracking.came_from[index] != node) {
+        source_doubt(router, index);
+        router->tracking.came_from[index] = node;
+        source_trust(router, index);
+    }
+    if (!node->canary.used) {
+        node->canary.used = true;
+        node_begin_round(router, node);
+    }
+    return config_of(router)->first_source + index;
+}
+
+/* ---- canaries ---- */
+
+/* In a cluster, a name in a slot of the node; sought among so many at a time. */
+static bool node_name_canary(struct sta_router *router, struct sta_node *node)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    char name[NAME_CAP];
+    if (config->prefix.len > NAME_CAP / 2)
+        return false;
+    memcpy(name, config->prefix.data, config->prefix.len);
+    for (unsigned i = 0; i < NAME_TRIES; i++) {
+        int len = snprintf(name + config->prefix.len, sizeof name - config->prefix.len,
+                           "strata:canary:%016" PRIx64 ":%u", router->tracking.id,
+                           router->tracking.search++);
+        struct strata_bytes key = strata_bytes(name, config->prefix.len + (size_t)len);
+        uint16_t slot = sta_slot_of(key);
+        if (serves_slot(router, node, slot))
+            return sta_canary_name(&node->canary, key, slot,
+                                   CANARY_TTL_TIMES * config->max_staleness_ns / STA_NS_MS) ==
+                   STRATA_OK;
+    }
+    return false;
+}
+
+static bool is_error(struct strata_bytes replies)
+{
+    uint8_t first = *(const uint8_t *)replies.data;
+    return first == '-' || first == '!';
+}
+
+static void on_written(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct sta_node *node = STA_CONTAINER(request, struct sta_node, canary.write);
+    struct sta_canary *canary = &node->canary;
+    canary->writing = false;
+    if (canary->state != STA_CANARY_LISTENING)
+        return;
+    if (status == STRATA_OK && !is_error(replies)) {
+        canary->written_ns = sta_loop_now_ns(node->loop);
+        return;
+    }
+    canary->state = STA_CANARY_IDLE;
+    if (status == STRATA_OK && !canary->complained) {
+        canary->complained = true;
+        sta_log_write(&node->log.log, STRATA_LOG_WARNING, "l2",
+                      "%s: a canary cannot be written, so what is cached is not served for long",
+                      node->url.endpoint.address);
+    }
+}
+
+static void on_read(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct sta_node *node = STA_CONTAINER(request, struct sta_node, canary.read);
+    struct sta_canary *canary = &node->canary;
+    struct strata_bytes wire = sta_buffer_bytes(&canary->wire);
+    if (status != STRATA_OK || is_error(replies) || !canary->up || !sta_canary_has_name(canary)) {
+        canary->state = STA_CANARY_IDLE;
+        return;
+    }
+    canary->state = STA_CANARY_LISTENING;
+    canary->written_ns = 0;
+    canary->writing = true;
+    canary->write = (struct sta_request){
+        .wire = strata_bytes((const uint8_t *)wire.data + canary->read_len,
+                             wire.len - canary->read_len),
+        .commands = 1,
+        .deadline_ns = request->deadline_ns,
+        .done = on_written,
+    };
+    sta_node_submit_request(node, node->config.tracking.noloop ? STA_NODE_BULK : STA_NODE_MAIN,
+                            &canary->write);
+}
+
+static void node_begin_round(struct sta_router *router, struct sta_node *node)
+{
+    struct sta_canary *canary = &node->canary;
+    uint64_t now_ns = sta_loop_now_ns(router->loop);
+    if (!sta_canary_is_due(canary))
+        return;
+    if (!(sta_canary_has_name(canary) && serves_slot(router, node, canary->slot)) &&
+        !node_name_canary(router, node))
+        return;
+    canary->state = STA_CANARY_READING;
+    canary->read_ns = now_ns;
+    canary->read = (struct sta_request){
+        .wire = strata_bytes(sta_buffer_bytes(&canary->wire).data, canary->read_len),
+        .commands = 1,
+        .deadline_ns = sta_clock_after(now_ns, config_of(router)->max_staleness_ns),
+        .done = on_read,
+    };
+    sta_node_submit_request(node, STA_NODE_MAIN, &canary->read);
+}
+
+static void node_look(struct sta_router *router, struct sta_node *node, uint64_t now_ns)
+{
+    if (sta_canary_is_missing(&node->canary, now_ns, config_of(router)->max_staleness_ns)) {
+        router->tracking.counts.silent++;
+        sta_connection_renew(node->lanes[STA_NODE_MAIN].connection, STRATA_ERR_PROTOCOL,
+                             "its invalidations do not come through");
+        return;
+    }
+    node_begin_round(router, node);
+}
+
+static void on_timer(struct sta_timer *timer)
+{
+    struct sta_router *router = STA_CONTAINER(timer, struct sta_router, tracking.timer);
+    uint64_t now_ns = sta_loop_now_ns(router->loop);
+    for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next)
+        node_look(router, STA_CONTAINER(link, struct sta_node, link), now_ns);
+    sta_timer_start(router->loop, timer,
+                    sta_clock_after(now_ns, config_of(router)->max_staleness_ns / ROUNDS));
+}
+
+/* ---- news ---- */
+
+static void node_forget(struct sta_router *router, struct sta_node *node, struct strata_bytes key)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    if (sta_canary_is_proven(&node->canary, key)) {
+        router->tracking.counts.proofs++;
+        node_trust(router, node, sta_clock_after(node->canary.read_ns, config->max_staleness_ns));
+        return;
+    }
+    router->tracking.counts.forgotten++;
+    config->sink->forget(config->arg, key);
+}
+
+/* >2 "invalidate" and an array of keys, or null: all. Others are not for us. What cannot be
+ * understood is taken for all. */
+void sta_tracking_pushed(struct sta_router *router, struct sta_node_lane *lane,
+                         struct strata_bytes frame)
+{
+    struct sta_resp_walk walk = sta_resp_walk(frame);
+    struct sta_resp_value value;
+    if (!is_on(router) || lane->kind != STA_NODE_MAIN)
+        return;
+    if (sta_resp_next(&walk, &value) != STRATA_OK || value.count != 2 ||
+        sta_resp_next(&walk, &value) != STRATA_OK || value.bytes.len != strlen("invalidate") ||
+        memcmp(value.bytes.data, "invalidate", value.bytes.len) != 0)
+        return;
+    int status = sta_resp_next(&walk, &value);
+    uint64_t count = status == STRATA_OK && value.type == STA_RESP_ARRAY ? value.count : 0;
+    for (uint64_t i = 0; i < count && status == STRATA_OK; i++) {
+        status = sta_resp_next(&walk, &value);
+        if (status == STRATA_OK)
+            node_forget(router, lane->node, value.bytes);
+    }
+    if (count > 0 && status == STRATA_OK)
+        return;
+    router->tracking.counts.flushes++;
+    if (lane->node->canary.state == STA_CANARY_LISTENING)
+        lane->node->canary.state = STA_CANARY_IDLE; /* it was forgotten as well */
+    node_doubt(router, lane->node);
+}
+
+void sta_tracking_node_gone(struct sta_router *router, struct sta_node *node)
+{
+    if (!is_on(router))
+        return;
+    node->canary.up = false;
+    node->canary.used = false;
+    node->canary.complained = false;
+    node->canary.until_ns = 0;
+    node->canary.state = STA_CANARY_IDLE;
+    node_doubt(router, node);
+}
+
+void sta_tracking_lane_changed(struct sta_router *router, struct sta_node_lane *lane,
+                               enum sta_connection_state state)
+{
+    struct sta_node *node = lane->node;
+    if (!is_on(router) || lane->kind != STA_NODE_MAIN)
+        return;
+    router->tracking.counts.doubts += node->canary.up;
+    sta_tracking_node_gone(router, node);
+    if (state != STA_CONNECTION_READY)
+        return;
+    uint64_t now_ns = sta_loop_now_ns(router->loop);
+    node->canary.up = true;
+    node->canary.tracked = sta_connection_is_tracked(lane->connection);
+    /* What is read from now on is as good as the first canary will be. */
+    node->canary.until_ns = node->canary.tracked
+                                ? sta_clock_after(now_ns, config_of(router)->max_staleness_ns)
+                                : STA_NEVER;
+}
+
+void sta_tracking_slots_changed(struct sta_router *router, const struct sta_slot_set *changed)
+{
+    if (!is_on(router))
+        return;
+    for (unsigned slot = 0; slot < STA_SLOT_COUNT; slot++)
+        if (sta_slot_set_has(changed, slot))
+            source_doubt(router, source_index(router, slot));
+}
+
+/* ---- numbers ---- */
+
+void sta_tracking_statistics(const struct sta_router *router, struct sta_tracking_statistics *out)
+{
+    *out = router->tracking.counts;
+    out->state = is_on(router) ? STA_TRACKING_UNKNOWN : STA_TRACKING_DISABLED;
+    if (!is_on(router))
+        return;
+    for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next) {
+        const struct sta_canary *canary = &STA_CONTAINER(link, struct sta_node, link)->canary;
+        if (canary->up && !canary->tracked)
+            out->state = STA_TRACKING_REFUSED;
+        else if (canary->up && out->state == STA_TRACKING_UNKNOWN)
+            out->state = STA_TRACKING_IN_FORCE;
+    }
+}
+
+/* ---- life ---- */
+
+int sta_tracking_start(struct sta_router *router)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    sta_timer_init(&router->tracking.timer, on_timer);
+    if (!is_on(router))
+        return STRATA_OK;
+    router->config.node.connection.tracking = (struct sta_greeting_tracking){
+        .mode = config->mode,
+        .prefix = config->prefix,
+    };
+    router->tracking.id = sta_random_next(&router->random);
+    router->tracking.came_from = calloc(config->sources, sizeof(struct sta_node *));
+    if (router->tracking.came_from == NULL)
+        return STRATA_ERR_NOMEM;
+    sta_timer_start(router->loop, &router->tracking.timer, sta_loop_now_ns(router->loop));
+    return STRATA_OK;
+}
+
+void sta_tracking_stop(struct sta_router *router)
+{
+    sta_timer_stop(router->loop, &router->tracking.timer);
+    free(router->tracking.came_from);
+    router->tracking.came_from = NULL;
+}

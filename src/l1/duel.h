@@ -18,31 +18,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STA_DUEL_RULES       5u
+#include "l1/rule.h"
+
+#define STA_DUEL_RULES       8u
 #define STA_DUEL_RING        1024u
 #define STA_DUEL_CAP_LEAST   32u
 #define STA_DUEL_CAP_MOST    512u
-#define STA_DUEL_ENTRY_BYTES 160u /* all shadows together, about */
+#define STA_DUEL_ENTRY_BYTES 400u /* all shadows together, about */
 
-struct sta_duel_rule {
-    uint8_t small_percent; /* the small queue's share */
-    uint8_t promote;       /* visits that promote from it */
-};
-
-struct sta_shadow;
+struct sta_duel_side;
 
 struct sta_duel {
     /* read by every get; 0: no samples are taken */
     _Atomic uint32_t rate;
     /* guarded by the tier's duel_lock */
-    _Atomic struct sta_duel_rule rule; /* the one in force; read from anywhere */
+    _Atomic struct sta_rule rule; /* the one in force; read from anywhere */
     uint32_t best;
-    uint32_t cap;     /* entries of a shadow */
-    uint64_t entries; /* of the tier, for which the shadows were made */
-    uint64_t seen;    /* in this window */
-    uint64_t score[STA_DUEL_RULES];
-    struct sta_shadow *shadows; /* NULL: none */
-    _Atomic uint64_t bytes;     /* read from anywhere */
+    uint32_t cap;                /* entries of a shadow */
+    uint64_t entries;            /* of the tier, for which the shadows were made */
+    uint64_t seen;               /* in this window */
+    struct sta_duel_side *sides; /* a shadow and its score for each rule; NULL: none */
+    _Atomic uint64_t bytes;      /* read from anywhere */
     /* the ring: who pushes writes `head`, who drains writes `tail` */
     _Alignas(64) _Atomic uint64_t head;
     _Atomic uint64_t tail;
@@ -63,7 +59,7 @@ void sta_duel_drain(struct sta_duel *duel);
 void sta_duel_push(struct sta_duel *duel, uint64_t hash);
 
 /* The rule in force. From anywhere. */
-static inline struct sta_duel_rule sta_duel_rule(const struct sta_duel *duel)
+static inline struct sta_rule sta_duel_rule(const struct sta_duel *duel)
 {
     return atomic_load_explicit(&duel->rule, memory_order_relaxed);
 }

@@ -3,8 +3,9 @@
  * Who stays (S3-FIFO: Yang, Zhang, Qiu, Yue, Vigfusson, SOSP 2023, on logs of segments). New
  * entries go to the small queue; one that was read there often enough is promoted to the main
  * queue when its turn comes, the others leave a ghost. How large the small queue is and how often
- * is enough, the duel decides (duel.h). The main queue is a CLOCK: what was read since goes
- * round again, by being copied to the new end.
+ * is enough, the duel decides (duel.h); where bytes are short, what is larger than the mean must
+ * show more (prices, below). The main queue is a CLOCK: what was read since goes round again, by
+ * being copied to the new end.
  *
  * What is replaced or removed leaves its bytes behind, dead, until eviction comes by. Where a lane
  * is more than half dead, it is not entries that are too many: every entry that is come upon goes
@@ -16,6 +17,7 @@
  * Everything here runs under the lane's lock. A step costs one item; runs of survivors are cut
  * after MOVES_MOST, so that the work of one store is bounded.
  */
+#include "core/random.h"
 #include "l1/tier.h"
 
 #define MOVES_MOST   256u
@@ -159,33 +161,64 @@ static bool wasteful(const struct sta_lane *lane)
 }
 
 /* What a victim must show, by its size beside the mean, where bytes are what is short: what takes
- * the room of many must have been read by more. Between half and twice the mean nothing changes.
- * (The direction of GDSF, Cherkasova 1998, without its heap.) */
+ * the room of many must have been read by more. (The direction of GDSF, Cherkasova 1998, without its
+ * heap.) Prices are in 256ths of a visit, for sizes of 1/256, 1/128 ... 256 times the mean; parts of
+ * a visit are asked for that often. */
 struct demand {
     uint8_t promote; /* visits */
-    uint8_t rounds;  /* in the main queue that promotion gives without a visit */
-    uint8_t round;   /* visits that a round there takes */
+    uint8_t round;   /* visits that a round in the main queue takes */
 };
 
-static struct demand demand_for(struct sta_l1 *l1, const struct sta_lane *lane, uint64_t cost)
+#define PRICE_ONE   256u
+#define GHOST_PRICE 2u /* times that what is larger than the mean comes back in vain */
+#define PRICE_STEPS 8  /* doublings up and down from the mean */
+
+static const uint16_t promotion_prices[2 * PRICE_STEPS + 1] = {
+    0, 0, 0, 0, 0, 32, 64, 128, 256, 512, 768, 768, 768, 768, 768, 768, 768};
+static const uint16_t round_prices[2 * PRICE_STEPS + 1] = {
+    1, 1, 2, 6, 16, 32, 80, 160, 256, 320, 384, 448, 480, 480, 480, 480, 480};
+
+/* Which step `cost` is at: to the nearest power of two of its part of the mean. */
+static uint32_t price_step(uint64_t cost, uint64_t mean)
+{
+    int step = 0;
+    while (step < PRICE_STEPS && cost * 2 > mean * 3) {
+        mean *= 2;
+        step++;
+    }
+    while (step > -PRICE_STEPS && cost * 3 < mean * 2) {
+        mean /= 2;
+        step--;
+    }
+    return (uint32_t)(step + PRICE_STEPS);
+}
+
+static uint8_t visits_for(uint32_t price, uint64_t *dither)
+{
+    return (uint8_t)((price + (sta_random_next(dither) >> 56)) / PRICE_ONE);
+}
+
+static struct demand demand_for(struct sta_l1 *l1, struct sta_lane *lane, uint64_t cost)
 {
     struct demand demand = {.promote = sta_duel_rule(&l1->duel).promote, .round = 1};
     uint64_t entries = sta_lane_entries(lane);
     if (!lane->by_bytes || entries == 0)
         return demand;
-    uint64_t mean = sta_lane_bytes(lane) / entries;
-    if (cost > 2 * mean) {
-        if (demand.promote < STA_ITEM_VISITS)
-            demand.promote++;
-        demand.round = 2;
-    } else if (cost < mean / 8) {
-        demand.promote = 0;
-        demand.rounds = 2;
-    } else if (cost < mean / 2) {
-        demand.promote = cost < mean / 4 && demand.promote > 1 ? 1 : demand.promote;
-        demand.rounds = 1;
-    }
+    uint32_t step = price_step(cost, sta_lane_bytes(lane) / entries);
+    demand.promote = visits_for(demand.promote * promotion_prices[step], &lane->dither);
+    if (demand.promote > STA_ITEM_VISITS)
+        demand.promote = STA_ITEM_VISITS;
+    demand.round = visits_for(round_prices[step], &lane->dither);
     return demand;
+}
+
+bool sta_eviction_prefers(struct sta_lane *lane, uint64_t cost)
+{
+    uint64_t entries = sta_lane_entries(lane);
+    if (!lane->by_bytes || entries == 0)
+        return true;
+    uint32_t price = promotion_prices[price_step(cost, sta_lane_bytes(lane) / entries)];
+    return price <= PRICE_ONE || sta_random_next(&lane->dither) % GHOST_PRICE == 0;
 }
 
 static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct sta_slot slot)
@@ -197,7 +230,7 @@ static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct 
     bool small = victim->queue == STA_QUEUE_SMALL;
     if (visits < (small ? demand.promote : demand.round) || victim->lane->moves >= MOVES_MOST)
         return false;
-    visits = small ? demand.rounds : (uint8_t)(visits - demand.round);
+    visits = small ? 0 : (uint8_t)(visits - demand.round);
     bool moved = move_locked(l1, victim, slot, STA_QUEUE_MAIN, visits);
     victim->lane->moves += moved;
     return moved;

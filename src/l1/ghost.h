@@ -23,7 +23,7 @@ struct sta_ghost_set {
 struct sta_ghost {
     struct sta_ghost_set *sets; /* NULL: none are kept */
     uint64_t set_count;
-    uint32_t depth; /* fingerprints per set */
+    uint32_t depth; /* fingerprints per set that count */
 };
 
 /* Bytes that ghosts for `entries` take. */
@@ -32,6 +32,9 @@ uint64_t sta_ghost_bytes(uint64_t entries);
 /* Room for about `entries` ghosts, all forgotten; false and unchanged where memory is short. */
 bool sta_ghost_resize(struct sta_ghost *ghost, uint64_t entries);
 void sta_ghost_fini(struct sta_ghost *ghost);
+
+/* From now on about so many are remembered, as far as there is room. */
+void sta_ghost_limit(struct sta_ghost *ghost, uint64_t entries);
 
 void sta_ghost_add(struct sta_ghost *ghost, uint64_t hash);
 

@@ -144,7 +144,8 @@ static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const st
                           : STA_QUEUE_SMALL;
     }
     sta_index_unlock(bucket);
-    if (!place.present && sta_ghost_take(&lane->ghost, store->key->hash))
+    if (!place.present && sta_ghost_take(&lane->ghost, store->key->hash) &&
+        sta_eviction_prefers(lane, store->key->bytes.len + store->entry->value.len))
         place.queue = STA_QUEUE_MAIN;
     return place;
 }

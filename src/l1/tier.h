@@ -67,7 +67,10 @@ struct sta_lane {
     bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
     uint32_t share_age[2];
     struct sta_ghost ghost;
-    uint64_t ghost_entries;         /* for which the ghosts were made */
+    uint64_t ghost_entries;         /* for which the ghosts were made, */
+    uint32_t ghost_tenths;          /*   so many for ten of them at most */
+    uint32_t ghost_age;             /* stores since the ghosts' limit was looked at */
+    uint64_t dither;                /* for prices that are parts of a visit */
     _Atomic uint64_t ghost_bytes;   /* claimed for them */
     _Atomic uint64_t ghost_claimed; /* for those that are to be made */
     /* fixed at creation */
@@ -238,6 +241,9 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
                            uint64_t size, uint64_t now_ms);
 void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
                          uint64_t size);
+
+/* Whether something of `cost` bytes that comes back while its ghost is there goes to the main queue. */
+bool sta_eviction_prefers(struct sta_lane *lane, uint64_t cost);
 
 /* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.
  * False where there is nothing left to go through. `now_ms` 0: nothing counts as expired. */

@@ -7,12 +7,12 @@
  */
 #include "l1/tier.h"
 
-#define GHOST_PARTS  10u                             /* ghosts: all but one tenth of the entries */
-#define SHADOW_PART  32u                             /* of the bytes may go to shadows */
-#define GROW_BYTES   (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
-#define GROW_EVICTS  (64u * 1024)
-#define CLAIM_BYTES  (UINT64_C(16) * 1024) /* that one store claims for ghosts */
-#define SHADOWS_MOST ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
+#define SHADOW_PART       32u                             /* of the bytes may go to shadows */
+#define GROW_BYTES        (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
+#define GROW_EVICTS       (64u * 1024)
+#define CLAIM_BYTES       (UINT64_C(16) * 1024) /* that one store claims for ghosts */
+#define GHOST_LIMIT_LASTS 64u                   /* stores */
+#define SHADOWS_MOST      ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
 
 /* By the places in use: entries and a few that lanes keep, on one line. */
 static bool index_is_full(const struct sta_l1 *l1)
@@ -55,16 +55,25 @@ static bool claim_ghosts(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
     return true;
 }
 
+/* Room for as many as there are entries, or twice that where a rule has asked for more: they cost
+ * two bytes each. How many of them count, the rule in force says. */
 static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     uint64_t entries = sta_lane_entries(lane);
-    if (entries < 8 || entries < lane->ghost_entries + lane->ghost_entries / 2)
+    uint32_t tenths = sta_duel_rule(&l1->duel).ghost_tenths;
+    if (lane->ghost_age++ % GHOST_LIMIT_LASTS == 0)
+        sta_ghost_limit(&lane->ghost, entries * tenths / 10);
+    bool is_large = entries < lane->ghost_entries + lane->ghost_entries / 2;
+    if (entries < 8 || (is_large && tenths <= lane->ghost_tenths))
         return;
-    uint64_t wanted = entries - entries / GHOST_PARTS;
+    tenths = tenths > 10 || lane->ghost_tenths > 10 ? STA_RULE_GHOST_TENTHS_MOST : 10;
+    uint64_t wanted = entries * tenths / 10;
     uint64_t bytes = sta_ghost_bytes(wanted);
     bool claimed = claim_ghosts(l1, lane, bytes, now_ms);
     if (claimed && sta_tier_load(&lane->ghost_claimed) < bytes)
-        return;                    /* the next store goes on */
+        return; /* the next store goes on */
+    lane->ghost_tenths = tenths;
+    lane->ghost_age = 0;           /* their limit is the next thing to look at */
     lane->ghost_entries = entries; /* also where there is no memory: not with every store again */
     if (claimed && sta_ghost_resize(&lane->ghost, wanted)) {
         uint64_t old = sta_tier_load(&lane->ghost_bytes);
@@ -108,6 +117,7 @@ void sta_upkeep_forget_ghosts(struct sta_l1 *l1, struct sta_lane *lane)
 {
     sta_ghost_fini(&lane->ghost);
     lane->ghost_entries = 0;
+    lane->ghost_tenths = 0;
     give_claimed(l1, lane);
     sta_budget_give(&l1->memory, sta_tier_load(&lane->ghost_bytes));
     atomic_store_explicit(&lane->ghost_bytes, 0, memory_order_relaxed);

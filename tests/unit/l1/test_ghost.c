@@ -69,11 +69,31 @@ static void a_resize_forgets(void **state)
     sta_ghost_fini(&ghost);
 }
 
+static void only_as_many_count_as_the_limit_says(void **state)
+{
+    (void)state;
+    struct sta_ghost ghost = {0};
+    assert_true(sta_ghost_resize(&ghost, 20000));
+    sta_ghost_limit(&ghost, 5000);
+    for (uint64_t id = 0; id < 20000; id++)
+        sta_ghost_add(&ghost, hash_of(id));
+    assert_true(count(&ghost, 17000, 20000) > 2900);
+    assert_true(count(&ghost, 0, 12000) < 300);
+    sta_ghost_limit(&ghost, 20000);
+    for (uint64_t id = 20000; id < 60000; id++)
+        sta_ghost_add(&ghost, hash_of(id));
+    assert_true(count(&ghost, 43000, 60000) > 16000);
+    sta_ghost_limit(&ghost, 1000000000); /* no more than there is room for */
+    assert_int_equal(ghost.depth, sizeof ghost.sets[0].print / sizeof ghost.sets[0].print[0]);
+    sta_ghost_fini(&ghost);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_room_nothing_is_remembered),
         cmocka_unit_test(a_ghost_is_taken_once),
+        cmocka_unit_test(only_as_many_count_as_the_limit_says),
         cmocka_unit_test(the_newest_are_remembered_and_the_oldest_forgotten),
         cmocka_unit_test(a_resize_forgets),
     };

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who stays in the real tier, where entries differ (l1/eviction.c).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/random.h"
+#include "l1/l1.h"
+#include "strata/status.h"
+#include "tier_rig.h"
+
+#define BOUND (UINT64_C(8) << 20)
+
+static uint8_t bytes[1 << 20];
+
+/* A get that fills; whether it hit. */
+static bool request(struct sta_l1 *l1, uint64_t id, size_t size)
+{
+    struct sta_key key = sta_l1_key(l1, strata_bytes(&id, sizeof id));
+    struct sta_l1_lease lease = {0};
+    if (sta_l1_get(l1, &key, RIG_NOW, &lease) == STRATA_OK) {
+        sta_l1_release(l1, &lease);
+        return true;
+    }
+    struct sta_l1_entry entry = {.value = strata_bytes(bytes, size), .deadline_ms = STA_NEVER};
+    (void)sta_l1_fill(l1, &key, &entry, sta_l1_token(l1, &key), RIG_NOW);
+    return false;
+}
+
+/* Small entries that would all fit, and as many requests for large ones, of which there are fewer:
+ * hits of each, out of 100000. */
+static void run(size_t large, unsigned *small_hits, unsigned *large_hits)
+{
+    const struct sta_l1_config config = {.max_bytes = BOUND, .hash_seed = 1};
+    struct sta_l1 *l1 = NULL;
+    uint64_t random = 1;
+    *small_hits = *large_hits = 0;
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_OK);
+    for (unsigned i = 0; i < 200000; i++) {
+        bool counts = i >= 100000;
+        *small_hits += request(l1, sta_random_below(&random, 10000), 100) && counts;
+        *large_hits += request(l1, 1000000 + sta_random_below(&random, 1000), large) && counts;
+    }
+    sta_l1_destroy(&l1);
+}
+
+static void large_values_do_not_flush_small_ones(void **state)
+{
+    (void)state;
+    unsigned small, large;
+    run(32 * 1024, &small, &large);
+    assert_in_range(small, 30000, 100000); /* without prices: 0.4 %, the part of the bytes */
+    assert_in_range(large, 10000, 100000); /* and there is room for some */
+}
+
+static void large_values_that_are_read_more_stay(void **state)
+{
+    (void)state;
+    const struct sta_l1_config config = {.max_bytes = BOUND, .hash_seed = 1};
+    struct sta_l1 *l1 = NULL;
+    uint64_t random = 1;
+    unsigned hits = 0;
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_OK);
+    for (uint64_t i = 0; i < 400000; i++) {
+        (void)request(l1, 1000000 + i, 1000); /* small for these, and never read again */
+        if (i % 8 == 0)
+            hits += request(l1, sta_random_below(&random, 20), 64 * 1024);
+    }
+    sta_l1_destroy(&l1);
+    assert_in_range(hits, 45000, 50000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_values_do_not_flush_small_ones),
+        cmocka_unit_test(large_values_that_are_read_more_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A proxy before a Redis that passes everything on, but takes RESP3 pushes out of what the server
+ * sends while it is told to: as one that knows requests and replies, and thinks that there is nothing
+ * else. It runs on a thread of its own. Calls fail the process where the system fails.
+ */
+#ifndef TEST_PUSH_THIEF_H
+#define TEST_PUSH_THIEF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct push_thief;
+
+/* Before a server on this loopback port. */
+struct push_thief *push_thief_start(int port);
+void push_thief_stop(struct push_thief **thief);
+
+int push_thief_port(const struct push_thief *thief);
+
+/* From any thread. */
+void push_thief_steal(struct push_thief *thief, bool steal);
+uint64_t push_thief_stolen(struct push_thief *thief);
+
+#endif

@@ -85,6 +85,7 @@ extern const struct cli_command cli_command_set;
 extern const struct cli_command cli_command_del;
 extern const struct cli_command cli_command_ping;
 extern const struct cli_command cli_command_stats;
+extern const struct cli_command cli_command_cluster;
 extern const struct cli_command cli_command_config;
 extern const struct cli_command cli_command_replay;
 extern const struct cli_command cli_command_help;

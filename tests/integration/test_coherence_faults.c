@@ -166,7 +166,7 @@ static void *read_all(void *arg)
 
 /* ---- the frame ---- */
 
-static void start_load(void)
+static void open_world(void)
 {
     char url[64];
     memset(&world, 0, sizeof world);
@@ -175,6 +175,18 @@ static void start_load(void)
     (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d/0", push_thief_port(world.thief));
     world.cache =
         cache_rig_open((struct strata_options){.redis_url = url, .socket_timeout_ms = 500});
+}
+
+static void close_world(void)
+{
+    strata_close(&world.cache);
+    push_thief_stop(&world.thief);
+    redis_server_stop(&world.server);
+}
+
+static void start_load(void)
+{
+    open_world();
     assert_int_equal(pthread_create(&world.writer, NULL, write_rising_versions, &world), 0);
     for (unsigned i = 0; i < READERS; i++) {
         readers[i] = (struct reader){&world, i};
@@ -191,9 +203,7 @@ static void end_load(void)
     struct strata_statistics after = numbers(world.cache);
     print_message("%" PRIu64 " answers, %" PRIu64 " hits of L1, %" PRIu64 " invalidations\n",
                   atomic_load(&world.answers), after.l1.hits, after.invalidations);
-    strata_close(&world.cache);
-    push_thief_stop(&world.thief);
-    redis_server_stop(&world.server);
+    close_world();
     assert_int_equal(atomic_load(&world.stale), 0);
     assert_int_equal(atomic_load(&world.back), 0);
     assert_int_equal(atomic_load(&world.unwritten), 0);
@@ -311,6 +321,37 @@ static void nothing_old_is_answered_while_a_proxy_swallows_invalidations(void **
     end_load();
 }
 
+static bool is_proven_by_another_key(void *arg)
+{
+    (void)read_version(world.cache, "other");
+    return is_proven_again(arg);
+}
+
+static bool gave_up_by_another_key(void *arg)
+{
+    (void)read_version(world.cache, "other");
+    return gave_up(arg);
+}
+
+/* Nobody asks for the key meanwhile: it must not come to life again with the next proof. */
+static void what_changed_while_invalidations_were_swallowed_is_not_answered_later(void **state)
+{
+    (void)state;
+    open_world();
+    foreign("SET atp:cache:k 1");
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(read_version(world.cache, "k"), 1);
+    assert_true(numbers(world.cache).l1.hits > 0);
+    push_thief_steal(world.thief, true);
+    foreign("SET atp:cache:k 2");
+    assert_true(wait_until(gave_up_by_another_key, NULL, PATIENT_MS));
+    push_thief_steal(world.thief, false);
+    uint64_t proofs = numbers(world.cache).canaries + 1;
+    assert_true(wait_until(is_proven_by_another_key, &proofs, PATIENT_MS));
+    assert_int_equal(read_version(world.cache, "k"), 2);
+    close_world();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +361,7 @@ int main(void)
         cmocka_unit_test(nothing_old_is_answered_while_redis_hangs),
         cmocka_unit_test(nothing_old_is_answered_while_redis_restarts),
         cmocka_unit_test(nothing_old_is_answered_while_a_proxy_swallows_invalidations),
+        cmocka_unit_test(what_changed_while_invalidations_were_swallowed_is_not_answered_later),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to connections that were killed */
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -51,6 +51,54 @@ STRATA_API int strata_l2_set_async(struct strata_l2 *l2, struct strata_bytes key
 STRATA_API int strata_l2_delete_async(struct strata_l2 *l2, struct strata_bytes key,
                                       struct strata_completion completion);
 
+/* ---- how it does ---- */
+
+enum strata_l2_state {
+    STRATA_L2_UP = 0,         /* connected, and answers */
+    STRATA_L2_CONNECTING = 1, /* not connected yet, or just lost: calls wait for it */
+    STRATA_L2_SICK = 2,       /* connected, and does not answer: calls fail at once */
+    STRATA_L2_DOWN = 3        /* cannot be connected to: calls fail at once */
+};
+
+/* Counts are since it was first connected to. */
+struct strata_l2_node {
+    char address[272]; /* "host:port", "[v6]:port" or "unix:path" */
+    enum strata_l2_state state;
+    uint64_t latency_ns;     /* of an operation, moving mean; 0: none was answered */
+    uint64_t latency_p99_ns; /* of the last 10 to 20 s; 0: none was answered in them */
+    uint64_t in_flight;      /* operations, now */
+    uint64_t requests;       /* sent */
+    uint64_t replies;        /* in time */
+    uint64_t reconnects;     /* connections after the first one */
+    /* Errors, by kind. Of an operation that was sent again each time counts. */
+    uint64_t timeouts;   /* not answered in time */
+    uint64_t losses;     /* the connection broke behind them */
+    uint64_t refused;    /* not sent: no connection, or the node is sick */
+    uint64_t busy;       /* not sent: too much waits */
+    uint64_t redirected; /* MOVED, ASK */
+    uint64_t retried;    /* TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN, READONLY */
+    uint64_t denied;     /* NOAUTH, NOPERM, ... */
+    uint64_t server;     /* any other error reply */
+};
+
+/* One block of memory; the nodes are in it. */
+struct strata_l2_health {
+    enum strata_l2_state state; /* UP: all nodes are; else that of the worst */
+    size_t healthy_nodes;       /* UP */
+    size_t total_nodes;         /* that there was need for; before a cluster not all it has */
+    const struct strata_l2_node *nodes;
+};
+
+/* What is so now; asks Redis nothing. From any thread, callbacks too. STRATA_OK with a health of the
+ * caller's; STRATA_ERR_NOMEM. */
+STRATA_API int strata_l2_get_health(struct strata_l2 *l2, struct strata_l2_health **health);
+
+/* Frees it and sets the pointer to NULL. NULL is fine. */
+STRATA_API void strata_l2_health_free(struct strata_l2_health **health);
+
+/* "up", "connecting", "sick", "down"; constant. */
+STRATA_API const char *strata_l2_state_name(enum strata_l2_state state);
+
 #ifdef __cplusplus
 }
 #endif

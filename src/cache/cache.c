@@ -115,6 +115,11 @@ int sta_cache_check_value(struct strata_bytes value)
     return value.len <= STA_CACHE_VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
 }
 
+struct sta_l2 *sta_cache_l2(struct sta_cache *cache)
+{
+    return cache->l2;
+}
+
 struct sta_l1 *sta_cache_l1(struct sta_cache *cache)
 {
     return cache->l1;

@@ -62,6 +62,9 @@ struct sta_loop *sta_cache_loop(struct sta_cache *cache);
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
 /* NULL where it is switched off. */
+struct sta_l2 *sta_cache_l2(struct sta_cache *cache);
+
+/* NULL where it is switched off. */
 struct sta_l1 *sta_cache_l1(struct sta_cache *cache);
 
 /* Until when L1 keeps what has this TTL; 0: the default. */

@@ -73,6 +73,11 @@ struct sta_router *sta_l2_router(const struct sta_l2 *l2)
     return l2->router;
 }
 
+struct sta_loop *sta_l2_loop(const struct sta_l2 *l2)
+{
+    return l2->loop;
+}
+
 bool sta_l2_is_cluster(const struct sta_l2 *l2)
 {
     return l2->cluster;

@@ -37,6 +37,9 @@ void sta_l2_submit(struct sta_l2 *l2, struct sta_operation *operation);
 void sta_l2_post(struct sta_l2 *l2, struct sta_task *task);
 struct sta_router *sta_l2_router(const struct sta_l2 *l2);
 
+/* Any thread. */
+struct sta_loop *sta_l2_loop(const struct sta_l2 *l2);
+
 /* Any thread. Whether operations need a slot. */
 bool sta_l2_is_cluster(const struct sta_l2 *l2);
 

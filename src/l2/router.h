@@ -67,6 +67,10 @@ void sta_router_submit(struct sta_router *router, struct sta_operation *operatio
  * READY where there is a map and a node of it is. */
 void sta_router_statistics(const struct sta_router *router, struct sta_connection_statistics *out);
 
+/* Every node that there is, those on their way out too; nothing may be done to it. */
+void sta_router_each_node(const struct sta_router *router,
+                          void (*visit)(const struct sta_node *node, void *arg), void *arg);
+
 /* The map in use; NULL before the first, and before a single Redis. Dies with the next tick. */
 const struct sta_slot_map *sta_router_map(const struct sta_router *router);
 

@@ -76,6 +76,25 @@ static void operation_follow(struct sta_router *router, struct sta_operation *op
         operation_go(router, operation, &redirect->endpoint, decision->action == STA_REDIRECT_ASK);
 }
 
+static enum sta_node_health_error health_error(enum sta_redirect_kind kind)
+{
+    switch (kind) {
+    case STA_REDIRECT_MOVED:
+    case STA_REDIRECT_ASKED:
+        return STA_NODE_HEALTH_REDIRECT;
+    case STA_REDIRECT_TRYAGAIN:
+    case STA_REDIRECT_CLUSTERDOWN:
+    case STA_REDIRECT_LOADING:
+    case STA_REDIRECT_MASTERDOWN:
+    case STA_REDIRECT_READONLY:
+        return STA_NODE_HEALTH_RETRY;
+    case STA_REDIRECT_DENIED:
+        return STA_NODE_HEALTH_DENIED;
+    default:
+        return STA_NODE_HEALTH_SERVER;
+    }
+}
+
 void sta_router_judge_reply(struct sta_router *router, struct sta_operation *operation,
                             struct strata_bytes replies)
 {
@@ -84,6 +103,7 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
                                            .attempts = operation->attempts};
     struct sta_redirect redirect;
     sta_redirect_parse(&redirect, error_text(replies), from);
+    sta_node_health_count(&operation->node->health, health_error(redirect.kind));
     struct sta_redirect_decision decision =
         sta_redirect_decide(&redirect, &call, sta_loop_now_ns(router->loop), &router->random);
     bool redirected = redirect.kind == STA_REDIRECT_MOVED || redirect.kind == STA_REDIRECT_ASKED;

@@ -301,6 +301,15 @@ void sta_router_statistics(const struct sta_router *router, struct sta_connectio
         out->last_failure = STRATA_OK;
 }
 
+void sta_router_each_node(const struct sta_router *router,
+                          void (*visit)(const struct sta_node *node, void *arg), void *arg)
+{
+    const struct sta_list *lists[] = {&router->nodes, &router->retired};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        for (struct sta_list *link = lists[i]->next; link != lists[i]; link = link->next)
+            visit(STA_CONTAINER(link, struct sta_node, link), arg);
+}
+
 /* ---- life ---- */
 
 void sta_router_nodes_init(struct sta_router *router)

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How each node that the engine knows does now: a copy, taken on the loop.
+ */
+#ifndef STA_L2_HEALTH_H
+#define STA_L2_HEALTH_H
+
+#include "l2/l2.h"
+#include "l2/node_health.h"
+
+struct sta_l2_node_health {
+    struct sta_redis_url url;
+    enum sta_connection_state state; /* of the main lane */
+    bool refusing;                   /* the breaker is open: calls fail at once */
+    struct sta_node_health health;
+};
+
+/* Any thread, but not under a lock of the caller's that the loop may want. STRATA_OK with `*count`
+ * nodes in memory that the caller frees with free(), nodes that are on their way out too; a single
+ * Redis is one node. STRATA_ERR_NOMEM; STRATA_ERR_CLOSED. */
+int sta_l2_health(struct sta_l2 *l2, struct sta_l2_node_health **nodes, size_t *count);
+
+#endif

@@ -20,10 +20,12 @@
 #include "resp/resp.h"
 #include "strata/status.h"
 
-#define ROUNDS           3u  /* of a canary within max_staleness */
-#define CANARY_TTL_TIMES 10u /* max_staleness that its key outlives us */
-#define NAME_TRIES       4096u
-#define NAME_CAP         640u
+#define ROUNDS        3u /* of a canary within max_staleness */
+#define CANARY_TTL_MS 1u /* it is written to be heard of; nobody shall find it among his keys */
+#define NAME_TRIES    4096u
+#define NAME_CAP      640u
+#define NAME_OWN      64u /* of these: what stands behind the prefix */
+#define ADDRESS_CAP   288
 
 static void node_begin_round(struct sta_router *router, struct sta_node *node);
 
@@ -115,7 +117,7 @@ static bool node_name_canary(struct sta_router *router, struct sta_node *node)
 {
     const struct sta_tracking_config *config = config_of(router);
     char name[NAME_CAP];
-    if (config->prefix.len > NAME_CAP / 2)
+    if (config->prefix.len > NAME_CAP - NAME_OWN)
         return false;
     memcpy(name, config->prefix.data, config->prefix.len);
     for (unsigned i = 0; i < NAME_TRIES; i++) {
@@ -125,9 +127,7 @@ static bool node_name_canary(struct sta_router *router, struct sta_node *node)
         struct strata_bytes key = strata_bytes(name, config->prefix.len + (size_t)len);
         uint16_t slot = sta_slot_of(key);
         if (serves_slot(router, node, slot))
-            return sta_canary_name(&node->canary, key, slot,
-                                   CANARY_TTL_TIMES * config->max_staleness_ns / STA_NS_MS) ==
-                   STRATA_OK;
+            return sta_canary_name(&node->canary, key, slot, CANARY_TTL_MS) == STRATA_OK;
     }
     return false;
 }
@@ -136,6 +136,31 @@ static bool is_error(struct strata_bytes replies)
 {
     uint8_t first = *(const uint8_t *)replies.data;
     return first == '-' || first == '!';
+}
+
+/* A cluster on the move, or a server that is not ready, is told of elsewhere. */
+static bool is_passing(struct strata_bytes error)
+{
+    static const char *const codes[] = {"-MOVED",   "-ASK",      "-TRYAGAIN",
+                                        "-LOADING", "-READONLY", "-CLUSTERDOWN"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (error.len >= strlen(codes[i]) && memcmp(error.data, codes[i], strlen(codes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Once per connection: else L1 would end to answer, and nobody knew why. */
+static void node_complain(struct sta_node *node, int status, struct strata_bytes replies)
+{
+    char address[ADDRESS_CAP];
+    if (status != STRATA_OK || !is_error(replies) || is_passing(replies) || node->canary.complained)
+        return;
+    node->canary.complained = true;
+    sta_redis_url_format(&node->url, address, sizeof address);
+    sta_log_write(&node->log.log, STRATA_LOG_WARNING, "l2",
+                  "%s: a canary cannot be read and written, so what is cached is not served for "
+                  "long",
+                  address);
 }
 
 static void on_written(struct sta_request *request, int status, struct strata_bytes replies)
@@ -150,12 +175,7 @@ static void on_written(struct sta_request *request, int status, struct strata_by
         return;
     }
     canary->state = STA_CANARY_IDLE;
-    if (status == STRATA_OK && !canary->complained) {
-        canary->complained = true;
-        sta_log_write(&node->log.log, STRATA_LOG_WARNING, "l2",
-                      "%s: a canary cannot be written, so what is cached is not served for long",
-                      node->url.endpoint.address);
-    }
+    node_complain(node, status, replies);
 }
 
 static void on_read(struct sta_request *request, int status, struct strata_bytes replies)
@@ -165,6 +185,7 @@ static void on_read(struct sta_request *request, int status, struct strata_bytes
     struct strata_bytes wire = sta_buffer_bytes(&canary->wire);
     if (status != STRATA_OK || is_error(replies) || !canary->up || !sta_canary_has_name(canary)) {
         canary->state = STA_CANARY_IDLE;
+        node_complain(node, status, replies);
         return;
     }
     canary->state = STA_CANARY_LISTENING;

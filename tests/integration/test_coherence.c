@@ -313,7 +313,12 @@ static void a_live_redis_is_believed_for_as_long_as_it_lives(void **state)
     strata_close(&cache);
 }
 
-/* ---- servers that do not track ---- */
+/* ---- servers that do not do all of it ---- */
+
+static bool was_warned(void *arg)
+{
+    return log_record_count(arg, "a canary cannot be read and written", 0) > 0;
+}
 
 static void a_user_who_may_not_track_is_served_by_ttl_and_told(void **state)
 {
@@ -335,6 +340,43 @@ static void a_user_who_may_not_track_is_served_by_ttl_and_told(void **state)
     strata_close(&cache);
 }
 
+static void a_user_who_may_not_write_canaries_is_told(void **state)
+{
+    (void)state;
+    char url[128];
+    static struct log_record log;
+    log_record_init(&log);
+    foreign_do(cache_rig_foreign(), "ACL SETUSER reader on >secret ~* +@all -set");
+    const char *host = strstr(cache_rig_url(), "://") + 3;
+    (void)snprintf(url, sizeof url, "redis://reader:secret@%s", host);
+    struct strata *cache = cache_rig_open(
+        (struct strata_options){.redis_url = url, .log_sink = log_record_sink, .log_arg = &log});
+    redis_do("SET", PREFIX "k", "1");
+    assert_kept(cache, "k", "1");
+    assert_true(wait_until(was_warned, &log, PATIENT_MS));
+    redis_do("SET", PREFIX "k", "2");
+    assert_becomes(cache, "k", "2");
+    strata_close(&cache);
+}
+
+static void canaries_are_not_found_among_the_keys(void **state)
+{
+    (void)state;
+    struct strata *cache = open_default();
+    redis_do("SET", PREFIX "k", "1");
+    assert_kept(cache, "k", "1");
+    assert_true(wait_until(has_proofs, cache, PATIENT_MS));
+    strata_close(&cache);
+    redisReply *keys = NULL;
+    bool alone = false;
+    for (unsigned i = 0; i < 1000 && !alone; i++) { /* the last one lives a millisecond */
+        keys = redisCommand(cache_rig_foreign(), "KEYS *");
+        alone = keys->elements == 1;
+        freeReplyObject(keys);
+    }
+    assert_true(alone);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, cache_rig_flush)
 
 int main(void)
@@ -353,6 +395,8 @@ int main(void)
         TEST(a_frozen_redis_is_not_believed_for_longer_than_the_bound),
         TEST(a_live_redis_is_believed_for_as_long_as_it_lives),
         TEST(a_user_who_may_not_track_is_served_by_ttl_and_told),
+        TEST(a_user_who_may_not_write_canaries_is_told),
+        TEST(canaries_are_not_found_among_the_keys),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
 }

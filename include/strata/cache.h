@@ -50,7 +50,9 @@ struct strata_value {
 };
 
 /* STRATA_OK with a value to release, STRATA_MISS, or an error. L1 answers first; then, with
- * read-through on, Redis, whose answer fills L1. */
+ * read-through on, Redis, whose answer fills L1. With serve_stale on, STRATA_STALE with a value to
+ * release: Redis does not answer, and L1 has one that may have changed since. The same holds for
+ * all gets below. */
 STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
                           struct strata_value *value);
 
@@ -82,7 +84,7 @@ struct strata_item {
     uint64_t ttl_ms;
 };
 
-/* values[i] is to be released where statuses[i] is STRATA_OK, and zeroed where it is not; so
+/* values[i] is to be released where statuses[i] is STRATA_OK or STALE, and zeroed where it is not; so
  * releasing all of them is right, too. */
 STRATA_API int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
                                struct strata_value *values, int *statuses);
@@ -166,6 +168,7 @@ struct strata_statistics {
     uint64_t invalidations_of_all; /* connections lost, databases flushed: all entries at once */
     uint64_t canaries;             /* proofs that invalidations come through */
     uint64_t canaries_lost;        /* connections given up because they did not */
+    uint64_t stale_answers;        /* STRATA_STALE */
 };
 
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);

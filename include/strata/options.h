@@ -87,8 +87,9 @@ struct strata_options {
     uint64_t null_ttl_ms;             /* 60 000 */
 
     /* coherence with other writers */
-    enum strata_tracking tracking; /* auto */
-    uint64_t max_staleness_ms;     /* 1500; without proof for so long L1 answers nothing */
+    enum strata_tracking tracking;  /* auto */
+    uint64_t max_staleness_ms;      /* 1500; without proof for so long L1 answers nothing */
+    enum strata_switch serve_stale; /* off; on: STRATA_STALE where Redis does not answer */
 
     /* invalidation; not in this version: without effect */
     enum strata_switch invalidation_enabled; /* on */

@@ -39,7 +39,8 @@ struct async_call {
 
 static void async_finish(struct async_call *call)
 {
-    bool has_value = call->status == STRATA_OK && call->value.owner[1] != NULL;
+    bool answered = call->status == STRATA_OK || call->status == STRATA_STALE;
+    bool has_value = answered && call->value.owner[1] != NULL;
     call->completion.call(call->completion.arg, call->status, has_value ? &call->value : NULL);
     strata_release(&call->value);
     free(call);

@@ -72,6 +72,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .null_ttl_ms = options->null_ttl_ms,
         .tracking = handle_tracking(options->tracking),
         .max_staleness_ms = options->max_staleness_ms,
+        .serve_stale = options->serve_stale == STRATA_ON,
     };
     /* A connection that takes longer than a call may take is of no use to the call. */
     uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;

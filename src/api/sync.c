@@ -90,7 +90,7 @@ int strata_get(struct strata *cache, struct strata_bytes key, struct strata_valu
     int status;
     struct strata_value got = {0};
     sync_read_run(cache, &key, 1, &got, &status, false, sta_clock_now_ns());
-    if (status == STRATA_OK)
+    if (status == STRATA_OK || status == STRATA_STALE)
         *value = got;
     return status;
 }
@@ -119,7 +119,7 @@ int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer,
         return status;
     struct strata_value value = {0};
     sync_read_run(cache, &key, 1, &value, &status, true, now_ns);
-    if (status == STRATA_OK)
+    if (status == STRATA_OK || status == STRATA_STALE)
         copy_value(&value, buffer, cap, len);
     return status;
 }

@@ -42,6 +42,7 @@ struct sta_cache_config {
 
     enum sta_tracking_mode tracking; /* how L1 hears of what others write; OFF: by its TTL */
     uint64_t max_staleness_ms;
+    bool serve_stale; /* STRATA_STALE with what L1 has, where Redis does not answer */
 
     bool write_through;
     bool read_through;
@@ -83,7 +84,7 @@ struct sta_read {
     struct sta_cache *cache;
     const struct strata_bytes *keys; /* readable until the end */
     size_t count;
-    struct strata_value *values; /* count of them; a STRATA_OK's is to be released */
+    struct strata_value *values; /* count of them; to be released where STRATA_OK or STALE */
     int *statuses;               /* count of them */
     bool l1_asked;               /* sta_read_copy() did, just now: L1 is not asked again */
     void (*done)(struct sta_read *read);

@@ -174,6 +174,26 @@ static void read_fini(struct sta_read *read)
     sta_batch_fini(&read->batch);
 }
 
+/* Redis does not answer: what L1 has and would not answer by itself, where that is wanted. */
+static int read_stale(struct sta_read *read, const struct sta_read_missing *missing, int status,
+                      uint64_t now_ms)
+{
+    struct sta_cache *cache = read->cache;
+    struct sta_l1_lease lease = {0};
+    bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
+                  status == STRATA_ERR_LOST || status == STRATA_ERR_BUSY;
+    if (!silent || !cache->config.serve_stale || cache->l1 == NULL ||
+        sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
+        return status;
+    if ((lease.flags & READ_ABSENT) == 0 &&
+        sta_value_from_bytes(&read->values[missing->index], lease.value) == STRATA_OK) {
+        sta_tiers_count(&cache->stale);
+        status = STRATA_STALE;
+    }
+    sta_l1_release(cache->l1, &lease);
+    return status;
+}
+
 /* L2 answered one key, or failed to. */
 static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
                           struct strata_bytes replies)
@@ -185,7 +205,7 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
         status = read_finish_key(read, missing, replies, now_ms);
     else
         sta_tiers_count(&read->cache->l2_counters.errors);
-    read->statuses[missing->index] = status;
+    read->statuses[missing->index] = read_stale(read, missing, status, now_ms);
 }
 
 static void read_ended(struct sta_batch *batch)

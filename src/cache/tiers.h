@@ -30,6 +30,7 @@ struct sta_cache {
 
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
+    _Atomic uint64_t stale; /* answers past their proof */
 };
 
 static inline void sta_tiers_count(_Atomic uint64_t *counter)

@@ -378,6 +378,17 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
                 "memory answers nothing.",
     },
     {
+        .name = "serve_stale",
+        .env = "STRATA_SERVE_STALE",
+        .flag = "--serve-stale",
+        .type = STA_OPTION_SWITCH,
+        AT(serve_stale),
+        .default_text = "false",
+        .group = "Coherence",
+        .help = "Where Redis does not answer, answer with what memory has until its TTL, though it "
+                "may have changed; the answer says so (STRATA_STALE).",
+    },
+    {
         .name = "invalidation_enabled",
         .env = "CACHE_INVALIDATION_ENABLED",
         .flag = "--invalidation-enabled",

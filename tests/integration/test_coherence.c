@@ -298,6 +298,40 @@ static void a_frozen_redis_is_not_believed_for_longer_than_the_bound(void **stat
     redis_server_stop(&frozen);
 }
 
+static bool is_stale(void *arg)
+{
+    struct strata_value value = {0};
+    int status = strata_get(arg, strata_text("k"), &value);
+    if (status == STRATA_STALE)
+        assert_memory_equal(value.bytes.data, "1", 1);
+    strata_release(&value);
+    return status == STRATA_STALE;
+}
+
+static void what_is_stale_is_served_where_that_is_wanted_and_says_so(void **state)
+{
+    (void)state;
+    struct redis_server *mortal = NULL;
+    assert_int_equal(redis_server_start(&mortal, NULL), 0);
+    struct strata *cache = cache_rig_open((struct strata_options){
+        .redis_url = redis_server_url(mortal), .socket_timeout_ms = 300, .serve_stale = STRATA_ON});
+    assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
+    assert_kept(cache, "k", "1");
+    redis_server_kill9(mortal);
+    assert_true(wait_until(is_stale, cache, PATIENT_MS));
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(is_stale(cache)); /* never as if it were proven */
+    assert_true(numbers(cache).stale_answers > 10);
+    char byte = 0;
+    size_t len = 0;
+    assert_int_equal(strata_get_copy(cache, strata_text("k"), &byte, 1, &len), STRATA_STALE);
+    assert_int_equal(byte, '1');
+    assert_true(set_text(cache, "k", "2", 0) < 0);
+    assert_true(get_status(cache, "k") < 0); /* what an own write has overtaken is not served */
+    strata_close(&cache);
+    redis_server_stop(&mortal);
+}
+
 static void a_live_redis_is_believed_for_as_long_as_it_lives(void **state)
 {
     (void)state;
@@ -393,6 +427,7 @@ int main(void)
         TEST(a_lost_connection_makes_everything_suspect),
         TEST(a_restarted_redis_makes_everything_suspect),
         TEST(a_frozen_redis_is_not_believed_for_longer_than_the_bound),
+        TEST(what_is_stale_is_served_where_that_is_wanted_and_says_so),
         TEST(a_live_redis_is_believed_for_as_long_as_it_lives),
         TEST(a_user_who_may_not_track_is_served_by_ttl_and_told),
         TEST(a_user_who_may_not_write_canaries_is_told),

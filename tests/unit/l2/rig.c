@@ -121,12 +121,13 @@ static bool got_as_much(struct rig *rig)
     ssize_t count = recv(rig->peer, chunk, sizeof chunk, 0);
     if (count > 0)
         assert_int_equal(sta_buffer_append(&rig->got, strata_bytes(chunk, (size_t)count)), 0);
-    return sta_buffer_len(&rig->got) >= strlen(rig->wanted);
+    return sta_buffer_len(&rig->got) >= rig->wanted_len;
 }
 
 void rig_expect(struct rig *rig, const char *wire)
 {
     rig->wanted = wire;
+    rig->wanted_len = strlen(wire);
     rig_run_until(rig, got_as_much);
     assert_int_equal(sta_buffer_len(&rig->got), strlen(wire));
     assert_memory_equal(sta_buffer_bytes(&rig->got).data, wire, strlen(wire));

@@ -44,6 +44,7 @@ struct rig {
     int peer; /* -1: not accepted */
     struct sta_buffer got;
     const char *wanted; /* until `got` holds this and nothing else */
+    size_t wanted_len;
 
     struct sta_timer poll;
     bool (*until)(struct rig *rig);

@@ -103,9 +103,9 @@ static void what_it_says_last_is_passed_on_when_there_is_no_time_left(void **sta
     rig_open(&rig);
     fake_answers(rig.fakes, "GET a", "-LOADING later\r\n", 1000);
     uint64_t began_ns = sta_clock_now_ns();
-    struct ask *ask = rig_ask_within(&rig, ANY, true, "GET a", 100 * STA_NS_MS);
+    struct ask *ask = rig_ask_within(&rig, ANY, true, "GET a", STA_NS_SEC);
     assert_answer(ask, "-LOADING later\r\n");
-    assert_true(sta_clock_now_ns() - began_ns < 150 * STA_NS_MS);
+    assert_true(sta_clock_now_ns() - began_ns < 5 * STA_NS_SEC); /* nor does it go on */
     assert_true(ask->operation.attempts > 1);
     rig_fini(&rig);
 }

@@ -41,11 +41,12 @@ struct sta_canary {
     uint16_t slot;
 
     /* What it is for. */
-    bool up;           /* the main connection is READY */
-    bool tracked;      /*   and the server tracks reads on it */
-    bool complained;   /* somebody was told that it cannot be written */
-    bool used;         /* something was kept that came on it */
-    uint64_t until_ns; /* what came on it may be served until then */
+    bool up;            /* the main connection is READY */
+    bool tracked;       /*   and the server tracks reads on it */
+    bool complained;    /* somebody was told that it cannot be written */
+    bool used;          /* something was kept that came on it */
+    uint64_t proven_ns; /* when it was READY, or a proof\'s read was sent */
+    uint64_t until_ns;  /* what came on it may be served until then */
 };
 
 /* Writes the commands anew for a key. STRATA_ERR_NOMEM: there is none then. */

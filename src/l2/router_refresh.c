@@ -36,6 +36,7 @@ static void router_believe(struct sta_router *router, struct sta_slot_map *map,
         sta_slot_map_destroy(&map);
         return;
     }
+    sta_tracking_mapped(router, router->refresh.asked_ns);
     sta_log_write(router->log, first ? STRATA_LOG_INFO : STRATA_LOG_DEBUG, "l2",
                   "cluster: %u nodes, %u of %u slots served", map->node_count, map->covered,
                   STA_SLOT_COUNT);

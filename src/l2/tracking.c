@@ -69,9 +69,16 @@ static void node_doubt(struct sta_router *router, const struct sta_node *node)
             source_doubt(router, i);
 }
 
-static void node_trust(struct sta_router *router, struct sta_node *node, uint64_t until_ns)
+/* In a cluster a node that lives proves nothing of slots that it has lost: the map must be as young. */
+static void node_trust(struct sta_router *router, struct sta_node *node)
 {
-    node->canary.until_ns = until_ns;
+    struct sta_canary *canary = &node->canary;
+    uint64_t since_ns = canary->proven_ns;
+    if (!canary->tracked)
+        since_ns = STA_NEVER;
+    else if (router->only == NULL && router->tracking.mapped_ns < since_ns)
+        since_ns = router->tracking.mapped_ns;
+    canary->until_ns = sta_clock_after(since_ns, config_of(router)->max_staleness_ns);
     for (uint16_t i = 0; i < config_of(router)->sources; i++)
         if (router->tracking.came_from[i] == node)
             source_trust(router, i);
@@ -105,6 +112,7 @@ int sta_tracking_source(const struct sta_operation *operation)
     }
     if (!node->canary.used) {
         node->canary.used = true;
+        sta_router_demand_map(router, NULL);
         node_begin_round(router, node);
     }
     return config_of(router)->first_source + index;
@@ -237,8 +245,14 @@ static void on_timer(struct sta_timer *timer)
 {
     struct sta_router *router = STA_CONTAINER(timer, struct sta_router, tracking.timer);
     uint64_t now_ns = sta_loop_now_ns(router->loop);
-    for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next)
-        node_look(router, STA_CONTAINER(link, struct sta_node, link), now_ns);
+    bool used = false;
+    for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next) {
+        struct sta_node *node = STA_CONTAINER(link, struct sta_node, link);
+        used |= node->canary.used;
+        node_look(router, node, now_ns);
+    }
+    if (used)
+        sta_router_demand_map(router, NULL);
     sta_timer_start(router->loop, timer,
                     sta_clock_after(now_ns, config_of(router)->max_staleness_ns / ROUNDS));
 }
@@ -250,7 +264,8 @@ static void node_forget(struct sta_router *router, struct sta_node *node, struct
     const struct sta_tracking_config *config = config_of(router);
     if (sta_canary_is_proven(&node->canary, key)) {
         router->tracking.counts.proofs++;
-        node_trust(router, node, sta_clock_after(node->canary.read_ns, config->max_staleness_ns));
+        node->canary.proven_ns = node->canary.read_ns;
+        node_trust(router, node);
         return;
     }
     router->tracking.counts.forgotten++;
@@ -311,9 +326,20 @@ void sta_tracking_lane_changed(struct sta_router *router, struct sta_node_lane *
     node->canary.up = true;
     node->canary.tracked = sta_connection_is_tracked(lane->connection);
     /* What is read from now on is as good as the first canary will be. */
-    node->canary.until_ns = node->canary.tracked
-                                ? sta_clock_after(now_ns, config_of(router)->max_staleness_ns)
-                                : STA_NEVER;
+    node->canary.proven_ns = now_ns;
+    node_trust(router, node);
+}
+
+void sta_tracking_mapped(struct sta_router *router, uint64_t asked_ns)
+{
+    if (!is_on(router))
+        return;
+    router->tracking.mapped_ns = asked_ns;
+    for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next) {
+        struct sta_node *node = STA_CONTAINER(link, struct sta_node, link);
+        if (node->canary.up)
+            node_trust(router, node);
+    }
 }
 
 void sta_tracking_slots_changed(struct sta_router *router, const struct sta_slot_set *changed)

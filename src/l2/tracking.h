@@ -80,8 +80,9 @@ void sta_tracking_statistics(const struct sta_router *router, struct sta_trackin
 struct sta_tracking {
     struct sta_node **came_from; /* by source: whose entries there are; NULL: nobody's */
     struct sta_timer timer;
-    uint64_t id;     /* in the names of canaries */
-    unsigned search; /* where the next search for a name begins */
+    uint64_t mapped_ns; /* when the question was put whose answer is the map in use */
+    uint64_t id;        /* in the names of canaries */
+    unsigned search;    /* where the next search for a name begins */
     struct sta_tracking_statistics counts;
 };
 
@@ -94,6 +95,9 @@ void sta_tracking_lane_changed(struct sta_router *router, struct sta_node_lane *
 void sta_tracking_pushed(struct sta_router *router, struct sta_node_lane *lane,
                          struct strata_bytes frame);
 void sta_tracking_slots_changed(struct sta_router *router, const struct sta_slot_set *changed);
+
+/* A map was adopted that was asked for at this time. */
+void sta_tracking_mapped(struct sta_router *router, uint64_t asked_ns);
 
 /* The node is about to go, or to be used no more. */
 void sta_tracking_node_gone(struct sta_router *router, struct sta_node *node);

@@ -191,6 +191,49 @@ static void a_frozen_primary_is_not_believed_after_its_replica_took_over(void **
     strata_close(&cache);
 }
 
+static unsigned absent_seen(struct strata *cache, const char *key)
+{
+    char byte;
+    size_t len;
+    return strata_get_copy(cache, strata_text(key), &byte, 1, &len) == STRATA_OK;
+}
+
+static bool has_proofs(void *arg)
+{
+    struct strata_statistics numbers;
+    strata_statistics(arg, &numbers);
+    return numbers.canaries >= 3;
+}
+
+/* The old owner never had the key, so it has nothing to name; it lives, and its canaries come back. */
+static void a_key_that_is_made_where_its_slot_went_is_seen(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata_statistics before, after;
+    struct strata *cache = cluster_rig_open(
+        rig, NULL, 0, (struct strata_options){.l1_enabled = STRATA_ON, .null_values = STRATA_ON});
+    unsigned slot = redis_cluster_slot(rig->cluster, "atp:cache:absent");
+    int owner = redis_cluster_primary(rig->cluster, slot);
+    unsigned to = 0;
+    while ((int)to == owner || !redis_cluster_is_primary(rig->cluster, to))
+        to++;
+    uint64_t end_ms = sta_clock_now_ms() + PATIENT_MS;
+    do { /* until L1 knows that it is not there */
+        strata_statistics(cache, &before);
+        assert_false(absent_seen(cache, "absent"));
+        strata_statistics(cache, &after);
+    } while (after.l1.hits == before.l1.hits && sta_clock_now_ms() < end_ms);
+    assert_true(after.l1.hits > before.l1.hits);
+    assert_true(wait_until(has_proofs, cache, PATIENT_MS)); /* the first questions are over */
+    assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, to), 0);
+    assert_int_equal(redis_cluster_tell(rig->cluster, to, "SET atp:cache:absent 1"), 0);
+    uint64_t acked_ms = sta_clock_now_ms(), asked_ms = acked_ms;
+    while (!absent_seen(cache, "absent") && asked_ms < acked_ms + PATIENT_MS)
+        asked_ms = sta_clock_now_ms();
+    assert_true(asked_ms < acked_ms + STALE_MOST_MS);
+    strata_close(&cache);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, cluster_rig_settle)
 
 int main(void)
@@ -200,6 +243,7 @@ int main(void)
         TEST(after_a_slot_has_moved_what_others_write_is_seen),
         TEST(after_a_failover_what_others_write_is_seen),
         TEST(after_a_takeover_what_others_write_is_seen),
+        TEST(a_key_that_is_made_where_its_slot_went_is_seen),
         TEST(a_frozen_primary_is_not_believed_after_its_replica_took_over),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);

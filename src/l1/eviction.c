@@ -212,10 +212,10 @@ static struct demand demand_for(struct sta_l1 *l1, struct sta_lane *lane, uint64
     return demand;
 }
 
-bool sta_eviction_prefers(struct sta_lane *lane, uint64_t cost)
+bool sta_eviction_prefers(const struct sta_l1 *l1, struct sta_lane *lane, uint64_t cost)
 {
     uint64_t entries = sta_lane_entries(lane);
-    if (!lane->by_bytes || entries == 0)
+    if (is_roomy(l1) || entries == 0)
         return true;
     uint32_t price = promotion_prices[price_step(cost, sta_lane_bytes(lane) / entries)];
     return price <= PRICE_ONE || sta_random_next(&lane->dither) % GHOST_PRICE == 0;
@@ -277,6 +277,7 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
 
 void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 {
+    lane->ahead = 0;
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
         /* acquire: pairs with sta_entry_forget() */
         if (atomic_load_explicit(&lane->queues[name].entries, memory_order_acquire) > 0)
@@ -306,6 +307,22 @@ static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *
     return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
+/* Looks at the item whose turn will be next in this queue, so that its bucket is near by then. */
+static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, uint32_t number)
+{
+    const struct sta_segment *segment = segment_at(l1, number);
+    lane->ahead = 0; /* what is behind the cursor may soon be another item */
+    if (segment->cursor == segment->used)
+        return;
+    uint64_t at = ((uint64_t)number << l1->arena.segment_shift) + segment->cursor;
+    lane->ahead = (uint32_t)(at >> l1->arena.unit_shift);
+    const struct sta_item *item = sta_arena_item(&l1->arena, lane->ahead);
+    struct sta_item_head head = sta_item_head(item);
+    lane->ahead_hash = sta_item_hash(item, head, l1->index.hash_seed);
+    __builtin_prefetch(sta_index_likely(&l1->index, lane->ahead_hash), 1);
+    __builtin_prefetch((const char *)item + sta_item_size_of(head)); /* the one behind it */
+}
+
 bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     struct victim victim = {.lane = lane, .queue = whose_turn(l1, lane)};
@@ -322,7 +339,9 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     victim.item = sta_arena_item(&l1->arena, victim.offset);
     victim.head = sta_item_head(victim.item);
     victim.size = sta_arena_align(&l1->arena, sta_item_size_of(victim.head));
-    victim.hash = sta_item_hash(victim.item, victim.head, l1->index.hash_seed);
+    victim.hash = victim.offset == lane->ahead
+                      ? lane->ahead_hash
+                      : sta_item_hash(victim.item, victim.head, l1->index.hash_seed);
     segment->cursor += (uint32_t)victim.size;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, victim.hash);
     struct sta_slot slot =
@@ -332,6 +351,7 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     else
         sta_tier_sub(&queue->dead, victim.size);
     sta_index_unlock(bucket);
+    look_ahead(l1, lane, (uint32_t)(at >> l1->arena.segment_shift));
     return true;
 }
 

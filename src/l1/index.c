@@ -60,9 +60,7 @@ static void wait_a_moment(uint32_t *spins)
         sched_yield(); /* the owner may wait for this CPU */
         return;
     }
-#if defined(__SSE2__)
-    _mm_pause();
-#endif
+    sta_index_relax();
 }
 
 static void lock(struct sta_bucket *bucket)
@@ -251,6 +249,33 @@ static uint64_t hash_of(const struct sta_index *index, uint32_t offset)
     return sta_item_hash(item, sta_item_head(item), index->hash_seed);
 }
 
+static uint8_t tag_at(const struct sta_bucket *bucket, uint32_t at)
+{
+    uint64_t word = atomic_load_explicit(&bucket->word[at >= 4], memory_order_relaxed);
+    return (uint8_t)(word >> (at < 4 ? 32 + 8 * at : 8 * (at - 4)));
+}
+
+/* Moves what lies in overflow buckets of a locked chain to free slots ahead of it. A reader may find
+ * an entry twice or not at all meanwhile, and then sees the version change. */
+static void compact_chain(struct sta_index *index, struct sta_bucket *first)
+{
+    struct sta_bucket *to = first;
+    struct sta_bucket *from = sta_index_next(index, first);
+    for (; from != NULL; from = sta_index_next(index, from)) {
+        for (uint32_t i = 0; i < STA_INDEX_SLOTS; i++) {
+            uint32_t offset = atomic_load_explicit(&from->offset[i], memory_order_relaxed);
+            if (offset == 0)
+                continue;
+            while (to != from && match(to, 0) == 0)
+                to = sta_index_next(index, to);
+            if (to == from)
+                break;
+            put(to, (uint32_t)__builtin_ctz(match(to, 0)), tag_at(from, i), offset);
+            sta_index_remove_locked((struct sta_slot){from, i});
+        }
+    }
+}
+
 /* Puts the overflow buckets of a locked chain that hold nothing on the free list. The list goes
  * through the tags: a reader who is still there may match one, and finds no offset behind it. */
 static void trim_chain(struct sta_index *index, struct sta_bucket *bucket)
@@ -347,6 +372,7 @@ bool sta_index_grow_locked(struct sta_index *index)
         set_count(index, count + 1);
         atomic_fetch_add_explicit(&index->bytes, sizeof *new, memory_order_relaxed);
         unlink_all(index, old, count, count + 1);
+        compact_chain(index, old);
         trim_chain(index, old);
     } else {
         empty_chain(index, new);

@@ -102,10 +102,30 @@ static inline uint8_t sta_index_tag(uint64_t hash)
     return tag != 0 ? tag : 1;
 }
 
+/* For whoever waits for another processor. */
+static inline void sta_index_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 /* The first bucket of the hash's chain, locked. */
 struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash);
 struct sta_bucket *sta_index_lock_at(struct sta_index *index, uint64_t at);
 void sta_index_unlock(struct sta_bucket *bucket);
+
+/* Of a bucket that is locked: what it will say when it is locked again and nobody was there in
+ * between; and what it says. */
+static inline uint32_t sta_index_next_version(const struct sta_bucket *bucket)
+{
+    return (uint32_t)atomic_load_explicit(&bucket->word[0], memory_order_relaxed) + 2;
+}
+
+static inline uint32_t sta_index_version(const struct sta_bucket *bucket)
+{
+    return (uint32_t)atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
+}
 
 /* The slot of `key`, or of the item at `offset`. */
 struct sta_slot sta_index_find_locked(const struct sta_index *index, struct sta_bucket *bucket,

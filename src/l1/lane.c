@@ -18,6 +18,7 @@
 #define LANES_MOST   16u
 #define SHARE_LASTS  64u /* questions that one look at all lanes answers */
 #define LET_IN       256u
+#define LOCK_SPINS   64u /* a store holds its lane for about as long as this many looks take */
 
 static uint32_t hash_lanes(const struct sta_l1_config *config)
 {
@@ -103,14 +104,24 @@ struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key)
     return lane != NULL ? lane : &l1->lanes[key->hash >> 48 & (l1->hash_lanes - 1)];
 }
 
-/* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. */
+/* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. To
+ * sleep and be woken costs more than ten stores: first it looks a few times. */
+static void wait_for_lock(struct sta_lane *lane)
+{
+    for (uint32_t i = 0; i < LOCK_SPINS; i++) {
+        sta_index_relax();
+        if (pthread_mutex_trylock(&lane->lock) == 0)
+            return;
+    }
+    atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
+    pthread_mutex_lock(&lane->lock);
+    atomic_fetch_sub_explicit(&lane->waiting, 1, memory_order_relaxed);
+}
+
 void sta_lane_lock(struct sta_lane *lane)
 {
-    if (pthread_mutex_trylock(&lane->lock) != 0) {
-        atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
-        pthread_mutex_lock(&lane->lock);
-        atomic_fetch_sub_explicit(&lane->waiting, 1, memory_order_relaxed);
-    }
+    if (pthread_mutex_trylock(&lane->lock) != 0)
+        wait_for_lock(lane);
     lane->patience = STA_LANE_PATIENCE;
 }
 

@@ -126,36 +126,58 @@ static uint64_t item_size(const struct sta_l1 *l1, const struct store *store)
 struct place {
     enum sta_queue_name queue;
     uint8_t visits;
-    bool present; /* the key has an entry now */
+    struct sta_slot slot; /* of the key's entry; bucket NULL: it has none */
+    /* where and when that was found out */
+    const struct sta_bucket *bucket;
+    uint32_t version;
 };
+
+/* What the store will wait for, all at once. The bucket may be another one by then. */
+static void fetch_ahead(const struct sta_l1 *l1, const struct store *store)
+{
+    uint64_t hash = store->key->hash;
+    __builtin_prefetch(sta_index_likely(&l1->index, hash), 1);
+    if (store->mode != STORE_FILL) /* who fills has just read it */
+        __builtin_prefetch(&l1->generation.counter[sta_generation_index(hash)], 1);
+}
 
 /* Where the entry will go: where it is, or by its ghost. */
 static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const struct store *store)
 {
-    struct place place = {.queue = STA_QUEUE_SMALL};
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
-    struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
-    if (slot.bucket != NULL) {
-        uint32_t offset = sta_index_offset(slot);
-        place.present = true;
+    struct place place = {.queue = STA_QUEUE_SMALL,
+                          .slot = sta_index_find_locked(&l1->index, bucket, store->key),
+                          .bucket = bucket,
+                          .version = sta_index_next_version(bucket)};
+    if (place.slot.bucket != NULL) {
+        uint32_t offset = sta_index_offset(place.slot);
         place.visits = sta_item_head(sta_arena_item(&l1->arena, offset)).state & STA_ITEM_VISITS;
         place.queue = sta_entry_queue(l1, offset) == &lane->queues[STA_QUEUE_MAIN]
                           ? STA_QUEUE_MAIN
                           : STA_QUEUE_SMALL;
     }
     sta_index_unlock(bucket);
-    if (!place.present && sta_ghost_take(&lane->ghost, store->key->hash) &&
-        sta_eviction_prefers(lane, store->key->bytes.len + store->entry->value.len))
+    if (place.slot.bucket == NULL && sta_ghost_take(&lane->ghost, store->key->hash) &&
+        sta_eviction_prefers(l1, lane, store->key->bytes.len + store->entry->value.len))
         place.queue = STA_QUEUE_MAIN;
     return place;
+}
+
+/* The key's slot, looked for again only where somebody was at the chain since. */
+static struct sta_slot slot_now(const struct sta_l1 *l1, struct sta_bucket *bucket,
+                                const struct store *store, const struct place *place)
+{
+    if (bucket == place->bucket && sta_index_version(bucket) == place->version)
+        return place->slot;
+    return sta_index_find_locked(&l1->index, bucket, store->key);
 }
 
 /* Links the item at `offset`. False where it needs a place or an overflow bucket that was not
  * claimed: its key left between two looks. */
 static bool link_locked(struct sta_l1 *l1, struct sta_lane *lane, struct sta_bucket *bucket,
-                        const struct store *store, uint32_t offset)
+                        const struct store *store, const struct place *place, uint32_t offset)
 {
-    struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
+    struct sta_slot slot = slot_now(l1, bucket, store, place);
     if (slot.bucket != NULL) {
         uint32_t old = sta_index_offset(slot);
         sta_index_replace_locked(slot, offset);
@@ -175,8 +197,9 @@ static bool link_locked(struct sta_l1 *l1, struct sta_lane *lane, struct sta_buc
 }
 
 static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *store,
-                     enum sta_queue_name queue, uint32_t offset)
+                     const struct place *place, uint32_t offset)
 {
+    enum sta_queue_name queue = place->queue;
     struct sta_item *item = sta_arena_item(&l1->arena, offset);
     int status = STRATA_OK;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
@@ -184,7 +207,7 @@ static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *sto
     if (!current(l1, store)) {
         sta_tier_count(l1, STA_L1_fills_refused);
         status = refuse_locked(l1, bucket, store, STRATA_SKIPPED);
-    } else if (!link_locked(l1, lane, bucket, store, offset)) {
+    } else if (!link_locked(l1, lane, bucket, store, place, offset)) {
         status = NO_ROOM;
     } else {
         sta_eviction_commit(l1, lane, queue, item_size(l1, store));
@@ -203,9 +226,13 @@ static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *
 {
     uint64_t size = item_size(l1, store);
     uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
+    /* Mostly the key is new, and its bucket on its way here (fetch_ahead). */
+    if (lane->evicting && l1->quota_lanes == 0)
+        sta_eviction_claim_place(l1, lane, store->now_ms);
     struct place place = place_for(l1, lane, store);
     store->by_bytes = false;
-    if (!place.present && !sta_eviction_claim_place(l1, lane, store->now_ms))
+    bool present = place.slot.bucket != NULL;
+    if (!present && !sta_eviction_claim_place(l1, lane, store->now_ms))
         return NO_ROOM;
     store->by_bytes = true;
     if (lane->claimed_bytes == 0) {
@@ -213,13 +240,13 @@ static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *
             return NO_ROOM;
         lane->claimed_bytes = sizeof(struct sta_bucket);
     }
-    if (!sta_eviction_keep_quota(l1, lane, !place.present, size + block_bytes, store->now_ms))
+    if (!sta_eviction_keep_quota(l1, lane, !present, size + block_bytes, store->now_ms))
         return refuse(l1, store, STRATA_SKIPPED);
     uint32_t offset = sta_eviction_room(l1, lane, place.queue, size, store->now_ms);
     if (offset == 0)
         return NO_ROOM;
     write_item(sta_arena_item(&l1->arena, offset), store, place.visits);
-    return link_item(l1, lane, store, place.queue, offset);
+    return link_item(l1, lane, store, &place, offset);
 }
 
 /* A block's bytes are claimed first, so that the room that is made is for it and the rest. */
@@ -231,6 +258,7 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
         return NO_ROOM;
     sta_tier_add(&l1->block_bytes, block_bytes);
     sta_upkeep_run(l1, lane, store->now_ms);
+    sta_eviction_pace(l1, lane, item_size(l1, store), store->now_ms);
     int status = store_placed(l1, lane, store);
     if (status == STRATA_OK) {
         sta_tier_count(l1, STA_L1_fills);
@@ -238,7 +266,6 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
         sta_tier_sub(&l1->block_bytes, block_bytes);
         sta_budget_give(&l1->memory, block_bytes);
     }
-    sta_eviction_pace(l1, lane, item_size(l1, store), store->now_ms);
     return status;
 }
 
@@ -299,6 +326,7 @@ static int store_run(struct sta_l1 *l1, struct store *store)
         sta_tier_count(l1, STA_L1_fills_refused);
         return refuse(l1, store, STRATA_SKIPPED);
     }
+    fetch_ahead(l1, store);
     int status = prepare(l1, store);
     if (status != STRATA_OK)
         return refuse(l1, store, status);

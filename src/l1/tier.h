@@ -59,6 +59,7 @@ struct sta_lane {
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
     struct sta_queue queues[STA_QUEUES];
     uint32_t spare;                 /* a segment that is kept for moves; 0: none */
+    uint32_t upkeeps;               /* stores that upkeep was run for */
     uint32_t moves;                 /* items kept or promoted since the last eviction */
     _Atomic uint64_t places;        /* claimed and not used */
     _Atomic uint64_t claimed_bytes; /* likewise: for an overflow bucket */
@@ -66,6 +67,8 @@ struct sta_lane {
     bool evicting;                  /* there has been an eviction */
     bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
     uint32_t share_age[2];
+    uint32_t ahead;      /* the item whose turn is next, as far as it was looked at; 0: none */
+    uint64_t ahead_hash; /* of its key */
     struct sta_ghost ghost;
     uint64_t ghost_entries;         /* for which the ghosts were made, */
     uint32_t ghost_tenths;          /*   so many for ten of them at most */
@@ -243,7 +246,7 @@ void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queu
                          uint64_t size);
 
 /* Whether something of `cost` bytes that comes back while its ghost is there goes to the main queue. */
-bool sta_eviction_prefers(struct sta_lane *lane, uint64_t cost);
+bool sta_eviction_prefers(const struct sta_l1 *l1, struct sta_lane *lane, uint64_t cost);
 
 /* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.
  * False where there is nothing left to go through. `now_ms` 0: nothing counts as expired. */

@@ -12,6 +12,7 @@
 #define GROW_EVICTS       (64u * 1024)
 #define CLAIM_BYTES       (UINT64_C(16) * 1024) /* that one store claims for ghosts */
 #define GHOST_LIMIT_LASTS 64u                   /* stores */
+#define DUEL_EVERY        16u /* likewise: those that show the shadows something */
 #define SHADOWS_MOST      ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
 
 /* By the places in use: entries and a few that lanes keep, on one line. */
@@ -100,11 +101,18 @@ static void shadows_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t n
     sta_budget_give(&l1->memory, most - l1->duel.bytes);
 }
 
+/* Whether there are samples, and now and then whether there are shadows enough. */
+static bool duel_wants(const struct sta_l1 *l1, struct sta_lane *lane)
+{
+    return lane->upkeeps++ % DUEL_EVERY == 0 ||
+           sta_tier_load(&l1->duel.head) != sta_tier_load(&l1->duel.tail);
+}
+
 void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     if (lane->evicting) {
         ghosts_keep_up(l1, lane, now_ms);
-        if (pthread_mutex_trylock(&l1->duel_lock) == 0) {
+        if (duel_wants(l1, lane) && pthread_mutex_trylock(&l1->duel_lock) == 0) {
             sta_duel_drain(&l1->duel);
             shadows_keep_up(l1, lane, now_ms);
             pthread_mutex_unlock(&l1->duel_lock);

@@ -8,7 +8,7 @@
  *     doubt(source) -----------> doubt: what came from there is suspect, however much it is
  *     trust(source, until) ----> trust: hits of it end then, unless there is proof until then
  *
- * Threads: the sink runs on the loop; the rest says.
+ * Threads: the sink and admit() run on the loop, the others on any thread; plan() before there are any.
  */
 #ifndef STA_COHERENCE_H
 #define STA_COHERENCE_H
@@ -26,7 +26,6 @@ bool sta_coherence_admit(struct sta_cache *cache, const struct sta_key *key, int
 /* Whether a write of this value asks for it again in one go, so that it is tracked. */
 bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes value);
 
-/* Any thread. */
 void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
 #endif

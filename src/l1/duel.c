@@ -14,8 +14,7 @@
 #define FADE  32u  /* a window takes one part of so many from the scores */
 #define AHEAD 256u /* a new rule must lead by 1/256 */
 
-/* Found by trying some thousands of combinations of eight on traces of databases, block devices, a
- * web application and loops (docs/design/0009). */
+/* Found on traces of databases, block devices, a web application and loops (docs/design/0009). */
 static const struct sta_rule rules[STA_DUEL_RULES] = {
     {10, 2, 5, 0},  {20, 2, 20, 0}, {5, 3, 15, 0}, {10, 3, 9, 0},
     {30, 1, 20, 0}, {50, 3, 9, 0},  {50, 0, 9, 0}, {70, 2, 15, 0},

@@ -170,7 +170,7 @@ struct demand {
 };
 
 #define PRICE_ONE   256u
-#define GHOST_PRICE 2u /* times that what is larger than the mean comes back in vain */
+#define GHOST_PRICE 2u /* of so many returns of what is larger than the mean, one counts */
 #define PRICE_STEPS 8  /* doublings up and down from the mean */
 
 static const uint16_t promotion_prices[2 * PRICE_STEPS + 1] = {

@@ -16,9 +16,9 @@
 #define LANE_BYTES   (UINT64_C(32) * 1024 * 1024)
 #define LANE_ENTRIES (UINT64_C(16) * 1024)
 #define LANES_MOST   16u
-#define SHARE_LASTS  64u /* questions that one look at all lanes answers */
-#define LET_IN       256u
-#define LOCK_SPINS   64u /* a store holds its lane for about as long as this many looks take */
+#define SHARE_LASTS  64u  /* questions that one look at all lanes answers */
+#define LET_IN       256u /* times that a resize yields to stores that wait */
+#define LOCK_SPINS   64u  /* a store holds its lane for about as long as this many looks take */
 
 static uint32_t hash_lanes(const struct sta_l1_config *config)
 {

@@ -228,7 +228,7 @@ static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *
     uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
     /* Mostly the key is new, and its bucket on its way here (fetch_ahead). */
     if (lane->evicting && l1->quota_lanes == 0)
-        sta_eviction_claim_place(l1, lane, store->now_ms);
+        (void)sta_eviction_claim_place(l1, lane, store->now_ms);
     struct place place = place_for(l1, lane, store);
     store->by_bytes = false;
     bool present = place.slot.bucket != NULL;

@@ -245,13 +245,17 @@ static void batch_settle(struct sta_batch *batch)
     batch->ended(batch);
 }
 
+static bool is_error(const struct sta_resp_value *value)
+{
+    return value->type == STA_RESP_ERROR || value->type == STA_RESP_BULK_ERROR;
+}
+
 static bool next_fits(struct sta_resp_walk *replies, enum sta_resp_type type)
 {
     struct sta_resp_value value;
     if (sta_resp_next(replies, &value) != STRATA_OK)
         return false;
-    return value.type == type || value.type == STA_RESP_ERROR ||
-           value.type == STA_RESP_BULK_ERROR ||
+    return value.type == type || is_error(&value) ||
            (type == STA_RESP_BULK && value.type == STA_RESP_NULL);
 }
 
@@ -353,8 +357,7 @@ static int next_value(struct sta_resp_walk *replies, struct sta_resp_value *valu
 {
     if (sta_resp_next(replies, value) != STRATA_OK)
         return STRATA_ERR_PROTOCOL;
-    bool is_error = value->type == STA_RESP_ERROR || value->type == STA_RESP_BULK_ERROR;
-    return is_error ? error_status(value) : STRATA_OK;
+    return is_error(value) ? error_status(value) : STRATA_OK;
 }
 
 int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms)

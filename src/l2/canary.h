@@ -45,7 +45,7 @@ struct sta_canary {
     bool tracked;       /*   and the server tracks reads on it */
     bool complained;    /* somebody was told that it cannot be written */
     bool used;          /* something was kept that came on it */
-    uint64_t proven_ns; /* when it was READY, or a proof\'s read was sent */
+    uint64_t proven_ns; /* when it was READY, or a proof's read was sent */
     uint64_t until_ns;  /* what came on it may be served until then */
 };
 

@@ -8,6 +8,7 @@
 #include "core/number.h"
 #include "core/random.h"
 #include "l2/slot.h"
+#include "resp/resp.h"
 #include "strata/status.h"
 
 /* ---- parsing ---- */
@@ -81,6 +82,15 @@ void sta_redirect_parse(struct sta_redirect *out, struct strata_bytes text,
         !parse_target(take_word(&text), answered_by, &out->endpoint))
         *out = (struct sta_redirect){.kind = STA_REDIRECT_MALFORMED};
     out->slot = (uint16_t)slot;
+}
+
+void sta_redirect_read(struct sta_redirect *out, struct strata_bytes replies,
+                       const struct sta_endpoint *answered_by)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value value;
+    bool understood = sta_resp_next(&walk, &value) == STRATA_OK;
+    sta_redirect_parse(out, understood ? value.bytes : strata_bytes(NULL, 0), answered_by);
 }
 
 /* ---- deciding ---- */

@@ -53,6 +53,17 @@ struct sta_redirect {
 void sta_redirect_parse(struct sta_redirect *out, struct strata_bytes text,
                         const struct sta_endpoint *answered_by);
 
+/* Whether the first of these replies is an error: its first byte tells; RESP3 has two kinds. */
+static inline bool sta_redirect_is_error(struct strata_bytes replies)
+{
+    uint8_t first = *(const uint8_t *)replies.data;
+    return first == '-' || first == '!';
+}
+
+/* As parse(), of whole replies, the first of which is an error. */
+void sta_redirect_read(struct sta_redirect *out, struct strata_bytes replies,
+                       const struct sta_endpoint *answered_by);
+
 /* ---- deciding ---- */
 
 enum sta_redirect_action {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "l2/redirect.h"
 #include "l2/router_inside.h"
 #include "strata/status.h"
 
@@ -16,19 +17,12 @@
 
 /* ---- there and back ---- */
 
-/* An error is told from all other replies by its first byte; RESP3 has two kinds. */
-static bool is_error(struct strata_bytes replies)
-{
-    uint8_t first = *(const uint8_t *)replies.data;
-    return first == '-' || first == '!';
-}
-
 static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
     struct sta_operation *operation = STA_CONTAINER(request, struct sta_operation, request);
     operation->node->under_way--;
     sta_node_note(operation->node, operation, status);
-    if (status == STRATA_OK && !is_error(replies))
+    if (status == STRATA_OK && !sta_redirect_is_error(replies))
         operation->done(operation, STRATA_OK, replies);
     else if (status == STRATA_OK)
         sta_router_judge_reply(operation->router, operation, replies);

@@ -8,7 +8,6 @@
 #include "l2/asking.h"
 #include "l2/redirect.h"
 #include "l2/router_inside.h"
-#include "resp/resp.h"
 #include "strata/status.h"
 
 /* Connections that may break under a repeatable operation before it ends with LOST: whatever breaks
@@ -27,15 +26,6 @@ static void operation_end(struct sta_operation *operation, int status)
 }
 
 /* ---- error replies ---- */
-
-static struct strata_bytes error_text(struct strata_bytes replies)
-{
-    struct sta_resp_walk walk = sta_resp_walk(replies);
-    struct sta_resp_value value;
-    if (sta_resp_next(&walk, &value) != STRATA_OK)
-        return strata_bytes(NULL, 0);
-    return value.bytes;
-}
 
 /* Redirects are for us: who asked knows of one Redis. Everything else that Redis says, he may
  * hear. */
@@ -102,7 +92,7 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
     const struct sta_redirect_call call = {.deadline_ns = operation->request.deadline_ns,
                                            .attempts = operation->attempts};
     struct sta_redirect redirect;
-    sta_redirect_parse(&redirect, error_text(replies), from);
+    sta_redirect_read(&redirect, replies, from);
     sta_node_health_count(&operation->node->health, health_error(redirect.kind));
     struct sta_redirect_decision decision =
         sta_redirect_decide(&redirect, &call, sta_loop_now_ns(router->loop), &router->random);

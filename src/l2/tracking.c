@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/random.h"
+#include "l2/redirect.h"
 #include "l2/router_inside.h"
 #include "resp/resp.h"
 #include "strata/status.h"
@@ -140,28 +141,20 @@ static bool node_name_canary(struct sta_router *router, struct sta_node *node)
     return false;
 }
 
-static bool is_error(struct strata_bytes replies)
-{
-    uint8_t first = *(const uint8_t *)replies.data;
-    return first == '-' || first == '!';
-}
-
 /* A cluster on the move, or a server that is not ready, is told of elsewhere. */
-static bool is_passing(struct strata_bytes error)
+static bool is_lasting(const struct sta_node *node, struct strata_bytes error)
 {
-    static const char *const codes[] = {"-MOVED",   "-ASK",      "-TRYAGAIN",
-                                        "-LOADING", "-READONLY", "-CLUSTERDOWN"};
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (error.len >= strlen(codes[i]) && memcmp(error.data, codes[i], strlen(codes[i])) == 0)
-            return true;
-    return false;
+    struct sta_redirect redirect;
+    sta_redirect_read(&redirect, error, &node->url.endpoint);
+    return redirect.kind == STA_REDIRECT_DENIED || redirect.kind == STA_REDIRECT_OTHER;
 }
 
 /* Once per connection: else L1 would end to answer, and nobody knew why. */
 static void node_complain(struct sta_node *node, int status, struct strata_bytes replies)
 {
     char address[ADDRESS_CAP];
-    if (status != STRATA_OK || !is_error(replies) || is_passing(replies) || node->canary.complained)
+    if (status != STRATA_OK || node->canary.complained || !sta_redirect_is_error(replies) ||
+        !is_lasting(node, replies))
         return;
     node->canary.complained = true;
     sta_redis_url_format(&node->url, address, sizeof address);
@@ -178,7 +171,7 @@ static void on_written(struct sta_request *request, int status, struct strata_by
     canary->writing = false;
     if (canary->state != STA_CANARY_LISTENING)
         return;
-    if (status == STRATA_OK && !is_error(replies)) {
+    if (status == STRATA_OK && !sta_redirect_is_error(replies)) {
         canary->written_ns = sta_loop_now_ns(node->loop);
         return;
     }
@@ -191,7 +184,8 @@ static void on_read(struct sta_request *request, int status, struct strata_bytes
     struct sta_node *node = STA_CONTAINER(request, struct sta_node, canary.read);
     struct sta_canary *canary = &node->canary;
     struct strata_bytes wire = sta_buffer_bytes(&canary->wire);
-    if (status != STRATA_OK || is_error(replies) || !canary->up || !sta_canary_has_name(canary)) {
+    if (status != STRATA_OK || sta_redirect_is_error(replies) || !canary->up ||
+        !sta_canary_has_name(canary)) {
         canary->state = STA_CANARY_IDLE;
         node_complain(node, status, replies);
         return;

@@ -169,6 +169,11 @@ struct strata_statistics {
     uint64_t canaries;             /* proofs that invalidations come through */
     uint64_t canaries_lost;        /* connections given up because they did not */
     uint64_t stale_answers;        /* STRATA_STALE */
+
+    /* strata_get_or_load() */
+    uint64_t loads;        /* loaders that ran */
+    uint64_t loads_failed; /* of these: that ended with an error */
+    uint64_t loads_shared; /* calls that were answered by a load that another call ran */
 };
 
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);

@@ -36,7 +36,8 @@ extern "C" {
     X(ERR_SYSTEM, -14, "the operating system refused")                                             \
     X(ERR_CONFIG, -15, "the configuration is not valid")                                           \
     X(ERR_UNSUPPORTED, -16, "not supported by this build or this version")                         \
-    X(ERR_UNTRUSTED, -17, "the server cannot prove who it is")
+    X(ERR_UNTRUSTED, -17, "the server cannot prove who it is")                                     \
+    X(ERR_DEADLOCK, -18, "a loader asked for what waits for its own end")
 
 enum strata_status {
 #define STRATA_STATUS_ENUM(name, value, text) STRATA_##name = (value),

@@ -10,6 +10,7 @@
 #include "cluster.h"
 #include "l1.h"
 #include "l2.h"
+#include "load.h"
 #include "log.h"
 #include "options.h"
 #include "status.h"

@@ -55,6 +55,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     cache->config = *config;
     cache->log = log;
     cache->budget_ns = config->budget_ms * STA_NS_MS;
+    sta_flight_init(&cache->flights);
+    cache->flights_seed = sta_random_seed();
     int status = cache_create_prefix(cache, config->key_prefix);
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
@@ -91,6 +93,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_sweeper_stop(&cache->sweeper);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);
+    sta_flight_fini(&cache->flights);
     free((void *)cache->prefix.data);
     free(cache);
     *cache_ptr = NULL;
@@ -177,6 +180,9 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
         cache_l2_statistics(cache, out);
         sta_coherence_statistics(cache, out);
     }
+    out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
+    out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);
+    out->loads_shared = atomic_load_explicit(&cache->loads_shared, memory_order_relaxed);
     /* Every get asks L1 first where there is one; else L2 sees them all. */
     uint64_t gets = cache->l1 != NULL ? out->l1.hits + out->l1.misses
                                       : out->l2.hits + out->l2.misses + out->l2.errors;

@@ -81,9 +81,14 @@ bool sta_coherence_admit(struct sta_cache *cache, const struct sta_key *key, int
     return source != STA_TRACKING_NOBODY;
 }
 
+bool sta_coherence_keeps(struct strata_bytes value)
+{
+    return value.len <= READ_BACK_MOST;
+}
+
 bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes value)
 {
-    return cache->l1 != NULL && is_tracking(cache) && value.len <= READ_BACK_MOST;
+    return cache->l1 != NULL && is_tracking(cache) && sta_coherence_keeps(value);
 }
 
 void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics *out)

@@ -26,6 +26,9 @@ bool sta_coherence_admit(struct sta_cache *cache, const struct sta_key *key, int
 /* Whether a write of this value asks for it again in one go, so that it is tracked. */
 bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes value);
 
+/* Whether a value of this size is asked for again where it was written for L1 to keep. */
+bool sta_coherence_keeps(struct strata_bytes value);
+
 void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
 #endif

@@ -25,9 +25,6 @@
 #include "core/clock.h"
 #include "strata/status.h"
 
-/* In L1's flags: Redis had no such key when it was asked (null values). */
-#define READ_ABSENT 1u
-
 /* Keys of a batch whose memory is fetched together. */
 #define READ_AT_ONCE 32u
 
@@ -44,7 +41,7 @@ static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata
     struct sta_l1_lease lease = {0};
     if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
         return STRATA_MORE;
-    if ((lease.flags & READ_ABSENT) != 0) {
+    if ((lease.flags & STA_TIERS_ABSENT) != 0) {
         sta_l1_release(read->cache->l1, &lease);
         return STRATA_MISS;
     }
@@ -151,7 +148,7 @@ static int read_finish_key(struct sta_read *read, const struct sta_read_missing 
         sta_tiers_count(&cache->l2_counters.misses);
         if (cache->config.null_values)
             read_fill(read, missing, now_ms, strata_bytes("", 0), cache->config.null_ttl_ms,
-                      READ_ABSENT);
+                      STA_TIERS_ABSENT);
         else
             read_fill_nothing(read, missing, now_ms);
         return STRATA_MISS;
@@ -185,7 +182,7 @@ static int read_stale(struct sta_read *read, const struct sta_read_missing *miss
     if (!silent || !cache->config.serve_stale || cache->l1 == NULL ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
-    if ((lease.flags & READ_ABSENT) == 0 &&
+    if ((lease.flags & STA_TIERS_ABSENT) == 0 &&
         sta_value_from_bytes(&read->values[missing->index], lease.value) == STRATA_OK) {
         sta_tiers_count(&cache->stale);
         status = STRATA_STALE;
@@ -225,7 +222,7 @@ int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now
     struct sta_l1_copy got = *copy;
     if (sta_l1_copy(cache->l1, &hashed, now_ns / STA_NS_MS, &got) != STRATA_OK)
         return STRATA_MORE;
-    if ((got.flags & READ_ABSENT) != 0)
+    if ((got.flags & STA_TIERS_ABSENT) != 0)
         return STRATA_MISS;
     *copy = got;
     return STRATA_OK;

@@ -9,8 +9,13 @@
 #include <stdatomic.h>
 
 #include "cache/cache.h"
+#include "cache/flight.h"
 #include "cache/sweeper.h"
 #include "net/loop.h"
+
+/* L1's flags. */
+#define STA_TIERS_ABSENT 1u /* Redis had no such key when it was asked (null values) */
+#define STA_TIERS_NONE   2u /* a loader said that there is none */
 
 /* Relaxed, all of them: they are numbers for people. */
 struct sta_tier_counters {
@@ -31,6 +36,10 @@ struct sta_cache {
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
     _Atomic uint64_t stale; /* answers past their proof */
+
+    struct sta_flights flights; /* loads under way */
+    uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */
+    _Atomic uint64_t loads, loads_failed, loads_shared;
 };
 
 static inline void sta_tiers_count(_Atomic uint64_t *counter)

@@ -4,8 +4,15 @@
  */
 #include "cache/value.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What several values own together. */
+struct shared {
+    atomic_uint owners;
+    struct strata_value value;
+};
 
 void sta_value_from_lease(struct strata_value *value, struct sta_l1 *l1,
                           const struct sta_l1_lease *lease)
@@ -24,9 +31,41 @@ int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes)
     return STRATA_OK;
 }
 
+int sta_value_make_shared(struct strata_value *value)
+{
+    if (value->owner[2] != NULL)
+        return STRATA_OK;
+    struct shared *shared = malloc(sizeof *shared);
+    if (shared == NULL)
+        return STRATA_ERR_NOMEM;
+    atomic_init(&shared->owners, 1);
+    shared->value = *value;
+    *value = (struct strata_value){.bytes = value->bytes, .owner = {NULL, shared, shared}};
+    return STRATA_OK;
+}
+
+struct strata_value sta_value_share(const struct strata_value *value)
+{
+    struct shared *shared = value->owner[2];
+    /* relaxed: whoever shares is an owner, so the last one is not leaving. */
+    atomic_fetch_add_explicit(&shared->owners, 1, memory_order_relaxed);
+    return *value;
+}
+
+static void shared_release(struct shared *shared)
+{
+    /* release, partner: the acquire of the last owner, who sees what the others did. */
+    if (atomic_fetch_sub_explicit(&shared->owners, 1, memory_order_acq_rel) != 1)
+        return;
+    sta_value_release(&shared->value);
+    free(shared);
+}
+
 void sta_value_release(struct strata_value *value)
 {
-    if (value->owner[0] != NULL) {
+    if (value->owner[2] != NULL) {
+        shared_release(value->owner[2]);
+    } else if (value->owner[0] != NULL) {
         struct sta_l1_lease lease = {.value = value->bytes, .pin = value->owner[1]};
         sta_l1_release(value->owner[0], &lease);
     } else {

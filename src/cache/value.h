@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is behind a strata_value: a lease of L1, or a block of memory of its own.
+ * What is behind a strata_value: a lease of L1, a block of memory of its own, or either of these
+ * shared with others.
  *
- *     owner[0]  the L1 whose lease this is; NULL: a block of its own, or nothing
- *     owner[1]  the lease's pin, or the block (free())
+ *     owner[0]  the L1 whose lease this is; NULL: a block of its own, shared, or nothing
+ *     owner[1]  the lease's pin, the block (free()), or what is shared
+ *     owner[2]  what is shared; NULL: the value is its only owner's
  */
 #ifndef STA_VALUE_H
 #define STA_VALUE_H
@@ -20,5 +22,11 @@ void sta_value_release(struct strata_value *value);
 
 /* A copy of `bytes`; STRATA_ERR_NOMEM leaves `value` untouched. */
 int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes);
+
+/* From here on it may be shared; STRATA_ERR_NOMEM leaves it as it was. */
+int sta_value_make_shared(struct strata_value *value);
+
+/* Another owner of a value that may be shared: each releases its own, on any thread. */
+struct strata_value sta_value_share(const struct strata_value *value);
 
 #endif

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "cache/coherence.h"
+#include "cache/load.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
 #include "strata/status.h"
@@ -121,6 +122,8 @@ static int write_doubt(struct sta_write *write, size_t index, uint64_t now_ms)
     if (cache->l1 != NULL) {
         doubt->key = sta_l1_key(cache->l1, write->items[index].key);
         doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
+    } else {
+        sta_load_overtake(cache, write->items[index].key);
     }
     return write_append(write, index);
 }

@@ -87,7 +87,7 @@ static void batch_add_mark(struct sta_batch *batch, uint32_t tag, size_t key_beg
     const uint8_t *wire = sta_buffer_bytes(&batch->wire).data;
     mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
     mark->tag = tag;
-    mark->commands = batch->kind == STA_BATCH_GET ? 2 : 1;
+    mark->commands = batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_ADD ? 2 : 1;
     mark->slot = STA_OPERATION_ANY_NODE;
     if (batch->l2 != NULL && sta_l2_is_cluster(batch->l2))
         mark->slot = sta_slot_of(strata_bytes(wire + key_begin, key_len));
@@ -149,23 +149,49 @@ int sta_batch_get_value(struct sta_batch *batch, uint32_t tag, struct strata_byt
     return STRATA_OK;
 }
 
-int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
-                  struct strata_bytes value, uint64_t ttl_ms)
+/* SET key value [NX] [PX ttl]; returns where in the wire the key begins. */
+static size_t append_set(struct sta_batch *batch, struct strata_bytes key,
+                         struct strata_bytes value, uint64_t ttl_ms, bool only_new)
 {
-    int status = batch_prepare(batch, 1, key, value.len);
-    if (status < 0)
-        return status;
+    static const char *const heads[] = {"*3\r\n$3\r\nSET\r\n", "*4\r\n$3\r\nSET\r\n",
+                                        "*5\r\n$3\r\nSET\r\n", "*6\r\n$3\r\nSET\r\n"};
     bool expires = ttl_ms <= TTL_MOST_MS;
-    append_text(&batch->wire, expires ? "*5\r\n$3\r\nSET\r\n" : "*3\r\n$3\r\nSET\r\n");
+    append_text(&batch->wire, heads[(expires ? 2 : 0) + (only_new ? 1 : 0)]);
     size_t begin = append_key(batch, key);
-    batch->kind = STA_BATCH_SET;
     append_bulk(&batch->wire, value, strata_bytes(NULL, 0));
+    if (only_new)
+        append_text(&batch->wire, "$2\r\nNX\r\n");
     if (expires) {
         char text[TTL_TEXT_CAP];
         int len = snprintf(text, sizeof text, "%" PRIu64, ttl_ms);
         append_text(&batch->wire, "$2\r\nPX\r\n");
         append_bulk(&batch->wire, strata_bytes(text, (size_t)len), strata_bytes(NULL, 0));
     }
+    return begin;
+}
+
+int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                  struct strata_bytes value, uint64_t ttl_ms)
+{
+    int status = batch_prepare(batch, 1, key, value.len);
+    if (status < 0)
+        return status;
+    size_t begin = append_set(batch, key, value, ttl_ms, false);
+    batch->kind = STA_BATCH_SET;
+    batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
+    return STRATA_OK;
+}
+
+int sta_batch_add(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                  struct strata_bytes value, uint64_t ttl_ms)
+{
+    int status = batch_prepare(batch, 2, key, value.len);
+    if (status < 0)
+        return status;
+    (void)append_set(batch, key, value, ttl_ms, true);
+    append_text(&batch->wire, "*2\r\n$6\r\nEXISTS\r\n");
+    size_t begin = append_key(batch, key);
+    batch->kind = STA_BATCH_ADD;
     batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
 }
@@ -259,6 +285,16 @@ static bool next_fits(struct sta_resp_walk *replies, enum sta_resp_type type)
            (type == STA_RESP_BULK && value.type == STA_RESP_NULL);
 }
 
+static bool next_fits_or_null(struct sta_resp_walk *replies, enum sta_resp_type type)
+{
+    struct sta_resp_walk here = *replies;
+    struct sta_resp_value value;
+    if (sta_resp_next(&here, &value) != STRATA_OK || value.type != STA_RESP_NULL)
+        return next_fits(replies, type);
+    *replies = here;
+    return true;
+}
+
 /* Whether this can be an answer to such an operation. An error can be one to all. */
 static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
 {
@@ -271,6 +307,8 @@ static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
     case STA_BATCH_SET:
         return next_fits(&walk, STA_RESP_SIMPLE) &&
                (walk.rest.len == 0 || next_fits(&walk, STA_RESP_BULK));
+    case STA_BATCH_ADD:
+        return next_fits_or_null(&walk, STA_RESP_SIMPLE) && next_fits(&walk, STA_RESP_INTEGER);
     case STA_BATCH_DELETE:
         return next_fits(&walk, STA_RESP_INTEGER);
     }
@@ -306,9 +344,8 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
 }
 
 /* Where there is no memory for a window, they go one after another. */
-static void batch_start(struct sta_task *task)
+static void batch_start(struct sta_batch *batch)
 {
-    struct sta_batch *batch = STA_CONTAINER(task, struct sta_batch, task);
     uint32_t window = batch->count < STA_BATCH_WINDOW ? batch->count : STA_BATCH_WINDOW;
     batch->next = 0;
     batch->unanswered = batch->count;
@@ -323,11 +360,22 @@ static void batch_start(struct sta_task *task)
     batch_settle(batch);
 }
 
+static void on_posted(struct sta_task *task)
+{
+    batch_start(STA_CONTAINER(task, struct sta_batch, task));
+}
+
 void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns)
 {
     batch->deadline_ns = deadline_ns;
-    batch->task.run = batch_start;
+    batch->task.run = on_posted;
     sta_l2_post(batch->l2, &batch->task);
+}
+
+void sta_batch_start(struct sta_batch *batch, uint64_t deadline_ns)
+{
+    batch->deadline_ns = deadline_ns;
+    batch_start(batch);
 }
 
 /* ---- decoding ---- */
@@ -390,6 +438,18 @@ int sta_batch_read_set(struct strata_bytes replies)
     int status = next_value(&walk, &value);
     if (status < 0)
         return status;
+    return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
+}
+
+int sta_batch_read_add(struct strata_bytes replies)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value value;
+    int status = next_value(&walk, &value);
+    if (status < 0)
+        return status;
+    if (value.type == STA_RESP_NULL)
+        return STRATA_SKIPPED;
     return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
 }
 

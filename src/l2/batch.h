@@ -10,6 +10,9 @@
  *   set        SET key value [PX ttl]
  *   set_read   SET key value [PX ttl], GET key   for who keeps the value: a SET alone does not make a
  *                                  server track its key, and what the GET brings is what it tracks
+ *   add        SET key value NX [PX ttl], EXISTS key   where nobody has set it meanwhile. What
+ *                                  servers push because of the SET comes before the second reply,
+ *                                  and so before answered()
  *   delete     UNLINK key
  *
  *   caller:  init --> get, get, ... --> submit
@@ -39,7 +42,13 @@
 /* Operations of one batch that are under way at a time. */
 #define STA_BATCH_WINDOW 1024u
 
-enum sta_batch_kind { STA_BATCH_GET, STA_BATCH_GET_VALUE, STA_BATCH_SET, STA_BATCH_DELETE };
+enum sta_batch_kind {
+    STA_BATCH_GET,
+    STA_BATCH_GET_VALUE,
+    STA_BATCH_SET,
+    STA_BATCH_ADD,
+    STA_BATCH_DELETE
+};
 
 /* An operation that was appended. */
 struct sta_batch_mark {
@@ -103,10 +112,15 @@ int sta_batch_set(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
                   struct strata_bytes value, uint64_t ttl_ms);
 int sta_batch_set_read(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                        struct strata_bytes value, uint64_t ttl_ms);
+int sta_batch_add(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                  struct strata_bytes value, uint64_t ttl_ms);
 int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
 
 /* Sends what was appended, at least one operation. */
 void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns);
+
+/* The same by who leads the loop, at once: ended() may be called before this returns. */
+void sta_batch_start(struct sta_batch *batch, uint64_t deadline_ns);
 
 /* ---- what the replies to an operation say ----
  *
@@ -122,6 +136,8 @@ int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, 
 int sta_batch_read_set(struct strata_bytes replies);
 /* Whether the GET of set_read() brought `value`. */
 bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value);
+/* STRATA_OK; STRATA_SKIPPED: there was one already. */
+int sta_batch_read_add(struct strata_bytes replies);
 /* STRATA_OK, STRATA_MISS. */
 int sta_batch_read_delete(struct strata_bytes replies);
 

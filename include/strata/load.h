@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Read-through to the source of values: where neither tier has a key, a function of yours loads it,
+ * once for all that want it at the same time, and both tiers keep what it brought.
+ * docs/strategies.md says when to use it.
+ *
+ * What is kept: a loaded value goes to Redis where nobody has set the key there meanwhile, and into
+ * L1 under the same rule as what is read. Where the key is invalidated during the load (a set or a
+ * delete through this cache, or a change in Redis that tracking tells of), the value is handed to the calls that
+ * wait for that load already, and not kept; calls that begin later load anew.
+ * Threads: as in cache.h. A loader may call the cache for other keys, get_or_load included. One that
+ * asks for its own key, or for one whose load waits for this one, gets STRATA_ERR_DEADLOCK from
+ * that inner call.
+ */
+#ifndef STRATA_LOAD_H
+#define STRATA_LOAD_H
+
+#include "cache.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A load under way, as its loader sees it. Dies when the loader returns. */
+struct strata_load;
+
+/* Loads one key: the answer goes into `load` by one of the calls below, and STRATA_OK is returned.
+ * STRATA_MISS says that there is none, as strata_load_set_none(load, 0) does. A negative number is
+ * an error, and goes to every call that waits for this load as it is; numbers below -1000 are free
+ * for your own. STRATA_OK without an answer is STRATA_ERR_INVALID. It runs on the thread of the
+ * call that loads, may block, and must return: no longjmp, no exception, no end of the thread. */
+typedef int (*strata_loader)(struct strata_load *load, void *arg);
+
+STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
+
+/* The value (copied), and for how long it is good; `ttl_ms` 0: as the options say. STRATA_ERR_NOMEM,
+ * STRATA_ERR_TOO_BIG, STRATA_ERR_INVALID, with what was set before still set. */
+STRATA_API int strata_load_set(struct strata_load *load, struct strata_bytes value,
+                               uint64_t ttl_ms);
+
+/* There is no such key: the calls get STRATA_MISS, and so do later ones for `ttl_ms` (0: as the
+ * options say), in this process. */
+STRATA_API void strata_load_set_none(struct strata_load *load, uint64_t ttl_ms);
+
+/* Zeroed: all defaults. */
+struct strata_load_options {
+    /* Of values for which the loader names none. 0: the cache's l2_ttl_ms. */
+    uint64_t ttl_ms;
+    /* For how long "there is none" is known without asking again. 0: the cache's null_ttl_ms where
+     * its null_values is on, else not at all. */
+    uint64_t null_ttl_ms;
+    /* The longest that a call waits for a load that another call runs; then STRATA_ERR_TIMEOUT, and
+     * the load goes on. 0: the cache's socket_timeout_ms; STRATA_UNLIMITED. */
+    uint64_t wait_ms;
+};
+
+/* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says that
+ * there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as strata_get().
+ * Where Redis does not answer, the value is loaded and not kept. `options` may be NULL. A hit costs
+ * what strata_get() costs; the call that runs the loader takes as long as the loader, and as Redis
+ * before and after it, each within socket_timeout_ms. */
+STRATA_API int strata_get_or_load(struct strata *cache, struct strata_bytes key,
+                                  strata_loader loader, void *arg,
+                                  const struct strata_load_options *options,
+                                  struct strata_value *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

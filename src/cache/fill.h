@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How what a loader brought gets into the tiers: only where nothing overtook its load, and never
+ * over a value that somebody else has written to Redis meanwhile.
+ *
+ *     caller's thread   run() --------------------------------------------------> waits
+ *     loop's thread       is the load still current? --no--> STRATA_SKIPPED         ^
+ *                         SET NX, EXISTS -->  token taken: our own SET's push       |
+ *                                             has come before the second reply      |
+ *                         GET, PTTL ------->  into L1 under that token -------------'
+ *
+ * What the GET brings is what Redis has, and so what L1 keeps and callers get: ours, or what
+ * somebody else wrote while we loaded. That the check and the sending are one step on the loop
+ * keeps own writes out of between: a delete that began before is seen by the check, and one that begins
+ * after it is sent after us.
+ * A value that is larger than what is asked for again (coherence.h) leaves L1 empty; the next read
+ * brings it. Without L2, or with values in L1 alone, L1 takes it under the load's token.
+ */
+#ifndef STA_FILL_H
+#define STA_FILL_H
+
+#include "cache/flight.h"
+#include "cache/tiers.h"
+#include "l2/batch.h"
+#include "net/waiter.h"
+
+struct sta_fill {
+    /* The caller's. */
+    struct sta_cache *cache;
+    struct sta_key key;
+    struct sta_flight *flight;
+    struct sta_l1_token token; /* taken before the load began */
+    bool none;                 /* there is none, and that is kept in L1 for ttl_ms */
+    struct strata_bytes value; /* readable until run() returns */
+    uint64_t ttl_ms;           /* 0: the configured */
+
+    /* What run() found in Redis and is not what it brought; to be released. */
+    struct strata_value there;
+
+    /* the room's own */
+    int status;
+    bool settled; /* no own write is under way any more: `token` is of after it */
+    unsigned pending;
+    uint64_t begun_ns;
+    struct sta_task task;
+    struct sta_batch add, get;
+    struct sta_waiter waiter;
+};
+
+/* STRATA_OK: kept. STRATA_SKIPPED: overtaken, nothing was sent. Or why Redis did not take it. With
+ * STRATA_OK, `there` may hold a value: Redis has that one. */
+int sta_fill_run(struct sta_fill *fill, uint64_t now_ns);
+
+#endif

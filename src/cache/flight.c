@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See flight.h. One lock for all: it is taken by calls that miss L1 and go on to Redis or to a
+ * loader, which cost a thousand times as much.
+ */
+#include "cache/flight.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/value.h"
+#include "core/clock.h"
+#include "strata/status.h"
+
+struct sta_flight {
+    /* Fixed at creation. */
+    pthread_t runner;
+    uint64_t hash;
+    uint64_t generation;
+    size_t key_len;
+
+    /* Guarded by the table's lock. */
+    struct sta_list link;         /* in its bucket; in no list once it is overtaken */
+    struct sta_list link_running; /* in under_way, until it ends */
+    struct sta_flight *waits_for; /* its runner waits for that one */
+    unsigned holders;             /* the runner until it ends, and who waits */
+    bool ended;
+    int status;
+    struct strata_value value; /* shared */
+    pthread_cond_t over;
+
+    uint8_t key[];
+};
+
+void sta_flight_init(struct sta_flights *flights)
+{
+    pthread_mutex_init(&flights->lock, NULL);
+    sta_list_init(&flights->under_way);
+    for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++)
+        sta_list_init(&flights->buckets[i]);
+}
+
+void sta_flight_fini(struct sta_flights *flights)
+{
+    pthread_mutex_destroy(&flights->lock);
+}
+
+static struct sta_list *bucket_of(struct sta_flights *flights, uint64_t hash)
+{
+    return &flights->buckets[hash % STA_FLIGHTS_BUCKETS];
+}
+
+static bool is_of(const struct sta_flight *flight, const struct sta_key *key)
+{
+    return flight->hash == key->hash && flight->key_len == key->bytes.len &&
+           memcmp(flight->key, key->bytes.data, key->bytes.len) == 0;
+}
+
+static struct sta_flight *find_locked(struct sta_flights *flights, const struct sta_key *key)
+{
+    struct sta_list *bucket = bucket_of(flights, key->hash);
+    for (struct sta_list *node = bucket->next; node != bucket; node = node->next) {
+        struct sta_flight *flight = STA_CONTAINER(node, struct sta_flight, link);
+        if (is_of(flight, key))
+            return flight;
+    }
+    return NULL;
+}
+
+/* Whether `thread` runs a load of this key, overtaken or not. */
+static bool runs_locked(struct sta_flights *flights, const struct sta_key *key, pthread_t thread)
+{
+    struct sta_list *all = &flights->under_way;
+    for (struct sta_list *node = all->next; node != all; node = node->next) {
+        struct sta_flight *flight = STA_CONTAINER(node, struct sta_flight, link_running);
+        if (is_of(flight, key) && pthread_equal(flight->runner, thread))
+            return true;
+    }
+    return false;
+}
+
+static struct sta_flight *create_locked(struct sta_flights *flights, const struct sta_key *key,
+                                        uint64_t generation, pthread_t thread)
+{
+    struct sta_flight *flight = calloc(1, sizeof *flight + key->bytes.len);
+    if (flight == NULL)
+        return NULL;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&flight->over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    flight->runner = thread;
+    flight->hash = key->hash;
+    flight->generation = generation;
+    flight->holders = 1;
+    flight->key_len = key->bytes.len;
+    memcpy(flight->key, key->bytes.data, key->bytes.len);
+    sta_list_push_back(bucket_of(flights, key->hash), &flight->link);
+    sta_list_push_back(&flights->under_way, &flight->link_running);
+    return flight;
+}
+
+/* Whether `thread` runs a load that this one waits for, or this one itself. */
+static bool is_circle_locked(const struct sta_flight *flight, pthread_t thread)
+{
+    for (; flight != NULL; flight = flight->waits_for) {
+        if (pthread_equal(flight->runner, thread))
+            return true;
+    }
+    return false;
+}
+
+int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
+                    pthread_t thread, struct sta_flight **out)
+{
+    int status = STRATA_OK;
+    pthread_mutex_lock(&flights->lock);
+    struct sta_flight *flight = find_locked(flights, key);
+    if (is_circle_locked(flight, thread) || runs_locked(flights, key, thread)) {
+        status = STRATA_ERR_DEADLOCK;
+    } else if (flight != NULL && flight->generation >= generation) {
+        flight->holders++;
+        status = STRATA_MORE;
+    } else {
+        if (flight != NULL)
+            sta_list_remove(&flight->link);
+        flight = create_locked(flights, key, generation, thread);
+        status = flight != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    if (status >= 0)
+        *out = flight;
+    return status;
+}
+
+static void let_go(struct sta_flights *flights, struct sta_flight *flight)
+{
+    pthread_mutex_lock(&flights->lock);
+    bool last = --flight->holders == 0;
+    pthread_mutex_unlock(&flights->lock);
+    if (!last)
+        return;
+    sta_value_release(&flight->value);
+    pthread_cond_destroy(&flight->over);
+    free(flight);
+}
+
+/* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. */
+static void note_locked(struct sta_flights *flights, pthread_t thread, struct sta_flight *flight)
+{
+    struct sta_list *all = &flights->under_way;
+    for (struct sta_list *node = all->next; node != all; node = node->next) {
+        struct sta_flight *running = STA_CONTAINER(node, struct sta_flight, link_running);
+        if (pthread_equal(running->runner, thread))
+            running->waits_for = flight;
+    }
+}
+
+static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
+                       uint64_t deadline_ns, struct strata_value *value)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / STA_NS_SEC),
+                             .tv_nsec = (long)(deadline_ns % STA_NS_SEC)};
+    int waited = 0;
+    /* Another may have begun to wait for us since we joined. */
+    if (!flight->ended && is_circle_locked(flight, thread))
+        return STRATA_ERR_DEADLOCK;
+    note_locked(flights, thread, flight);
+    while (!flight->ended && waited == 0) {
+        if (deadline_ns == STA_NEVER)
+            waited = pthread_cond_wait(&flight->over, &flights->lock);
+        else
+            waited = pthread_cond_timedwait(&flight->over, &flights->lock, &until);
+    }
+    note_locked(flights, thread, NULL);
+    if (!flight->ended)
+        return STRATA_ERR_TIMEOUT;
+    if (flight->value.owner[1] != NULL)
+        *value = sta_value_share(&flight->value);
+    return flight->status;
+}
+
+int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
+                    uint64_t deadline_ns, struct strata_value *value)
+{
+    int cancelling;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    pthread_mutex_lock(&flights->lock);
+    int status = wait_locked(flights, flight, thread, deadline_ns, value);
+    pthread_mutex_unlock(&flights->lock);
+    (void)pthread_setcancelstate(cancelling, NULL);
+    let_go(flights, flight);
+    return status;
+}
+
+void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key)
+{
+    pthread_mutex_lock(&flights->lock);
+    struct sta_flight *flight = find_locked(flights, key);
+    if (flight != NULL)
+        sta_list_remove(&flight->link);
+    pthread_mutex_unlock(&flights->lock);
+}
+
+bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight *flight,
+                           uint64_t generation)
+{
+    pthread_mutex_lock(&flights->lock);
+    bool current = !sta_list_empty(&flight->link) && flight->generation == generation;
+    pthread_mutex_unlock(&flights->lock);
+    return current;
+}
+
+void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status,
+                    struct strata_value *value)
+{
+    bool answered = status == STRATA_OK || status == STRATA_STALE;
+    pthread_mutex_lock(&flights->lock);
+    sta_list_remove(&flight->link);
+    sta_list_remove(&flight->link_running);
+    flight->status = status;
+    if (answered && flight->holders > 1) {
+        if (sta_value_make_shared(value) == STRATA_OK)
+            flight->value = sta_value_share(value);
+        else
+            flight->status = STRATA_ERR_NOMEM;
+    }
+    flight->ended = true;
+    pthread_cond_broadcast(&flight->over);
+    pthread_mutex_unlock(&flights->lock);
+    let_go(flights, flight);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who loads a key, and who waits for it: of all that want a key at the same time one runs its
+ * load, and the others share what it brings.
+ *
+ *     join --nobody loads it---------> STRATA_OK: run it, then end() ------.
+ *      |---somebody loads it---------> STRATA_MORE: wait() <--status, value-'
+ *      '---somebody, but overtaken---> STRATA_OK: a new load; the old one goes on for who waits
+ *                                      for it, and for nobody else
+ *
+ * A load is overtaken where the key became doubtful since it began (l1/l1.h: its generation moved
+ * on), so that who asks after an invalidation never gets what was loaded before it.
+ * A load that needs, through whatever chain of other loads, the end of itself would never end; who
+ * closes such a circle is told instead of waiting (STRATA_ERR_DEADLOCK).
+ * Threads: any. No call holds the lock while it runs anything of others.
+ * Memory: one block for each load, which lives until the last who waits has left.
+ */
+#ifndef STA_FLIGHT_H
+#define STA_FLIGHT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/key.h"
+#include "core/list.h"
+#include "strata/cache.h"
+
+#define STA_FLIGHTS_BUCKETS 256u
+
+struct sta_flight;
+
+struct sta_flights {
+    pthread_mutex_t lock;
+    struct sta_list buckets[STA_FLIGHTS_BUCKETS]; /* guarded by lock: what may be joined */
+    struct sta_list under_way;                    /* guarded by lock: all that have not ended */
+};
+
+void sta_flight_init(struct sta_flights *flights);
+
+/* Nothing is under way and nobody waits any more. */
+void sta_flight_fini(struct sta_flights *flights);
+
+/* `generation`: the key's, read just now. STRATA_OK: the caller runs the load, as `thread`, and
+ * calls end(). STRATA_MORE: he calls wait(), once. STRATA_ERR_DEADLOCK; STRATA_ERR_NOMEM. */
+int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
+                    pthread_t thread, struct sta_flight **flight);
+
+/* Waits for the end of a flight that was joined, as `thread`, until `deadline_ns` at the latest:
+ * its status, with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
+ * cancellation point. */
+int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
+                    uint64_t deadline_ns, struct strata_value *value);
+
+/* Nobody joins a flight of this key from here on that began before. */
+void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key);
+
+/* By who runs it. `generation`: the key's, read just now. */
+bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight *flight,
+                           uint64_t generation);
+
+/* By who runs it, once: hands status and value to all that wait, and leaves the caller with
+ * his share of `value`. */
+void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status,
+                    struct strata_value *value);
+
+#endif

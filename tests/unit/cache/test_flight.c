@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who loads and who waits, by itself: no cache, no loader. What threads do at the same time is in
+ * test_get_or_load.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "cache/flight.h"
+#include "cache/value.h"
+#include "core/clock.h"
+#include "support/wait.h"
+
+#define WAITERS    64
+#define PATIENT_MS 20000u
+
+static const pthread_t ann = 1, bob = 2, cid = 3; /* never used as threads */
+
+struct table {
+    struct sta_flights flights;
+    struct sta_key key, other;
+};
+
+static int start(void **state)
+{
+    static struct table table;
+    sta_flight_init(&table.flights);
+    table.key = (struct sta_key){strata_text("key"), 7};
+    table.other = (struct sta_key){strata_text("other"), 7}; /* the same hash */
+    *state = &table;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct table *table = *state;
+    bool idle = sta_list_empty(&table->flights.under_way);
+    for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++)
+        idle = idle && sta_list_empty(&table->flights.buckets[i]);
+    sta_flight_fini(&table->flights);
+    return idle ? 0 : -1;
+}
+
+static struct strata_value value_of(const char *text)
+{
+    struct strata_value value = {0};
+    assert_int_equal(sta_value_from_bytes(&value, strata_text(text)), STRATA_OK);
+    return value;
+}
+
+static void end_with(struct table *table, struct sta_flight *flight, const char *text)
+{
+    struct strata_value value = value_of(text);
+    sta_flight_end(&table->flights, flight, STRATA_OK, &value);
+    assert_memory_equal(value.bytes.data, text, strlen(text));
+    sta_value_release(&value);
+}
+
+static void assert_waits(struct table *table, struct sta_flight *flight, const char *text)
+{
+    struct strata_value value = {0};
+    assert_int_equal(sta_flight_wait(&table->flights, flight, bob, STA_NEVER, &value), STRATA_OK);
+    assert_int_equal(value.bytes.len, strlen(text));
+    assert_memory_equal(value.bytes.data, text, strlen(text));
+    sta_value_release(&value);
+}
+
+static void the_first_runs_and_the_others_get_what_it_brought(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *second, *third;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, cid, &third), STRATA_MORE);
+    end_with(table, run, "value");
+    assert_waits(table, second, "value");
+    assert_waits(table, third, "value");
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &run), STRATA_OK);
+    end_with(table, run, "again");
+}
+
+static void keys_with_the_same_hash_have_flights_of_their_own(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *one, *two;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &one), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->other, 1, bob, &two), STRATA_OK);
+    end_with(table, one, "one");
+    end_with(table, two, "two");
+}
+
+static void an_error_goes_to_all(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *second;
+    struct strata_value value = {0};
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
+    sta_flight_end(&table->flights, run, -1234, &value);
+    assert_int_equal(sta_flight_wait(&table->flights, second, bob, STA_NEVER, &value), -1234);
+    assert_null(value.bytes.data);
+}
+
+static void who_comes_after_an_invalidation_does_not_join(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *old, *second, *new, *third;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &old), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
+    assert_true(sta_flight_is_current(&table->flights, old, 1));
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 2, cid, &new), STRATA_OK);
+    assert_false(sta_flight_is_current(&table->flights, old, 2));
+    assert_true(sta_flight_is_current(&table->flights, new, 2));
+    /* One who looked before the invalidation and came after it: newer is as good. */
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &third), STRATA_MORE);
+    end_with(table, old, "old");
+    assert_waits(table, second, "old");
+    end_with(table, new, "new");
+    assert_waits(table, third, "new");
+}
+
+static void what_is_overtaken_is_not_current_and_not_joined(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *old, *new;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 0, ann, &old), STRATA_OK);
+    sta_flight_overtake(&table->flights, &table->other);
+    assert_true(sta_flight_is_current(&table->flights, old, 0));
+    sta_flight_overtake(&table->flights, &table->key);
+    assert_false(sta_flight_is_current(&table->flights, old, 0));
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 0, bob, &new), STRATA_OK);
+    assert_true(sta_flight_is_current(&table->flights, new, 0));
+    end_with(table, old, "old");
+    end_with(table, new, "new");
+}
+
+static void a_wait_ends_at_its_deadline_and_the_load_goes_on(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *second;
+    struct strata_value value = {0};
+    uint64_t soon_ns = sta_clock_now_ns() + 5 * STA_NS_MS;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
+    assert_int_equal(sta_flight_wait(&table->flights, second, bob, soon_ns, &value),
+                     STRATA_ERR_TIMEOUT);
+    assert_true(sta_clock_now_ns() >= soon_ns);
+    assert_true(sta_flight_is_current(&table->flights, run, 1));
+    end_with(table, run, "late");
+}
+
+static void a_thread_that_asks_for_what_it_loads_is_told(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *inner;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &inner),
+                     STRATA_ERR_DEADLOCK);
+    sta_flight_overtake(&table->flights, &table->key);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 2, ann, &inner),
+                     STRATA_ERR_DEADLOCK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->other, 1, ann, &inner), STRATA_OK);
+    end_with(table, inner, "other");
+    end_with(table, run, "value");
+}
+
+/* ---- with threads ---- */
+
+struct waiter {
+    struct table *table;
+    struct sta_flight *flight;
+    pthread_t thread;
+    int status;
+    atomic_bool got;
+};
+
+static void *wait_for_it(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct strata_value value = {0};
+    waiter->status =
+        sta_flight_wait(&waiter->table->flights, waiter->flight, pthread_self(), STA_NEVER, &value);
+    atomic_store(&waiter->got, value.bytes.len == 5 && memcmp(value.bytes.data, "value", 5) == 0);
+    sta_value_release(&value);
+    return NULL;
+}
+
+static void all_that_wait_are_woken_and_each_has_its_share(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run;
+    struct waiter waiters[WAITERS];
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    for (unsigned i = 0; i < WAITERS; i++) {
+        waiters[i] = (struct waiter){.table = table};
+        assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &waiters[i].flight),
+                         STRATA_MORE);
+        assert_int_equal(pthread_create(&waiters[i].thread, NULL, wait_for_it, &waiters[i]), 0);
+    }
+    end_with(table, run, "value");
+    for (unsigned i = 0; i < WAITERS; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        assert_int_equal(waiters[i].status, STRATA_OK);
+        assert_true(atomic_load(&waiters[i].got));
+    }
+}
+
+struct circle {
+    struct table *table;
+    struct sta_flight *own;
+    atomic_bool runs;
+};
+
+/* Asks as Ann until the other thread waits for her. */
+static bool ann_is_told(void *arg)
+{
+    struct circle *circle = arg;
+    struct table *table = circle->table;
+    struct sta_flight *flight;
+    if (!atomic_load(&circle->runs))
+        return false;
+    int status = sta_flight_join(&table->flights, &table->other, 1, ann, &flight);
+    if (status != STRATA_MORE)
+        return status == STRATA_ERR_DEADLOCK;
+    struct strata_value value = {0};
+    (void)sta_flight_wait(&table->flights, flight, cid, 0, &value);
+    return false;
+}
+
+/* Runs the load of `other`, and needs `key` for it. */
+static void *load_other(void *arg)
+{
+    struct circle *circle = arg;
+    struct sta_flights *flights = &circle->table->flights;
+    struct sta_flight *needed;
+    struct strata_value value = {0};
+    if (sta_flight_join(flights, &circle->table->other, 1, pthread_self(), &circle->own) !=
+        STRATA_OK)
+        return NULL;
+    atomic_store(&circle->runs, true);
+    if (sta_flight_join(flights, &circle->table->key, 1, pthread_self(), &needed) != STRATA_MORE)
+        return NULL;
+    int status = sta_flight_wait(flights, needed, pthread_self(), STA_NEVER, &value);
+    sta_flight_end(flights, circle->own, status, &value);
+    sta_value_release(&value);
+    return NULL;
+}
+
+/* Ann loads `key`, another thread loads `other` and waits for `key`; now Ann asks for `other`. */
+static void who_would_close_a_circle_is_told_instead(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run;
+    struct circle circle = {.table = table};
+    pthread_t thread;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(pthread_create(&thread, NULL, load_other, &circle), 0);
+    assert_true(wait_until(ann_is_told, &circle, PATIENT_MS));
+    end_with(table, run, "value");
+    pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_first_runs_and_the_others_get_what_it_brought, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(keys_with_the_same_hash_have_flights_of_their_own, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(an_error_goes_to_all, start, stop),
+        cmocka_unit_test_setup_teardown(who_comes_after_an_invalidation_does_not_join, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_overtaken_is_not_current_and_not_joined, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_wait_ends_at_its_deadline_and_the_load_goes_on, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_thread_that_asks_for_what_it_loads_is_told, start, stop),
+        cmocka_unit_test_setup_teardown(all_that_wait_are_woken_and_each_has_its_share, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(who_would_close_a_circle_is_told_instead, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

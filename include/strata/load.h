@@ -52,6 +52,10 @@ struct strata_load_options {
     /* The longest that a call waits for a load that another call runs; then STRATA_ERR_TIMEOUT, and
      * the load goes on. 0: the cache's socket_timeout_ms; STRATA_UNLIMITED. */
     uint64_t wait_ms;
+    /* Not 0: one load for all processes. Who loads holds a lease in Redis, for this long at most, and
+     * the others wait for it as for a load of their own process. To be longer than a load takes:
+     * a load that takes longer is not kept, and another may begin meanwhile. Needs the right to EVAL. */
+    uint64_t lease_ms;
 };
 
 /* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says that

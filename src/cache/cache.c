@@ -57,6 +57,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     cache->budget_ns = config->budget_ms * STA_NS_MS;
     sta_flight_init(&cache->flights);
     cache->flights_seed = sta_random_seed();
+    sta_lease_table_init(&cache->leases, sta_random_seed());
     int status = cache_create_prefix(cache, config->key_prefix);
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
@@ -93,6 +94,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_sweeper_stop(&cache->sweeper);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);
+    sta_lease_table_fini(&cache->leases);
     sta_flight_fini(&cache->flights);
     free((void *)cache->prefix.data);
     free(cache);

@@ -27,6 +27,7 @@ static void on_forget(void *arg, struct strata_bytes key)
     if (key.len <= prefix_len ||
         (prefix_len > 0 && memcmp(key.data, cache->prefix.data, prefix_len) != 0))
         return;
+    sta_lease_forget(&cache->leases, key);
     const uint8_t *bytes = key.data;
     struct sta_key hashed =
         sta_l1_key(cache->l1, strata_bytes(bytes + prefix_len, key.len - prefix_len));
@@ -37,6 +38,7 @@ static void on_doubt(void *arg, uint16_t source)
 {
     struct sta_cache *cache = arg;
     sta_l1_doubt(cache->l1, source);
+    sta_lease_doubt(&cache->leases);
 }
 
 /* Rounded down: early is safe. */

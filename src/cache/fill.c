@@ -4,6 +4,8 @@
  */
 #include "cache/fill.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cache/coherence.h"
@@ -68,13 +70,10 @@ static void on_ended_get(struct sta_batch *batch)
     fill_settle(STA_CONTAINER(batch, struct sta_fill, get));
 }
 
-static void on_added(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)
+/* The value was stored, or another was there (STRATA_SKIPPED), or Redis failed. */
+static void fill_stored(struct sta_fill *fill, int status)
 {
-    struct sta_fill *fill = STA_CONTAINER(batch, struct sta_fill, add);
     struct sta_cache *cache = fill->cache;
-    (void)tag;
-    if (status == STRATA_OK)
-        status = sta_batch_read_add(replies);
     if (status < 0) {
         sta_tiers_count(&cache->l2_counters.errors);
         fill->status = status;
@@ -84,6 +83,29 @@ static void on_added(struct sta_batch *batch, uint32_t tag, int status, struct s
     if (cache->l1 != NULL)
         fill->token = sta_l1_token(cache->l1, &fill->key);
     fill->settled = true;
+}
+
+static void on_added(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)
+{
+    (void)tag;
+    if (status == STRATA_OK)
+        status = sta_batch_read_add(replies);
+    fill_stored(STA_CONTAINER(batch, struct sta_fill, add), status);
+}
+
+/* The script's reply, then that of EXISTS. */
+static void on_scripted(struct sta_command *command, int status, struct strata_bytes replies)
+{
+    struct sta_fill *fill = STA_CONTAINER(command, struct sta_fill, store);
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value value;
+    if (status == STRATA_OK && sta_resp_next(&walk, &value) == STRATA_OK &&
+        value.type == STA_RESP_INTEGER)
+        fill->lease->held = false; /* it dropped it, or it was not ours any more */
+    else if (status == STRATA_OK)
+        status = STRATA_ERR_SERVER;
+    fill_stored(fill, status);
+    fill_settle(fill);
 }
 
 /* Redis has this now. */
@@ -125,12 +147,14 @@ static void fill_start(struct sta_task *task)
 {
     struct sta_fill *fill = STA_CONTAINER(task, struct sta_fill, task);
     uint64_t deadline_ns = sta_clock_after(fill->begun_ns, fill->cache->budget_ns);
-    bool adds = fill->add.count > 0, gets = fill->get.count > 0;
+    bool adds = !fill->none, gets = fill->get.count > 0;
     fill->pending = 1;
     fill->settled = !adds;
     if (is_current(fill)) {
         fill->pending += (adds ? 1 : 0) + (gets ? 1 : 0);
-        if (adds)
+        if (adds && fill->lease != NULL)
+            sta_command_start(&fill->store, fill->lease->key, deadline_ns);
+        else if (adds)
             sta_batch_start(&fill->add, deadline_ns);
         if (gets)
             sta_batch_start(&fill->get, deadline_ns);
@@ -140,12 +164,36 @@ static void fill_start(struct sta_task *task)
     fill_settle(fill);
 }
 
+/* The lease is looked at, the value stored and the lease dropped in one step: who comes late, because
+ * his lease was over, stores nothing. EXISTS as in sta_batch_add(). */
+static int encode_script(struct sta_fill *fill, uint64_t ttl_ms)
+{
+    static const char script[] = "if redis.call('GET',KEYS[2])~=ARGV[1] then return 0 end "
+                                 "redis.call('DEL',KEYS[2]) "
+                                 "if redis.call('EXISTS',KEYS[1])==1 then return 0 end "
+                                 "if ARGV[3]=='' then redis.call('SET',KEYS[1],ARGV[2]) "
+                                 "else redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) end "
+                                 "return 1";
+    const struct sta_lease *lease = fill->lease;
+    char ttl[24] = "";
+    if (ttl_ms <= INT64_MAX / 2)
+        (void)snprintf(ttl, sizeof ttl, "%" PRIu64, ttl_ms);
+    const struct strata_bytes eval[] = {
+        strata_text("EVAL"), strata_text(script),      strata_text("2"), lease->key,
+        lease->name,         strata_text(lease->word), fill->value,      strata_text(ttl)};
+    const struct strata_bytes exists[] = {strata_text("EXISTS"), lease->key};
+    int status = sta_command_add(&fill->store, eval, sizeof eval / sizeof eval[0]);
+    return status == STRATA_OK ? sta_command_add(&fill->store, exists, 2) : status;
+}
+
 static int fill_encode(struct sta_fill *fill)
 {
     struct sta_cache *cache = fill->cache;
     uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l2_ttl_ms;
     int status = STRATA_OK;
-    if (!fill->none)
+    if (!fill->none && fill->lease != NULL)
+        status = encode_script(fill, ttl_ms);
+    else if (!fill->none)
         status = sta_batch_add(&fill->add, 0, fill->key.bytes, fill->value, ttl_ms);
     if (status == STRATA_OK && cache->l1 != NULL && sta_coherence_keeps(fill->value))
         status = sta_batch_get(&fill->get, 0, fill->key.bytes);
@@ -157,8 +205,9 @@ static int fill_both(struct sta_fill *fill)
     struct sta_cache *cache = fill->cache;
     sta_batch_init(&fill->add, cache->l2, cache->prefix, on_added, on_ended_add);
     sta_batch_init(&fill->get, cache->l2, cache->prefix, on_got, on_ended_get);
+    sta_command_init(&fill->store, cache->l2, on_scripted);
     fill->status = fill_encode(fill);
-    if (fill->status == STRATA_OK && fill->add.count + fill->get.count > 0) {
+    if (fill->status == STRATA_OK) {
         fill->task.run = fill_start;
         sta_waiter_init(&fill->waiter, cache->loop);
         sta_l2_post(cache->l2, &fill->task);
@@ -166,6 +215,7 @@ static int fill_both(struct sta_fill *fill)
     }
     sta_batch_fini(&fill->add);
     sta_batch_fini(&fill->get);
+    sta_command_fini(&fill->store);
     return fill->status;
 }
 

@@ -22,6 +22,7 @@
 #include "cache/flight.h"
 #include "cache/tiers.h"
 #include "l2/batch.h"
+#include "l2/command.h"
 #include "net/waiter.h"
 
 struct sta_fill {
@@ -32,6 +33,7 @@ struct sta_fill {
     struct sta_l1_token token; /* taken before the load began */
     bool none;                 /* there is none, and that is kept in L1 for ttl_ms */
     struct strata_bytes value; /* readable until run() returns */
+    struct sta_lease *lease;   /* held; NULL: none. Stored and dropped is one step */
     uint64_t ttl_ms;           /* 0: the configured */
 
     /* What run() found in Redis and is not what it brought; to be released. */
@@ -44,6 +46,7 @@ struct sta_fill {
     uint64_t begun_ns;
     struct sta_task task;
     struct sta_batch add, get;
+    struct sta_command store; /* instead of `add`, with a lease */
     struct sta_waiter waiter;
 };
 

@@ -16,10 +16,10 @@ struct sta_flight {
     /* Fixed at creation. */
     pthread_t runner;
     uint64_t hash;
-    uint64_t generation;
     size_t key_len;
 
     /* Guarded by the table's lock. */
+    uint64_t generation;
     struct sta_list link;         /* in its bucket; in no list once it is overtaken */
     struct sta_list link_running; /* in under_way, until it ends */
     struct sta_flight *waits_for; /* its runner waits for that one */
@@ -210,6 +210,13 @@ bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight 
     bool current = !sta_list_empty(&flight->link) && flight->generation == generation;
     pthread_mutex_unlock(&flights->lock);
     return current;
+}
+
+void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, uint64_t generation)
+{
+    pthread_mutex_lock(&flights->lock);
+    flight->generation = generation;
+    pthread_mutex_unlock(&flights->lock);
 }
 
 void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status,

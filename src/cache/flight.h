@@ -47,7 +47,7 @@ int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint
                     pthread_t thread, struct sta_flight **flight);
 
 /* Waits for the end of a flight that was joined, as `thread`, until `deadline_ns` at the latest:
- * its status, with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
+ * its status (STRATA_MORE where that was it: nobody loads it any more, join anew), with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
  * cancellation point. */
 int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
                     uint64_t deadline_ns, struct strata_value *value);
@@ -58,6 +58,10 @@ void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key)
 /* By who runs it. `generation`: the key's, read just now. */
 bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight *flight,
                            uint64_t generation);
+
+/* By who runs it, before he has begun to load: what made the key doubtful until `generation` was
+ * read does not concern him. */
+void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, uint64_t generation);
 
 /* By who runs it, once: hands status and value to all that wait, and leaves the caller with
  * his share of `value`. */

@@ -159,16 +159,45 @@ static int keep(struct strata_load *load, struct sta_fill *fill)
     return STRATA_OK;
 }
 
+/* ---- one load for all processes ---- */
+
+/* L2, again and again as long as others load. STRATA_MISS: we load, with the lease where it is held;
+ * STRATA_ERR_TIMEOUT with `gave_up`: they took too long. */
+static int ask_in_turn(struct strata_load *load, struct sta_fill *fill, struct sta_lease *lease,
+                       struct strata_value *value)
+{
+    struct sta_cache *cache = load->cache;
+    for (;;) {
+        sta_lease_watch(lease);
+        int status = ask_l2(load, value);
+        if (status != STRATA_MISS || lease->held)
+            return status;
+        status = sta_lease_take(lease, load->options->lease_ms);
+        if (status < 0)
+            return STRATA_MISS; /* without one, then */
+        if (status == STRATA_OK && cache->l1 != NULL) {
+            fill->token = sta_l1_token(cache->l1, &fill->key);
+            sta_flight_renew(&cache->flights, fill->flight, fill->token.generation);
+        }
+        if (status == STRATA_OK)
+            continue; /* who had it before may have stored and dropped it meanwhile */
+        load->gave_up = sta_clock_now_ns() >= load->deadline_ns;
+        if (load->gave_up)
+            return STRATA_ERR_TIMEOUT;
+        sta_lease_wait(lease, load->deadline_ns);
+    }
+}
+
 /* L2, then the loader; L1 has been asked before we had the flight, and may have got it since. */
 static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
 {
-    int status = ask_l1(load->cache, &fill->key, sta_clock_now_ns(), value);
-    if (status != STRATA_MORE)
-        return status;
-    int there = ask_l2(load, value);
-    if (there == STRATA_OK || there == STRATA_STALE)
+    int there =
+        fill->lease != NULL ? ask_in_turn(load, fill, fill->lease, value) : ask_l2(load, value);
+    if (there == STRATA_OK || there == STRATA_STALE || load->gave_up)
         return there;
-    status = call_loader(load);
+    if (fill->lease != NULL && !fill->lease->held)
+        fill->lease = NULL;
+    int status = call_loader(load);
     if (status >= 0 && there == STRATA_MISS)
         status = keep(load, fill);
     if (status == STRATA_OK)
@@ -176,11 +205,29 @@ static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_va
     return status;
 }
 
-int sta_load_run(struct strata_load *load, struct strata_value *value)
+/* The flight is ours. L1 has been asked before that, and may have got it since. */
+static int run_flight(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
+{
+    struct sta_cache *cache = load->cache;
+    struct sta_lease lease;
+    int status = ask_l1(cache, &fill->key, sta_clock_now_ns(), value);
+    if (status != STRATA_MORE)
+        return status;
+    bool leased = load->options->lease_ms != 0 && cache->l2 != NULL && cache->config.read_through &&
+                  cache->config.write_through &&
+                  sta_lease_init(&lease, cache, load->key) == STRATA_OK;
+    fill->lease = leased ? &lease : NULL;
+    status = fly(load, fill, value);
+    if (leased)
+        sta_lease_fini(&lease);
+    return status;
+}
+
+/* STRATA_MORE: who ran the load we waited for gave up before we do. */
+static int run_once(struct strata_load *load, struct strata_value *value)
 {
     struct sta_cache *cache = load->cache;
     struct sta_fill fill = {.cache = cache, .key = hash_key(cache, load->key)};
-    struct strata_value got = {0};
     pthread_t self = pthread_self();
     if (cache->l1 != NULL)
         fill.token = sta_l1_token(cache->l1, &fill.key);
@@ -189,18 +236,26 @@ int sta_load_run(struct strata_load *load, struct strata_value *value)
     if (status < 0)
         return status;
     if (status == STRATA_MORE) {
-        uint64_t wait_ns = cache->budget_ns;
-        if (load->options->wait_ms != 0)
-            wait_ns = load->options->wait_ms > STA_NEVER / STA_NS_MS
-                          ? STA_NEVER
-                          : load->options->wait_ms * STA_NS_MS;
-        status = sta_flight_wait(&cache->flights, fill.flight, self,
-                                 sta_clock_after(sta_clock_now_ns(), wait_ns), &got);
-        sta_tiers_count(&cache->loads_shared);
-    } else {
-        status = fly(load, &fill, &got);
-        sta_flight_end(&cache->flights, fill.flight, status, &got);
+        status = sta_flight_wait(&cache->flights, fill.flight, self, load->deadline_ns, value);
+        if (status != STRATA_MORE)
+            sta_tiers_count(&cache->loads_shared);
+        return status;
     }
+    status = run_flight(load, &fill, value);
+    sta_flight_end(&cache->flights, fill.flight, load->gave_up ? STRATA_MORE : status, value);
+    return status;
+}
+
+int sta_load_run(struct strata_load *load, struct strata_value *value)
+{
+    struct strata_value got = {0};
+    uint64_t wait_ns = load->cache->budget_ns, wait_ms = load->options->wait_ms;
+    if (wait_ms != 0)
+        wait_ns = wait_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : wait_ms * STA_NS_MS;
+    load->deadline_ns = sta_clock_after(sta_clock_now_ns(), wait_ns);
+    int status = run_once(load, &got);
+    while (status == STRATA_MORE)
+        status = run_once(load, &got);
     if (status == STRATA_OK || status == STRATA_STALE)
         *value = got;
     return status;

@@ -28,6 +28,10 @@ struct strata_load {
     enum sta_load_answer answer;
     struct strata_value value;
     uint64_t ttl_ms; /* 0: as the options say */
+
+    /* The room's own. */
+    uint64_t deadline_ns; /* of waiting for others */
+    bool gave_up;         /* that is over, and nothing was loaded */
 };
 
 /* One key from L1 alone. STRATA_OK with a value to release, STRATA_MISS: a loader said that there

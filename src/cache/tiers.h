@@ -10,6 +10,7 @@
 
 #include "cache/cache.h"
 #include "cache/flight.h"
+#include "cache/lease.h"
 #include "cache/sweeper.h"
 #include "net/loop.h"
 
@@ -39,6 +40,7 @@ struct sta_cache {
 
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */
+    struct sta_leases leases;   /* loads of other processes that are waited for */
     _Atomic uint64_t loads, loads_failed, loads_shared;
 };
 

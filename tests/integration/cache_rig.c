@@ -46,6 +46,11 @@ const char *cache_rig_url(void)
     return redis_server_url(server);
 }
 
+const char *cache_rig_socket(void)
+{
+    return redis_server_socket(server);
+}
+
 redisContext *cache_rig_foreign(void)
 {
     return foreign;

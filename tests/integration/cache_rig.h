@@ -18,6 +18,7 @@ int cache_rig_stop(void **state);
 int cache_rig_flush(void **state);
 
 const char *cache_rig_url(void);
+const char *cache_rig_socket(void);
 redisContext *cache_rig_foreign(void);
 
 /* Opens a cache in front of the rig's Redis, unless the options name another. */

@@ -69,6 +69,21 @@ static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
     sta_batch_fini(&batch);
 }
 
+static void an_add_sets_what_is_not_there_and_ends_with_a_read(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    batch_begin(&batch, "p:");
+    sta_batch_add(&batch, 7, strata_text("k"), strata_text("v"), 1500);
+    sta_batch_add(&batch, 8, strata_text("k"), strata_text("v"), UINT64_MAX);
+    assert_wire(&batch, "*6\r\n$3\r\nSET\r\n$3\r\np:k\r\n$1\r\nv\r\n$2\r\nNX\r\n"
+                        "$2\r\nPX\r\n$4\r\n1500\r\n*2\r\n$6\r\nEXISTS\r\n$3\r\np:k\r\n"
+                        "*4\r\n$3\r\nSET\r\n$3\r\np:k\r\n$1\r\nv\r\n$2\r\nNX\r\n"
+                        "*2\r\n$6\r\nEXISTS\r\n$3\r\np:k\r\n");
+    assert_int_equal(batch.first_mark.commands, 2);
+    sta_batch_fini(&batch);
+}
+
 static void a_ttl_that_redis_could_not_add_to_its_clock_is_none(void **state)
 {
     (void)state;
@@ -154,6 +169,10 @@ static void answers_of_writes_become_statuses(void **state)
     assert_read(sta_batch_read_set, "-NOAUTH who\r\n", STRATA_ERR_DENIED);
     assert_read(sta_batch_read_set, "$2\r\nOK\r\n", STRATA_ERR_PROTOCOL);
     assert_read(sta_batch_read_set, "", STRATA_ERR_PROTOCOL);
+    assert_read(sta_batch_read_add, "+OK\r\n:1\r\n", STRATA_OK);
+    assert_read(sta_batch_read_add, "_\r\n:1\r\n", STRATA_SKIPPED);
+    assert_read(sta_batch_read_add, "-OOM no memory\r\n:0\r\n", STRATA_ERR_SERVER);
+    assert_read(sta_batch_read_add, ":1\r\n:1\r\n", STRATA_ERR_PROTOCOL);
     assert_read(sta_batch_read_delete, ":1\r\n", STRATA_OK);
     assert_read(sta_batch_read_delete, ":0\r\n", STRATA_MISS);
     assert_read(sta_batch_read_delete, "+OK\r\n", STRATA_ERR_PROTOCOL);
@@ -165,6 +184,7 @@ int main(void)
         cmocka_unit_test(a_get_asks_for_the_value_first_and_then_for_its_ttl),
         cmocka_unit_test(a_get_for_who_keeps_nothing_asks_for_the_value_alone),
         cmocka_unit_test(a_set_carries_its_ttl_in_milliseconds_or_none),
+        cmocka_unit_test(an_add_sets_what_is_not_there_and_ends_with_a_read),
         cmocka_unit_test(a_ttl_that_redis_could_not_add_to_its_clock_is_none),
         cmocka_unit_test(a_delete_unlinks),
         cmocka_unit_test(an_operation_that_does_not_fit_leaves_the_batch_as_it_was),

@@ -74,6 +74,19 @@ STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct 
 /* Deletes in both tiers: STRATA_OK, or STRATA_MISS where Redis (without L2: L1) had none. */
 STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
 
+/* As strata_delete(), but for Redis' copy the key is queued, and nobody waits: queued keys are deleted
+ * together, as soon as there are invalidation_batch_size of them or the first has waited for
+ * invalidation_timeout_ms. Through this cache nobody gets the old value once this call has returned:
+ * the key leaves L1 at once, and until Redis has acknowledged, a get answers STRATA_MISS; other
+ * processes may get it until then. A set or delete of the key takes the place of what is queued.
+ * A deletion that fails is tried again for ten times socket_timeout_ms; then it is given up: that is
+ * counted and logged, and gets see what Redis has. strata_close() sends what is queued, for one
+ * socket_timeout_ms at most.
+ * STRATA_OK; STRATA_ERR_BUSY or NOMEM: not queued (65536 keys or 8 MiB of them are), and the key has left L1
+ * all the same; STRATA_ERR_DISABLED: by invalidation_enabled, nothing was done. May be called from
+ * callbacks. */
+STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
+
 /* ---- batches: one round trip for all; statuses[i] (`statuses` may be NULL) is what the single
  * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no status is an error, the error where
  * all have the same, else STRATA_ERR_PARTIAL ---- */
@@ -152,6 +165,17 @@ enum strata_coherence {
     STRATA_COHERENCE_BCAST = 3     /* servers name all that changes under our prefix */
 };
 
+/* strata_invalidate(): keys. */
+struct strata_invalidation_statistics {
+    uint64_t queued;    /* calls that were taken */
+    uint64_t coalesced; /* of these: their key was queued already */
+    uint64_t batches;   /* that were sent */
+    uint64_t done;      /* keys that Redis has not any more, or that were written anew */
+    uint64_t retried;   /* keys that were queued again after a failure */
+    uint64_t failed;    /* keys that were given up */
+    uint64_t waiting;   /* keys that are queued or sent now */
+};
+
 struct strata_statistics {
     struct strata_tier_statistics l1;
     struct strata_tier_statistics l2;
@@ -174,6 +198,8 @@ struct strata_statistics {
     uint64_t loads;        /* loaders that ran */
     uint64_t loads_failed; /* of these: that ended with an error */
     uint64_t loads_shared; /* calls that were answered by a load that another call ran */
+
+    struct strata_invalidation_statistics invalidation;
 };
 
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);

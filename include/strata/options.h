@@ -91,8 +91,8 @@ struct strata_options {
     uint64_t max_staleness_ms;      /* 1500; without proof for so long L1 answers nothing */
     enum strata_switch serve_stale; /* off; on: STRATA_STALE where Redis does not answer */
 
-    /* invalidation; not in this version: without effect */
-    enum strata_switch invalidation_enabled; /* on */
+    /* queued invalidation */
+    enum strata_switch invalidation_enabled; /* on; off: strata_invalidate() is refused */
     uint64_t invalidation_batch_size;        /* 100 keys */
     uint64_t invalidation_timeout_ms;        /* 1000 */
 

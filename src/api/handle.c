@@ -71,6 +71,9 @@ static void handle_config(const struct strata_options *options, const struct sta
         .null_values = options->null_values == STRATA_ON,
         .null_ttl_ms = options->null_ttl_ms,
         .tracking = handle_tracking(options->tracking),
+        .invalidation = options->invalidation_enabled == STRATA_ON,
+        .invalidation_batch_size = options->invalidation_batch_size,
+        .invalidation_timeout_ms = options->invalidation_timeout_ms,
         .max_staleness_ms = options->max_staleness_ms,
         .serve_stale = options->serve_stale == STRATA_ON,
     };

@@ -140,6 +140,11 @@ int strata_delete(struct strata *cache, struct strata_bytes key)
     return status;
 }
 
+int strata_invalidate(struct strata *cache, struct strata_bytes key)
+{
+    return sta_cache_invalidate(cache->cache, key, sta_clock_now_ns());
+}
+
 /* ---- batches ---- */
 
 /* What a batch answers as a whole. */

@@ -58,6 +58,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     sta_flight_init(&cache->flights);
     cache->flights_seed = sta_random_seed();
     sta_lease_table_init(&cache->leases, sta_random_seed());
+    sta_invalidate_init(&cache->invalidate, cache);
     int status = cache_create_prefix(cache, config->key_prefix);
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
@@ -85,6 +86,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     if (cache == NULL)
         return;
     if (cache->running) {
+        sta_invalidate_close(&cache->invalidate);
         sta_loop_stop(cache->loop);
         sta_loop_join(cache->loop);
     }
@@ -92,6 +94,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     if (cache->running)
         sta_loop_drain(cache->loop);
     sta_sweeper_stop(&cache->sweeper);
+    sta_invalidate_fini(&cache->invalidate);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);
     sta_lease_table_fini(&cache->leases);
@@ -134,6 +137,12 @@ uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, u
 {
     uint64_t most_ms = cache->config.l1_ttl_ms;
     return sta_clock_after(now_ms, ttl_ms != 0 && ttl_ms < most_ms ? ttl_ms : most_ms);
+}
+
+int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns)
+{
+    int status = sta_cache_check_key(key);
+    return status == STRATA_OK ? sta_invalidate_add(&cache->invalidate, key, now_ns) : status;
 }
 
 void sta_cache_clear_l1(struct sta_cache *cache)
@@ -182,6 +191,7 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
         cache_l2_statistics(cache, out);
         sta_coherence_statistics(cache, out);
     }
+    sta_invalidate_statistics(&cache->invalidate, &out->invalidation);
     out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
     out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);
     out->loads_shared = atomic_load_explicit(&cache->loads_shared, memory_order_relaxed);

@@ -48,6 +48,10 @@ struct sta_cache_config {
     bool read_through;
     bool null_values;
     uint64_t null_ttl_ms;
+
+    bool invalidation; /* queued, that is; off: it is refused */
+    uint64_t invalidation_batch_size;
+    uint64_t invalidation_timeout_ms;
 };
 
 /* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID. `log` may be NULL; outlives it. */
@@ -78,6 +82,9 @@ void sta_cache_clear_l1(struct sta_cache *cache);
  * ask this of each key and value themselves: one that is refused leaves the others alone. */
 int sta_cache_check_key(struct strata_bytes key);
 int sta_cache_check_value(struct strata_bytes value);
+
+/* What strata_invalidate() says. */
+int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns);
 
 /* A read of `count` keys. Fill the first part, call begin(), and send() where it asks for it. */
 struct sta_read {

@@ -17,6 +17,8 @@ static bool is_current(const struct sta_fill *fill)
 {
     struct sta_cache *cache = fill->cache;
     uint64_t generation = 0;
+    if (sta_invalidate_hides(&cache->invalidate, fill->key.bytes))
+        return false;
     if (cache->l1 != NULL)
         generation = sta_l1_token(cache->l1, &fill->key).generation;
     return sta_flight_is_current(&cache->flights, fill->flight, generation);

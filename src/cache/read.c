@@ -62,15 +62,18 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
         sta_batch_init(&read->batch, read->cache->l2, read->cache->prefix, read_answered,
                        read_ended);
     }
+    struct sta_l1_token token = {0};
+    if (read->cache->l1 != NULL)
+        token = sta_l1_token(read->cache->l1, key);
+    if (sta_invalidate_hides(&read->cache->invalidate, key->bytes))
+        return STRATA_MISS;
     uint32_t tag = (uint32_t)read->missing_count;
     int status = read->cache->l1 != NULL ? sta_batch_get(&read->batch, tag, key->bytes)
                                          : sta_batch_get_value(&read->batch, tag, key->bytes);
     if (status < 0)
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
-    *missing = (struct sta_read_missing){.key = *key, .index = index};
-    if (read->cache->l1 != NULL)
-        missing->token = sta_l1_token(read->cache->l1, key);
+    *missing = (struct sta_read_missing){.key = *key, .token = token, .index = index};
     return STRATA_MORE;
 }
 

@@ -10,6 +10,7 @@
 
 #include "cache/cache.h"
 #include "cache/flight.h"
+#include "cache/invalidate.h"
 #include "cache/lease.h"
 #include "cache/sweeper.h"
 #include "net/loop.h"
@@ -37,6 +38,8 @@ struct sta_cache {
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
     _Atomic uint64_t stale; /* answers past their proof */
+
+    struct sta_invalidate invalidate; /* queued invalidations */
 
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */

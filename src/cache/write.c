@@ -30,6 +30,7 @@ struct sta_write_doubt {
     struct sta_key key;
     struct sta_l1_token token;
     bool removed; /* L1 had it */
+    bool held;    /* its queued invalidation waits for the outcome */
 };
 
 static uint64_t write_ttl(const struct sta_cache *cache, const struct strata_item *item)
@@ -125,7 +126,11 @@ static int write_doubt(struct sta_write *write, size_t index, uint64_t now_ms)
     } else {
         sta_load_overtake(cache, write->items[index].key);
     }
-    return write_append(write, index);
+    doubt->held = sta_invalidate_hold(&cache->invalidate, write->items[index].key);
+    status = write_append(write, index);
+    if (status < 0 && doubt->held)
+        sta_invalidate_settle(&cache->invalidate, write->items[index].key, false);
+    return status;
 }
 
 /* Returns how many commands wait to be sent. */
@@ -204,6 +209,8 @@ static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
         sta_tiers_count(&write->cache->l2_counters.errors);
     write->statuses[tag] = status;
     write_settle(write, tag, replies, now_ms);
+    if (write->doubts[tag].held)
+        sta_invalidate_settle(&write->cache->invalidate, write->items[tag].key, status >= 0);
 }
 
 static void write_ended(struct sta_batch *batch)

@@ -396,7 +396,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(invalidation_enabled),
         .default_text = "true",
         .group = "Invalidation",
-        .help = "Queued invalidation of keys. Not in this version: without effect.",
+        .help = "Queued invalidation of keys; off, strata_invalidate() is refused.",
     },
     {
         .name = "invalidation_batch_size",
@@ -409,8 +409,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unit = "keys",
         .default_text = "100",
         .group = "Invalidation",
-        .help = "So many queued keys make a batch, which goes at once. Not in this version: "
-                "without effect.",
+        .help = "So many queued keys make a batch, which goes at once.",
     },
     {
         .name = "invalidation_timeout",
@@ -422,8 +421,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .most = MS(3600),
         .default_text = "1",
         .group = "Invalidation",
-        .help = "The longest that a queued key waits for its batch. Not in this version: without "
-                "effect.",
+        .help = "The longest that a queued key waits for its batch.",
     },
     {
         .name = "metrics_enabled",

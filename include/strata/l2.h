@@ -87,6 +87,8 @@ struct strata_l2_health {
     size_t healthy_nodes;       /* UP */
     size_t total_nodes;         /* that there was need for; before a cluster not all it has */
     const struct strata_l2_node *nodes;
+    unsigned slots_ok; /* of 16384: served by a node that is not sick or down, as far as is known;
+                          before a single Redis all or none */
 };
 
 /* What is so now; asks Redis nothing. From any thread, callbacks too. STRATA_OK with a health of the

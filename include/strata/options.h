@@ -96,9 +96,9 @@ struct strata_options {
     uint64_t invalidation_batch_size;        /* 100 keys */
     uint64_t invalidation_timeout_ms;        /* 1000 */
 
-    /* metrics; not in this version: without effect */
-    enum strata_switch metrics_enabled;  /* on */
-    enum strata_switch metrics_detailed; /* off */
+    /* metrics: observe.h */
+    enum strata_switch metrics_enabled;  /* on; off: operations are not timed */
+    enum strata_switch metrics_detailed; /* off; on: series for each Redis node as well */
 
     /* log */
     enum strata_log_level log_level; /* info */

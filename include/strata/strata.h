@@ -12,6 +12,7 @@
 #include "l2.h"
 #include "load.h"
 #include "log.h"
+#include "observe.h"
 #include "options.h"
 #include "status.h"
 #include "version.h"

@@ -42,6 +42,10 @@ static enum sta_tracking_mode handle_tracking(enum strata_tracking tracking)
     }
 }
 
+/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is known
+ * to hang within two. */
+#define PING_NS (750 * STA_NS_MS)
+
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
                           const struct sta_endpoint *seeds, struct sta_cache_config *config)
 {
@@ -58,6 +62,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .l2.router.node.connection = {.url = url,
                                       .protocol = 3,
                                       .name = "strata",
+                                      .ping_ns = PING_NS,
                                       .max_pending_bytes = PENDING_MAX},
         .l2.router.node.max_connections = options->max_connections,
         .l2.router.cluster = options->cluster_enabled == STRATA_ON,
@@ -76,6 +81,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .invalidation_timeout_ms = options->invalidation_timeout_ms,
         .max_staleness_ms = options->max_staleness_ms,
         .serve_stale = options->serve_stale == STRATA_ON,
+        .timed = options->metrics_enabled == STRATA_ON,
     };
     /* A connection that takes longer than a call may take is of no use to the call. */
     uint64_t budget_ns = options->socket_timeout_ms * STA_NS_MS;
@@ -125,6 +131,7 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
         status = sta_redis_url_parse(effective.redis_url, &url, error);
     if (status < 0)
         return status;
+    handle->metrics_detailed = effective.metrics_detailed == STRATA_ON;
     sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
     if (effective.l2_enabled == STRATA_ON)
         status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);

@@ -7,6 +7,8 @@
 #ifndef STA_HANDLE_H
 #define STA_HANDLE_H
 
+#include <stdbool.h>
+
 #include "cache/cache.h"
 #include "core/log.h"
 #include "net/tls.h"
@@ -15,6 +17,7 @@ struct strata {
     struct sta_cache *cache;
     struct sta_tls *tls; /* NULL: plain */
     struct sta_log log;
+    bool metrics_detailed;
 };
 
 struct strata_l1 {

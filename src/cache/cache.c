@@ -60,6 +60,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     sta_lease_table_init(&cache->leases, sta_random_seed());
     sta_invalidate_init(&cache->invalidate, cache);
     int status = cache_create_prefix(cache, config->key_prefix);
+    if (status == STRATA_OK && config->timed)
+        status = sta_timing_create(&cache->timing);
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
     if (status == STRATA_OK)
@@ -99,6 +101,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_l1_destroy(&cache->l1);
     sta_lease_table_fini(&cache->leases);
     sta_flight_fini(&cache->flights);
+    sta_timing_destroy(&cache->timing);
     free((void *)cache->prefix.data);
     free(cache);
     *cache_ptr = NULL;
@@ -121,6 +124,16 @@ int sta_cache_check_value(struct strata_bytes value)
     if (value.data == NULL && value.len > 0)
         return STRATA_ERR_INVALID;
     return value.len <= STA_CACHE_VALUE_MAX ? STRATA_OK : STRATA_ERR_TOO_BIG;
+}
+
+const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache)
+{
+    return &cache->config;
+}
+
+const struct sta_timing *sta_cache_timing(const struct sta_cache *cache)
+{
+    return cache->timing;
 }
 
 struct sta_l2 *sta_cache_l2(struct sta_cache *cache)

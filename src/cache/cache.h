@@ -24,6 +24,7 @@
 #include "strata/cache.h"
 
 struct sta_cache;
+struct sta_timing;
 
 /* The largest value that is written, bytes. */
 #define STA_CACHE_VALUE_MAX ((size_t)64 << 20)
@@ -52,6 +53,8 @@ struct sta_cache_config {
     bool invalidation; /* queued, that is; off: it is refused */
     uint64_t invalidation_batch_size;
     uint64_t invalidation_timeout_ms;
+
+    bool timed; /* how long operations take is recorded (cache/timing.h) */
 };
 
 /* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID. `log` may be NULL; outlives it. */
@@ -65,6 +68,12 @@ void sta_cache_destroy(struct sta_cache **cache);
 struct sta_loop *sta_cache_loop(struct sta_cache *cache);
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
+
+/* As it was created, but for what belongs to the caller. */
+const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache);
+
+/* NULL where nothing is timed. */
+const struct sta_timing *sta_cache_timing(const struct sta_cache *cache);
 
 /* NULL where it is switched off. */
 struct sta_l2 *sta_cache_l2(struct sta_cache *cache);

@@ -200,7 +200,8 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
     const struct sta_read_missing *missing = &read->missing[tag];
-    uint64_t now_ms = sta_loop_now_ns(read->cache->loop) / STA_NS_MS;
+    uint64_t now_ns = sta_loop_now_ns(read->cache->loop), now_ms = now_ns / STA_NS_MS;
+    sta_timing_record(read->cache->timing, STA_TIMING_GET, STA_TIMING_L2, read->begun_ns, now_ns);
     if (status == STRATA_OK)
         status = read_finish_key(read, missing, replies, now_ms);
     else
@@ -225,6 +226,8 @@ int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now
     struct sta_l1_copy got = *copy;
     if (sta_l1_copy(cache->l1, &hashed, now_ns / STA_NS_MS, &got) != STRATA_OK)
         return STRATA_MORE;
+    if (sta_timing_samples(now_ns))
+        sta_timing_sample(cache->timing, STA_TIMING_GET, now_ns);
     if ((got.flags & STA_TIERS_ABSENT) != 0)
         return STRATA_MISS;
     *copy = got;
@@ -243,6 +246,8 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     if (read->missing_count > 0)
         return STRATA_MORE;
     read_fini(read);
+    if (read->count == 1 && read->cache->l1 != NULL && sta_timing_samples(now_ns))
+        sta_timing_sample(read->cache->timing, STA_TIMING_GET, now_ns);
     return STRATA_OK;
 }
 

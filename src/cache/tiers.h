@@ -13,6 +13,7 @@
 #include "cache/invalidate.h"
 #include "cache/lease.h"
 #include "cache/sweeper.h"
+#include "cache/timing.h"
 #include "net/loop.h"
 
 /* L1's flags. */
@@ -37,7 +38,8 @@ struct sta_cache {
 
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
-    _Atomic uint64_t stale; /* answers past their proof */
+    _Atomic uint64_t stale;    /* answers past their proof */
+    struct sta_timing *timing; /* NULL: nothing is timed */
 
     struct sta_invalidate invalidate; /* queued invalidations */
 

@@ -72,6 +72,11 @@ static void write_count(const struct sta_write *write)
         sta_tiers_count(set ? &cache->l2_counters.sets : &cache->l2_counters.deletes);
 }
 
+static enum sta_timing_operation write_timed_as(const struct sta_write *write)
+{
+    return write->kind == STA_WRITE_SET ? STA_TIMING_SET : STA_TIMING_DELETE;
+}
+
 /* ---- L1 alone ---- */
 
 static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
@@ -202,7 +207,9 @@ static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
                            struct strata_bytes replies)
 {
     struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
-    uint64_t now_ms = sta_loop_now_ns(write->cache->loop) / STA_NS_MS;
+    uint64_t now_ns = sta_loop_now_ns(write->cache->loop), now_ms = now_ns / STA_NS_MS;
+    sta_timing_record(write->cache->timing, write_timed_as(write), STA_TIMING_L2, write->begun_ns,
+                      now_ns);
     if (status == STRATA_OK)
         status = write_read_reply(write, &write->doubts[tag], replies);
     if (status < 0)
@@ -228,6 +235,8 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
     if (write->cache->l2 == NULL) {
         for (size_t i = 0; i < write->count; i++)
             write->statuses[i] = write_l1_only(write, i, now_ms);
+        if (write->count == 1 && sta_timing_samples(now_ns))
+            sta_timing_sample(write->cache->timing, write_timed_as(write), now_ns);
         return STRATA_OK;
     }
     sta_batch_init(&write->batch, write->cache->l2, write->cache->prefix, write_answered,

@@ -431,7 +431,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(metrics_enabled),
         .default_text = "true",
         .group = "Metrics and log",
-        .help = "Count and time operations. Not in this version: what is counted always is.",
+        .help = "Time operations: histograms of durations, by operation and tier. What is counted "
+                "always is.",
     },
     {
         .name = "metrics_detailed",
@@ -441,7 +442,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(metrics_detailed),
         .default_text = "false",
         .group = "Metrics and log",
-        .help = "Also by key prefix and by node. Not in this version: without effect.",
+        .help = "Series for each Redis node as well, of the first 64. Keys and their prefixes are "
+                "never labels.",
     },
     {
         .name = "log_level",

@@ -18,8 +18,7 @@ void sta_histogram_merge(struct sta_histogram *into, const struct sta_histogram 
         into->buckets[i] += from->buckets[i];
 }
 
-/* The value in the middle of a bucket, rounded down. */
-static uint64_t bucket_middle(uint32_t bucket)
+uint64_t sta_histogram_middle(uint32_t bucket)
 {
     const uint32_t per_power = 1u << STA_HISTOGRAM_BITS;
     if (bucket < 2 * per_power)
@@ -47,10 +46,18 @@ uint64_t sta_histogram_quantile(const struct sta_histogram *histogram, double fr
         if (seen >= rank)
             break;
     }
-    uint64_t value = bucket_middle(bucket);
+    uint64_t value = sta_histogram_middle(bucket);
     if (value < histogram->min)
         return histogram->min;
     return value > histogram->max ? histogram->max : value;
+}
+
+uint64_t sta_histogram_count_to(const struct sta_histogram *histogram, uint64_t value)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < STA_HISTOGRAM_BUCKETS && sta_histogram_middle(i) <= value; i++)
+        count += histogram->buckets[i];
+    return count;
 }
 
 double sta_histogram_mean(const struct sta_histogram *histogram)

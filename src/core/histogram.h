@@ -57,6 +57,12 @@ void sta_histogram_merge(struct sta_histogram *into, const struct sta_histogram 
  * recorded. */
 uint64_t sta_histogram_quantile(const struct sta_histogram *histogram, double fraction);
 
+/* The value in the middle of a bucket, rounded down. */
+uint64_t sta_histogram_middle(uint32_t bucket);
+
+/* How many of the recorded values do not exceed `value`; a bucket counts as its middle. */
+uint64_t sta_histogram_count_to(const struct sta_histogram *histogram, uint64_t value);
+
 /* 0 where nothing was recorded. */
 double sta_histogram_mean(const struct sta_histogram *histogram);
 

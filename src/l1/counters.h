@@ -8,12 +8,19 @@
 
 #define STA_L1_COUNTERS(X)                                                                         \
     X(hits, "gets that were answered")                                                             \
+    STA_L1_MISSES(X)                                                                               \
+    STA_L1_WORK(X)
+
+/* Each miss is one of these. */
+#define STA_L1_MISSES(X)                                                                           \
     X(misses_absent, "misses of keys that were never here, or so long ago that it is forgotten")   \
     X(misses_expired, "misses of keys whose time was over")                                        \
     X(misses_invalidated,                                                                          \
       "misses of keys that were invalidated, deleted or overwritten elsewhere")                    \
     X(misses_evicted, "misses of keys that had to make room")                                      \
-    X(misses_suspect, "misses of keys whose entry is in doubt")                                    \
+    X(misses_suspect, "misses of keys whose entry is in doubt")
+
+#define STA_L1_WORK(X)                                                                             \
     X(fills, "entries stored, by whatever call")                                                   \
     X(fills_refused, "stores whose token was no longer current")                                   \
     X(fills_too_big, "stores of more than the tier takes")                                         \

@@ -12,12 +12,18 @@ struct sta_l2_node_health {
     struct sta_redis_url url;
     enum sta_connection_state state; /* of the main lane */
     bool refusing;                   /* the breaker is open: calls fail at once */
+    unsigned slots;                  /* that it owns, before a cluster */
     struct sta_node_health health;
 };
 
-/* Any thread, but not under a lock of the caller's that the loop may want. STRATA_OK with `*count`
- * nodes in memory that the caller frees with free(), nodes that are on their way out too; a single
- * Redis is one node. STRATA_ERR_NOMEM; STRATA_ERR_CLOSED. */
-int sta_l2_health(struct sta_l2 *l2, struct sta_l2_node_health **nodes, size_t *count);
+struct sta_l2_health {
+    struct sta_l2_node_health *nodes; /* for free() */
+    size_t count;
+    unsigned slots_assigned; /* slots that some node owns; before a single Redis all of them */
+};
+
+/* Any thread, but not under a lock of the caller's that the loop may want. STRATA_OK with the nodes,
+ * those on their way out too; a single Redis is one node. STRATA_ERR_NOMEM; STRATA_ERR_CLOSED. */
+int sta_l2_health(struct sta_l2 *l2, struct sta_l2_health *out);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/random.h"
 #include "l2/redirect.h"
 #include "l2/router_inside.h"
+#include "l2/scanner.h"
 #include "strata/status.h"
 
 /* Operations that may wait to be sent again; more are BUSY. */
@@ -168,6 +169,7 @@ static void router_init(struct sta_router *router, const struct sta_router_confi
     router->random = seed != 0 ? seed : sta_random_seed();
     sta_delay_wheel_init(&router->wheel, sta_loop_now_ns(router->loop));
     sta_timer_init(&router->wheel_timer, on_wheel);
+    sta_list_init(&router->scans);
     sta_router_nodes_init(router);
 }
 
@@ -218,6 +220,7 @@ void sta_router_destroy(struct sta_router **at)
     router->closing = true;
     sta_timer_stop(router->loop, &router->wheel_timer);
     sta_router_refresh_stop(router);
+    sta_scanner_end_all(router);
     router_end_waiting(router);
     sta_router_nodes_fini(router);
     sta_tracking_stop(router);

@@ -44,6 +44,7 @@ struct sta_router {
     struct sta_connection_statistics gone; /* sums over nodes that have gone */
 
     struct sta_tracking tracking;
+    struct sta_list scans; /* l2/scanner.h's */
 
     /* Asking for the map. */
     struct sta_refresh refresh;

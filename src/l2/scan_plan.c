@@ -130,6 +130,14 @@ int sta_scan_plan_next(struct sta_scan_plan *plan, const struct sta_slot_map *ma
     return STRATA_MISS;
 }
 
+void sta_scan_plan_begun(struct sta_scan_plan *plan, unsigned lane, const struct sta_slot_map *map)
+{
+    struct sta_slot_node *node = &plan->lanes[lane].node;
+    for (uint16_t i = 0; i < map->node_count; i++)
+        if (sta_slot_map_same_node(&map->nodes[i], node))
+            node->config_epoch = map->nodes[i].config_epoch;
+}
+
 bool sta_scan_plan_takes(const struct sta_scan_plan *plan, unsigned lane, struct strata_bytes key)
 {
     return plan->lane[sta_slot_of(key)] == lane;

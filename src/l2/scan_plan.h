@@ -76,6 +76,10 @@ void sta_scan_plan_adopt(struct sta_scan_plan *plan, const struct sta_slot_map *
  * plan is as good as before. */
 int sta_scan_plan_next(struct sta_scan_plan *plan, const struct sta_slot_map *map, unsigned *lane);
 
+/* Of an ASKED lane whose walk begins: `map` is what its node has answered to CLUSTER NODES before the
+ * first page. Where nobody tells, a slot that leaves and comes back within the walk is not seen. */
+void sta_scan_plan_begun(struct sta_scan_plan *plan, unsigned lane, const struct sta_slot_map *map);
+
 /* Of an ASKED lane: is this key, as Redis knows it, of a slot that it is walked for? SCAN may
  * return a key twice, and a walk that is repeated does. */
 bool sta_scan_plan_takes(const struct sta_scan_plan *plan, unsigned lane, struct strata_bytes key);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The names of keys before a real cluster whose slots move and whose primaries fail while they are
+ * being listed: none that is there throughout is missing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "integration/cluster_rig.h"
+#include "integration/name_list.h"
+
+#define KEYS  30000u
+#define BATCH 500u
+
+static const char padding[] = "-so-long-that-what-is-fetched-ahead-is-a-small-part-of-all-names";
+
+static void key_text(unsigned n, char text[static 128])
+{
+    (void)snprintf(text, 128, "key:%u%s", n, padding);
+}
+
+/* By our own way, many at a time. */
+static void fill(struct strata *cache)
+{
+    static char texts[BATCH][128];
+    struct strata_item items[BATCH];
+    for (unsigned n = 0; n < KEYS; n += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            key_text(n + i, texts[i]);
+            items[i] = (struct strata_item){.key = strata_text(texts[i]),
+                                            .value = strata_text("x"),
+                                            .ttl_ms = STRATA_UNLIMITED};
+        }
+        assert_int_equal(strata_set_many(cache, items, BATCH, NULL), STRATA_OK);
+    }
+}
+
+static struct name_list expected_names(void)
+{
+    struct name_list list = {.count = 0};
+    for (unsigned n = 0; n < KEYS; n++) {
+        char text[128];
+        key_text(n, text);
+        name_list_add(&list, strata_text(text));
+    }
+    return list;
+}
+
+/* Takes the names in `parts` parts, and does something after each but the last. */
+static void list_in_parts(struct cluster_rig *rig, struct strata *cache, unsigned parts,
+                          void (*disturb)(struct cluster_rig *rig, unsigned part))
+{
+    struct name_list named = {.count = 0}, expected = expected_names();
+    struct strata_keys *keys = NULL;
+    struct strata_bytes name;
+    struct strata_error error = {.text = ""};
+    int status = STRATA_OK;
+    assert_int_equal(strata_keys_open(&keys, cache, &(struct strata_keys_options){.page = 100}),
+                     STRATA_OK);
+    for (unsigned part = 0; part < parts && status == STRATA_OK; part++) {
+        while (part < parts - 1 && named.count < KEYS * (part + 1) / (parts + 1) &&
+               (status = strata_keys_next(keys, &name, &error)) == STRATA_OK)
+            name_list_add(&named, name);
+        if (part < parts - 1)
+            disturb(rig, part);
+    }
+    while (status == STRATA_OK && (status = strata_keys_next(keys, &name, &error)) == STRATA_OK)
+        name_list_add(&named, name);
+    if (status != STRATA_MISS)
+        fail_msg("%s: %s", strata_status_name(status), error.text);
+    strata_keys_close(&keys);
+    name_list_assert_equal(&named, &expected);
+    name_list_clear(&named);
+    name_list_clear(&expected);
+}
+
+static void nothing_happens(struct cluster_rig *rig, unsigned part)
+{
+    (void)rig;
+    (void)part;
+}
+
+/* Slots of all primaries, each to the next one. */
+static void a_slot_moves(struct cluster_rig *rig, unsigned part)
+{
+    unsigned slot = (part * 5461u + part * 7u) % REDIS_CLUSTER_SLOTS;
+    int owner = redis_cluster_primary(rig->cluster, slot);
+    assert_true(owner >= 0);
+    for (unsigned to = 0; to < redis_cluster_count(rig->cluster); to++) {
+        unsigned next = ((unsigned)owner + 1 + to) % redis_cluster_count(rig->cluster);
+        if (!redis_cluster_is_primary(rig->cluster, next) || next == (unsigned)owner)
+            continue;
+        assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, next), 0);
+        return;
+    }
+    fail();
+}
+
+static void a_replica_takes_over(struct cluster_rig *rig, unsigned part)
+{
+    static const char *const kinds[] = {"", "FORCE", "TAKEOVER"};
+    unsigned slot = part * 5461u % REDIS_CLUSTER_SLOTS;
+    int owner = redis_cluster_primary(rig->cluster, slot);
+    int replica = redis_cluster_replica(rig->cluster, (unsigned)owner);
+    assert_true(replica >= 0);
+    assert_int_equal(redis_cluster_failover(rig->cluster, (unsigned)replica, kinds[part % 3]), 0);
+}
+
+static void a_primary_dies(struct cluster_rig *rig, unsigned part)
+{
+    int owner = redis_cluster_primary(rig->cluster, part * 5461u % REDIS_CLUSTER_SLOTS);
+    assert_true(owner >= 0);
+    redis_cluster_kill9(rig->cluster, (unsigned)owner);
+}
+
+static void every_key_of_every_primary_is_named(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    fill(cache);
+    list_in_parts(rig, cache, 2, nothing_happens);
+    strata_close(&cache);
+}
+
+static void slots_that_move_in_the_middle_lose_no_key(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    fill(cache);
+    list_in_parts(rig, cache, rig_is_long() ? 200 : 10, a_slot_moves);
+    strata_close(&cache);
+}
+
+static void replicas_that_take_over_in_the_middle_lose_no_key(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    fill(cache);
+    assert_int_equal(redis_cluster_settle(rig->cluster, CLUSTER_RIG_PATIENT_MS), 0);
+    list_in_parts(rig, cache, rig_is_long() ? 50 : 4, a_replica_takes_over);
+    strata_close(&cache);
+}
+
+static void a_primary_that_dies_in_the_middle_loses_no_key(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    fill(cache);
+    assert_int_equal(redis_cluster_settle(rig->cluster, CLUSTER_RIG_PATIENT_MS), 0);
+    list_in_parts(rig, cache, 2, a_primary_dies);
+    strata_close(&cache);
+}
+
+/* Half of its keys are here, half there: nobody can tell when all have been seen. */
+static void a_slot_that_is_left_half_moved_is_told(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    struct strata_keys *keys = NULL;
+    struct strata_bytes name;
+    struct strata_error error = {.text = ""};
+    char text[128];
+    int status;
+    fill(cache);
+    key_text(1, text);
+    char stored[160];
+    (void)snprintf(stored, sizeof stored, "atp:cache:%s", text);
+    unsigned slot = redis_cluster_slot(rig->cluster, stored);
+    unsigned to = redis_cluster_primary(rig->cluster, slot) == 0 ? 1 : 0;
+    while (!redis_cluster_is_primary(rig->cluster, to) ||
+           (int)to == redis_cluster_primary(rig->cluster, slot))
+        to++;
+    assert_int_equal(redis_cluster_begin_move(rig->cluster, slot, to), 0);
+    assert_int_equal(redis_cluster_move_keys(rig->cluster, slot, to, 1), 0);
+    assert_int_equal(
+        strata_keys_open(&keys, cache, &(struct strata_keys_options){.patience_ms = 500}),
+        STRATA_OK);
+    while ((status = strata_keys_next(keys, &name, &error)) == STRATA_OK)
+        ;
+    assert_int_equal(status, STRATA_ERR_UNAVAILABLE);
+    assert_non_null(strstr(error.text, "on the move"));
+    strata_keys_close(&keys);
+    assert_int_equal(redis_cluster_move_keys(rig->cluster, slot, to, 10000), 0);
+    assert_int_equal(redis_cluster_finish_move(rig->cluster, slot, to), 0);
+    list_in_parts(rig, cache, 2, nothing_happens);
+    strata_close(&cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(every_key_of_every_primary_is_named, cluster_rig_settle),
+        cmocka_unit_test_setup(slots_that_move_in_the_middle_lose_no_key, cluster_rig_settle),
+        cmocka_unit_test_setup(replicas_that_take_over_in_the_middle_lose_no_key,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(a_primary_that_dies_in_the_middle_loses_no_key, cluster_rig_settle),
+        cmocka_unit_test_setup(a_slot_that_is_left_half_moved_is_told, cluster_rig_settle),
+    };
+    return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
+}

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: MIT
-# cmake --install: headers, libstrata, libstrata_tls, pkg-config and CMake packages, stratad, strata.
+# cmake --install: headers, libstrata, libstrata_tls, libstrata_repository where SQLite
+# is there, pkg-config and CMake packages, stratad, strata.
 include(CMakePackageConfigHelpers)
 
 set(STRATA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
 
 install(TARGETS strata_shared EXPORT strataTargets)
 install(TARGETS strata_tls_shared EXPORT strataTlsTargets)
+set(STRATA_ARCHIVES libstrata.a libstrata_tls.a)
+if(TARGET strata_repository_shared)
+  install(TARGETS strata_repository_shared EXPORT strataRepositoryTargets)
+  install(TARGETS strata_repository_static)
+  list(APPEND STRATA_ARCHIVES libstrata_repository.a)
+endif()
 install(TARGETS strata_static strata_tls_static) # through pkg-config --static, which names what they need
 if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL GNU)
   # The installed archive is machine code only: with the optimiser's own form in it, a user's gcc
   # would optimise our files again, and warn about them in the user's build.
-  foreach(archive libstrata.a libstrata_tls.a)
+  foreach(archive IN LISTS STRATA_ARCHIVES)
     install(CODE "execute_process(COMMAND ${CMAKE_OBJCOPY} -R .gnu.lto_* -R .gnu.debuglto_*
       \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/${archive}
       COMMAND_ERROR_IS_FATAL ANY)")
@@ -28,6 +35,13 @@ file(RELATIVE_PATH STRATA_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/strata.pc.in strata.pc @ONLY)
 configure_file(cmake/strata-tls.pc.in strata-tls.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/strata.pc ${CMAKE_BINARY_DIR}/strata-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+if(TARGET strata_repository_shared)
+  configure_file(cmake/strata-repository.pc.in strata-repository.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/strata-repository.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  set_target_properties(strata_repository_shared PROPERTIES EXPORT_NAME repository)
+  install(EXPORT strataRepositoryTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
+endif()
 
 set_target_properties(strata_shared PROPERTIES EXPORT_NAME strata)
 set_target_properties(strata_tls_shared PROPERTIES EXPORT_NAME tls)

@@ -37,7 +37,9 @@ extern "C" {
     X(ERR_CONFIG, -15, "the configuration is not valid")                                           \
     X(ERR_UNSUPPORTED, -16, "not supported by this build or this version")                         \
     X(ERR_UNTRUSTED, -17, "the server cannot prove who it is")                                     \
-    X(ERR_DEADLOCK, -18, "a loader asked for what waits for its own end")
+    X(ERR_DEADLOCK, -18, "a loader asked for what waits for its own end")                          \
+    X(ERR_DATABASE, -19, "the database failed, or refused")                                        \
+    X(ERR_CONFLICT, -20, "a unique value is there already, or another change was first")
 
 enum strata_status {
 #define STRATA_STATUS_ENUM(name, value, text) STRATA_##name = (value),

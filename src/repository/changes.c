@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Changes: create, update, delete. Each runs in a transaction, the caller's or one of its own. What
+ * the database says of a row before a change, and after it, gives the tags that get new
+ * versions when the transaction is committed. The row before is read under its lock, so that it is the
+ * one that is replaced, whoever else changes it.
+ */
+#include <stdlib.h>
+
+#include "core/error.h"
+#include "repository/field.h"
+#include "repository/reading.h"
+
+/* A call that changes rows. */
+struct change {
+    struct strata_repository *repository;
+    struct strata_transaction *transaction;
+    bool own;     /* the transaction is the call's */
+    bool keeps;   /* what comes back is wanted */
+    bool wrote;   /* the row that comes next is a changed one, not one that is replaced */
+    size_t count; /* rows changed */
+    struct sta_row_writer writer;
+    struct strata_error *error;
+};
+
+static int change_begin(struct change *change, struct strata_repository *repository,
+                        struct strata_transaction *transaction, bool keeps,
+                        struct strata_error *error)
+{
+    *change = (struct change){.repository = repository,
+                              .transaction = transaction,
+                              .own = transaction == NULL,
+                              .keeps = keeps,
+                              .error = error};
+    if (transaction != NULL && transaction->failed)
+        return sta_error_set(error, STRATA_ERR_INVALID,
+                             "a change of this transaction failed; it can be rolled back only");
+    if (sta_row_bytes_begin(&change->writer, &repository->schema) != STRATA_OK)
+        return sta_inside_fail(error, STRATA_ERR_NOMEM);
+    int status = change->own
+                     ? strata_transaction_begin(&change->transaction, repository->database, error)
+                     : STRATA_OK;
+    if (status != STRATA_OK)
+        sta_row_bytes_fini(&change->writer);
+    return status;
+}
+
+/* What came back, as rows. */
+static int change_rows(struct change *change, struct strata_rows *rows)
+{
+    const struct sta_question all = {.answer = &change->repository->schema};
+    sta_row_bytes_end(&change->writer, 0);
+    struct sta_answer *answer = sta_single_flight_answer(&change->writer.bytes);
+    if (answer == NULL)
+        return sta_inside_fail(change->error, STRATA_ERR_NOMEM);
+    return sta_reading_rows(&all, answer, rows, change->error);
+}
+
+/* `status` is how the change went; the rows are made before the commit, which is the last thing that
+ * may fail. */
+static int change_end(struct change *change, int status, struct strata_rows *changed)
+{
+    struct strata_rows rows = {0};
+    if (status == STRATA_OK && change->keeps)
+        status = change_rows(change, &rows);
+    sta_row_bytes_fini(&change->writer);
+    if (status != STRATA_OK && change->own)
+        strata_transaction_rollback(&change->transaction);
+    else if (status < 0)
+        change->transaction->failed = true;
+    else if (change->own)
+        status = strata_transaction_commit(&change->transaction, change->error);
+    if (status == STRATA_OK && changed != NULL)
+        *changed = rows;
+    else
+        strata_rows_release(&rows);
+    return status;
+}
+
+/* ---- statements ---- */
+
+static int change_row(void *arg, const struct strata_field *fields)
+{
+    struct change *change = arg;
+    int status =
+        sta_tag_set_add_row(&change->transaction->tags, &change->repository->schema, fields);
+    if (change->wrote && change->keeps && status == STRATA_OK)
+        status = sta_row_bytes_add(&change->writer, fields);
+    change->count++;
+    return status;
+}
+
+/* Runs it and takes the text's memory back; `wrote`: its rows are changed ones. */
+static int change_run(struct change *change, struct sta_sql_text *text, bool wrote)
+{
+    const struct sta_schema *schema = &change->repository->schema;
+    enum strata_type types[STRATA_MODEL_COLUMNS];
+    struct sta_sql sql = sta_sql_text_end(text);
+    int status = text->status;
+    for (size_t i = 0; i < schema->column_count; i++)
+        types[i] = schema->columns[i].type;
+    sql.types = types;
+    sql.column_count = schema->column_count;
+    sql.row = change_row;
+    sql.arg = change;
+    change->wrote = wrote;
+    change->count = 0;
+    status = status == STRATA_OK ? change->repository->database->driver->run(
+                                       change->transaction->connection, &sql, change->error)
+                                 : sta_inside_fail(change->error, status);
+    sta_sql_text_fini(text);
+    return status;
+}
+
+static void change_text(struct change *change, struct sta_sql_text *text)
+{
+    sta_sql_text_init(text, &change->repository->database->driver->dialect);
+}
+
+/* The tags of the row as it is; STRATA_MISS: there is none. */
+static int change_replace(struct change *change, struct strata_field key)
+{
+    struct sta_question question;
+    struct sta_sql_text text;
+    const struct sta_schema *schema = &change->repository->schema;
+    int status = sta_question_by_key(&question, schema, key, change->error);
+    if (status != STRATA_OK)
+        return status;
+    change_text(change, &text);
+    sta_sql_text_select(&text, schema, &question.query, true);
+    status = change_run(change, &text, false);
+    return status == STRATA_OK && change->count == 0 ? STRATA_MISS : status;
+}
+
+static int change_update(struct change *change, const size_t *columns,
+                         const struct strata_field *fields, size_t count, struct strata_field key)
+{
+    struct sta_sql_text text;
+    int status = change_replace(change, key);
+    if (status != STRATA_OK)
+        return status;
+    change_text(change, &text);
+    sta_sql_text_update(&text, &change->repository->schema, columns, fields, count, key);
+    status = change_run(change, &text, true);
+    return status == STRATA_OK && change->count == 0 ? STRATA_MISS : status;
+}
+
+/* The fields of the struct, checked. */
+static int change_fields(struct change *change, const void *row, struct strata_field *fields)
+{
+    const struct sta_schema *schema = &change->repository->schema;
+    for (size_t i = 0; i < schema->column_count; i++) {
+        fields[i] = sta_field_of_row(&schema->columns[i], row);
+        if (!sta_field_fits(&schema->columns[i], &fields[i]))
+            return sta_error_set(change->error, STRATA_ERR_INVALID, "%s.%s may not hold that",
+                                 schema->table, schema->columns[i].name);
+    }
+    return STRATA_OK;
+}
+
+static int change_create_row(struct change *change, const void *row)
+{
+    struct strata_field fields[STRATA_MODEL_COLUMNS];
+    struct sta_sql_text text;
+    int status = change_fields(change, row, fields);
+    if (status != STRATA_OK)
+        return status;
+    change_text(change, &text);
+    sta_sql_text_insert(&text, &change->repository->schema, fields);
+    return change_run(change, &text, true);
+}
+
+static int change_update_row(struct change *change, const void *row)
+{
+    const struct sta_schema *schema = &change->repository->schema;
+    struct strata_field fields[STRATA_MODEL_COLUMNS];
+    size_t columns[STRATA_MODEL_COLUMNS];
+    size_t count = 0;
+    int status = change_fields(change, row, fields);
+    if (status != STRATA_OK)
+        return status;
+    struct strata_field key = fields[schema->key];
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (i == schema->key && schema->column_count > 1)
+            continue;
+        columns[count] = i;
+        fields[count++] = fields[i];
+    }
+    return change_update(change, columns, fields, count, key);
+}
+
+/* ---- the calls ---- */
+
+/* `count` structs, one after the other, all through `one`. */
+static int change_many(struct strata_repository *repository, struct strata_transaction *transaction,
+                       const void *rows, size_t count, struct strata_rows *changed,
+                       struct strata_error *error, int (*one)(struct change *, const void *row))
+{
+    struct change change;
+    int status = change_begin(&change, repository, transaction, changed != NULL, error);
+    if (status != STRATA_OK)
+        return status;
+    for (size_t i = 0; i < count && status == STRATA_OK; i++)
+        status = one(&change, (const char *)rows + i * repository->schema.size);
+    return change_end(&change, status, changed);
+}
+
+int strata_repository_create(struct strata_repository *repository,
+                             struct strata_transaction *transaction, const void *row,
+                             struct strata_rows *changed, struct strata_error *error)
+{
+    return change_many(repository, transaction, row, 1, changed, error, change_create_row);
+}
+
+int strata_repository_create_many(struct strata_repository *repository,
+                                  struct strata_transaction *transaction, const void *rows,
+                                  size_t count, struct strata_rows *changed,
+                                  struct strata_error *error)
+{
+    return change_many(repository, transaction, rows, count, changed, error, change_create_row);
+}
+
+int strata_repository_update(struct strata_repository *repository,
+                             struct strata_transaction *transaction, const void *row,
+                             struct strata_rows *changed, struct strata_error *error)
+{
+    return change_many(repository, transaction, row, 1, changed, error, change_update_row);
+}
+
+int strata_repository_update_many(struct strata_repository *repository,
+                                  struct strata_transaction *transaction, const void *rows,
+                                  size_t count, struct strata_rows *changed,
+                                  struct strata_error *error)
+{
+    return change_many(repository, transaction, rows, count, changed, error, change_update_row);
+}
+
+static int change_check_columns(const struct sta_schema *schema,
+                                const struct strata_change *changes, size_t count, size_t *columns,
+                                struct strata_field *fields, struct strata_error *error)
+{
+    if (count == 0 || count > schema->column_count)
+        return sta_error_set(error, STRATA_ERR_INVALID, "%s: %zu columns to change", schema->table,
+                             count);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = changes[i].column != NULL ? changes[i].column : "(none)";
+        columns[i] = sta_schema_column(schema, name);
+        if (columns[i] == schema->column_count || columns[i] == schema->key ||
+            !sta_field_fits(&schema->columns[columns[i]], &changes[i].field))
+            return sta_error_set(error, STRATA_ERR_INVALID, "%s.%.63s cannot be changed to that",
+                                 schema->table, name);
+        fields[i] = changes[i].field;
+    }
+    return STRATA_OK;
+}
+
+int strata_repository_update_columns(struct strata_repository *repository,
+                                     struct strata_transaction *transaction,
+                                     struct strata_field key, const struct strata_change *changes,
+                                     size_t count, struct strata_rows *changed,
+                                     struct strata_error *error)
+{
+    size_t columns[STRATA_MODEL_COLUMNS];
+    struct strata_field fields[STRATA_MODEL_COLUMNS];
+    struct change change;
+    int status = change_check_columns(&repository->schema, changes, count, columns, fields, error);
+    if (status == STRATA_OK)
+        status = change_begin(&change, repository, transaction, changed != NULL, error);
+    if (status != STRATA_OK)
+        return status;
+    return change_end(&change, change_update(&change, columns, fields, count, key), changed);
+}
+
+static int change_delete_key(struct change *change, struct strata_field key)
+{
+    struct sta_question question;
+    struct sta_sql_text text;
+    int status = sta_question_by_key(&question, &change->repository->schema, key, change->error);
+    if (status != STRATA_OK)
+        return status;
+    change_text(change, &text);
+    sta_sql_text_delete(&text, &change->repository->schema, key);
+    return change_run(change, &text, true);
+}
+
+int strata_repository_delete(struct strata_repository *repository,
+                             struct strata_transaction *transaction, struct strata_field key,
+                             struct strata_error *error)
+{
+    size_t deleted = 0;
+    int status = strata_repository_delete_many(repository, transaction, &key, 1, &deleted, error);
+    return status == STRATA_OK && deleted == 0 ? STRATA_MISS : status;
+}
+
+int strata_repository_delete_many(struct strata_repository *repository,
+                                  struct strata_transaction *transaction,
+                                  const struct strata_field *keys, size_t count, size_t *deleted,
+                                  struct strata_error *error)
+{
+    struct change change;
+    size_t total = 0;
+    int status = change_begin(&change, repository, transaction, false, error);
+    if (status != STRATA_OK)
+        return status;
+    for (size_t i = 0; i < count && status == STRATA_OK; i++) {
+        status = change_delete_key(&change, keys[i]);
+        total += change.count;
+    }
+    status = change_end(&change, status, NULL);
+    if (status == STRATA_OK && deleted != NULL)
+        *deleted = total;
+    return status;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fields: what stands in a column of a row, between structs, SQL and bytes.
+ */
+#ifndef STA_FIELD_H
+#define STA_FIELD_H
+
+#include "repository/schema.h"
+
+/* The field of `column` in the struct at `row`; borrows its text or blob. */
+struct strata_field sta_field_of_row(const struct sta_column *column, const void *row);
+
+/* Stores it there; text bytes must end with a zero byte behind them. */
+void sta_field_to_row(const struct sta_column *column, const struct strata_field *field, void *row);
+
+/* Whether the column may hold the field: its type, null where that is allowed, no NaN, no zero byte
+ * in a text. */
+bool sta_field_fits(const struct sta_column *column, const struct strata_field *field);
+
+#endif

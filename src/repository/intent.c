@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See intent.h.
+ */
+#include "repository/intent.h"
+
+#include "repository/sql_text.h"
+
+#define INTENT_TABLE "\"strata_intents\""
+
+static int intent_run(const struct strata_driver *driver, struct sta_connection *connection,
+                      struct sta_sql_text *text, struct strata_error *error)
+{
+    struct sta_sql sql = sta_sql_text_end(text);
+    int status = text->status == STRATA_OK ? driver->run(connection, &sql, error) : text->status;
+    sta_sql_text_fini(text);
+    return status;
+}
+
+int sta_intent_create_table(const struct strata_driver *driver, struct sta_connection *connection,
+                            struct strata_error *error)
+{
+    const struct sta_dialect *dialect = &driver->dialect;
+    struct sta_sql_text text;
+    sta_sql_text_init(&text, dialect);
+    sta_sql_text_add(&text, "CREATE TABLE IF NOT EXISTS " INTENT_TABLE " (\"id\" ");
+    sta_sql_text_add(&text, dialect->column_types[STRATA_TYPE_INTEGER]);
+    sta_sql_text_add(&text, " PRIMARY KEY, \"created_ms\" ");
+    sta_sql_text_add(&text, dialect->column_types[STRATA_TYPE_INTEGER]);
+    sta_sql_text_add(&text, " NOT NULL, \"tags\" ");
+    sta_sql_text_add(&text, dialect->column_types[STRATA_TYPE_BLOB]);
+    sta_sql_text_add(&text, " NOT NULL)");
+    return intent_run(driver, connection, &text, error);
+}
+
+int sta_intent_add(const struct strata_driver *driver, struct sta_connection *connection,
+                   int64_t id, struct strata_bytes tags, struct strata_error *error)
+{
+    struct sta_sql_text text;
+    sta_sql_text_init(&text, &driver->dialect);
+    sta_sql_text_add(&text, "INSERT INTO " INTENT_TABLE " (\"id\", \"created_ms\", \"tags\") "
+                            "VALUES (");
+    sta_sql_text_param(&text, strata_field_integer(id));
+    sta_sql_text_add(&text, ", ");
+    sta_sql_text_add(&text, driver->dialect.now_ms);
+    sta_sql_text_add(&text, ", ");
+    sta_sql_text_param(&text, strata_field_blob(tags));
+    sta_sql_text_add(&text, ")");
+    return intent_run(driver, connection, &text, error);
+}
+
+static int intent_remove_one(const struct strata_driver *driver, struct sta_connection *connection,
+                             int64_t id)
+{
+    struct sta_sql_text text;
+    sta_sql_text_init(&text, &driver->dialect);
+    sta_sql_text_add(&text, "DELETE FROM " INTENT_TABLE " WHERE \"id\" = ");
+    sta_sql_text_param(&text, strata_field_integer(id));
+    return intent_run(driver, connection, &text, NULL);
+}
+
+int sta_intent_remove(const struct strata_driver *driver, struct sta_connection *connection,
+                      const int64_t *ids, size_t count)
+{
+    int status = count > 0 ? driver->begin(connection, NULL) : STRATA_OK;
+    if (count == 0 || status != STRATA_OK)
+        return status;
+    for (size_t i = 0; i < count && status == STRATA_OK; i++)
+        status = intent_remove_one(driver, connection, ids[i]);
+    if (status == STRATA_OK)
+        return driver->commit(connection, NULL);
+    driver->rollback(connection);
+    return status;
+}
+
+static int intent_row(void *arg, const struct strata_field *fields)
+{
+    const struct sta_intent_sink *sink = arg;
+    return sink->found(sink->arg, fields[0].of.integer, fields[1].of.bytes);
+}
+
+int sta_intent_list(const struct strata_driver *driver, struct sta_connection *connection,
+                    uint64_t age_ms, size_t most, const struct sta_intent_sink *sink)
+{
+    static const enum strata_type types[] = {STRATA_TYPE_INTEGER, STRATA_TYPE_BLOB};
+    struct sta_sql_text text;
+    sta_sql_text_init(&text, &driver->dialect);
+    sta_sql_text_add(&text,
+                     "SELECT \"id\", \"tags\" FROM " INTENT_TABLE " WHERE \"created_ms\" <= ");
+    sta_sql_text_add(&text, driver->dialect.now_ms);
+    sta_sql_text_add(&text, " - ");
+    sta_sql_text_param(&text, strata_field_integer((int64_t)age_ms));
+    sta_sql_text_add(&text, " ORDER BY \"created_ms\" LIMIT ");
+    sta_sql_text_param(&text, strata_field_integer((int64_t)most));
+    struct sta_sql sql = sta_sql_text_end(&text);
+    sql.types = types;
+    sql.column_count = 2;
+    sql.row = intent_row;
+    sql.arg = (void *)sink;
+    int status = text.status == STRATA_OK ? driver->run(connection, &sql, NULL) : text.status;
+    sta_sql_text_fini(&text);
+    return status;
+}

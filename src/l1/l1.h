@@ -9,7 +9,8 @@
  * store are one step. Two keys that share a generation cost each other a miss, never a stale
  * value.
  *
- *   a read     token() -> ask L2 -> fill(token)            refused if anything overtook it
+ *   a read     token() -> ask L2 -> fill(token)            refused if anything overtook it, or
+ *                                   deliver(token)         where answers come by several ways
  *   a write    invalidate() -> send to L2 -> publish(token) on acknowledgement, or
  *                                            invalidate() where it failed or is unknown
  *   a push     invalidate()
@@ -164,6 +165,12 @@ void sta_l1_trust(struct sta_l1 *l1, uint16_t source, uint64_t until_ms);
  * stored, what was there stays. */
 int sta_l1_fill(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
                 struct sta_l1_token token, uint64_t now_ms);
+
+/* As fill(), for who reads over several connections: advances the generation in any case, and where
+ * the value is not stored, an entry with another value is removed. So nothing older than what is
+ * being delivered is answered from here any more, by an entry or by a fill that is under way. */
+int sta_l1_deliver(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
+                   struct sta_l1_token token, uint64_t now_ms);
 
 /* Removes the entry and advances the generation, as one step; returns the new token. `removed`
  * (may be NULL) says whether there was a live entry. */

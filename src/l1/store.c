@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing: fill, publish, set, invalidate, and a new deadline. A store makes room and writes the
- * item under the lock of the key's lane, then checks the token and links the item under the lock
- * of the key's bucket: with respect to this key that is one step, since whatever makes a key
- * doubtful advances its generation under the same lock.
+ * Writing: fill, deliver, publish, set, invalidate, and a new deadline. A store makes room and
+ * writes the item under the lock of the key's lane, then checks the token and links the item under
+ * the lock of the key's bucket: with respect to this key that is one step, since whatever makes a
+ * key doubtful advances its generation under the same lock.
  *
  *     prepare --> lane: place, room, item --> bucket: token, link
  *        ^            | no room in this lane
@@ -23,6 +23,7 @@
 
 enum store_mode {
     STORE_FILL,    /* where the token is current; else nothing changes */
+    STORE_DELIVER, /* where the token is current; else what differs goes. Advances */
     STORE_PUBLISH, /* where the token is current; else what is there goes. Advances */
     STORE_SET      /* always. Advances */
 };
@@ -44,16 +45,32 @@ static bool current(const struct sta_l1 *l1, const struct store *store)
            sta_generation_current(&l1->generation, store->key->hash) == store->token.generation;
 }
 
-/* Nothing is stored; a write still leaves the key without an entry and the generation advanced. */
+/* Whether the entry has the value that is being delivered, and could be answered with. */
+static bool is_equal_locked(const struct sta_l1 *l1, struct sta_slot slot,
+                            const struct store *store)
+{
+    const struct sta_item *item = sta_arena_item(&l1->arena, sta_index_offset(slot));
+    const struct sta_item_head head = sta_item_head(item);
+    const struct strata_bytes value = store->entry->value;
+    return head.value_len == value.len && head.flags == store->entry->flags &&
+           !sta_stamp_suspect(&l1->stamp, sta_item_stamp(item, head.state), store->now_ms) &&
+           (value.len == 0 ||
+            memcmp(sta_item_key(item, head.state) + head.key_len, value.data, value.len) == 0);
+}
+
+/* Nothing is stored; whoever is not a fill advances the generation and leaves no other entry. */
 static int refuse_locked(struct sta_l1 *l1, struct sta_bucket *bucket, const struct store *store,
                          int status)
 {
     if (store->mode == STORE_FILL)
         return status;
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
-    if (slot.bucket != NULL)
+    bool stays =
+        slot.bucket != NULL && store->mode == STORE_DELIVER && is_equal_locked(l1, slot, store);
+    if (slot.bucket != NULL && !stays)
         sta_entry_remove_locked(l1, slot);
-    sta_departed_note(&l1->departed, store->key->hash, STA_DEPARTED_INVALIDATED);
+    if (!stays)
+        sta_departed_note(&l1->departed, store->key->hash, STA_DEPARTED_INVALIDATED);
     sta_generation_advance(&l1->generation, store->key->hash);
     return status;
 }
@@ -341,6 +358,14 @@ int sta_l1_fill(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l
 {
     struct store store = {
         .mode = STORE_FILL, .key = key, .entry = entry, .token = token, .now_ms = now_ms};
+    return store_run(l1, &store);
+}
+
+int sta_l1_deliver(struct sta_l1 *l1, const struct sta_key *key, const struct sta_l1_entry *entry,
+                   struct sta_l1_token token, uint64_t now_ms)
+{
+    struct store store = {
+        .mode = STORE_DELIVER, .key = key, .entry = entry, .token = token, .now_ms = now_ms};
     return store_run(l1, &store);
 }
 

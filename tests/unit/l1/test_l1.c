@@ -301,6 +301,65 @@ static void an_overtaken_publish_leaves_nothing_and_still_advances(void **state)
     done(l1);
 }
 
+static int deliver_text(struct sta_l1 *l1, const char *key, const char *value,
+                        struct sta_l1_token token)
+{
+    struct sta_key k = key_of(l1, key);
+    struct sta_l1_entry entry = entry_of(value);
+    return sta_l1_deliver(l1, &k, &entry, token, NOW);
+}
+
+static void a_delivered_read_is_there_and_refuses_those_that_began_before_it(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(1 << 20, 0);
+    struct sta_l1_token token = token_of(l1, "k");
+    assert_int_equal(deliver_text(l1, "k", "new", token), STRATA_OK);
+    assert_true(has(l1, "k", "new"));
+    assert_int_equal(fill_text(l1, "k", "old", token), STRATA_SKIPPED);
+    assert_true(has(l1, "k", "new"));
+    done(l1);
+}
+
+static void an_overtaken_delivery_removes_what_differs_and_refuses_what_began_before_it(
+    void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(16 << 20, 0);
+    static char large[200000];
+    memset(large, 'x', sizeof large - 1);
+    const char *const others[] = {"old", "neW", "", large};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct sta_l1_token before = token_of(l1, "k");
+        set_text(l1, "k", others[i], STA_NEVER);
+        struct sta_l1_token between = token_of(l1, "k");
+        assert_int_equal(deliver_text(l1, "k", "new", before), STRATA_SKIPPED);
+        assert_false(has(l1, "k", "new"));
+        assert_int_equal(fill_text(l1, "k", "old", between), STRATA_SKIPPED);
+    }
+    done(l1);
+}
+
+/* Else many who read one key at a time would empty it for each other. */
+static void an_overtaken_delivery_leaves_its_equal_and_refuses_what_began_before_it(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = tier(16 << 20, 0);
+    static char large[200000];
+    memset(large, 'x', sizeof large - 1);
+    const char *const values[] = {"same", "", large};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct sta_l1_token before = token_of(l1, "k");
+        assert_int_equal(deliver_text(l1, "k", values[i], before), STRATA_OK);
+        struct sta_l1_token between = token_of(l1, "k");
+        assert_int_equal(deliver_text(l1, "k", values[i], before), STRATA_SKIPPED);
+        assert_true(has(l1, "k", values[i]));
+        assert_int_equal(fill_text(l1, "k", "old", between), STRATA_SKIPPED);
+        assert_true(has(l1, "k", values[i]));
+    }
+    done(l1);
+}
+
 static void a_set_refuses_the_reads_that_began_before_it(void **state)
 {
     (void)state;
@@ -705,6 +764,10 @@ int main(void)
         cmocka_unit_test(invalidation_says_whether_there_was_a_live_entry),
         cmocka_unit_test(a_published_write_is_there_and_reads_that_began_before_it_are_refused),
         cmocka_unit_test(an_overtaken_publish_leaves_nothing_and_still_advances),
+        cmocka_unit_test(a_delivered_read_is_there_and_refuses_those_that_began_before_it),
+        cmocka_unit_test(
+            an_overtaken_delivery_removes_what_differs_and_refuses_what_began_before_it),
+        cmocka_unit_test(an_overtaken_delivery_leaves_its_equal_and_refuses_what_began_before_it),
         cmocka_unit_test(a_set_refuses_the_reads_that_began_before_it),
         cmocka_unit_test(a_clear_removes_everything_and_refuses_every_earlier_token),
         cmocka_unit_test(a_lease_outlives_replacement_eviction_and_clear),

@@ -14,7 +14,9 @@
  * write, or a full tracking table). So all writes of others are known here that were acknowledged
  * before the read was sent. That moment, on our own clock, is what the proof is worth; no PONG says
  * the same, for it proves replies and not pushes.
- * Pure but for the memory of its wire.
+ * How its commands reach the server is its owner's matter, and so is whose canary it is: a node's
+ * (l2/tracking.h), or a connection's of stratad (daemon/tracked_lane.h).
+ * Threads: the owner's loop. Memory: its wire.
  */
 #ifndef STA_CANARY_H
 #define STA_CANARY_H
@@ -24,6 +26,15 @@
 
 #include "core/buffer.h"
 #include "l2/request.h"
+#include "net/loop.h"
+
+/* What it asks of its owner; `arg` as given to sta_canary_begin(). */
+struct sta_canary_way {
+    /* Sends it: the read on the tracked connection, the write on any that is not NOLOOP itself. */
+    void (*send)(void *arg, bool write, struct sta_request *request);
+    /* One of the two was not carried out: a failure, or an error reply. */
+    void (*failed)(void *arg, int status, struct strata_bytes replies);
+};
 
 enum sta_canary_state { STA_CANARY_IDLE, STA_CANARY_READING, STA_CANARY_LISTENING };
 
@@ -33,9 +44,12 @@ struct sta_canary {
     uint64_t written_ns; /* LISTENING: when the write was acknowledged; 0: it is not */
     bool writing;        /* the write is under way; it may outlast its round */
     struct sta_request read, write;
+    const struct sta_canary_way *way; /* of the round */
+    void *arg;
+    struct sta_loop *loop;
 
     /* The key. */
-    struct sta_buffer wire; /* the read's command, then the write's */
+    struct sta_buffer wire; /* the read's command, then the write's: it is set and deleted */
     size_t read_len;
     size_t key_begin, key_len;
     uint16_t slot;
@@ -65,6 +79,10 @@ static inline bool sta_canary_is_due(const struct sta_canary *canary)
     return canary->state == STA_CANARY_IDLE && !canary->writing && canary->up && canary->tracked &&
            canary->used;
 }
+
+/* Begins a round that is due, of a canary with a name. Both commands have until `deadline_ns`. */
+void sta_canary_begin(struct sta_canary *canary, struct sta_loop *loop,
+                      const struct sta_canary_way *way, void *arg, uint64_t deadline_ns);
 
 /* Whether this invalidation of `key` is the proof; then the round is over. */
 bool sta_canary_is_proven(struct sta_canary *canary, struct strata_bytes key);

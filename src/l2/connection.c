@@ -162,11 +162,13 @@ static void on_greeting_done(struct sta_request *request, int status, struct str
         sta_greeting_judge(connection->greeting.steps[step].kind, replies, reason, sizeof reason);
     if (connection->greeting.steps[step].kind == STA_GREETING_TRACKING) {
         connection->tracked = status == STRATA_OK;
-        if (status == STRATA_SKIPPED)
+        if (status == STRATA_SKIPPED) {
+            (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
             sta_log_write(connection->log, STRATA_LOG_WARNING, "l2",
                           "%s: it does not track reads, so what is cached is only as good as its "
                           "TTL: %s",
                           connection->address, reason);
+        }
     }
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
@@ -420,6 +422,16 @@ size_t sta_connection_partial_bytes(const struct sta_connection *connection)
 bool sta_connection_is_tracked(const struct sta_connection *connection)
 {
     return connection->state == STA_CONNECTION_READY && connection->tracked;
+}
+
+const char *sta_connection_untracked_reason(const struct sta_connection *connection)
+{
+    return connection->reason;
+}
+
+const struct sta_request *sta_connection_answering(const struct sta_connection *connection)
+{
+    return sta_pipeline_head(&connection->pipeline);
 }
 
 void sta_connection_try_now(struct sta_connection *connection)

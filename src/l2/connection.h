@@ -119,6 +119,13 @@ bool sta_connection_is_open(const struct sta_connection *connection);
 /* READY, and the server has said that it tracks what is read on this connection. */
 bool sta_connection_is_tracked(const struct sta_connection *connection);
 
+/* Why it is not, where that was asked for: text for people, until the next event. */
+const char *sta_connection_untracked_reason(const struct sta_connection *connection);
+
+/* The request whose replies come next, or have come in part: a push stands before or between them.
+ * NULL: there is none, or it has timed out. */
+const struct sta_request *sta_connection_answering(const struct sta_connection *connection);
+
 /* How much has come of replies that are not whole yet: what follows waits behind it. */
 size_t sta_connection_partial_bytes(const struct sta_connection *connection);
 

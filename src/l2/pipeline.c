@@ -117,6 +117,12 @@ int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, s
 
 /* ---- requests ---- */
 
+const struct sta_request *sta_pipeline_head(const struct sta_pipeline *pipeline)
+{
+    return pipeline->count > 0 ? pipeline->slots[pipeline->head & (pipeline->cap - 1)].request
+                               : NULL;
+}
+
 /* The ring moves to one of twice the size, straightened. */
 static int pipeline_grow(struct sta_pipeline *pipeline)
 {

@@ -60,6 +60,9 @@ void sta_pipeline_init(struct sta_pipeline *pipeline, unsigned limit, size_t max
                        void (*on_push)(void *arg, struct strata_bytes frame), void *arg);
 void sta_pipeline_fini(struct sta_pipeline *pipeline);
 
+/* The request of the first slot; NULL: none is in flight, or it has timed out. */
+const struct sta_request *sta_pipeline_head(const struct sta_pipeline *pipeline);
+
 /* `request` has been written at `wire_begin`; its deadline and number of commands (not 0) are
  * taken from it. STRATA_ERR_BUSY where `limit` are in flight, STRATA_ERR_NOMEM. */
 int sta_pipeline_push(struct sta_pipeline *pipeline, struct sta_request *request,

@@ -16,9 +16,9 @@
 
 #include "core/clock.h"
 #include "core/random.h"
+#include "l2/invalidation.h"
 #include "l2/redirect.h"
 #include "l2/router_inside.h"
-#include "resp/resp.h"
 #include "strata/status.h"
 
 #define ROUNDS        3u /* of a canary within max_staleness */
@@ -164,45 +164,19 @@ static void node_complain(struct sta_node *node, int status, struct strata_bytes
                   address);
 }
 
-static void on_written(struct sta_request *request, int status, struct strata_bytes replies)
+static void canary_send(void *arg, bool write, struct sta_request *request)
 {
-    struct sta_node *node = STA_CONTAINER(request, struct sta_node, canary.write);
-    struct sta_canary *canary = &node->canary;
-    canary->writing = false;
-    if (canary->state != STA_CANARY_LISTENING)
-        return;
-    if (status == STRATA_OK && !sta_redirect_is_error(replies)) {
-        canary->written_ns = sta_loop_now_ns(node->loop);
-        return;
-    }
-    canary->state = STA_CANARY_IDLE;
-    node_complain(node, status, replies);
+    struct sta_node *node = arg;
+    bool bulk = write && node->config.tracking.noloop;
+    sta_node_submit_request(node, bulk ? STA_NODE_BULK : STA_NODE_MAIN, request);
 }
 
-static void on_read(struct sta_request *request, int status, struct strata_bytes replies)
+static void canary_failed(void *arg, int status, struct strata_bytes replies)
 {
-    struct sta_node *node = STA_CONTAINER(request, struct sta_node, canary.read);
-    struct sta_canary *canary = &node->canary;
-    struct strata_bytes wire = sta_buffer_bytes(&canary->wire);
-    if (status != STRATA_OK || sta_redirect_is_error(replies) || !canary->up ||
-        !sta_canary_has_name(canary)) {
-        canary->state = STA_CANARY_IDLE;
-        node_complain(node, status, replies);
-        return;
-    }
-    canary->state = STA_CANARY_LISTENING;
-    canary->written_ns = 0;
-    canary->writing = true;
-    canary->write = (struct sta_request){
-        .wire = strata_bytes((const uint8_t *)wire.data + canary->read_len,
-                             wire.len - canary->read_len),
-        .commands = 1,
-        .deadline_ns = request->deadline_ns,
-        .done = on_written,
-    };
-    sta_node_submit_request(node, node->config.tracking.noloop ? STA_NODE_BULK : STA_NODE_MAIN,
-                            &canary->write);
+    node_complain(arg, status, replies);
 }
+
+static const struct sta_canary_way canary_way = {.send = canary_send, .failed = canary_failed};
 
 static void node_begin_round(struct sta_router *router, struct sta_node *node)
 {
@@ -213,15 +187,8 @@ static void node_begin_round(struct sta_router *router, struct sta_node *node)
     if (!(sta_canary_has_name(canary) && serves_slot(router, node, canary->slot)) &&
         !node_name_canary(router, node))
         return;
-    canary->state = STA_CANARY_READING;
-    canary->read_ns = now_ns;
-    canary->read = (struct sta_request){
-        .wire = strata_bytes(sta_buffer_bytes(&canary->wire).data, canary->read_len),
-        .commands = 1,
-        .deadline_ns = sta_clock_after(now_ns, config_of(router)->max_staleness_ns),
-        .done = on_read,
-    };
-    sta_node_submit_request(node, STA_NODE_MAIN, &canary->read);
+    sta_canary_begin(canary, router->loop, &canary_way, node,
+                     sta_clock_after(now_ns, config_of(router)->max_staleness_ns));
 }
 
 static void node_look(struct sta_router *router, struct sta_node *node, uint64_t now_ns)
@@ -253,8 +220,10 @@ static void on_timer(struct sta_timer *timer)
 
 /* ---- news ---- */
 
-static void node_forget(struct sta_router *router, struct sta_node *node, struct strata_bytes key)
+static void node_forget(void *arg, struct strata_bytes key)
 {
+    struct sta_node *node = arg;
+    struct sta_router *router = node->arg;
     const struct sta_tracking_config *config = config_of(router);
     if (sta_canary_is_proven(&node->canary, key)) {
         router->tracking.counts.proofs++;
@@ -266,27 +235,11 @@ static void node_forget(struct sta_router *router, struct sta_node *node, struct
     config->sink->forget(config->arg, key);
 }
 
-/* >2 "invalidate" and an array of keys, or null: all. Others are not for us. What cannot be
- * understood is taken for all. */
 void sta_tracking_pushed(struct sta_router *router, struct sta_node_lane *lane,
                          struct strata_bytes frame)
 {
-    struct sta_resp_walk walk = sta_resp_walk(frame);
-    struct sta_resp_value value;
-    if (!is_on(router) || lane->kind != STA_NODE_MAIN)
-        return;
-    if (sta_resp_next(&walk, &value) != STRATA_OK || value.count != 2 ||
-        sta_resp_next(&walk, &value) != STRATA_OK || value.bytes.len != strlen("invalidate") ||
-        memcmp(value.bytes.data, "invalidate", value.bytes.len) != 0)
-        return;
-    int status = sta_resp_next(&walk, &value);
-    uint64_t count = status == STRATA_OK && value.type == STA_RESP_ARRAY ? value.count : 0;
-    for (uint64_t i = 0; i < count && status == STRATA_OK; i++) {
-        status = sta_resp_next(&walk, &value);
-        if (status == STRATA_OK)
-            node_forget(router, lane->node, value.bytes);
-    }
-    if (count > 0 && status == STRATA_OK)
+    if (!is_on(router) || lane->kind != STA_NODE_MAIN ||
+        sta_invalidation_read(frame, node_forget, lane->node) != STA_INVALIDATION_ALL)
         return;
     router->tracking.counts.flushes++;
     if (lane->node->canary.state == STA_CANARY_LISTENING)

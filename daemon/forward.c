@@ -97,8 +97,8 @@ int sta_forward_add_keys(struct sta_exchange *exchange, const struct sta_route *
 
 /* Which keys a read on a plain lane looks at is not worth finding out: reads behind it that L1
  * could answer go to Redis as well. */
-int sta_forward(struct sta_session *session, const struct sta_route *route,
-                struct strata_bytes *argv, size_t argc)
+int sta_forward_to(struct sta_session *session, const struct sta_route *route,
+                   struct strata_bytes *argv, size_t argc, sta_exchange_conclude *conclude)
 {
     struct sta_worker *worker = session->worker;
     if (!sta_session_may_send(session, route->lane))
@@ -106,7 +106,7 @@ int sta_forward(struct sta_session *session, const struct sta_route *route,
     struct sta_exchange *exchange = sta_forward_prepare(session, argv, argc);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
-    exchange->conclude = conclude_forward;
+    exchange->conclude = conclude;
     exchange->keys_unknown = !route->keys_known;
     if (worker->stratad->l1 != NULL && route->keys_known) {
         int status = sta_forward_add_keys(exchange, route, argv, argc);
@@ -118,4 +118,10 @@ int sta_forward(struct sta_session *session, const struct sta_route *route,
     sta_stats_add(&worker->stats.forwarded, 1);
     sta_session_send(session, exchange, route->lane, 1);
     return STRATA_OK;
+}
+
+int sta_forward(struct sta_session *session, const struct sta_route *route,
+                struct strata_bytes *argv, size_t argc)
+{
+    return sta_forward_to(session, route, argv, argc, conclude_forward);
 }

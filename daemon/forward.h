@@ -9,14 +9,18 @@
 
 #include "core/buffer.h"
 #include "daemon/dispatch.h"
+#include "daemon/exchange.h"
 #include "strata/bytes.h"
 
-struct sta_exchange;
 struct sta_session;
 
 /* Sends the command on the route's lane; L1 is not touched. Answers as sta_serve(). */
 int sta_forward(struct sta_session *session, const struct sta_route *route,
                 struct strata_bytes *argv, size_t argc);
+
+/* The same with another end. */
+int sta_forward_to(struct sta_session *session, const struct sta_route *route,
+                   struct strata_bytes *argv, size_t argc, sta_exchange_conclude *conclude);
 
 /* An exchange that holds the command in its wire, argv pointing there. NULL: out of memory. */
 struct sta_exchange *sta_forward_prepare(struct sta_session *session, struct strata_bytes *argv,

@@ -66,6 +66,8 @@ void sta_lane_tick(struct sta_lane *lane)
 static void on_state(void *arg, enum sta_connection_state state, const char *reason)
 {
     struct sta_lane *lane = arg;
+    if (lane->kind == STA_LANE_SHARED)
+        sta_tracked_lane_changed(&lane->worker->tracked, state);
     if (state != STA_CONNECTION_READY)
         (void)snprintf(lane->reason, sizeof lane->reason, "%s", reason);
     else
@@ -73,7 +75,14 @@ static void on_state(void *arg, enum sta_connection_state state, const char *rea
     sta_worker_lane_changed(lane->worker, lane, state);
 }
 
-static const struct sta_connection_events lane_events = {.state = on_state};
+static void on_push(void *arg, struct strata_bytes frame)
+{
+    struct sta_lane *lane = arg;
+    if (lane->kind == STA_LANE_SHARED)
+        sta_tracked_lane_pushed(&lane->worker->tracked, frame);
+}
+
+static const struct sta_connection_events lane_events = {.state = on_state, .push = on_push};
 
 void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind)
 {
@@ -93,6 +102,8 @@ int sta_lane_open(struct sta_lane *lane)
         /* One request of the largest size fits beside the ordinary ones. */
         .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
     };
+    if (lane->kind == STA_LANE_SHARED)
+        config.tracking = sta_tracked_lane_greeting(stratad);
     return sta_connection_open(&lane->connection, lane->worker->loop, NULL, &config, &lane_events,
                                lane);
 }

@@ -83,42 +83,102 @@ int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
     return answer_from_lease(session, &lease);
 }
 
-/* Stores what Redis said about one key: the frames of its value and of its PTTL. */
-static void fill(struct sta_exchange *exchange, const struct sta_exchange_key *key,
-                 struct strata_bytes value_frame, struct strata_bytes pttl_frame)
+/* What L1 may keep of what Redis said about a key: the frames of its value and of its PTTL. False:
+ * nothing. */
+static bool read_entry(const struct sta_exchange *exchange, struct strata_bytes value_frame,
+                       struct strata_bytes pttl_frame, struct sta_l1_entry *entry)
 {
-    struct sta_stratad *stratad = exchange->worker->stratad;
     struct sta_resp_walk value_walk = sta_resp_walk(value_frame);
     struct sta_resp_walk pttl_walk = sta_resp_walk(pttl_frame);
     struct sta_resp_value value, pttl;
     if (sta_resp_next(&value_walk, &value) != STRATA_OK || value.type != STA_RESP_BULK ||
         sta_resp_next(&pttl_walk, &pttl) != STRATA_OK || pttl.type != STA_RESP_INTEGER)
-        return;
-    uint64_t ttl_ms = stratad->l1_ttl_ms;
+        return false;
+    uint64_t ttl_ms = exchange->worker->stratad->l1_ttl_ms;
     if (pttl.integer >= 0 && (uint64_t)pttl.integer < ttl_ms)
         ttl_ms = (uint64_t)pttl.integer;
     else if (pttl.integer < -1) /* gone, or nothing that we know */
-        return;
-    const struct sta_l1_entry entry = {
+        return false;
+    *entry = (struct sta_l1_entry){
         .value = value.bytes,
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
     };
-    if (sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch))
-        (void)sta_l1_fill(stratad->l1, &key->key, &entry, key->token,
-                          sta_worker_tick_ms(exchange->worker));
+    return true;
+}
+
+/* Before the client sees what Redis said about a key, L1 has it, or has nothing that is older. */
+static void deliver(struct sta_exchange *exchange, struct sta_exchange_key *key,
+                    struct strata_bytes value_frame, struct strata_bytes pttl_frame)
+{
+    struct sta_worker *worker = exchange->worker;
+    struct sta_stratad *stratad = worker->stratad;
+    struct sta_l1_entry entry;
+    uint64_t now_ms = sta_worker_tick_ms(worker);
+    if (!read_entry(exchange, value_frame, pttl_frame, &entry) ||
+        !sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch)) {
+        (void)sta_l1_invalidate(stratad->l1, &key->key, now_ms, NULL);
+        return;
+    }
+    sta_tracked_lane_stamp(&worker->tracked, &key->key, &key->token);
+    (void)sta_l1_deliver(stratad->l1, &key->key, &entry, key->token, now_ms);
+}
+
+/* ---- where Redis does not answer, and that is wanted ---- */
+
+/* Appends what L1 has of the exchange's keys, in doubt or not; false where one of them is not there. */
+static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer *values)
+{
+    struct sta_worker *worker = exchange->worker;
+    struct sta_l1 *l1 = worker->stratad->l1;
+    for (size_t i = 0; i < exchange->key_count; i++) {
+        struct sta_l1_lease lease = {0};
+        if (sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) !=
+            STRATA_OK)
+            return false;
+        int status = sta_resp_write_bulk(values, lease.value);
+        sta_l1_release(l1, &lease);
+        if (status < 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the values are in worker->parts, which the caller empties in any case. */
+static bool read_stale(struct sta_exchange *exchange, const struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    if (out == NULL || worker->stratad->options.cache.serve_stale != STRATA_ON ||
+        !stale_values(exchange, &worker->parts))
+        return false;
+    sta_stats_add(&worker->stats.reads_stale, exchange->key_count);
+    return true;
+}
+
+static void empty_parts(struct sta_worker *worker)
+{
+    sta_buffer_consume(&worker->parts, sta_buffer_len(&worker->parts)); /* much goes back at once */
+}
+
+static int get_failed(struct sta_exchange *exchange, int status, struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    status = read_stale(exchange, out) ? sta_buffer_append(out, sta_buffer_bytes(&worker->parts))
+                                       : sta_forward_error(exchange, status, out);
+    empty_parts(worker);
+    return status;
 }
 
 static int conclude_get(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                         struct sta_buffer *out)
 {
     if (status < 0)
-        return sta_forward_error(exchange, status, out);
+        return get_failed(exchange, status, out);
     struct sta_resp_walk walk = sta_resp_walk(replies);
     struct strata_bytes value_frame, pttl_frame;
     if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
         sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
         return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
-    fill(exchange, &exchange->keys[0], value_frame, pttl_frame);
+    deliver(exchange, &exchange->keys[0], value_frame, pttl_frame);
     return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
 }
 
@@ -257,11 +317,21 @@ static bool mget_elements(const struct sta_exchange *exchange, struct strata_byt
            array.count == exchange->key_count;
 }
 
+static int mget_failed(struct sta_exchange *exchange, int status, struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    status = read_stale(exchange, out)
+                 ? mget_write(exchange, sta_resp_walk(sta_buffer_bytes(&worker->parts)), out)
+                 : sta_forward_error(exchange, status, out);
+    empty_parts(worker);
+    return status;
+}
+
 static int conclude_mget(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                          struct sta_buffer *out)
 {
     if (status < 0)
-        return sta_forward_error(exchange, status, out);
+        return mget_failed(exchange, status, out);
     struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_walk elements, rest;
     struct strata_bytes array, value, pttl;
@@ -272,8 +342,21 @@ static int conclude_mget(struct sta_exchange *exchange, int status, struct strat
     rest = elements;
     for (size_t i = 0; i < exchange->key_count; i++)
         if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK)
-            fill(exchange, &exchange->keys[i], value, pttl);
+            deliver(exchange, &exchange->keys[i], value, pttl);
     return out != NULL ? mget_write(exchange, elements, out) : STRATA_OK;
+}
+
+/* Of an MGET that L1 did not look at: it keeps nothing of it, and nothing that is older. */
+static int conclude_mget_whole(struct sta_exchange *exchange, int status,
+                               struct strata_bytes replies, struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    for (size_t i = 0; i < exchange->key_count; i++)
+        (void)sta_l1_invalidate(worker->stratad->l1, &exchange->keys[i].key,
+                                sta_worker_tick_ms(worker), NULL);
+    return out != NULL ? sta_forward_reply(exchange, replies, out) : STRATA_OK;
 }
 
 int sta_read_path_mget(struct sta_session *session, const struct sta_route *route,
@@ -283,7 +366,7 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     struct sta_exchange *exchange = NULL;
     size_t missing = 0;
     if (argc - 1 > MGET_MOST)
-        return sta_forward(session, route, argv, argc);
+        return sta_forward_to(session, route, argv, argc, conclude_mget_whole);
     int status = mget_look_up(session, argv, argc, &exchange, &missing);
     if (status == STRATA_OK && exchange == NULL)
         status = mget_reply_from_l1(session, argc - 1);
@@ -291,7 +374,7 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
         status = STRATA_MORE;
     else if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
-    sta_buffer_consume(parts, sta_buffer_len(parts)); /* many bytes go back at once */
+    empty_parts(session->worker);
     if (status == STRATA_OK)
         sta_stats_add(&session->worker->stats.reads_l1, argc - 1 - missing);
     if (status != STRATA_OK || exchange == NULL) {

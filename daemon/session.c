@@ -254,6 +254,13 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
     sta_exchange_destroy(&exchange);
 }
 
+struct sta_exchange *sta_session_exchange_of(const struct sta_request *request)
+{
+    return request != NULL && request->done == on_done
+               ? STA_CONTAINER(request, struct sta_exchange, request)
+               : NULL;
+}
+
 bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane)
 {
     return sta_dispatch_may_send(session->lane, session->in_flight, lane);

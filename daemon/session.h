@@ -40,6 +40,7 @@
 #include "resp/resp.h"
 
 struct sta_exchange;
+struct sta_request;
 struct sta_worker;
 
 enum sta_session_state { STA_SESSION_OPEN, STA_SESSION_FINISHING, STA_SESSION_LINGERING };
@@ -99,5 +100,8 @@ bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind 
  * commands. conclude() may run before this returns. */
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands);
+
+/* The exchange that this request is the request of; NULL: it is none's. */
+struct sta_exchange *sta_session_exchange_of(const struct sta_request *request);
 
 #endif

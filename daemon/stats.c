@@ -99,6 +99,38 @@ static json_t *l1_json(const struct sta_stratad *stratad, const struct totals *t
                      integer(l1.expirations), "invalidations", integer(l1.invalidations));
 }
 
+/* What holds for all workers. */
+static const char *coherence_mode(const struct sta_stratad *stratad)
+{
+    const char *mode = stratad->tracking == STA_TRACKING_BCAST ? "bcast" : "tracking";
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        int state =
+            atomic_load_explicit(&stratad->workers[i]->tracked.stats.state, memory_order_relaxed);
+        if (state == STA_STATS_TRACKING_OFF || state == STA_STATS_TRACKING_REFUSED)
+            return "ttl";
+        if (state == STA_STATS_TRACKING_UNKNOWN)
+            mode = "unknown";
+    }
+    return mode;
+}
+
+static json_t *coherence_json(const struct sta_stratad *stratad, const struct totals *totals)
+{
+    uint64_t sum[4] = {0};
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        const struct sta_stats_coherence *one = &stratad->workers[i]->tracked.stats;
+        sum[0] += atomic_load_explicit(&one->invalidations, memory_order_relaxed);
+        sum[1] += atomic_load_explicit(&one->invalidations_of_all, memory_order_relaxed);
+        sum[2] += atomic_load_explicit(&one->canaries, memory_order_relaxed);
+        sum[3] += atomic_load_explicit(&one->canaries_lost, memory_order_relaxed);
+    }
+    return json_pack(
+        "{ss sf sI sI sI sI sI}", "mode", coherence_mode(stratad), "max_staleness_seconds",
+        (double)stratad->max_staleness_ns / (double)STA_NS_SEC, "invalidations", integer(sum[0]),
+        "invalidations_of_all", integer(sum[1]), "canaries", integer(sum[2]), "canaries_lost",
+        integer(sum[3]), "stale_answers", integer(totals->reads_stale));
+}
+
 static const char *state_name(int state)
 {
     static const char *const names[] = {
@@ -157,12 +189,12 @@ int sta_stats_render(const struct sta_stratad *stratad, struct sta_buffer *out)
 {
     const struct totals totals = add_up(stratad);
     uint64_t uptime = (sta_clock_now_ns() - stratad->started_ns) / STA_NS_SEC;
-    json_t *root =
-        json_pack("{ss sI sI ss so so so so}", "version", STRATA_VERSION, "uptime_seconds",
-                  integer(uptime), "workers", integer(stratad->worker_count), "listen",
-                  sta_acceptor_addresses(stratad->acceptor), "sessions",
-                  sessions_json(stratad, &totals), "commands", commands_json(&totals), "l1",
-                  l1_json(stratad, &totals), "l2", l2_json(stratad, &totals));
+    json_t *root = json_pack(
+        "{ss sI sI ss so so so so so}", "version", STRATA_VERSION, "uptime_seconds",
+        integer(uptime), "workers", integer(stratad->worker_count), "listen",
+        sta_acceptor_addresses(stratad->acceptor), "sessions", sessions_json(stratad, &totals),
+        "commands", commands_json(&totals), "l1", l1_json(stratad, &totals), "coherence",
+        coherence_json(stratad, &totals), "l2", l2_json(stratad, &totals));
     if (root == NULL)
         return STRATA_ERR_NOMEM;
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));

@@ -27,6 +27,7 @@ struct sta_stratad;
     X(commands_refused, "commands that stratad does not offer")                                    \
     X(reads_l1, "keys read from L1")                                                               \
     X(reads_l2, "keys read from Redis through L1")                                                 \
+    X(reads_stale, "keys answered from L1 in doubt, because Redis did not answer")                 \
     X(forwarded, "commands sent on to Redis, except reads through L1")                             \
     X(writes, "commands that changed keys, or might have")                                         \
     X(errors_unavailable, "commands not sent because Redis could not be reached")                  \
@@ -56,6 +57,22 @@ struct sta_stats_lane {
     _Atomic uint64_t bytes_out, bytes_in, in_flight;
 };
 
+enum sta_stats_tracking {
+    STA_STATS_TRACKING_OFF,
+    STA_STATS_TRACKING_UNKNOWN, /* Redis is not connected to */
+    STA_STATS_TRACKING_REFUSED, /* TTL only */
+    STA_STATS_TRACKING_IN_FORCE
+};
+
+/* What a worker hears of others' changes (tracked_lane.h); its loop writes. */
+struct sta_stats_coherence {
+    _Atomic int state;              /* enum sta_stats_tracking */
+    _Atomic uint64_t invalidations; /* keys that Redis named */
+    _Atomic uint64_t invalidations_of_all;
+    _Atomic uint64_t canaries;
+    _Atomic uint64_t canaries_lost;
+};
+
 void sta_stats_lane_store(struct sta_stats_lane *lane,
                           const struct sta_connection_statistics *seen);
 
@@ -66,6 +83,8 @@ void sta_stats_lane_store(struct sta_stats_lane *lane,
  *    "commands": {"total", "refused", "forwarded", "writes",
  *                 "errors": {"unavailable", "timeout", "lost", "busy"}},
  *    "l1": {"enabled", "hits", "misses", "hit_ratio", "entries", "memory_bytes", "max_bytes", ...},
+ *    "coherence": {"mode", "max_staleness_seconds", "invalidations", "invalidations_of_all",
+ *                  "canaries", "canaries_lost", "stale_answers"},
  *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}}}
  *
  * STRATA_OK, STRATA_ERR_NOMEM. */

@@ -97,6 +97,14 @@ static void on_signal(void *arg, int number)
 
 /* ---- life ---- */
 
+static enum sta_tracking_mode tracking_mode(const struct strata_options *cache)
+{
+    if (cache->l1_enabled == STRATA_OFF || cache->tracking == STRATA_TRACKING_OFF)
+        return STA_TRACKING_OFF;
+    return cache->tracking == STRATA_TRACKING_BCAST ? STA_TRACKING_BCAST : STA_TRACKING_READS;
+}
+
+/* Each worker is a source (daemon/tracked_lane.h). */
 static int open_l1(struct sta_stratad *stratad)
 {
     const struct strata_options *cache = &stratad->options.cache;
@@ -106,7 +114,10 @@ static int open_l1(struct sta_stratad *stratad)
         .max_entries = cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size,
         .hash_seed = sta_random_seed(),
         .quotas = quotas,
+        .sources = (uint32_t)stratad->options.workers,
     };
+    stratad->tracking = tracking_mode(cache);
+    stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
     stratad->l1_ttl_ms = cache->l1_ttl_ms; /* STRATA_UNLIMITED is STA_NEVER */
     if (cache->l1_enabled == STRATA_OFF)
         return STRATA_OK;

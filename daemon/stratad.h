@@ -27,6 +27,7 @@
 #include "core/log.h"
 #include "daemon/stratad_options.h"
 #include "l1/l1.h"
+#include "l2/connection.h"
 #include "l2/redis_url.h"
 #include "net/loop.h"
 #include "resp/resp.h"
@@ -45,9 +46,11 @@ struct sta_stratad {
     struct sta_redis_url url;
     struct sta_tls *tls; /* to Redis; NULL: plain */
     struct sta_resp_limits request_limits;
-    uint64_t timeout_ms; /* the budget of a command */
-    uint64_t l1_ttl_ms;  /* STA_NEVER: none */
-    struct sta_l1 *l1;   /* NULL: switched off */
+    uint64_t timeout_ms;             /* the budget of a command */
+    uint64_t l1_ttl_ms;              /* STA_NEVER: none */
+    struct sta_l1 *l1;               /* NULL: switched off */
+    enum sta_tracking_mode tracking; /* of the workers' shared lanes; without L1: OFF */
+    uint64_t max_staleness_ns;
     struct sta_write_window *window;
     struct sta_worker **workers;
     size_t worker_count;

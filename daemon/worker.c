@@ -327,6 +327,7 @@ static void worker_init(struct sta_worker *worker, struct sta_stratad *stratad, 
     sta_timer_init(&worker->deadline, on_deadline);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)
         sta_lane_init(&worker->lanes[i], worker, (enum sta_lane_kind)i);
+    sta_tracked_lane_init(&worker->tracked, &worker->lanes[STA_LANE_SHARED]);
     (void)snprintf(worker->upstream_version, sizeof worker->upstream_version, "0.0.0");
     worker->drain_task.run = on_drain;
     worker->ready_task.run = on_ready;
@@ -341,6 +342,8 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
     int status = sta_loop_create(&worker->loop);
+    if (status == STRATA_OK)
+        status = sta_tracked_lane_start(&worker->tracked);
     if (status == STRATA_OK)
         status = sta_lane_open(&worker->lanes[STA_LANE_SHARED]);
     if (status < 0) {
@@ -375,6 +378,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     close_sessions(worker);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)
         sta_lane_close(&worker->lanes[i]);
+    sta_tracked_lane_stop(&worker->tracked);
     sta_exchange_free_pool(worker);
     sta_loop_destroy(&worker->loop);
     sta_command_table_destroy(&worker->table);

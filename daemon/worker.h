@@ -24,6 +24,7 @@
 #include "daemon/lane.h"
 #include "daemon/look_ahead.h"
 #include "daemon/stats.h"
+#include "daemon/tracked_lane.h"
 #include "net/loop.h"
 #include "resp/command_table.h"
 
@@ -45,6 +46,7 @@ struct sta_worker {
     enum sta_worker_state state;
     uint64_t now_ms; /* when the input that is being looked at came */
     struct sta_lane lanes[STA_LANE_COUNT];
+    struct sta_tracked_lane tracked; /* the shared one; its stats are read by any thread */
     struct sta_command_table *table; /* NULL: not loaded yet */
     char upstream_version[32];
     struct sta_request boot; /* HELLO and COMMAND */

@@ -12,6 +12,7 @@
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
+#include "resp/resp.h"
 #include "strata/status.h"
 
 static void keys_begin(struct sta_exchange *exchange)
@@ -71,12 +72,13 @@ static bool is_ok(struct strata_bytes reply)
 static void set_publish(struct sta_exchange *exchange)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
-    const struct sta_exchange_key *key = &exchange->keys[0];
+    struct sta_exchange_key *key = &exchange->keys[0];
     uint64_t ttl_ms = exchange->ttl_ms < stratad->l1_ttl_ms ? exchange->ttl_ms : stratad->l1_ttl_ms;
     const struct sta_l1_entry entry = {
         .value = exchange->value,
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
     };
+    sta_tracked_lane_stamp(&exchange->worker->tracked, &key->key, &key->token);
     (void)sta_l1_publish(stratad->l1, &key->key, &entry, key->token,
                          sta_worker_tick_ms(exchange->worker));
     sta_write_window_end(stratad->window, key->key.hash);
@@ -94,6 +96,43 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
     return conclude_keys(exchange, status, replies, out);
 }
 
+/* Whether the reply is a bulk with the value that was set. */
+static bool is_set_value(const struct sta_exchange *exchange, struct strata_bytes reply)
+{
+    struct sta_resp_walk walk = sta_resp_walk(reply);
+    struct sta_resp_value read;
+    return sta_resp_next(&walk, &read) == STRATA_OK && read.type == STA_RESP_BULK &&
+           read.bytes.len == exchange->value.len &&
+           (read.bytes.len == 0 ||
+            memcmp(read.bytes.data, exchange->value.data, read.bytes.len) == 0);
+}
+
+/* As conclude_set(), with the reply to the GET behind it, which is not the client's. */
+static int conclude_set_read(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                             struct sta_buffer *out)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct strata_bytes set, read;
+    if (status < 0 || sta_resp_skip(&walk, &set) != STRATA_OK ||
+        sta_resp_skip(&walk, &read) != STRATA_OK)
+        return conclude_keys(exchange, status, replies, out);
+    return is_set_value(exchange, read) ? conclude_set(exchange, status, set, out)
+                                        : conclude_keys(exchange, status, set, out);
+}
+
+/* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this push
+ * has overtaken the token, it goes on; the value is held to be asked for from now on. */
+void sta_write_path_named(const struct sta_request *answering, const struct sta_key *key,
+                          struct sta_l1_token token)
+{
+    struct sta_exchange *exchange = sta_session_exchange_of(answering);
+    if (exchange == NULL || exchange->conclude != conclude_set_read)
+        return;
+    struct sta_exchange_key *set = &exchange->keys[0];
+    if (set->key.hash == key->hash && set->token.generation + 1 == token.generation)
+        set->token = token;
+}
+
 /* L1 was emptied before the command was sent, and the doubt has kept it so. */
 static int conclude_clear(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                           struct sta_buffer *out)
@@ -105,13 +144,28 @@ static int conclude_clear(struct sta_exchange *exchange, int status, struct stra
     return answer(exchange, status, replies, out);
 }
 
-/* The exchange of a write, with its keys, nothing begun. *out is NULL where it has to wait. */
+/* As sta_forward_prepare(), with a GET of the key behind the SET. */
+static struct sta_exchange *set_read_prepare(struct sta_session *session, struct strata_bytes *argv,
+                                             size_t argc)
+{
+    const struct strata_bytes get[] = {strata_bytes("GET", 3), argv[1]};
+    struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange != NULL &&
+        (sta_exchange_write(exchange, argv, argc) < 0 || sta_exchange_write(exchange, get, 2) < 0 ||
+         sta_exchange_rebase(exchange, argv, argc) < 0))
+        sta_exchange_destroy(&exchange);
+    return exchange;
+}
+
+/* The exchange of a write, with its keys, nothing begun. STRATA_MORE: it has to wait. */
 static int write_prepare(struct sta_session *session, const struct sta_route *route,
-                         struct strata_bytes *argv, size_t argc, struct sta_exchange **out)
+                         struct strata_bytes *argv, size_t argc, bool set_read,
+                         struct sta_exchange **out)
 {
     if (!sta_session_may_send(session, route->lane))
         return STRATA_MORE;
-    struct sta_exchange *exchange = sta_forward_prepare(session, argv, argc);
+    struct sta_exchange *exchange =
+        set_read ? set_read_prepare(session, argv, argc) : sta_forward_prepare(session, argv, argc);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     int status = sta_forward_add_keys(exchange, route, argv, argc);
@@ -129,7 +183,7 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
                         struct strata_bytes *argv, size_t argc)
 {
     struct sta_exchange *exchange;
-    int status = write_prepare(session, route, argv, argc, &exchange);
+    int status = write_prepare(session, route, argv, argc, false, &exchange);
     if (status != STRATA_OK)
         return status;
     exchange->conclude = conclude_keys;
@@ -139,19 +193,29 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
     return STRATA_OK;
 }
 
+static sta_exchange_conclude *const conclude_set_by[] = {
+    [STA_TRACKED_SET_ANY] = conclude_set,
+    [STA_TRACKED_SET_READ] = conclude_set_read,
+    [STA_TRACKED_SET_NONE] = conclude_keys,
+};
+
 int sta_write_path_set(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc)
 {
     struct sta_exchange *exchange;
-    int status = write_prepare(session, route, argv, argc, &exchange);
+    struct sta_set_options options = sta_set_options_read(argv, argc);
+    enum sta_tracked_set kept = options.known
+                                    ? sta_tracked_lane_set(&session->worker->tracked, argv[2])
+                                    : STA_TRACKED_SET_NONE;
+    bool read = kept == STA_TRACKED_SET_READ;
+    int status = write_prepare(session, route, argv, argc, read, &exchange);
     if (status != STRATA_OK)
         return status;
-    struct sta_set_options options = sta_set_options_read(argv, argc);
-    exchange->conclude = options.known ? conclude_set : conclude_keys;
+    exchange->conclude = conclude_set_by[kept];
     exchange->ttl_ms = options.ttl_ms;
     exchange->value = argv[2];
     keys_begin(exchange);
-    sta_session_send(session, exchange, route->lane, 1);
+    sta_session_send(session, exchange, route->lane, read ? 2 : 1);
     return STRATA_OK;
 }
 

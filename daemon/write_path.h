@@ -4,6 +4,14 @@
  *
  *   begin(window) -> invalidate(L1) -> send ... reply -> publish or invalidate(L1) -> end(window)
  *
+ * Where reads are tracked, a SET is followed by a GET of the same key: what that brings is tracked
+ * from then on, and where it is what was set, it may stay. A SET over a tracked key is named to us
+ * before the GET's reply:
+ *
+ *     SET k v, GET k ---->          k = v
+ *          OK, push k  <----        k was tracked; the token goes on with what the push left
+ *          "v"         <----        publish(v)
+ *
  * What ended without an answer is invalidated, and its lane is in doubt until a fence has proven
  * that nothing of it is left (lane.h).
  */
@@ -13,8 +21,10 @@
 #include <stddef.h>
 
 #include "daemon/dispatch.h"
+#include "l1/l1.h"
 #include "strata/bytes.h"
 
+struct sta_request;
 struct sta_session;
 
 /* Any command with keys that it changes, or may change. */
@@ -24,6 +34,11 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
 /* SET key value [options]: leaves the value in L1 where the options make it certain. */
 int sta_write_path_set(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc);
+
+/* Redis has named the key, and L1 has let it go under this token, when the replies to `answering`
+ * (may be NULL) were next on the shared lane. */
+void sta_write_path_named(const struct sta_request *answering, const struct sta_key *key,
+                          struct sta_l1_token token);
 
 /* FLUSHALL and its like: empties L1, and keeps it empty until the reply has come. */
 int sta_write_path_clear(struct sta_session *session, const struct sta_route *route,

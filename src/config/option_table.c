@@ -361,8 +361,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .group = "Coherence",
         .help = "How memory hears of what others write to Redis. auto: Redis names what was read "
                 "and has changed (CLIENT TRACKING); where it refuses, memory is as good as its "
-                "TTL, and says so. bcast: Redis names all that changes under key_prefix. off: by "
-                "TTL alone.",
+                "TTL, and says so. bcast: Redis names all that changes under key_prefix (to "
+                "stratad, all). off: by TTL alone.",
     },
     {
         .name = "max_staleness",
@@ -385,8 +385,9 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(serve_stale),
         .default_text = "false",
         .group = "Coherence",
-        .help = "Where Redis does not answer, answer with what memory has until its TTL, though it "
-                "may have changed; the answer says so (STRATA_STALE).",
+        .help =
+            "Where Redis does not answer, answer with what memory has until its TTL, though it "
+            "may have changed; the library's answer says so (STRATA_STALE), stratad's does not.",
     },
     {
         .name = "invalidation_enabled",

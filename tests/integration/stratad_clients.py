@@ -154,14 +154,16 @@ def py_threads(bench):
     assert not wrong
 
 
-def py_stale_for_the_ttl_only(bench):
+def py_what_others_write_is_seen(bench):
     client, direct = bench.client(), bench.direct()
-    direct.set("py:stale", "old")
-    assert client.get("py:stale") == b"old"
-    direct.set("py:stale", "new")
-    assert client.get("py:stale") == b"old"
-    client.delete("py:stale")
-    assert client.get("py:stale") is None
+    direct.set("py:others", "old")
+    assert client.get("py:others") == b"old"
+    direct.set("py:others", "new")
+    end = time.monotonic() + 10
+    while client.get("py:others") != b"new":
+        assert time.monotonic() < end
+    client.delete("py:others")
+    assert client.get("py:others") is None
 
 
 def cli_words(bench):
@@ -195,7 +197,7 @@ def benchmark_all(bench):
 
 
 CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_refusals, py_threads,
-          py_stale_for_the_ttl_only, cli_words, cli_script, cli_pipe, benchmark_all]
+          py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
 
 
 def main():

@@ -298,7 +298,8 @@ static void a_redis_that_does_not_tell_its_commands_is_served_all_the_same(void 
     assert_int_equal(redis_server_start(&secretive, NULL), 0);
     redisContext *direct = rig_connect(redis_server_socket(secretive));
     ASSERT_SAYS(direct, "OK", "ACL SETUSER default -command");
-    assert_int_equal(stratad_process_start(&stratad, redis_server_url(secretive), NULL), 0);
+    static const char *const args[] = {"--tracking", "off", NULL};
+    assert_int_equal(stratad_process_start(&stratad, redis_server_url(secretive), args), 0);
     assert_true(stratad_process_says(stratad, "redis does not tell its commands"));
     assert_true(stratad_process_says(stratad, "is ready"));
     redisContext *client = rig_client(stratad);

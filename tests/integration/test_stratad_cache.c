@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What stratad keeps in L1, for how long, and what makes it let go. Whether a value came from L1
- * is seen by changing it in Redis directly, which stratad does not hear of: L1 then still has the
- * old one.
+ * is seen by changing it in Redis directly, which stratad, told not to listen (--tracking off), does
+ * not hear of: L1 then still has the old one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,12 +57,19 @@ static int start_with(void **state, const char *const *args)
 
 static int start(void **state)
 {
-    return start_with(state, NULL);
+    static const char *const args[] = {"--tracking", "off", NULL};
+    return start_with(state, args);
+}
+
+static int start_listening(void **state)
+{
+    static const char *const args[] = {"--workers", "2", NULL};
+    return start_with(state, args);
 }
 
 static int start_with_short_ttl(void **state)
 {
-    static const char *const args[] = {"--l1-ttl", "2", NULL};
+    static const char *const args[] = {"--tracking", "off", "--l1-ttl", "2", NULL};
     return start_with(state, args);
 }
 
@@ -369,6 +376,7 @@ static void put_big_into_l1(struct bench *bench)
     assert_non_null(value);
     memset(value, 'x', BIG_LEN);
     RUN(bench->through, "SET big %b", value, BIG_LEN);
+    RUN(bench->through, "GET big");
     free(value);
 }
 
@@ -635,7 +643,13 @@ int main(void)
         cmocka_unit_test(hits_of_unanswered_mgets_do_not_pile_up),
     };
     const struct CMUnitTest small[] = {cmocka_unit_test(values_larger_than_l1_pass_by)};
+    const struct CMUnitTest listening[] = {
+        cmocka_unit_test(l1_never_outlives_redis),
+        cmocka_unit_test(no_client_sees_a_counter_run_backwards),
+        cmocka_unit_test(a_write_is_seen_by_other_clients_when_it_is_acknowledged),
+    };
     int failed = cmocka_run_group_tests(tests, start, stop);
+    failed += cmocka_run_group_tests_name("listening", listening, start_listening, stop);
     failed += cmocka_run_group_tests_name("short ttl", short_ttl, start_with_short_ttl, stop);
     failed += cmocka_run_group_tests_name("no l1", without, start_without_l1, stop);
     failed += cmocka_run_group_tests_name("small output", output, start_with_small_output, stop);

@@ -442,7 +442,8 @@ static void what_is_too_much_for_the_lane_is_busy_and_in_its_place(void **state)
 {
     struct bench *bench = *state;
     static const char *const args[] = {
-        "--workers", "1", "--pipeline-limit", "65536", "--socket-timeout", "60", NULL};
+        "--workers", "1", "--pipeline-limit", "65536", "--socket-timeout", "60", "--tracking",
+        "off",       NULL};
     struct stratad_process *stratad = NULL;
     assert_int_equal(stratad_process_start(&stratad, redis_server_url(bench->server), args), 0);
     redisContext *most = connect_to(stratad_process_socket(stratad));

@@ -213,6 +213,7 @@ static void who_does_not_read_is_not_read_from(void **state)
     char *value = calloc(1, len);
     assert_non_null(value);
     ASSERT_SAYS(client, "OK", "SET fat %b", value, len);
+    freeReplyObject(redisCommand(client, "GET fat")); /* L1 has it */
     long before = memory_kib(stratad_process_pid(stratad));
 
     int fd = rig_socket(stratad);

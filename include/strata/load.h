@@ -42,6 +42,15 @@ STRATA_API int strata_load_set(struct strata_load *load, struct strata_bytes val
  * options say), in this process. */
 STRATA_API void strata_load_set_none(struct strata_load *load, uint64_t ttl_ms);
 
+/* STRATA_OK with the value that is past its time and about to be replaced, readable until the loader
+ * returns; STRATA_MISS: there is none, or it is not known. Only with stale_ms does a value outlive
+ * its time. */
+STRATA_API int strata_load_previous(const struct strata_load *load, struct strata_bytes *value);
+
+/* That value is still right (a source that answered "not modified"), and good for `ttl_ms` more (0: as
+ * the options say). STRATA_ERR_INVALID where there is none; STRATA_ERR_NOMEM. */
+STRATA_API int strata_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms);
+
 /* Zeroed: all defaults. */
 struct strata_load_options {
     /* Of values for which the loader names none. 0: the cache's l2_ttl_ms. */
@@ -56,10 +65,20 @@ struct strata_load_options {
      * the others wait for it as for a load of their own process. To be longer than a load takes:
      * a load that takes longer is not kept, and another may begin meanwhile. Needs the right to EVAL. */
     uint64_t lease_ms;
+    /* Not 0: for so long after its TTL a value is kept, for the loader to see, and to be served where
+     * the loader fails; the answer is STRATA_STALE then. Other reads do not see it. It goes to Redis behind
+     * a head (docs/strategies.md) that strata understands and other clients do not. */
+    uint64_t stale_ms;
+    /* After a failed load the stale value is served without another load for so long. 0: 1000. */
+    uint64_t throttle_ms;
+    /* 0 to 1: TTLs are shortened by up to this share, evenly, so that what was loaded together does not
+     * end together. Those of "there is none" are not. */
+    double ttl_jitter;
 };
 
 /* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says that
- * there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as strata_get().
+ * there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as strata_get(), and with stale_ms
+ * where the loader failed.
  * Where Redis does not answer, the value is loaded and not kept. `options` may be NULL. A hit costs
  * what strata_get() costs; the call that runs the loader takes as long as the loader, and as Redis
  * before and after it, each within socket_timeout_ms. */

@@ -136,6 +136,7 @@ int strata_get_async(struct strata *cache, struct strata_bytes key,
         return STRATA_ERR_NOMEM;
     struct sta_read *read = &call->operation.read;
     read->l1_asked = false;
+    read->found = NULL;
     read->cache = cache->cache;
     read->keys = &call->key;
     read->count = 1;

@@ -34,7 +34,7 @@ int strata_get_or_load(struct strata *cache, struct strata_bytes key, strata_loa
 {
     if (loader == NULL || sta_loop_is_own_thread(sta_cache_loop(cache->cache)))
         return STRATA_ERR_INVALID;
-    int status = sta_load_hit(cache->cache, key, sta_clock_now_ns(), value);
+    int status = sta_load_hit(cache->cache, key, options, sta_clock_now_ns(), value);
     if (status != STRATA_MORE)
         return status;
     return load_slow(cache, key, loader, arg, options, value);
@@ -53,4 +53,17 @@ int strata_load_set(struct strata_load *load, struct strata_bytes value, uint64_
 void strata_load_set_none(struct strata_load *load, uint64_t ttl_ms)
 {
     sta_load_set_none(load, ttl_ms);
+}
+
+int strata_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms)
+{
+    return sta_load_set_unchanged(load, ttl_ms);
+}
+
+int strata_load_previous(const struct strata_load *load, struct strata_bytes *value)
+{
+    if (!load->previous.there)
+        return STRATA_MISS;
+    *value = load->previous.value;
+    return STRATA_OK;
 }

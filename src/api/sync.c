@@ -51,6 +51,7 @@ static void sync_read_run(struct strata *cache, const struct strata_bytes *keys,
 {
     struct sync_read call;
     call.read.l1_asked = l1_asked;
+    call.read.found = NULL;
     call.read.cache = cache->cache;
     call.read.keys = keys;
     call.read.count = count;

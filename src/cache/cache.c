@@ -57,6 +57,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     cache->budget_ns = config->budget_ms * STA_NS_MS;
     sta_flight_init(&cache->flights);
     cache->flights_seed = sta_random_seed();
+    atomic_init(&cache->chance, sta_random_seed());
     sta_lease_table_init(&cache->leases, sta_random_seed());
     sta_invalidate_init(&cache->invalidate, cache);
     int status = cache_create_prefix(cache, config->key_prefix);
@@ -205,6 +206,7 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
         sta_coherence_statistics(cache, out);
     }
     sta_invalidate_statistics(&cache->invalidate, &out->invalidation);
+    out->stale_answers = atomic_load_explicit(&cache->stale, memory_order_relaxed);
     out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
     out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);
     out->loads_shared = atomic_load_explicit(&cache->loads_shared, memory_order_relaxed);

@@ -95,14 +95,22 @@ int sta_cache_check_value(struct strata_bytes value);
 /* What strata_invalidate() says. */
 int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns);
 
+/* What Redis has of a key, for who replaces it: as it is stored, head and all. */
+struct sta_read_found {
+    struct strata_value stored; /* to be released; nothing where Redis has none */
+    uint64_t ttl_ms;            /* that is left of it; UINT64_MAX: no end */
+    bool aged;                  /* what is kept in L1 is to know its age (cache/aged.h) */
+};
+
 /* A read of `count` keys. Fill the first part, call begin(), and send() where it asks for it. */
 struct sta_read {
     struct sta_cache *cache;
     const struct strata_bytes *keys; /* readable until the end */
     size_t count;
-    struct strata_value *values; /* count of them; to be released where STRATA_OK or STALE */
-    int *statuses;               /* count of them */
-    bool l1_asked;               /* sta_read_copy() did, just now: L1 is not asked again */
+    struct strata_value *values;  /* count of them; to be released where STRATA_OK or STALE */
+    int *statuses;                /* count of them */
+    bool l1_asked;                /* sta_read_copy() did, just now: L1 is not asked again */
+    struct sta_read_found *found; /* NULL, or filled for the one key */
     void (*done)(struct sta_read *read);
 
     /* the room's own */

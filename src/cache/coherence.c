@@ -110,5 +110,4 @@ void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics 
     out->invalidations_of_all = tracking.flushes + tracking.doubts;
     out->canaries = tracking.proofs;
     out->canaries_lost = tracking.silent;
-    out->stale_answers = atomic_load_explicit(&cache->stale, memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/aged.h"
 #include "cache/coherence.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -24,18 +25,44 @@ static bool is_current(const struct sta_fill *fill)
     return sta_flight_is_current(&cache->flights, fill->flight, generation);
 }
 
-static void keep_in_l1(struct sta_fill *fill, struct strata_bytes value, uint64_t ttl_ms,
-                       uint8_t flags, uint64_t now_ms)
+static void keep_stored(struct sta_fill *fill, struct strata_bytes stored, uint64_t ttl_ms,
+                        uint64_t now_ms)
+{
+    struct sta_aged_entry entry = {
+        .key = &fill->key,
+        .stored = stored,
+        .ttl_ms = ttl_ms,
+        .since_ms = fill->begun_ns / STA_NS_MS,
+        .throttle_ms = fill->throttle_ms,
+        .token = fill->token,
+    };
+    sta_aged_fill(fill->cache, &entry, now_ms);
+}
+
+static void keep_none(struct sta_fill *fill, uint64_t now_ms)
 {
     struct sta_cache *cache = fill->cache;
-    uint64_t bound = cache->config.l1_ttl_ms < ttl_ms ? cache->config.l1_ttl_ms : ttl_ms;
+    uint64_t bound =
+        cache->config.l1_ttl_ms < fill->ttl_ms ? cache->config.l1_ttl_ms : fill->ttl_ms;
     struct sta_l1_entry entry = {
-        .value = value,
+        .value = strata_bytes("", 0),
         .deadline_ms = sta_clock_after(fill->begun_ns / STA_NS_MS, bound),
-        .flags = flags,
+        .flags = STA_TIERS_ABSENT | STA_TIERS_NONE,
     };
     if (sta_l1_fill(cache->l1, &fill->key, &entry, fill->token, now_ms) < 0)
         sta_tiers_count(&cache->l1_counters.errors);
+}
+
+/* `value` as it is stored. Most values are stored as they are. */
+static int fill_wrap(struct sta_fill *fill)
+{
+    struct sta_envelope envelope = {.stale_ms = fill->stale_ms, .value = fill->value};
+    fill->stored = fill->value;
+    if (fill->stale_ms == 0 && !sta_envelope_begins(fill->value))
+        return STRATA_OK;
+    int status = sta_envelope_write(&fill->envelope, &envelope);
+    fill->stored = sta_buffer_bytes(&fill->envelope);
+    return status;
 }
 
 /* ---- L1 alone ---- */
@@ -48,9 +75,13 @@ static int fill_l1_only(struct sta_fill *fill)
         return STRATA_ERR_DISABLED;
     if (!is_current(fill))
         return STRATA_SKIPPED;
-    uint8_t flags = fill->none ? STA_TIERS_ABSENT | STA_TIERS_NONE : 0;
     uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l1_ttl_ms;
-    keep_in_l1(fill, fill->value, ttl_ms, flags, now_ms);
+    if (fill->throttle_ms > 0)
+        ttl_ms = 0; /* it is stale already, and for so long may be served */
+    if (fill->none)
+        keep_none(fill, now_ms);
+    else
+        keep_stored(fill, fill->stored, sta_clock_after(ttl_ms, fill->stale_ms), now_ms);
     return STRATA_OK;
 }
 
@@ -101,25 +132,28 @@ static void on_scripted(struct sta_command *command, int status, struct strata_b
     struct sta_fill *fill = STA_CONTAINER(command, struct sta_fill, store);
     struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_value value;
-    if (status == STRATA_OK && sta_resp_next(&walk, &value) == STRATA_OK &&
-        value.type == STA_RESP_INTEGER)
+    bool ran = status == STRATA_OK && sta_resp_next(&walk, &value) == STRATA_OK &&
+               value.type == STA_RESP_INTEGER;
+    if (ran && fill->lease != NULL)
         fill->lease->held = false; /* it dropped it, or it was not ours any more */
-    else if (status == STRATA_OK)
+    if (status == STRATA_OK && !ran)
         status = STRATA_ERR_SERVER;
     fill_stored(fill, status);
     fill_settle(fill);
 }
 
 /* Redis has this now. */
-static void fill_got(struct sta_fill *fill, struct strata_bytes value, uint64_t ttl_ms,
+static void fill_got(struct sta_fill *fill, struct strata_bytes stored, uint64_t ttl_ms,
                      uint64_t now_ms)
 {
-    bool ours = !fill->none && value.len == fill->value.len &&
-                (value.len == 0 || memcmp(value.data, fill->value.data, value.len) == 0);
+    struct sta_envelope envelope;
+    bool ours = !fill->none && stored.len == fill->stored.len &&
+                (stored.len == 0 || memcmp(stored.data, fill->stored.data, stored.len) == 0);
     if (fill->settled)
-        keep_in_l1(fill, value, ttl_ms, 0, now_ms);
-    if (!ours)
-        (void)sta_value_from_bytes(&fill->there, value); /* without memory: ours is as good */
+        keep_stored(fill, stored, ttl_ms, now_ms);
+    if (!ours && fill->throttle_ms == 0 && sta_envelope_read(stored, &envelope) == STRATA_OK &&
+        sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
+        (void)sta_value_from_bytes(&fill->there, envelope.value); /* no memory: ours is as good */
 }
 
 static void on_got(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)
@@ -141,21 +175,20 @@ static void on_got(struct sta_batch *batch, uint32_t tag, int status, struct str
     if (status == STRATA_OK)
         fill_got(fill, value, ttl_ms, now_ms);
     else if (fill->none && fill->settled)
-        keep_in_l1(fill, strata_bytes("", 0), fill->ttl_ms, STA_TIERS_ABSENT | STA_TIERS_NONE,
-                   now_ms);
+        keep_none(fill, now_ms);
 }
 
 static void fill_start(struct sta_task *task)
 {
     struct sta_fill *fill = STA_CONTAINER(task, struct sta_fill, task);
     uint64_t deadline_ns = sta_clock_after(fill->begun_ns, fill->cache->budget_ns);
-    bool adds = !fill->none, gets = fill->get.count > 0;
+    bool adds = !fill->none && fill->throttle_ms == 0, gets = fill->get.count > 0;
     fill->pending = 1;
     fill->settled = !adds;
     if (is_current(fill)) {
         fill->pending += (adds ? 1 : 0) + (gets ? 1 : 0);
-        if (adds && fill->lease != NULL)
-            sta_command_start(&fill->store, fill->lease->key, deadline_ns);
+        if (adds && fill->store.operation.request.commands > 0)
+            sta_command_start(&fill->store, fill->whole, deadline_ns);
         else if (adds)
             sta_batch_start(&fill->add, deadline_ns);
         if (gets)
@@ -166,25 +199,36 @@ static void fill_start(struct sta_task *task)
     fill_settle(fill);
 }
 
-/* The lease is looked at, the value stored and the lease dropped in one step: who comes late, because
- * his lease was over, stores nothing. EXISTS as in sta_batch_add(). */
+/* Lease and old value are looked at, the value stored and the lease dropped in one step: who comes
+ * late, because his lease was over, or somebody else was faster, stores nothing. EXISTS as in
+ * sta_batch_add(). `old` is the last argument, where there is one. */
 static int encode_script(struct sta_fill *fill, uint64_t ttl_ms)
 {
-    static const char script[] = "if redis.call('GET',KEYS[2])~=ARGV[1] then return 0 end "
-                                 "redis.call('DEL',KEYS[2]) "
-                                 "if redis.call('EXISTS',KEYS[1])==1 then return 0 end "
-                                 "if ARGV[3]=='' then redis.call('SET',KEYS[1],ARGV[2]) "
-                                 "else redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) end "
-                                 "return 1";
+    static const char script[] =
+        "if KEYS[2] then if redis.call('GET',KEYS[2])~=ARGV[1] then return 0 end "
+        "redis.call('DEL',KEYS[2]) end local now=redis.call('GET',KEYS[1]) "
+        "if ARGV[4] then if now~=ARGV[4] then return 0 end elseif now then return 0 end "
+        "if ARGV[3]=='' then redis.call('SET',KEYS[1],ARGV[2]) "
+        "else redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) end return 1";
     const struct sta_lease *lease = fill->lease;
+    struct strata_bytes words[9];
+    size_t count = 0;
     char ttl[24] = "";
     if (ttl_ms <= INT64_MAX / 2)
         (void)snprintf(ttl, sizeof ttl, "%" PRIu64, ttl_ms);
-    const struct strata_bytes eval[] = {
-        strata_text("EVAL"), strata_text(script),      strata_text("2"), lease->key,
-        lease->name,         strata_text(lease->word), fill->value,      strata_text(ttl)};
-    const struct strata_bytes exists[] = {strata_text("EXISTS"), lease->key};
-    int status = sta_command_add(&fill->store, eval, sizeof eval / sizeof eval[0]);
+    words[count++] = strata_text("EVAL");
+    words[count++] = strata_text(script);
+    words[count++] = strata_text(lease != NULL ? "2" : "1");
+    words[count++] = fill->whole;
+    if (lease != NULL)
+        words[count++] = lease->name;
+    words[count++] = strata_text(lease != NULL ? lease->word : "");
+    words[count++] = fill->stored;
+    words[count++] = strata_text(ttl);
+    if (fill->old.len > 0)
+        words[count++] = fill->old;
+    const struct strata_bytes exists[] = {strata_text("EXISTS"), fill->whole};
+    int status = sta_command_add(&fill->store, words, count);
     return status == STRATA_OK ? sta_command_add(&fill->store, exists, 2) : status;
 }
 
@@ -193,12 +237,25 @@ static int fill_encode(struct sta_fill *fill)
     struct sta_cache *cache = fill->cache;
     uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l2_ttl_ms;
     int status = STRATA_OK;
-    if (!fill->none && fill->lease != NULL)
-        status = encode_script(fill, ttl_ms);
-    else if (!fill->none)
-        status = sta_batch_add(&fill->add, 0, fill->key.bytes, fill->value, ttl_ms);
-    if (status == STRATA_OK && cache->l1 != NULL && sta_coherence_keeps(fill->value))
+    ttl_ms = sta_clock_after(ttl_ms, fill->stale_ms);
+    if (!fill->none && fill->throttle_ms == 0) {
+        if (fill->lease != NULL || fill->old.len > 0)
+            status = encode_script(fill, ttl_ms);
+        else
+            status = sta_batch_add(&fill->add, 0, fill->key.bytes, fill->stored, ttl_ms);
+    }
+    if (status == STRATA_OK && cache->l1 != NULL && sta_coherence_keeps(fill->stored))
         status = sta_batch_get(&fill->get, 0, fill->key.bytes);
+    return status;
+}
+
+/* The key as Redis has it, for the script. */
+static int fill_name(struct sta_fill *fill)
+{
+    int status = sta_buffer_append(&fill->name, fill->cache->prefix);
+    if (status == STRATA_OK)
+        status = sta_buffer_append(&fill->name, fill->key.bytes);
+    fill->whole = sta_buffer_bytes(&fill->name);
     return status;
 }
 
@@ -208,7 +265,10 @@ static int fill_both(struct sta_fill *fill)
     sta_batch_init(&fill->add, cache->l2, cache->prefix, on_added, on_ended_add);
     sta_batch_init(&fill->get, cache->l2, cache->prefix, on_got, on_ended_get);
     sta_command_init(&fill->store, cache->l2, on_scripted);
-    fill->status = fill_encode(fill);
+    sta_buffer_init(&fill->name, SIZE_MAX);
+    fill->status = fill_name(fill);
+    if (fill->status == STRATA_OK)
+        fill->status = fill_encode(fill);
     if (fill->status == STRATA_OK) {
         fill->task.run = fill_start;
         sta_waiter_init(&fill->waiter, cache->loop);
@@ -218,6 +278,7 @@ static int fill_both(struct sta_fill *fill)
     sta_batch_fini(&fill->add);
     sta_batch_fini(&fill->get);
     sta_command_fini(&fill->store);
+    sta_buffer_fini(&fill->name);
     return fill->status;
 }
 
@@ -227,5 +288,10 @@ int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)
     bool both = fill->cache->l2 != NULL && config->write_through && config->read_through;
     fill->begun_ns = now_ns;
     fill->there = (struct strata_value){0};
-    return both ? fill_both(fill) : fill_l1_only(fill);
+    sta_buffer_init(&fill->envelope, SIZE_MAX);
+    int status = fill->none ? STRATA_OK : fill_wrap(fill);
+    if (status == STRATA_OK)
+        status = both ? fill_both(fill) : fill_l1_only(fill);
+    sta_buffer_fini(&fill->envelope);
+    return status;
 }

@@ -13,6 +13,8 @@
  * somebody else wrote while we loaded. That the check and the sending are one step on the loop
  * keeps own writes out of between: a delete that began before is seen by the check, and one that begins
  * after it is sent after us.
+ * Over an old value, or with a lease, a script stands in the place of SET NX: it stores where the lease
+ * is still ours, and where Redis still has what we replace.
  * A value that is larger than what is asked for again (coherence.h) leaves L1 empty; the next read
  * brings it. Without L2, or with values in L1 alone, L1 takes it under the load's token.
  */
@@ -33,6 +35,11 @@ struct sta_fill {
     struct sta_l1_token token; /* taken before the load began */
     bool none;                 /* there is none, and that is kept in L1 for ttl_ms */
     struct strata_bytes value; /* readable until run() returns */
+    struct strata_bytes old;   /* what Redis has, as it is stored, and this one replaces; empty:
+                                  none, it replaces nothing */
+    uint64_t stale_ms;         /* after ttl_ms: may be served where loads fail; 0: not */
+    uint64_t throttle_ms;      /* > 0: a load has failed; nothing is stored, but what Redis has goes
+                                  into L1 with this throttle (cache/aged.h) */
     struct sta_lease *lease;   /* held; NULL: none. Stored and dropped is one step */
     uint64_t ttl_ms;           /* 0: the configured */
 
@@ -43,10 +50,14 @@ struct sta_fill {
     int status;
     bool settled; /* no own write is under way any more: `token` is of after it */
     unsigned pending;
+    struct strata_bytes stored; /* `value` as Redis gets it */
+    struct sta_buffer envelope; /* if it is in one */
+    struct sta_buffer name;
+    struct strata_bytes whole; /* the key as Redis has it */
     uint64_t begun_ns;
     struct sta_task task;
     struct sta_batch add, get;
-    struct sta_command store; /* instead of `add`, with a lease */
+    struct sta_command store; /* instead of `add`, with a lease or an old value */
     struct sta_waiter waiter;
 };
 

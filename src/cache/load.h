@@ -6,6 +6,9 @@
  *              '--miss--> FLIGHT --another loads it--> wait for it --> done
  *                            '---ours: L1 again -> L2 -> LOADER -> FILL --> done, for all that wait
  *
+ * Where the loader fails, and that is asked for, who waits gets what was there before, as long as it may
+ * be served (STRATA_STALE): what Redis has behind an envelope, or what L1 has, where Redis is away.
+ *
  * No lock is held and nothing is led while the loader runs.
  */
 #ifndef STA_LOAD_H
@@ -13,6 +16,14 @@
 
 #include "cache/cache.h"
 #include "strata/load.h"
+
+/* What was there before, and is past its time. */
+struct sta_load_previous {
+    bool there;
+    struct strata_bytes value;
+    struct strata_value held; /* it, or the envelope that it is in; to be released */
+    uint64_t left_ms;         /* for so long it may still be served */
+};
 
 enum sta_load_answer { STA_LOAD_NOTHING, STA_LOAD_VALUE, STA_LOAD_NONE };
 
@@ -32,11 +43,15 @@ struct strata_load {
     /* The room's own. */
     uint64_t deadline_ns; /* of waiting for others */
     bool gave_up;         /* that is over, and nothing was loaded */
+    struct sta_load_previous previous;
+    struct sta_read_found found;
 };
 
-/* One key from L1 alone. STRATA_OK with a value to release, STRATA_MISS: a loader said that there
- * is none; STRATA_MORE: sta_load_run() has to find out; or why the key is refused. */
-int sta_load_hit(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns,
+/* One key from L1 alone. STRATA_OK with a value to release; STRATA_STALE likewise: it is past its
+ * time, and a load has just failed; STRATA_MISS: a loader said that there is none; STRATA_MORE:
+ * sta_load_run() has to find out; or why the key is refused. `options` may be NULL. */
+int sta_load_hit(struct sta_cache *cache, struct strata_bytes key,
+                 const struct strata_load_options *options, uint64_t now_ns,
                  struct strata_value *value);
 
 /* After STRATA_MORE. As strata_get_or_load(). */
@@ -45,6 +60,10 @@ int sta_load_run(struct strata_load *load, struct strata_value *value);
 /* What strata/load.h says. */
 int sta_load_set(struct strata_load *load, struct strata_bytes value, uint64_t ttl_ms);
 void sta_load_set_none(struct strata_load *load, uint64_t ttl_ms);
+int sta_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms);
+
+/* Runs the loader: STRATA_OK with a value, STRATA_MISS, or its error. */
+int sta_load_call(struct strata_load *load);
 
 /* A write without L1: who asks from here on does not share a load that has begun. */
 void sta_load_overtake(struct sta_cache *cache, struct strata_bytes key);

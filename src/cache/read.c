@@ -18,7 +18,9 @@
 #include "cache/cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "cache/aged.h"
 #include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
@@ -35,18 +37,31 @@ struct sta_read_missing {
     size_t index;
 };
 
+/* A hit that is no plain value: STRATA_OK with the lease's value the one that is meant; STRATA_MISS;
+ * STRATA_MORE: it is past its time. */
+static int read_l1_flagged(struct sta_l1_lease *lease, uint64_t now_ms)
+{
+    struct sta_aged aged;
+    if ((lease->flags & STA_TIERS_ABSENT) != 0)
+        return STRATA_MISS;
+    lease->value = sta_aged_open(lease->value, &aged);
+    return now_ms < aged.fresh_until_ms ? STRATA_OK : STRATA_MORE;
+}
+
 /* Answers one key from L1; STRATA_MORE where L2 has to be asked. */
 static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata_value *value)
 {
     struct sta_l1_lease lease = {0};
     if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
         return STRATA_MORE;
-    if ((lease.flags & STA_TIERS_ABSENT) != 0) {
+    int status = STRATA_OK;
+    if (lease.flags != 0)
+        status = read_l1_flagged(&lease, read->begun_ns / STA_NS_MS);
+    if (status == STRATA_OK)
+        sta_value_from_lease(value, read->cache->l1, &lease);
+    else
         sta_l1_release(read->cache->l1, &lease);
-        return STRATA_MISS;
-    }
-    sta_value_from_lease(value, read->cache->l1, &lease);
-    return STRATA_OK;
+    return status;
 }
 
 static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
@@ -113,19 +128,39 @@ static void read_begin_some(struct sta_read *read, size_t from, size_t count)
 
 /* Stores in L1 what L2 answered, unless something overtook it. */
 static void read_fill(struct sta_read *read, const struct sta_read_missing *missing,
-                      uint64_t now_ms, struct strata_bytes value, uint64_t ttl_ms, uint8_t flags)
+                      uint64_t now_ms, struct strata_bytes stored, uint64_t ttl_ms)
 {
     struct sta_cache *cache = read->cache;
+    struct sta_aged_entry entry = {
+        .key = &missing->key,
+        .stored = stored,
+        .ttl_ms = ttl_ms,
+        /* When the read began: the TTL was measured later, so this can only be early. */
+        .since_ms = read->begun_ns / STA_NS_MS,
+        .aged = read->found != NULL && read->found->aged,
+        .token = missing->token,
+    };
+    if (cache->l1 != NULL &&
+        sta_coherence_admit(cache, &missing->key, read->batch.source, &entry.token, now_ms))
+        sta_aged_fill(cache, &entry, now_ms);
+}
+
+/* That there is none (null values). */
+static void read_fill_absent(struct sta_read *read, const struct sta_read_missing *missing,
+                             uint64_t now_ms)
+{
+    struct sta_cache *cache = read->cache;
+    const struct sta_cache_config *config = &cache->config;
     struct sta_l1_token token = missing->token;
     if (cache->l1 == NULL ||
         !sta_coherence_admit(cache, &missing->key, read->batch.source, &token, now_ms))
         return;
-    uint64_t bound = cache->config.l1_ttl_ms < ttl_ms ? cache->config.l1_ttl_ms : ttl_ms;
+    uint64_t bound =
+        config->l1_ttl_ms < config->null_ttl_ms ? config->l1_ttl_ms : config->null_ttl_ms;
     struct sta_l1_entry entry = {
-        .value = value,
-        /* From the time the read began: the TTL was measured later, so this can only be early. */
+        .value = strata_bytes("", 0),
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
-        .flags = flags,
+        .flags = STA_TIERS_ABSENT,
     };
     if (sta_l1_fill(cache->l1, &missing->key, &entry, token, now_ms) < 0)
         sta_tiers_count(&cache->l1_counters.errors);
@@ -140,18 +175,44 @@ static void read_fill_nothing(struct sta_read *read, const struct sta_read_missi
         (void)sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms);
 }
 
+/* A value as it is stored; one that only stale ones are asked of is none. */
+static int read_finish_value(struct sta_read *read, const struct sta_read_missing *missing,
+                             struct strata_bytes stored, uint64_t ttl_ms, uint64_t now_ms)
+{
+    struct sta_cache *cache = read->cache;
+    struct sta_envelope envelope = {.value = stored};
+    if (sta_envelope_begins(stored) && sta_envelope_read(stored, &envelope) != STRATA_OK) {
+        sta_tiers_count(&cache->l2_counters.errors);
+        read_fill_nothing(read, missing, now_ms);
+        return STRATA_MISS;
+    }
+    if (read->found != NULL) {
+        read->found->ttl_ms = ttl_ms;
+        int status = sta_value_from_bytes(&read->found->stored, stored);
+        if (status < 0)
+            return status;
+    }
+    bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
+    sta_tiers_count(fresh ? &cache->l2_counters.hits : &cache->l2_counters.misses);
+    if (!fresh) {
+        read_fill_nothing(read, missing, now_ms);
+        return STRATA_MISS;
+    }
+    read_fill(read, missing, now_ms, stored, ttl_ms);
+    return sta_value_from_bytes(&read->values[missing->index], envelope.value);
+}
+
 static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,
                            struct strata_bytes replies, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
-    struct strata_bytes value;
+    struct strata_bytes stored;
     uint64_t ttl_ms;
-    int status = sta_batch_read_get(replies, &value, &ttl_ms);
+    int status = sta_batch_read_get(replies, &stored, &ttl_ms);
     if (status == STRATA_MISS) {
         sta_tiers_count(&cache->l2_counters.misses);
         if (cache->config.null_values)
-            read_fill(read, missing, now_ms, strata_bytes("", 0), cache->config.null_ttl_ms,
-                      STA_TIERS_ABSENT);
+            read_fill_absent(read, missing, now_ms);
         else
             read_fill_nothing(read, missing, now_ms);
         return STRATA_MISS;
@@ -160,9 +221,7 @@ static int read_finish_key(struct sta_read *read, const struct sta_read_missing 
         sta_tiers_count(&cache->l2_counters.errors);
         return status;
     }
-    sta_tiers_count(&cache->l2_counters.hits);
-    read_fill(read, missing, now_ms, value, ttl_ms, 0);
-    return sta_value_from_bytes(&read->values[missing->index], value);
+    return read_finish_value(read, missing, stored, ttl_ms, now_ms);
 }
 
 static void read_fini(struct sta_read *read)
@@ -185,8 +244,12 @@ static int read_stale(struct sta_read *read, const struct sta_read_missing *miss
     if (!silent || !cache->config.serve_stale || cache->l1 == NULL ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
+    struct sta_aged aged;
+    struct strata_bytes value = lease.value;
+    if ((lease.flags & STA_TIERS_AGED) != 0)
+        value = sta_aged_open(value, &aged);
     if ((lease.flags & STA_TIERS_ABSENT) == 0 &&
-        sta_value_from_bytes(&read->values[missing->index], lease.value) == STRATA_OK) {
+        sta_value_from_bytes(&read->values[missing->index], value) == STRATA_OK) {
         sta_tiers_count(&cache->stale);
         status = STRATA_STALE;
     }
@@ -216,6 +279,26 @@ static void read_ended(struct sta_batch *batch)
     read->done(read);
 }
 
+/* A copy that is no plain value brought its head, and is made anew by lease. */
+static int read_copy_flagged(struct sta_cache *cache, const struct sta_key *key, uint64_t now_ms,
+                             struct sta_l1_copy *copy)
+{
+    struct sta_l1_lease lease = {0};
+    if (sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK)
+        return STRATA_MORE;
+    int status = lease.suspect ? STRATA_MORE : STRATA_OK;
+    if (status == STRATA_OK && lease.flags != 0)
+        status = read_l1_flagged(&lease, now_ms);
+    if (status == STRATA_OK) {
+        size_t fits = lease.value.len < copy->cap ? lease.value.len : copy->cap;
+        if (fits > 0)
+            memcpy(copy->buffer, lease.value.data, fits);
+        copy->len = lease.value.len;
+    }
+    sta_l1_release(cache->l1, &lease);
+    return status;
+}
+
 int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns,
                   struct sta_l1_copy *copy)
 {
@@ -228,8 +311,8 @@ int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now
         return STRATA_MORE;
     if (sta_timing_samples(now_ns))
         sta_timing_sample(cache->timing, STA_TIMING_GET, now_ns);
-    if ((got.flags & STA_TIERS_ABSENT) != 0)
-        return STRATA_MISS;
+    if (got.flags != 0)
+        return read_copy_flagged(cache, &hashed, now_ns / STA_NS_MS, copy);
     *copy = got;
     return STRATA_OK;
 }

@@ -19,6 +19,7 @@
 /* L1's flags. */
 #define STA_TIERS_ABSENT 1u /* Redis had no such key when it was asked (null values) */
 #define STA_TIERS_NONE   2u /* a loader said that there is none */
+#define STA_TIERS_AGED   4u /* with a head (cache/aged.h) */
 
 /* Relaxed, all of them: they are numbers for people. */
 struct sta_tier_counters {
@@ -46,6 +47,7 @@ struct sta_cache {
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */
     struct sta_leases leases;   /* loads of other processes that are waited for */
+    _Atomic uint64_t chance;    /* relaxed; random, and one more with each use */
     _Atomic uint64_t loads, loads_failed, loads_shared;
 };
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cmake --install: headers, libstrata, libstrata_tls, libstrata_repository where SQLite
-# is there, pkg-config and CMake packages, stratad, strata.
+# cmake --install: headers, libstrata, libstrata_tls, libstrata_repository and
+# libstrata_postgresql where their databases are there, pkg-config and CMake packages, stratad, strata.
 include(CMakePackageConfigHelpers)
 
 set(STRATA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
@@ -12,6 +12,11 @@ if(TARGET strata_repository_shared)
   install(TARGETS strata_repository_shared EXPORT strataRepositoryTargets)
   install(TARGETS strata_repository_static)
   list(APPEND STRATA_ARCHIVES libstrata_repository.a)
+endif()
+if(TARGET strata_postgresql_shared)
+  install(TARGETS strata_postgresql_shared EXPORT strataPostgresqlTargets)
+  install(TARGETS strata_postgresql_static)
+  list(APPEND STRATA_ARCHIVES libstrata_postgresql.a)
 endif()
 install(TARGETS strata_static strata_tls_static) # through pkg-config --static, which names what they need
 if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL GNU)
@@ -41,6 +46,12 @@ if(TARGET strata_repository_shared)
   install(FILES ${CMAKE_BINARY_DIR}/strata-repository.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
   set_target_properties(strata_repository_shared PROPERTIES EXPORT_NAME repository)
   install(EXPORT strataRepositoryTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
+endif()
+if(TARGET strata_postgresql_shared)
+  configure_file(cmake/strata-postgresql.pc.in strata-postgresql.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/strata-postgresql.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  set_target_properties(strata_postgresql_shared PROPERTIES EXPORT_NAME postgresql)
+  install(EXPORT strataPostgresqlTargets NAMESPACE strata:: DESTINATION ${STRATA_CMAKE_DIR})
 endif()
 
 set_target_properties(strata_shared PROPERTIES EXPORT_NAME strata)

@@ -2,13 +2,19 @@
  *
  * A registry of language models: rows of a database, read through the cache.
  *
- *     ./model_registry [FILE]     SQLite in a file, or in memory where none is named
+ *     ./model_registry                                 SQLite, in memory
+ *     ./model_registry models.db                       SQLite, in a file
+ *     ./model_registry postgresql://user@host/name     PostgreSQL, built -DWITH_POSTGRESQL
  *
  * Which Redis, and everything else of the cache, comes from the environment.
  */
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
+#ifdef WITH_POSTGRESQL
+#include <strata/postgresql.h>
+#endif
 #include <strata/repository.h>
 #include <strata/strata.h>
 
@@ -85,6 +91,19 @@ static int tour(struct strata_repository *models, struct strata_error *error)
     return status;
 }
 
+/* What speaks to the database that `url` names; NULL: nothing here does. */
+static const struct strata_driver *driver_for(const char *url)
+{
+    static const char postgresql[] = "postgresql://";
+    if (strncmp(url, postgresql, strlen(postgresql)) != 0)
+        return strata_sqlite();
+#ifdef WITH_POSTGRESQL
+    return strata_postgresql();
+#else
+    return NULL;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct strata *cache = NULL;
@@ -97,7 +116,7 @@ int main(int argc, char **argv)
     options.url = argc > 1 ? argv[1] : ":memory:";
     int status = strata_open(&cache, NULL, &error);
     if (status == STRATA_OK)
-        status = strata_database_open(&database, cache, strata_sqlite(), &options, &error);
+        status = strata_database_open(&database, cache, driver_for(options.url), &options, &error);
     if (status == STRATA_OK)
         status = strata_repository_open(&models, database, &model, &error);
     if (status == STRATA_OK)

@@ -5,7 +5,7 @@
  *
  * Threads: a connection is used by one at a time; the table is constant.
  * Errors: STRATA_ERR_BUSY (a lock was not had in time), STRATA_ERR_CONFLICT (a unique value is there
- * already; others were first), STRATA_ERR_LOST (the connection was lost: what was under way may have
+ * already; others were first), STRATA_ERR_LOST (commit only: the connection was lost, and it may have
  * been carried out), STRATA_ERR_TIMEOUT, STRATA_ERR_NOMEM, else STRATA_ERR_DATABASE. `error` says
  * what the database said.
  */
@@ -39,9 +39,10 @@ struct sta_dialect {
     bool numbered;               /* parameters are $1, $2, ... and not ? */
     const char *column_types[7]; /* in CREATE TABLE */
     const char *key_type;        /* of an integer key that the database may give */
-    const char *casts[7];        /* behind a column that is read, so that it has our type; "" */
-    const char *now_ms;          /* the time, by the database's clock */
-    const char *for_update;      /* behind a SELECT that precedes a change */
+    const char
+        *casts[7];      /* behind a column that is read and a parameter, so that it has our type */
+    const char *now_ms; /* the time, by the database's clock */
+    const char *for_update; /* behind a SELECT that precedes a change */
 };
 
 struct strata_driver {
@@ -55,8 +56,7 @@ struct strata_driver {
                 struct strata_error *error);
     void (*close)(struct sta_connection *connection);
 
-    /* Whether it may be used again. A connection that is not in a transaction and says so is as
-     * new. */
+    /* Whether it may be used again: it is in no transaction, and was not lost meanwhile. */
     bool (*usable)(struct sta_connection *connection);
     int (*begin)(struct sta_connection *connection, struct strata_error *error);
     int (*commit)(struct sta_connection *connection, struct strata_error *error);

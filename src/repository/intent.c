@@ -40,11 +40,11 @@ int sta_intent_add(const struct strata_driver *driver, struct sta_connection *co
     sta_sql_text_init(&text, &driver->dialect);
     sta_sql_text_add(&text, "INSERT INTO " INTENT_TABLE " (\"id\", \"created_ms\", \"tags\") "
                             "VALUES (");
-    sta_sql_text_param(&text, strata_field_integer(id));
+    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer(id));
     sta_sql_text_add(&text, ", ");
     sta_sql_text_add(&text, driver->dialect.now_ms);
     sta_sql_text_add(&text, ", ");
-    sta_sql_text_param(&text, strata_field_blob(tags));
+    sta_sql_text_param(&text, STRATA_TYPE_BLOB, strata_field_blob(tags));
     sta_sql_text_add(&text, ")");
     return intent_run(driver, connection, &text, error);
 }
@@ -55,7 +55,7 @@ static int intent_remove_one(const struct strata_driver *driver, struct sta_conn
     struct sta_sql_text text;
     sta_sql_text_init(&text, &driver->dialect);
     sta_sql_text_add(&text, "DELETE FROM " INTENT_TABLE " WHERE \"id\" = ");
-    sta_sql_text_param(&text, strata_field_integer(id));
+    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer(id));
     return intent_run(driver, connection, &text, NULL);
 }
 
@@ -89,9 +89,9 @@ int sta_intent_list(const struct strata_driver *driver, struct sta_connection *c
                      "SELECT \"id\", \"tags\" FROM " INTENT_TABLE " WHERE \"created_ms\" <= ");
     sta_sql_text_add(&text, driver->dialect.now_ms);
     sta_sql_text_add(&text, " - ");
-    sta_sql_text_param(&text, strata_field_integer((int64_t)age_ms));
+    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)age_ms));
     sta_sql_text_add(&text, " ORDER BY \"created_ms\" LIMIT ");
-    sta_sql_text_param(&text, strata_field_integer((int64_t)most));
+    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)most));
     struct sta_sql sql = sta_sql_text_end(&text);
     sql.types = types;
     sql.column_count = 2;

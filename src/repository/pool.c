@@ -81,6 +81,10 @@ int sta_pool_acquire(struct sta_pool *pool, struct sta_connection **out, struct 
     struct sta_connection *connection;
     if (!pool_take(pool, &connection))
         return sta_error_set(error, STRATA_ERR_BUSY, "all %zu connections are in use", pool->limit);
+    if (connection != NULL && !pool->driver->usable(connection)) {
+        pool->driver->close(connection); /* the server went while it was idle */
+        connection = NULL;
+    }
     if (connection == NULL) {
         int status = pool->driver->open(&connection, pool->url, pool->timeout_ms, error);
         if (status != STRATA_OK) {

@@ -36,7 +36,7 @@ void sta_sql_text_name(struct sta_sql_text *sql, const char *name)
     sta_sql_text_add(sql, "\"");
 }
 
-void sta_sql_text_param(struct sta_sql_text *sql, struct strata_field field)
+void sta_sql_text_param(struct sta_sql_text *sql, enum strata_type type, struct strata_field field)
 {
     char number[16];
     if (sql->param_count == STA_SQL_TEXT_PARAMS_MAX) {
@@ -46,6 +46,7 @@ void sta_sql_text_param(struct sta_sql_text *sql, struct strata_field field)
     sql->params[sql->param_count++] = field;
     (void)snprintf(number, sizeof number, "$%zu", sql->param_count);
     sta_sql_text_add(sql, sql->dialect->numbered ? number : "?");
+    sta_sql_text_add(sql, sql->dialect->casts[type]);
 }
 
 /* ---- parts ---- */
@@ -78,7 +79,7 @@ static void sql_text_match(struct sta_sql_text *sql, const struct strata_match *
         return;
     }
     sta_sql_text_add(sql, signs[match->is]);
-    sta_sql_text_param(sql, match->field);
+    sta_sql_text_param(sql, match->field.type, match->field);
 }
 
 static void sql_text_where(struct sta_sql_text *sql, const struct strata_match *where,
@@ -116,10 +117,10 @@ static void sql_text_bounds(struct sta_sql_text *sql, const struct strata_query 
 {
     uint64_t limit = query->limit != 0 ? query->limit : STRATA_ROWS_MAX + 1u;
     sta_sql_text_add(sql, " LIMIT ");
-    sta_sql_text_param(sql, strata_field_integer((int64_t)limit));
+    sta_sql_text_param(sql, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)limit));
     if (query->offset > 0) {
         sta_sql_text_add(sql, " OFFSET ");
-        sta_sql_text_param(sql, strata_field_integer((int64_t)query->offset));
+        sta_sql_text_param(sql, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)query->offset));
     }
 }
 
@@ -173,7 +174,7 @@ void sta_sql_text_insert(struct sta_sql_text *sql, const struct sta_schema *sche
         if (i == skipped)
             continue;
         sta_sql_text_add(sql, between);
-        sta_sql_text_param(sql, fields[i]);
+        sta_sql_text_param(sql, schema->columns[i].type, fields[i]);
         between = ", ";
     }
     sta_sql_text_add(sql, sql->param_count > 0 ? ")" : " DEFAULT VALUES");
@@ -190,7 +191,7 @@ void sta_sql_text_update(struct sta_sql_text *sql, const struct sta_schema *sche
         sta_sql_text_add(sql, i == 0 ? " SET " : ", ");
         sta_sql_text_name(sql, schema->columns[columns[i]].name);
         sta_sql_text_add(sql, " = ");
-        sta_sql_text_param(sql, fields[i]);
+        sta_sql_text_param(sql, schema->columns[columns[i]].type, fields[i]);
     }
     sql_text_where_key(sql, schema, key);
     sql_text_returning(sql, schema);

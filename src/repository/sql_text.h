@@ -25,10 +25,10 @@ struct sta_sql_text {
 void sta_sql_text_init(struct sta_sql_text *sql, const struct sta_dialect *dialect);
 void sta_sql_text_fini(struct sta_sql_text *sql);
 
-/* Words as they are, a name in quotes, a value as a parameter. */
+/* Words as they are, a name in quotes, a value as a parameter; of `type` where it is null, too. */
 void sta_sql_text_add(struct sta_sql_text *sql, const char *words);
 void sta_sql_text_name(struct sta_sql_text *sql, const char *name);
-void sta_sql_text_param(struct sta_sql_text *sql, struct strata_field field);
+void sta_sql_text_param(struct sta_sql_text *sql, enum strata_type type, struct strata_field field);
 
 /* Whole statements. `query` was checked (query.h). */
 void sta_sql_text_select(struct sta_sql_text *sql, const struct sta_schema *schema,

@@ -8,14 +8,20 @@
 
 #include "l1/tier.h"
 
-#define MAPPED_FROM  (64u * 1024)
+#define HEAP_MOST    (64u * 1024) /* what is larger is a mapping: a page more at the least */
 #define PAGE_BYTES   4096u
 #define MALLOC_BYTES 16u /* what malloc adds, about */
+
+/* By its size as it is accounted, which tells the two apart. */
+static bool is_mapped(const struct sta_block *block)
+{
+    return block->size > HEAP_MOST + MALLOC_BYTES;
+}
 
 struct sta_block *sta_entry_create_block(uint64_t size)
 {
     struct sta_block *block;
-    if (size >= MAPPED_FROM) {
+    if (size > HEAP_MOST) {
         size = (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
         block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (block == MAP_FAILED)
@@ -36,7 +42,7 @@ void sta_entry_unref_block(struct sta_block *block)
     /* release our reads of the bytes to whoever frees; acquire everybody's before freeing */
     if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (block->size > MAPPED_FROM + MALLOC_BYTES)
+    if (is_mapped(block))
         munmap(block, block->size);
     else
         free(block);

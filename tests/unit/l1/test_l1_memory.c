@@ -260,6 +260,29 @@ static void a_store_that_is_overtaken_while_it_runs_is_refused(void **state)
     }
 }
 
+/* Around 64 KiB a block's memory comes from elsewhere, and must go back to where it came from. */
+static void values_of_each_length_around_a_mapping_come_and_go(void **state)
+{
+    (void)state;
+    struct sta_l1_statistics numbers;
+    struct sta_l1 *l1 = NULL;
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_OK);
+    uint8_t *bytes = calloc(1, 66000);
+    struct sta_key key = sta_l1_key(l1, strata_text("k"));
+    for (size_t len = 65000; len <= 66000; len++) {
+        struct sta_l1_entry entry = {.value = strata_bytes(bytes, len), .deadline_ms = STA_NEVER};
+        assert_int_equal(sta_l1_set(l1, &key, &entry, NOW), STRATA_OK);
+        sta_l1_statistics(l1, &numbers);
+        assert_true(numbers.block_bytes >= len);
+        sta_l1_invalidate(l1, &key, NOW, NULL);
+        sta_l1_statistics(l1, &numbers);
+        assert_int_equal(numbers.block_bytes, 0);
+    }
+    free(bytes);
+    assert_true(sta_l1_valid(l1));
+    sta_l1_destroy(&l1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_failed_resize_changes_nothing),
         cmocka_unit_test(a_failed_fill_leaves_what_was_there),
         cmocka_unit_test(a_failed_write_leaves_no_entry_and_advances),
+        cmocka_unit_test(values_of_each_length_around_a_mapping_come_and_go),
         cmocka_unit_test(a_store_that_is_overtaken_while_it_runs_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

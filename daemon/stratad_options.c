@@ -185,6 +185,10 @@ static int check(const struct sta_stratad_options *options, struct strata_error 
     if (options->cache.l2_enabled == STRATA_OFF)
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "l2_enabled: stratad stands before a Redis and cannot do without");
+    if (options->cache.write_behind == STRATA_ON)
+        return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
+                             "write-behind (write_behind, CACHE_WRITE_BEHIND) is the library's: "
+                             "stratad answers a write with what Redis has answered");
     return STRATA_OK;
 }
 

@@ -32,7 +32,9 @@ struct strata;
 STRATA_API int strata_open(struct strata **out, const struct strata_options *options,
                            struct strata_error *error);
 
-/* Ends pending asynchronous calls with STRATA_ERR_CLOSED (their callbacks run before this
+/* With write-behind: waits until Redis has everything, write_behind_drain_timeout_ms at most; what it
+ * does not have then is lost, and counted in the log (strata_flush() says so before).
+ * Ends pending asynchronous calls with STRATA_ERR_CLOSED (their callbacks run before this
  * returns), releases everything and sets the pointer to NULL. Values that were handed out must
  * have been released; queues must have been closed. NULL is fine. */
 STRATA_API void strata_close(struct strata **cache);
@@ -67,11 +69,14 @@ STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, vo
 
 /* Write-through: STRATA_OK says that Redis acknowledged; then L1 holds the value too. After
  * STRATA_ERR_TIMEOUT or STRATA_ERR_LOST the outcome is unknown and L1 does not hold the key.
- * With write-through off, L1 takes the value and Redis' copy is deleted. */
+ * With write-behind: STRATA_OK says that the write was accepted: all gets through this cache see it,
+ * Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done.
+ * With both off, L1 takes the value and Redis' copy is deleted. */
 STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
                           uint64_t ttl_ms);
 
-/* Deletes in both tiers: STRATA_OK, or STRATA_MISS where Redis (without L2: L1) had none. */
+/* Deletes in both tiers: STRATA_OK, or STRATA_MISS where Redis (without L2: L1) had none. With
+ * write-behind as strata_set(): nobody has asked Redis whether it had one. */
 STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
 
 /* As strata_delete(), but for Redis' copy the key is queued, and nobody waits: queued keys are deleted
@@ -82,10 +87,17 @@ STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
  * A deletion that fails is tried again for ten times socket_timeout_ms; then it is given up: that is
  * counted and logged, and gets see what Redis has. strata_close() sends what is queued, for one
  * socket_timeout_ms at most.
+ * With write-behind it is a delete in the queue of writes, which is bounded and tried again as these are.
  * STRATA_OK; STRATA_ERR_BUSY or NOMEM: not queued (65536 keys or 8 MiB of them are), and the key has left L1
  * all the same; STRATA_ERR_DISABLED: by invalidation_enabled, nothing was done. May be called from
  * callbacks. */
 STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
+
+/* With write-behind: waits until Redis has acknowledged every write that was accepted before this
+ * call, or a later one of the same key has been accepted; in the meantime nothing waits for its
+ * interval or its rate. STRATA_OK, or STRATA_ERR_TIMEOUT after `timeout_ms`. Without write-behind
+ * STRATA_OK at once. */
+STRATA_API int strata_flush(struct strata *cache, uint64_t timeout_ms);
 
 /* ---- batches: one round trip for all; statuses[i] (`statuses` may be NULL) is what the single
  * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no status is an error, the error where
@@ -176,6 +188,22 @@ struct strata_invalidation_statistics {
     uint64_t waiting;   /* keys that are queued or sent now */
 };
 
+/* Write-behind: as it is now, and since the cache was opened. */
+struct strata_write_behind_statistics {
+    uint64_t entries; /* keys whose last write is not in Redis; */
+    uint64_t bytes;   /*   the memory for them; */
+    uint64_t parked;  /*   of these: refused again and again, and set aside for a while */
+    uint64_t blocked; /* calls that wait for room */
+
+    uint64_t accepted;  /* writes */
+    uint64_t coalesced; /* of these: replaced by a later one of their key before they were sent */
+    uint64_t flushed;   /* acknowledged by Redis */
+    uint64_t retried;   /* sent again: Redis did not answer */
+    uint64_t refused;   /* answers that were errors */
+    uint64_t through;   /* sent at once: there was no room */
+    uint64_t rejected;  /* STRATA_ERR_BUSY */
+};
+
 struct strata_statistics {
     struct strata_tier_statistics l1;
     struct strata_tier_statistics l2;
@@ -200,6 +228,7 @@ struct strata_statistics {
     uint64_t loads_shared; /* calls that were answered by a load that another call ran */
 
     struct strata_invalidation_statistics invalidation;
+    struct strata_write_behind_statistics write_behind;
 };
 
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);

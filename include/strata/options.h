@@ -43,6 +43,14 @@ enum strata_tracking {
     STRATA_TRACKING_OFF = 3      /* not at all */
 };
 
+/* What a write does that finds no room in the queue of write-behind. */
+enum strata_full {
+    STRATA_FULL_DEFAULT = 0, /* block */
+    STRATA_FULL_BLOCK = 1,   /* waits for room; STRATA_ERR_BUSY at the end of its budget */
+    STRATA_FULL_THROUGH = 2, /* goes to Redis at once, and is answered from there */
+    STRATA_FULL_REJECT = 3   /* STRATA_ERR_BUSY */
+};
+
 /* TLS, which is a library of its own: strata/tls.h. */
 struct strata_tls_provider;
 
@@ -79,12 +87,19 @@ struct strata_options {
     enum strata_tls_verify tls_verify; /* full */
 
     /* strategies */
-    enum strata_switch write_through; /* on */
-    enum strata_switch write_behind;  /* off; with write_through on: an error */
-    const char *write_behind_journal; /* a directory; NULL: no journal */
-    enum strata_switch read_through;  /* on */
-    enum strata_switch null_values;   /* off */
-    uint64_t null_ttl_ms;             /* 60 000 */
+    enum strata_switch write_through;       /* on */
+    enum strata_switch write_behind;        /* off; with write_through on: an error */
+    const char *write_behind_journal;       /* not in this version: refused */
+    uint64_t write_behind_interval_ms;      /* 100; from a key's first write to its way to Redis */
+    uint64_t write_behind_batch_size;       /* 256 keys */
+    uint64_t write_behind_max_entries;      /* 100 000 keys */
+    uint64_t write_behind_max_bytes;        /* 64 MiB */
+    enum strata_full write_behind_full;     /* block */
+    uint64_t write_behind_rate;             /* writes a second; STRATA_UNLIMITED */
+    uint64_t write_behind_drain_timeout_ms; /* 5000; so long strata_close() waits for Redis */
+    enum strata_switch read_through;        /* on */
+    enum strata_switch null_values;         /* off */
+    uint64_t null_ttl_ms;                   /* 60 000 */
 
     /* coherence with other writers */
     enum strata_tracking tracking;  /* auto */

@@ -46,6 +46,32 @@ static enum sta_tracking_mode handle_tracking(enum strata_tracking tracking)
  * to hang within two. */
 #define PING_NS (750 * STA_NS_MS)
 
+static enum sta_behind_full handle_full(enum strata_full full)
+{
+    switch (full) {
+    case STRATA_FULL_THROUGH:
+        return STA_BEHIND_THROUGH;
+    case STRATA_FULL_REJECT:
+        return STA_BEHIND_REJECT;
+    default:
+        return STA_BEHIND_BLOCK;
+    }
+}
+
+static struct sta_behind_config handle_behind(const struct strata_options *options)
+{
+    uint64_t rate = options->write_behind_rate;
+    return (struct sta_behind_config){
+        .interval_ms = options->write_behind_interval_ms,
+        .max_entries = options->write_behind_max_entries,
+        .max_bytes = options->write_behind_max_bytes,
+        .rate = rate == STRATA_UNLIMITED ? 0 : rate,
+        .batch = (size_t)options->write_behind_batch_size,
+        .drain_ms = options->write_behind_drain_timeout_ms,
+        .full = handle_full(options->write_behind_full),
+    };
+}
+
 static void handle_config(const struct strata_options *options, const struct sta_redis_url *url,
                           const struct sta_endpoint *seeds, struct sta_cache_config *config)
 {
@@ -72,6 +98,8 @@ static void handle_config(const struct strata_options *options, const struct sta
         .key_prefix = options->l2_key_prefix,
         .budget_ms = options->socket_timeout_ms,
         .write_through = options->write_through == STRATA_ON,
+        .write_behind = options->write_behind == STRATA_ON,
+        .behind = handle_behind(options),
         .read_through = options->read_through == STRATA_ON,
         .null_values = options->null_values == STRATA_ON,
         .null_ttl_ms = options->null_ttl_ms,

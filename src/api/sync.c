@@ -146,6 +146,14 @@ int strata_invalidate(struct strata *cache, struct strata_bytes key)
     return sta_cache_invalidate(cache->cache, key, sta_clock_now_ns());
 }
 
+int strata_flush(struct strata *cache, uint64_t timeout_ms)
+{
+    if (sync_would_deadlock(cache))
+        return STRATA_ERR_INVALID;
+    uint64_t timeout_ns = timeout_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : timeout_ms * STA_NS_MS;
+    return sta_cache_flush(cache->cache, sta_clock_after(sta_clock_now_ns(), timeout_ns));
+}
+
 /* ---- batches ---- */
 
 /* What a batch answers as a whole. */

@@ -2,7 +2,7 @@
  *
  * Building and taking down the two tiers and the loop they share, and their numbers.
  *
- * Order of life: l1, loop, l2 on the loop, sweeper on the loop, loop's thread; and in reverse.
+ * Order of life: l1, loop, l2, write-behind and sweeper on the loop, loop's thread; and in reverse.
  * Once the thread is joined, everything that is left ends on the calling thread.
  */
 #include "cache/cache.h"
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/behind.h"
 #include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
@@ -69,6 +70,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
         status = sta_loop_create(&cache->loop);
     if (status == STRATA_OK)
         status = cache_create_l2(cache);
+    if (status == STRATA_OK && config->write_behind)
+        status = sta_behind_create(&cache->behind, cache);
     if (status == STRATA_OK && cache->l1 != NULL)
         sta_sweeper_start(&cache->sweeper, cache->loop, cache->l1, config->cleanup_interval_ms);
     if (status == STRATA_OK)
@@ -90,12 +93,15 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
         return;
     if (cache->running) {
         sta_invalidate_close(&cache->invalidate);
+        sta_behind_close(cache->behind);
         sta_loop_stop(cache->loop);
         sta_loop_join(cache->loop);
     }
+    sta_behind_end(cache->behind);
     sta_l2_destroy(&cache->l2);
     if (cache->running)
         sta_loop_drain(cache->loop);
+    sta_behind_destroy(&cache->behind);
     sta_sweeper_stop(&cache->sweeper);
     sta_invalidate_fini(&cache->invalidate);
     sta_loop_destroy(&cache->loop);
@@ -111,6 +117,11 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
 struct sta_loop *sta_cache_loop(struct sta_cache *cache)
 {
     return cache->loop;
+}
+
+int sta_cache_flush(struct sta_cache *cache, uint64_t deadline_ns)
+{
+    return cache->behind != NULL ? sta_behind_flush(cache->behind, deadline_ns) : STRATA_OK;
 }
 
 int sta_cache_check_key(struct strata_bytes key)
@@ -156,6 +167,8 @@ uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, u
 int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns)
 {
     int status = sta_cache_check_key(key);
+    if (status == STRATA_OK && cache->behind != NULL && cache->invalidate.enabled)
+        return sta_behind_erase(cache->behind, key, now_ns);
     return status == STRATA_OK ? sta_invalidate_add(&cache->invalidate, key, now_ns) : status;
 }
 
@@ -210,6 +223,8 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
     out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
     out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);
     out->loads_shared = atomic_load_explicit(&cache->loads_shared, memory_order_relaxed);
+    if (cache->behind != NULL)
+        sta_behind_statistics(cache->behind, &out->write_behind);
     /* Every get asks L1 first where there is one; else L2 sees them all. */
     uint64_t gets = cache->l1 != NULL ? out->l1.hits + out->l1.misses
                                       : out->l2.hits + out->l2.misses + out->l2.errors;

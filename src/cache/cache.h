@@ -8,6 +8,7 @@
  *   a read   L1 --all there--> answered at once
  *             '--some missing--> L2 -> FILL (under the token, on the loop) -> done()
  *   a write  INVALIDATE -> L2 -> PUBLISH or INVALIDATE (on the loop) -> done()
+ *            with write-behind: queue and L1 -> done at once; L2 later (cache/behind.h)
  *
  * Either tier may be switched off; then its step answers nothing and costs nothing.
  * Threads: create and destroy by one; the rest from any thread.
@@ -29,6 +30,19 @@ struct sta_timing;
 /* The largest value that is written, bytes. */
 #define STA_CACHE_VALUE_MAX ((size_t)64 << 20)
 
+/* What becomes of a write that finds no room in the queue of write-behind. */
+enum sta_behind_full { STA_BEHIND_BLOCK, STA_BEHIND_THROUGH, STA_BEHIND_REJECT };
+
+struct sta_behind_config {
+    uint64_t interval_ms; /* from the first write of a key until it goes to Redis */
+    uint64_t max_entries;
+    uint64_t max_bytes;
+    uint64_t rate; /* writes a second; 0: any */
+    size_t batch;  /* keys that go together */
+    uint64_t drain_ms;
+    enum sta_behind_full full;
+};
+
 struct sta_cache_config {
     bool l1_enabled;
     struct sta_l1_config l1;      /* hash_seed 0: from the kernel; the quotas are copied */
@@ -46,6 +60,8 @@ struct sta_cache_config {
     bool serve_stale; /* STRATA_STALE with what L1 has, where Redis does not answer */
 
     bool write_through;
+    bool write_behind; /* not with write_through, nor without l2 */
+    struct sta_behind_config behind;
     bool read_through;
     bool null_values;
     uint64_t null_ttl_ms;
@@ -61,11 +77,16 @@ struct sta_cache_config {
 int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
                      struct sta_log *log);
 
-/* Operations under way end with STRATA_ERR_CLOSED, their done() called before this returns. */
+/* With write-behind: first waits for what is owed to Redis, no longer than drain_ms. Operations
+ * under way end with STRATA_ERR_CLOSED, their done() called before this returns. */
 void sta_cache_destroy(struct sta_cache **cache);
 
 /* The loop on which done() is called. */
 struct sta_loop *sta_cache_loop(struct sta_cache *cache);
+
+/* Any thread but the loop's own. Waits until what was written before is in Redis, or overwritten
+ * since: STRATA_OK, or STRATA_ERR_TIMEOUT. Without write-behind it always is. */
+int sta_cache_flush(struct sta_cache *cache, uint64_t deadline_ns);
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
@@ -136,6 +157,14 @@ enum sta_write_kind {
     STA_WRITE_DELETE /* `value` and `ttl_ms` of the items are not looked at */
 };
 
+/* Of a write that write-behind takes. */
+struct sta_write_behind {
+    size_t next;    /* the first item that has not been dealt with */
+    size_t through; /* items that go to Redis at once: their status is STRATA_MORE until then */
+    struct sta_list link;
+    struct sta_task task;
+};
+
 /* A write of `count` items. Fill the first part, call begin(), and send() where it asks for it. */
 struct sta_write {
     struct sta_cache *cache;
@@ -148,6 +177,7 @@ struct sta_write {
     /* the room's own */
     struct sta_batch batch;
     struct sta_write_doubt *doubts;
+    struct sta_write_behind behind;
     uint64_t begun_ns;
 };
 

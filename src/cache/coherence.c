@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cache/behind.h"
 #include "core/clock.h"
 #include "strata/status.h"
 
@@ -31,6 +32,9 @@ static void on_forget(void *arg, struct strata_bytes key)
     const uint8_t *bytes = key.data;
     struct sta_key hashed =
         sta_l1_key(cache->l1, strata_bytes(bytes + prefix_len, key.len - prefix_len));
+    /* What L1 has of a key that is owed is newer than anything in Redis, and will be written. */
+    if (cache->behind != NULL && sta_behind_owes(cache->behind, &hashed))
+        return;
     (void)sta_l1_invalidate(cache->l1, &hashed, sta_loop_now_ns(cache->loop) / STA_NS_MS, NULL);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cache/aged.h"
+#include "cache/behind.h"
 #include "cache/coherence.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -282,6 +283,23 @@ static int fill_both(struct sta_fill *fill)
     return fill->status;
 }
 
+static bool is_still_current(void *arg)
+{
+    return is_current(arg);
+}
+
+/* What was loaded is written as any other value. Where there is no room, or it is more than its bytes,
+ * L1 alone has it. */
+static int fill_behind(struct sta_fill *fill)
+{
+    if (fill->none || fill->throttle_ms > 0 || sta_buffer_len(&fill->envelope) > 0)
+        return fill_l1_only(fill);
+    struct strata_item item = {fill->key.bytes, fill->value, fill->ttl_ms};
+    int status =
+        sta_behind_keep(fill->cache->behind, &item, is_still_current, fill, fill->begun_ns);
+    return status < 0 ? fill_l1_only(fill) : status;
+}
+
 int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)
 {
     const struct sta_cache_config *config = &fill->cache->config;
@@ -291,7 +309,9 @@ int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)
     sta_buffer_init(&fill->envelope, SIZE_MAX);
     int status = fill->none ? STRATA_OK : fill_wrap(fill);
     if (status == STRATA_OK)
-        status = both ? fill_both(fill) : fill_l1_only(fill);
+        status = fill->cache->behind != NULL ? fill_behind(fill)
+                 : both                      ? fill_both(fill)
+                                             : fill_l1_only(fill);
     sta_buffer_fini(&fill->envelope);
     return status;
 }

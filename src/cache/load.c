@@ -93,7 +93,8 @@ static void on_asked(struct sta_read *read)
 
 static bool asks_l2(const struct sta_cache *cache)
 {
-    return cache->l2 != NULL && cache->config.read_through;
+    /* Without read-through an ordinary read still sees what write-behind owes. */
+    return cache->l2 != NULL && (cache->config.read_through || cache->behind != NULL);
 }
 
 static int ask_l2(struct strata_load *load, struct strata_value *value)

@@ -5,6 +5,7 @@
  *   sta_read_begin           caller's thread
  *     read_begin_some        keys are hashed, some at a time
  *     read_l1_key            every key asks L1: a lease, or the key is missing
+ *     sta_behind_get         with write-behind: what is owed to Redis for it
  *     read_add_missing       its fill token is taken, and its question joins the request
  *   sta_read_send            caller's thread: one batch for all that are missing
  *   read_answered            loop's thread, for each of them
@@ -21,6 +22,7 @@
 #include <string.h>
 
 #include "cache/aged.h"
+#include "cache/behind.h"
 #include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
@@ -68,7 +70,8 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
                           struct strata_bytes replies);
 static void read_ended(struct sta_batch *batch);
 
-static int read_add_missing(struct sta_read *read, const struct sta_key *key, size_t index)
+static int read_add_missing(struct sta_read *read, const struct sta_key *key,
+                            struct sta_l1_token token, size_t index)
 {
     if (read->missing == NULL) {
         read->missing = calloc(read->count, sizeof *read->missing);
@@ -77,9 +80,6 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
         sta_batch_init(&read->batch, read->cache->l2, read->cache->prefix, read_answered,
                        read_ended);
     }
-    struct sta_l1_token token = {0};
-    if (read->cache->l1 != NULL)
-        token = sta_l1_token(read->cache->l1, key);
     if (sta_invalidate_hides(&read->cache->invalidate, key->bytes))
         return STRATA_MISS;
     uint32_t tag = (uint32_t)read->missing_count;
@@ -96,14 +96,22 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key, si
 static int read_begin_key(struct sta_read *read, struct sta_key *key, size_t index)
 {
     struct sta_cache *cache = read->cache;
-    if (cache->l1 != NULL && !read->l1_asked) {
-        int status = read_l1_key(read, key, &read->values[index]);
-        if (status != STRATA_MORE)
-            return status;
-    }
+    struct sta_l1_token token = {0};
+    int status = STRATA_MORE;
+    if (cache->l1 != NULL && !read->l1_asked)
+        status = read_l1_key(read, key, &read->values[index]);
+    if (status != STRATA_MORE)
+        return status;
+    if (cache->l1 != NULL)
+        token = sta_l1_token(cache->l1, key);
+    /* Both after the token: who sees nothing here and is overtaken does not fill. */
+    if (cache->behind != NULL)
+        status = sta_behind_get(cache->behind, key, read->begun_ns, &read->values[index]);
+    if (status != STRATA_MORE)
+        return status;
     if (cache->l2 == NULL || (cache->l1 != NULL && !cache->config.read_through))
         return STRATA_MISS;
-    return read_add_missing(read, key, index);
+    return read_add_missing(read, key, token, index);
 }
 
 /* Hashes some keys, lets L1 fetch what it will look at for all of them at once, then looks. */

@@ -35,6 +35,7 @@ struct sta_cache {
     struct sta_l2 *l2;          /* NULL: switched off */
     struct sta_loop *loop;      /* runs from create to destroy, on a thread of its own */
     struct sta_sweeper sweeper; /* loop thread */
+    struct sta_behind *behind;  /* NULL: no write-behind */
     bool running;               /* the loop's thread was started */
 
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
@@ -54,6 +55,13 @@ struct sta_cache {
 static inline void sta_tiers_count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* What a write asks for, or the default. */
+static inline uint64_t sta_tiers_ttl_ms(const struct sta_cache *cache,
+                                        const struct strata_item *item)
+{
+    return item->ttl_ms != 0 ? item->ttl_ms : cache->config.l2_ttl_ms;
 }
 
 #endif

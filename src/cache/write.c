@@ -13,12 +13,14 @@
  *   write_ended, write->done
  *
  * With write-through off, L2's copy is deleted and L1 alone takes the value. Without L2 the
- * write is done on the spot.
+ * write is done on the spot. With write-behind (cache/behind.h) only what its queue has no room for
+ * and shall not wait comes this way.
  */
 #include "cache/cache.h"
 
 #include <stdlib.h>
 
+#include "cache/behind.h"
 #include "cache/coherence.h"
 #include "cache/load.h"
 #include "cache/tiers.h"
@@ -33,11 +35,6 @@ struct sta_write_doubt {
     bool held;    /* its queued invalidation waits for the outcome */
 };
 
-static uint64_t write_ttl(const struct sta_cache *cache, const struct strata_item *item)
-{
-    return item->ttl_ms != 0 ? item->ttl_ms : cache->config.l2_ttl_ms;
-}
-
 static struct sta_l1_entry write_entry(const struct sta_write *write, size_t index,
                                        uint64_t since_ms)
 {
@@ -46,7 +43,7 @@ static struct sta_l1_entry write_entry(const struct sta_write *write, size_t ind
     uint64_t ttl_ms = cache->config.l1_ttl_ms;
     /* L1 never outlives L2; alone, it has a TTL only from its own configuration or the call. */
     if (cache->l2 != NULL || item->ttl_ms != 0)
-        ttl_ms = write_ttl(cache, item) < ttl_ms ? write_ttl(cache, item) : ttl_ms;
+        ttl_ms = sta_tiers_ttl_ms(cache, item) < ttl_ms ? sta_tiers_ttl_ms(cache, item) : ttl_ms;
     return (struct sta_l1_entry){
         .value = item->value,
         .deadline_ms = sta_clock_after(since_ms, ttl_ms),
@@ -103,17 +100,25 @@ static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
 
 /* ---- both tiers ---- */
 
+/* Whether values live in Redis, too: with write-behind those that come here find no room in its
+ * queue. */
+static bool write_is_through(const struct sta_cache *cache)
+{
+    return cache->config.write_through || cache->behind != NULL;
+}
+
 static int write_append(struct sta_write *write, size_t index)
 {
     const struct strata_item *item = &write->items[index];
     uint32_t tag = (uint32_t)index;
-    if (write->kind == STA_WRITE_DELETE || !write->cache->config.write_through)
+    if (write->kind == STA_WRITE_DELETE || !write_is_through(write->cache))
         return sta_batch_delete(&write->batch, tag, item->key);
     /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
     if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
         return sta_batch_set_read(&write->batch, tag, item->key, item->value,
-                                  write_ttl(write->cache, item));
-    return sta_batch_set(&write->batch, tag, item->key, item->value, write_ttl(write->cache, item));
+                                  sta_tiers_ttl_ms(write->cache, item));
+    return sta_batch_set(&write->batch, tag, item->key, item->value,
+                         sta_tiers_ttl_ms(write->cache, item));
 }
 
 /* From here on nobody knows which value is the current one. */
@@ -143,6 +148,8 @@ static size_t write_doubt_all(struct sta_write *write, uint64_t now_ms)
 {
     size_t sent = 0;
     for (size_t i = 0; i < write->count; i++) {
+        if (write->cache->behind != NULL && write->statuses[i] != STRATA_MORE)
+            continue; /* write-behind has taken it */
         write->statuses[i] = write_doubt(write, i, now_ms);
         sent += write->statuses[i] == STRATA_OK;
     }
@@ -152,7 +159,7 @@ static size_t write_doubt_all(struct sta_write *write, uint64_t now_ms)
 static int write_read_reply(const struct sta_write *write, const struct sta_write_doubt *doubt,
                             struct strata_bytes replies)
 {
-    bool through = write->cache->config.write_through;
+    bool through = write_is_through(write->cache);
     if (write->kind == STA_WRITE_SET && through)
         return sta_batch_read_set(replies);
     int status = sta_batch_read_delete(replies);
@@ -169,7 +176,7 @@ static bool write_may_keep(struct sta_write *write, size_t index, struct strata_
     struct strata_bytes value = write->items[index].value;
     if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK)
         return false;
-    if (!write->cache->config.write_through || write->batch.source == 0)
+    if (!write_is_through(write->cache) || write->batch.source == 0)
         return true;
     return sta_coherence_reads_back(write->cache, value) &&
            sta_batch_read_set_kept(replies, value) &&
@@ -192,7 +199,7 @@ static void write_settle(struct sta_write *write, size_t index, struct strata_by
     int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
-    if (!cache->config.write_through)
+    if (!write_is_through(cache))
         write->statuses[index] = status; /* nobody else holds the value */
 }
 
@@ -239,12 +246,19 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
             sta_timing_sample(write->cache->timing, write_timed_as(write), now_ns);
         return STRATA_OK;
     }
+    if (write->cache->behind != NULL) {
+        int status = sta_behind_begin(write->cache->behind, write, now_ns);
+        if (status == STRATA_OK || write->behind.through == 0)
+            return status;
+    }
     sta_batch_init(&write->batch, write->cache->l2, write->cache->prefix, write_answered,
                    write_ended);
     write->doubts = calloc(write->count, sizeof *write->doubts);
     if (write->doubts == NULL) {
-        for (size_t i = 0; i < write->count; i++)
-            write->statuses[i] = STRATA_ERR_NOMEM;
+        for (size_t i = 0; i < write->count; i++) {
+            if (write->cache->behind == NULL || write->statuses[i] == STRATA_MORE)
+                write->statuses[i] = STRATA_ERR_NOMEM;
+        }
         return STRATA_OK;
     }
     if (write_doubt_all(write, now_ms) > 0)
@@ -256,5 +270,8 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
 void sta_write_send(struct sta_write *write)
 {
     struct sta_cache *cache = write->cache;
-    sta_batch_submit(&write->batch, sta_clock_after(write->begun_ns, cache->budget_ns));
+    if (cache->behind != NULL && write->behind.through == 0)
+        sta_behind_send(cache->behind, write);
+    else
+        sta_batch_submit(&write->batch, sta_clock_after(write->begun_ns, cache->budget_ns));
 }

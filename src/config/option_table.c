@@ -16,6 +16,7 @@
 
 static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
 static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
+static const char *const full_policies[] = {"", "block", "through", "reject", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
 const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
@@ -302,8 +303,9 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(write_behind),
         .default_text = "false",
         .group = "Strategies",
-        .help = "A write succeeds at once and reaches Redis later; write_through must be false. "
-                "Not in this version: true is refused.",
+        .help =
+            "A write succeeds at once and reaches Redis later; write_through must be false. What "
+            "has not reached it is lost when the process dies.",
     },
     {
         .name = "write_behind_journal",
@@ -315,7 +317,99 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .most = 4095,
         .group = "Strategies",
         .help = "A directory where writes wait safely until Redis has them. None: in memory only. "
-                "Not in this version: nothing is written there.",
+                "Not in this version: a directory is refused.",
+    },
+    {
+        .name = "write_behind_interval",
+        .env = "STRATA_WRITE_BEHIND_INTERVAL",
+        .flag = "--write-behind-interval",
+        .type = STA_OPTION_SECONDS,
+        AT(write_behind_interval_ms),
+        .least = 1,
+        .most = MS(3600),
+        .default_text = "0.1",
+        .group = "Strategies",
+        .help =
+            "From the first write of a key until it goes to Redis; of those in between only the "
+            "last does. Where half of a bound is taken, writes go at once.",
+    },
+    {
+        .name = "write_behind_batch_size",
+        .env = "STRATA_WRITE_BEHIND_BATCH_SIZE",
+        .flag = "--write-behind-batch-size",
+        .type = STA_OPTION_COUNT,
+        AT(write_behind_batch_size),
+        .least = 1,
+        .most = 1024,
+        .unit = "keys",
+        .default_text = "256",
+        .group = "Strategies",
+        .help = "The most keys that go to Redis together.",
+    },
+    {
+        .name = "write_behind_max_entries",
+        .env = "STRATA_WRITE_BEHIND_MAX_ENTRIES",
+        .flag = "--write-behind-max-entries",
+        .type = STA_OPTION_COUNT,
+        AT(write_behind_max_entries),
+        .least = 1,
+        .most = 100000000,
+        .unit = "keys",
+        .default_text = "100000",
+        .group = "Strategies",
+        .help = "The most keys whose last write is not in Redis yet.",
+    },
+    {
+        .name = "write_behind_max_bytes",
+        .env = "STRATA_WRITE_BEHIND_MAX_BYTES",
+        .flag = "--write-behind-max-bytes",
+        .type = STA_OPTION_BYTES,
+        AT(write_behind_max_bytes),
+        .least = 64 * KIB,
+        .most = 1024 * GIB,
+        .default_text = "64MiB",
+        .group = "Strategies",
+        .help = "The most memory for them: keys, values and what goes with each.",
+    },
+    {
+        .name = "write_behind_full",
+        .env = "STRATA_WRITE_BEHIND_FULL",
+        .flag = "--write-behind-full",
+        .type = STA_OPTION_CHOICE,
+        AT(write_behind_full),
+        .choices = full_policies,
+        .default_text = "block",
+        .group = "Strategies",
+        .help =
+            "What a write does that finds no room. block: it waits, and fails (BUSY) at the end "
+            "of its time. through: it goes to Redis at once. reject: it fails (BUSY) at once.",
+    },
+    {
+        .name = "write_behind_rate",
+        .env = "STRATA_WRITE_BEHIND_RATE",
+        .flag = "--write-behind-rate",
+        .type = STA_OPTION_COUNT,
+        AT(write_behind_rate),
+        .least = 1,
+        .most = 100000000,
+        .unlimited = true,
+        .unit = "writes a second",
+        .default_text = "unlimited",
+        .group = "Strategies",
+        .help = "The most that go to Redis. Closing and flushing do not keep to it.",
+    },
+    {
+        .name = "write_behind_drain_timeout",
+        .env = "STRATA_WRITE_BEHIND_DRAIN_TIMEOUT",
+        .flag = "--write-behind-drain-timeout",
+        .type = STA_OPTION_SECONDS,
+        AT(write_behind_drain_timeout_ms),
+        .least = 1,
+        .most = MS(3600),
+        .default_text = "5",
+        .group = "Strategies",
+        .help = "How long closing waits until Redis has everything. What it does not have then is "
+                "counted in the log.",
     },
     {
         .name = "read_through",

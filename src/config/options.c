@@ -118,8 +118,13 @@ static int check_together(const struct strata_options *options, const struct sta
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "write_through and write_behind are both on; write_through is on by "
                              "default: for write-behind set CACHE_WRITE_THROUGH=false as well");
-    if (options->write_behind == STRATA_ON)
-        return refuse_unsupported(error, "write-behind (write_behind, CACHE_WRITE_BEHIND)");
+    if (options->write_behind_journal != NULL)
+        return refuse_unsupported(error, "the journal of write-behind (write_behind_journal, "
+                                         "STRATA_WRITE_BEHIND_JOURNAL)");
+    if (options->write_behind == STRATA_ON && options->l2_enabled == STRATA_OFF)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "write_behind is on and l2_enabled is off: there is nothing to write "
+                             "to");
     if (options->l2_enabled == STRATA_OFF)
         return STRATA_OK;
     return options->cluster_enabled == STRATA_ON ? check_cluster(options, url, error) : STRATA_OK;

@@ -223,10 +223,25 @@ static void both_write_strategies_exclude_each_other(void **state)
 static void what_this_version_cannot_do_is_said(void **state)
 {
     (void)state;
-    check_refused((struct strata_options){.write_through = STRATA_OFF, .write_behind = STRATA_ON},
+    check_refused((struct strata_options){.write_through = STRATA_OFF,
+                                          .write_behind = STRATA_ON,
+                                          .write_behind_journal = "/tmp/journal"},
                   STRATA_ERR_UNSUPPORTED,
-                  "write-behind (write_behind, CACHE_WRITE_BEHIND) is not in this version of "
-                  "strata");
+                  "the journal of write-behind (write_behind_journal, "
+                  "STRATA_WRITE_BEHIND_JOURNAL) is not in this version of strata");
+}
+
+static void write_behind_needs_something_behind_it(void **state)
+{
+    (void)state;
+    struct strata_options in = {.write_through = STRATA_OFF, .write_behind = STRATA_ON};
+    struct strata_options out;
+    assert_int_equal(sta_options_resolve(&in, &out, NULL), STRATA_OK);
+    assert_int_equal(out.write_behind_full, STRATA_FULL_BLOCK);
+    assert_int_equal(out.write_behind_interval_ms, 100);
+    in.l2_enabled = STRATA_OFF;
+    check_refused(in, STRATA_ERR_CONFIG,
+                  "write_behind is on and l2_enabled is off: there is nothing to write to");
 }
 
 static void what_a_cluster_has_not_is_refused(void **state)
@@ -279,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_bad_url_is_refused_without_its_password),
         cmocka_unit_test(both_write_strategies_exclude_each_other),
         cmocka_unit_test(what_this_version_cannot_do_is_said),
+        cmocka_unit_test(write_behind_needs_something_behind_it),
         cmocka_unit_test(what_a_cluster_has_not_is_refused),
         cmocka_unit_test(without_l2_it_does_not_matter_what_l2_cannot_do),
         cmocka_unit_test(the_timeout_of_the_url_goes_before_the_option),

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a write comes into the queue, and what becomes of one for which there is no room:
+ *
+ *     BEGUN --room for all of it--> acknowledged
+ *       '---none: REJECT-----------> STRATA_ERR_BUSY for what has none
+ *       '---none: THROUGH----------> what has none goes to Redis at once, and is answered from there
+ *       '---none: BLOCK------------> BLOCKED --room--> acknowledged
+ *                                       '----the call's deadline--> STRATA_ERR_BUSY for the rest
+ *
+ * Blocked writes stand in line on the loop; nobody overtakes them with a key of his own.
+ * A key that is owed already never goes through: its write would pass the one that waits. Where it
+ * grows beyond what is left, it is blocked or, under THROUGH, turned away.
+ */
+#include "cache/behind_inside.h"
+#include "cache/load.h"
+#include "core/clock.h"
+#include "strata/status.h"
+
+/* Items that are admitted under one hold of the lock. */
+#define ADMIT_AT_ONCE 64u
+
+static int admit_check(enum sta_write_kind kind, const struct strata_item *item)
+{
+    int status = sta_cache_check_key(item->key);
+    if (status == STRATA_OK && kind == STA_WRITE_SET)
+        status = sta_cache_check_value(item->value);
+    return status;
+}
+
+/* What L1 has of the key from now on. Under the lock: so L1 and the queue agree on the order. */
+static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
+                        const struct sta_key *key, const struct strata_item *item, uint64_t now_ns)
+{
+    uint64_t now_ms = now_ns / STA_NS_MS;
+    bool set = kind == STA_WRITE_SET;
+    if (cache->l1 == NULL) {
+        sta_load_overtake(cache, item->key);
+        return;
+    }
+    sta_tiers_count(set ? &cache->l1_counters.sets : &cache->l1_counters.deletes);
+    if (!set) {
+        (void)sta_l1_invalidate(cache->l1, key, now_ms, NULL);
+        return;
+    }
+    struct sta_l1_entry entry = {
+        .value = item->value,
+        .deadline_ms = sta_cache_l1_deadline(cache, sta_tiers_ttl_ms(cache, item), now_ms),
+    };
+    if (sta_l1_set(cache->l1, key, &entry, now_ms) < 0)
+        sta_tiers_count(&cache->l1_counters.errors);
+}
+
+/* STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
+static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
+                        const struct strata_item *item, bool in_line, uint64_t now_ns)
+{
+    int status = admit_check(kind, item);
+    if (status < 0)
+        return status;
+    struct sta_key key = sta_behind_key(behind, item->key);
+    if (behind->blocked_count > 0 && !in_line && sta_behind_queue_find(behind->queue, &key) == NULL)
+        return STRATA_ERR_BUSY;
+    uint64_t ttl_ms = sta_tiers_ttl_ms(behind->cache, item);
+    uint64_t ttl_ns = ttl_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : ttl_ms * STA_NS_MS;
+    struct sta_behind_push push = {
+        .value = item->value,
+        .is_delete = kind == STA_WRITE_DELETE,
+        .expires_ns = sta_clock_after(now_ns, ttl_ns),
+    };
+    status = sta_behind_queue_push(behind->queue, &key, &push, now_ns, NULL);
+    if (status == STRATA_OK)
+        admit_to_l1(behind->cache, kind, &key, item, now_ns);
+    return status;
+}
+
+/* There is no room for this item: whether it is to wait. */
+static bool admit_blocks_locked(struct sta_behind *behind, struct sta_write *write, size_t index)
+{
+    struct sta_key key = sta_behind_key(behind, write->items[index].key);
+    if (behind->config.full == STA_BEHIND_BLOCK)
+        return true;
+    if (behind->config.full == STA_BEHIND_THROUGH &&
+        sta_behind_queue_find(behind->queue, &key) == NULL) {
+        write->statuses[index] = STRATA_MORE;
+        write->behind.through++;
+        behind->through++;
+    } else {
+        behind->rejected++;
+    }
+    return false;
+}
+
+/* From behind.next on: STRATA_OK, all have been dealt with; STRATA_MORE: it is to wait. */
+static int admit_some(struct sta_behind *behind, struct sta_write *write, bool in_line,
+                      uint64_t now_ns)
+{
+    size_t *next = &write->behind.next;
+    int status = STRATA_OK;
+    pthread_mutex_lock(&behind->lock);
+    for (size_t i = 0; i < ADMIT_AT_ONCE && *next < write->count && status == STRATA_OK; i++) {
+        int *answer = &write->statuses[*next];
+        *answer = admit_locked(behind, write->kind, &write->items[*next], in_line, now_ns);
+        if (*answer == STRATA_ERR_BUSY && admit_blocks_locked(behind, write, *next))
+            status = STRATA_MORE;
+        else
+            (*next)++;
+    }
+    bool kick = sta_behind_wants_kick(behind);
+    pthread_mutex_unlock(&behind->lock);
+    if (kick)
+        sta_behind_kick(behind);
+    return status;
+}
+
+static int admit_all(struct sta_behind *behind, struct sta_write *write, bool in_line,
+                     uint64_t now_ns)
+{
+    int status = STRATA_OK;
+    while (status == STRATA_OK && write->behind.next < write->count)
+        status = admit_some(behind, write, in_line, now_ns);
+    return status;
+}
+
+int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_t now_ns)
+{
+    write->behind.next = 0;
+    write->behind.through = 0;
+    int status = admit_all(behind, write, false, now_ns);
+    return write->behind.through > 0 ? STRATA_MORE : status;
+}
+
+int sta_behind_erase(struct sta_behind *behind, struct strata_bytes key, uint64_t now_ns)
+{
+    struct strata_item item = {.key = key};
+    struct sta_key hashed = sta_behind_key(behind, key);
+    pthread_mutex_lock(&behind->lock);
+    int status = admit_locked(behind, STA_WRITE_DELETE, &item, false, now_ns);
+    if (status < 0) {
+        behind->rejected++;
+        admit_to_l1(behind->cache, STA_WRITE_DELETE, &hashed, &item, now_ns);
+    }
+    bool kick = sta_behind_wants_kick(behind);
+    pthread_mutex_unlock(&behind->lock);
+    if (kick)
+        sta_behind_kick(behind);
+    return status;
+}
+
+int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
+                    bool (*current)(void *arg), void *arg, uint64_t now_ns)
+{
+    int status = STRATA_SKIPPED;
+    pthread_mutex_lock(&behind->lock);
+    if (current(arg))
+        status = admit_locked(behind, STA_WRITE_SET, item, false, now_ns);
+    bool kick = sta_behind_wants_kick(behind);
+    pthread_mutex_unlock(&behind->lock);
+    if (kick)
+        sta_behind_kick(behind);
+    return status;
+}
+
+/* ---- who waits for room ---- */
+
+static uint64_t blocked_until(const struct sta_behind *behind, const struct sta_write *write)
+{
+    return sta_clock_after(write->begun_ns, behind->cache->budget_ns);
+}
+
+static void blocked_end(struct sta_behind *behind, struct sta_write *write, int status)
+{
+    sta_list_remove(&write->behind.link);
+    pthread_mutex_lock(&behind->lock);
+    behind->blocked_count--;
+    for (size_t i = write->behind.next; i < write->count; i++)
+        behind->rejected += status == STRATA_ERR_BUSY;
+    pthread_mutex_unlock(&behind->lock);
+    for (size_t i = write->behind.next; i < write->count; i++)
+        write->statuses[i] = status;
+    write->done(write);
+}
+
+static void blocked_begin(struct sta_task *task)
+{
+    struct sta_write *write = STA_CONTAINER(task, struct sta_write, behind.task);
+    struct sta_behind *behind = write->cache->behind;
+    sta_list_push_back(&behind->blocked, &write->behind.link);
+    pthread_mutex_lock(&behind->lock);
+    behind->blocked_count++;
+    pthread_mutex_unlock(&behind->lock);
+    if (behind->closed)
+        blocked_end(behind, write, STRATA_ERR_CLOSED);
+    else
+        sta_behind_look(behind);
+}
+
+void sta_behind_send(struct sta_behind *behind, struct sta_write *write)
+{
+    write->behind.task.run = blocked_begin;
+    sta_loop_post(behind->cache->loop, &write->behind.task);
+}
+
+uint64_t sta_behind_unblock(struct sta_behind *behind, uint64_t now_ns)
+{
+    while (!sta_list_empty(&behind->blocked)) {
+        struct sta_write *write =
+            STA_CONTAINER(behind->blocked.next, struct sta_write, behind.link);
+        if (admit_all(behind, write, true, now_ns) == STRATA_OK)
+            blocked_end(behind, write, STRATA_OK);
+        else if (blocked_until(behind, write) <= now_ns)
+            blocked_end(behind, write, STRATA_ERR_BUSY);
+        else
+            return blocked_until(behind, write);
+    }
+    return STA_NEVER;
+}
+
+void sta_behind_end_blocked(struct sta_behind *behind)
+{
+    while (!sta_list_empty(&behind->blocked))
+        blocked_end(behind, STA_CONTAINER(behind->blocked.next, struct sta_write, behind.link),
+                    STRATA_ERR_CLOSED);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How writes go to Redis: what is due is taken out of the queue in flights of a batch each, and
+ * every key is answered, settled and tried again by itself.
+ *
+ *     free --fly(): something is due--> open --answered, ... ended--> free, and fly() again
+ *
+ * Memory: bounded by the flights, which are made once. Lock: held while a flight is filled, a
+ * batch and FLIGHT_BYTES at most, and for each answer.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cache/behind_inside.h"
+#include "cache/coherence.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "strata/status.h"
+
+/* A flight that has so much takes no more. */
+#define FLIGHT_BYTES ((size_t)1 << 20)
+
+#define TELL_AGAIN_NS (10 * STA_NS_SEC)
+
+static enum sta_behind_outcome outcome_of(int status)
+{
+    switch (status) {
+    case STRATA_OK:
+    case STRATA_MISS: /* deleted, and it was not there */
+        return STA_BEHIND_WRITTEN;
+    case STRATA_ERR_SERVER:
+    case STRATA_ERR_DENIED:
+    case STRATA_ERR_TOO_BIG:
+        return STA_BEHIND_REFUSED;
+    case STRATA_ERR_TIMEOUT:
+    case STRATA_ERR_LOST:
+    case STRATA_ERR_PROTOCOL:
+        return STA_BEHIND_UNKNOWN;
+    default:
+        return STA_BEHIND_NOT_SENT;
+    }
+}
+
+/* ---- landing ---- */
+
+/* Redis has the newest value. What L1 has of it came from the write, and nobody would tell when it
+ * changes: it stays only as what Redis tracks, or where nothing is tracked. */
+static void land_in_l1(struct sta_behind_flight *flight, struct sta_behind_flown *flown, int source,
+                       struct strata_bytes replies, uint64_t now_ns)
+{
+    struct sta_cache *cache = flight->behind->cache;
+    const struct sta_behind_entry *entry = flown->entry;
+    struct sta_key key = sta_behind_entry_key(entry);
+    struct strata_bytes value = sta_behind_entry_value(entry);
+    uint64_t now_ms = now_ns / STA_NS_MS;
+    if (cache->l1 == NULL || source == 0 || entry->is_delete)
+        return;
+    if (sta_behind_entry_is_gone(entry, now_ns) || !sta_coherence_reads_back(cache, value) ||
+        !sta_batch_read_set_kept(replies, value)) {
+        (void)sta_l1_invalidate(cache->l1, &key, now_ms, NULL);
+        return;
+    }
+    if (!sta_coherence_admit(cache, &key, source, &flown->token, now_ms))
+        return;
+    uint64_t left_ms =
+        entry->expires_ns == STA_NEVER ? UINT64_MAX : (entry->expires_ns - now_ns) / STA_NS_MS;
+    struct sta_l1_entry kept = {
+        .value = value,
+        .deadline_ms = sta_cache_l1_deadline(cache, left_ms > 0 ? left_ms : 1, now_ms),
+    };
+    (void)sta_l1_publish(cache->l1, &key, &kept, flown->token, now_ms);
+}
+
+static void flight_count(struct sta_cache *cache, bool is_delete, enum sta_behind_outcome outcome)
+{
+    struct sta_tier_counters *counters = &cache->l2_counters;
+    if (outcome != STA_BEHIND_WRITTEN)
+        sta_tiers_count(&counters->errors);
+    else
+        sta_tiers_count(is_delete ? &counters->deletes : &counters->sets);
+}
+
+static void flight_answered(struct sta_behind_flight *flight, struct sta_batch *batch, uint32_t tag,
+                            int status, struct strata_bytes replies)
+{
+    struct sta_behind *behind = flight->behind;
+    struct sta_behind_flown *flown = &flight->flown[tag];
+    struct sta_behind_entry *entry = flown->entry;
+    enum sta_behind_outcome outcome = outcome_of(status);
+    uint64_t now_ns = sta_loop_now_ns(behind->cache->loop);
+    flight_count(behind->cache, batch == &flight->deletes, outcome);
+    pthread_mutex_lock(&behind->lock);
+    bool gone = sta_behind_queue_settle(behind->queue, entry, outcome, now_ns);
+    if (gone)
+        land_in_l1(flight, flown, batch->source, replies, now_ns);
+    else if (entry->state == STA_BEHIND_PARKED)
+        behind->refusal = status;
+    pthread_mutex_unlock(&behind->lock);
+    if (gone)
+        sta_behind_queue_free_entry(entry);
+}
+
+static void on_set(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)
+{
+    struct sta_behind_flight *flight = STA_CONTAINER(batch, struct sta_behind_flight, sets);
+    if (status == STRATA_OK)
+        status = sta_batch_read_set(replies);
+    flight_answered(flight, batch, tag, status, replies);
+}
+
+static void on_delete(struct sta_batch *batch, uint32_t tag, int status,
+                      struct strata_bytes replies)
+{
+    struct sta_behind_flight *flight = STA_CONTAINER(batch, struct sta_behind_flight, deletes);
+    if (status == STRATA_OK)
+        status = sta_batch_read_delete(replies);
+    flight_answered(flight, batch, tag, status, replies);
+}
+
+/* Not for every key: there may be many. */
+static void behind_tell_refusals(struct sta_behind *behind)
+{
+    struct sta_behind_queue_statistics numbers;
+    uint64_t now_ns = sta_loop_now_ns(behind->cache->loop);
+    if (behind->refusal == STRATA_OK || now_ns < behind->refusals_told_ns)
+        return;
+    pthread_mutex_lock(&behind->lock);
+    sta_behind_queue_statistics(behind->queue, &numbers);
+    pthread_mutex_unlock(&behind->lock);
+    sta_log_write(behind->cache->log, STRATA_LOG_WARNING, "cache",
+                  "write-behind: Redis refuses writes (%s); %" PRIu64
+                  " keys are set aside and tried again every %u s",
+                  strata_status_text(behind->refusal), numbers.parked,
+                  (unsigned)(STA_BEHIND_PARK_NS / STA_NS_SEC));
+    behind->refusal = STRATA_OK;
+    behind->refusals_told_ns = now_ns + TELL_AGAIN_NS;
+}
+
+static void flight_end(struct sta_behind_flight *flight, struct sta_batch *batch)
+{
+    struct sta_behind *behind = flight->behind;
+    sta_batch_fini(batch);
+    if (--flight->open > 0)
+        return;
+    sta_loop_meet(behind->cache->loop);
+    behind_tell_refusals(behind);
+    sta_behind_look(behind);
+}
+
+static void on_sets_ended(struct sta_batch *batch)
+{
+    flight_end(STA_CONTAINER(batch, struct sta_behind_flight, sets), batch);
+}
+
+static void on_deletes_ended(struct sta_batch *batch)
+{
+    flight_end(STA_CONTAINER(batch, struct sta_behind_flight, deletes), batch);
+}
+
+/* ---- taking off ---- */
+
+static int flight_append(struct sta_behind_flight *flight, const struct sta_behind_entry *entry,
+                         uint64_t now_ns)
+{
+    struct sta_cache *cache = flight->behind->cache;
+    struct strata_bytes key = sta_behind_entry_key(entry).bytes;
+    struct strata_bytes value = sta_behind_entry_value(entry);
+    uint32_t tag = (uint32_t)flight->count;
+    if (sta_behind_entry_is_gone(entry, now_ns))
+        return sta_batch_delete(&flight->deletes, tag, key);
+    uint64_t left_ms = UINT64_MAX;
+    if (entry->expires_ns != STA_NEVER)
+        left_ms = (entry->expires_ns - now_ns + STA_NS_MS - 1) / STA_NS_MS;
+    return sta_coherence_reads_back(cache, value)
+               ? sta_batch_set_read(&flight->sets, tag, key, value, left_ms)
+               : sta_batch_set(&flight->sets, tag, key, value, left_ms);
+}
+
+static void flight_add_locked(struct sta_behind_flight *flight, struct sta_behind_entry *entry,
+                              uint64_t now_ns)
+{
+    struct sta_behind *behind = flight->behind;
+    struct sta_cache *cache = behind->cache;
+    int status = flight_append(flight, entry, now_ns);
+    if (status < 0) {
+        (void)sta_behind_queue_settle(behind->queue, entry, outcome_of(status), now_ns);
+        return;
+    }
+    struct sta_behind_flown *flown = &flight->flown[flight->count++];
+    struct sta_key key = sta_behind_entry_key(entry);
+    flown->entry = entry;
+    if (cache->l1 != NULL)
+        flown->token = sta_l1_token(cache->l1, &key);
+}
+
+static size_t flight_bytes(const struct sta_behind_flight *flight)
+{
+    return sta_buffer_len(&flight->sets.wire) + sta_buffer_len(&flight->deletes.wire);
+}
+
+/* False where nothing is due: then the loop will look again when something is. */
+static bool flight_fill(struct sta_behind_flight *flight, uint64_t now_ns)
+{
+    struct sta_behind *behind = flight->behind;
+    struct sta_cache *cache = behind->cache;
+    struct sta_behind_entry *entry;
+    sta_batch_init(&flight->sets, cache->l2, cache->prefix, on_set, on_sets_ended);
+    sta_batch_init(&flight->deletes, cache->l2, cache->prefix, on_delete, on_deletes_ended);
+    flight->count = 0;
+    pthread_mutex_lock(&behind->lock);
+    while (flight->count < behind->config.batch && flight_bytes(flight) < FLIGHT_BYTES &&
+           (entry = sta_behind_queue_next(behind->queue, now_ns)) != NULL)
+        flight_add_locked(flight, entry, now_ns);
+    if (flight->count == 0)
+        behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
+    pthread_mutex_unlock(&behind->lock);
+    return flight->count > 0;
+}
+
+static void flight_start(struct sta_behind_flight *flight, uint64_t now_ns)
+{
+    struct sta_cache *cache = flight->behind->cache;
+    uint64_t deadline_ns = sta_clock_after(now_ns, cache->budget_ns);
+    bool sets = sta_buffer_len(&flight->sets.wire) > 0;
+    bool deletes = sta_buffer_len(&flight->deletes.wire) > 0;
+    flight->open = (unsigned)sets + (unsigned)deletes;
+    sta_loop_expect(cache->loop);
+    if (sets)
+        sta_batch_submit(&flight->sets, deadline_ns);
+    else
+        sta_batch_fini(&flight->sets);
+    if (deletes)
+        sta_batch_submit(&flight->deletes, deadline_ns);
+    else
+        sta_batch_fini(&flight->deletes);
+}
+
+static struct sta_behind_flight *behind_free_flight(struct sta_behind *behind)
+{
+    for (size_t i = 0; i < STA_BEHIND_FLIGHTS; i++) {
+        if (behind->flights[i].open == 0)
+            return &behind->flights[i];
+    }
+    return NULL;
+}
+
+void sta_behind_fly(struct sta_behind *behind, uint64_t now_ns)
+{
+    struct sta_behind_flight *flight;
+    while ((flight = behind_free_flight(behind)) != NULL) {
+        if (!flight_fill(flight, now_ns)) {
+            sta_batch_fini(&flight->sets);
+            sta_batch_fini(&flight->deletes);
+            sta_timer_start(behind->cache->loop, &behind->timer, behind->looks_ns);
+            return;
+        }
+        flight_start(flight, now_ns);
+    }
+    pthread_mutex_lock(&behind->lock);
+    behind->looks_ns = 0;
+    pthread_mutex_unlock(&behind->lock);
+}
+
+int sta_behind_flight_init(struct sta_behind_flight *flight, struct sta_behind *behind)
+{
+    flight->behind = behind;
+    flight->flown = calloc(behind->config.batch, sizeof *flight->flown);
+    return flight->flown != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
+}
+
+void sta_behind_flight_fini(struct sta_behind_flight *flight)
+{
+    free(flight->flown);
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See behind_queue.h. A table of chains finds a key's entry; a binary heap by due time holds all
+ * that are not under way.
+ *
+ * Invariants: an entry is in the table and in both lists as long as something is owed for its key,
+ * and in the heap exactly while it is not FLYING; heap[entry->heap_at] == entry; the heap has room
+ * for every entry, so that no settle() can fail; cost and counts are the sums over all entries.
+ */
+#include "cache/behind_queue_inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/random.h"
+#include "strata/status.h"
+
+#define BUCKETS_FIRST 1024u
+
+/* A rate's tokens are saved up for so long. */
+#define RATE_BURST_NS (STA_NS_SEC / 10)
+
+#define HURRY_BACKOFF_NS (100 * STA_NS_MS)
+
+/* ---- the table ---- */
+
+static struct sta_behind_entry **table_at(const struct sta_behind_queue *queue, uint64_t hash)
+{
+    return &queue->buckets[hash & (queue->bucket_count - 1)];
+}
+
+static void table_add(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
+{
+    struct sta_behind_entry **at = table_at(queue, entry->hash);
+    entry->chain = *at;
+    *at = entry;
+}
+
+/* Where there is no memory, chains grow longer. */
+static void table_grow(struct sta_behind_queue *queue)
+{
+    size_t before = queue->bucket_count;
+    struct sta_behind_entry **old = queue->buckets;
+    if (queue->numbers.entries < before)
+        return;
+    struct sta_behind_entry **buckets = calloc(before * 2, sizeof(struct sta_behind_entry *));
+    if (buckets == NULL)
+        return;
+    queue->buckets = buckets;
+    queue->bucket_count = before * 2;
+    for (size_t i = 0; i < before; i++) {
+        for (struct sta_behind_entry *entry = old[i], *next; entry != NULL; entry = next) {
+            next = entry->chain;
+            table_add(queue, entry);
+        }
+    }
+    free(old);
+}
+
+static void table_remove(struct sta_behind_queue *queue, const struct sta_behind_entry *entry)
+{
+    struct sta_behind_entry **at = table_at(queue, entry->hash);
+    while (*at != entry)
+        at = &(*at)->chain;
+    *at = entry->chain;
+}
+
+struct sta_behind_entry *sta_behind_queue_find(const struct sta_behind_queue *queue,
+                                               const struct sta_key *key)
+{
+    struct sta_behind_entry *entry = *table_at(queue, key->hash);
+    while (entry != NULL && (entry->hash != key->hash || entry->key_len != key->bytes.len ||
+                             memcmp(entry->key, key->bytes.data, key->bytes.len) != 0))
+        entry = entry->chain;
+    return entry;
+}
+
+/* ---- pushing ---- */
+
+bool sta_behind_queue_is_pressed(const struct sta_behind_queue *queue)
+{
+    return queue->numbers.entries > queue->config.max_entries / 2 ||
+           queue->numbers.bytes > queue->config.max_bytes / 2;
+}
+
+static uint64_t push_due(const struct sta_behind_queue *queue, uint64_t now_ns)
+{
+    bool at_once = queue->hurry || sta_behind_queue_is_pressed(queue);
+    return at_once ? now_ns : sta_clock_after(now_ns, queue->config.interval_ns);
+}
+
+/* Room for the value, in the entry or anew; what is there stays until it is overwritten. */
+static int entry_reserve(struct sta_behind_entry *entry, size_t len)
+{
+    bool fits = len <= entry->value_cap && len >= entry->value_cap / 4;
+    if (fits)
+        return STRATA_OK;
+    uint8_t *value = len > 0 ? malloc(len) : NULL;
+    if (len > 0 && value == NULL)
+        return STRATA_ERR_NOMEM;
+    free(entry->value);
+    entry->value = value;
+    entry->value_cap = len;
+    return STRATA_OK;
+}
+
+static int entry_take(struct sta_behind_entry *entry, const struct sta_behind_push *push)
+{
+    size_t len = push->is_delete ? 0 : push->value.len;
+    if (entry_reserve(entry, len) < 0)
+        return STRATA_ERR_NOMEM;
+    if (len > 0)
+        memcpy(entry->value, push->value.data, len);
+    entry->value_len = len;
+    entry->is_delete = push->is_delete;
+    entry->expires_ns = push->is_delete ? STA_NEVER : push->expires_ns;
+    return STRATA_OK;
+}
+
+static void push_number(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
+{
+    entry->version = ++queue->version;
+    sta_list_remove(&entry->order);
+    sta_list_push_back(&queue->order, &entry->order);
+    queue->numbers.pushed++;
+}
+
+static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
+                    const struct sta_behind_push *push, uint64_t cost, uint64_t now_ns,
+                    struct sta_behind_entry **out)
+{
+    if (sta_behind_heap_reserve(&queue->heap, queue->numbers.entries + 1) < 0)
+        return STRATA_ERR_NOMEM;
+    struct sta_behind_entry *entry = calloc(1, sizeof *entry + key->bytes.len);
+    if (entry == NULL)
+        return STRATA_ERR_NOMEM;
+    memcpy(entry->key, key->bytes.data, key->bytes.len);
+    entry->key_len = (uint32_t)key->bytes.len;
+    entry->hash = key->hash;
+    if (entry_take(entry, push) < 0) {
+        free(entry);
+        return STRATA_ERR_NOMEM;
+    }
+    sta_list_init(&entry->order);
+    sta_list_push_back(&queue->places, &entry->place);
+    push_number(queue, entry);
+    entry->due_ns = push_due(queue, now_ns);
+    table_grow(queue);
+    table_add(queue, entry);
+    sta_behind_heap_push(&queue->heap, entry);
+    queue->numbers.entries++;
+    queue->numbers.bytes += cost;
+    *out = entry;
+    return STRATA_OK;
+}
+
+static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                     const struct sta_behind_push *push, uint64_t now_ns)
+{
+    uint64_t before = entry->value_len;
+    bool unsent = entry->state != STA_BEHIND_FLYING || entry->version != entry->sent_version;
+    if (entry_take(entry, push) < 0)
+        return STRATA_ERR_NOMEM;
+    push_number(queue, entry);
+    queue->numbers.bytes += entry->value_len - before;
+    queue->numbers.coalesced += unsent;
+    entry->refusals = 0;
+    if (entry->state == STA_BEHIND_PARKED) {
+        entry->state = STA_BEHIND_WAITING;
+        queue->numbers.parked--;
+        entry->due_ns = push_due(queue, now_ns);
+        sta_behind_heap_move(&queue->heap, entry);
+    }
+    return STRATA_OK;
+}
+
+int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *key,
+                          const struct sta_behind_push *push, uint64_t now_ns,
+                          struct sta_behind_entry **out)
+{
+    size_t len = push->is_delete ? 0 : push->value.len;
+    uint64_t cost = sta_behind_queue_cost(key->bytes.len, len);
+    if (cost > queue->config.max_bytes)
+        return STRATA_ERR_TOO_BIG;
+    struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
+    uint64_t others = queue->numbers.bytes -
+                      (entry != NULL ? sta_behind_queue_cost(key->bytes.len, entry->value_len) : 0);
+    if (others + cost > queue->config.max_bytes ||
+        (entry == NULL && queue->numbers.entries >= queue->config.max_entries))
+        return STRATA_ERR_BUSY;
+    int status = entry == NULL ? push_new(queue, key, push, cost, now_ns, &entry)
+                               : push_over(queue, entry, push, now_ns);
+    if (status == STRATA_OK && out != NULL)
+        *out = entry;
+    return status;
+}
+
+/* ---- sending ---- */
+
+static bool queue_probes(const struct sta_behind_queue *queue)
+{
+    return queue->failures > 0;
+}
+
+uint64_t sta_behind_queue_due_ns(const struct sta_behind_queue *queue)
+{
+    if (queue->heap.count == 0 ||
+        (queue_probes(queue) && queue->numbers.flying >= STA_BEHIND_PROBES))
+        return STA_NEVER;
+    uint64_t due_ns = queue->heap.entries[0]->due_ns;
+    if (due_ns < queue->quiet_ns)
+        due_ns = queue->quiet_ns;
+    if (queue->config.rate > 0 && !queue->hurry && due_ns < queue->spoken_for_ns)
+        due_ns = queue->spoken_for_ns;
+    return due_ns;
+}
+
+/* The rate as a time up to which it is used up (GCRA, ITU-T I.371): what is not used is saved up
+ * for a short while. */
+static void queue_spend(struct sta_behind_queue *queue, uint64_t now_ns)
+{
+    if (queue->config.rate == 0)
+        return;
+    uint64_t floor_ns = now_ns > RATE_BURST_NS ? now_ns - RATE_BURST_NS : 0;
+    if (queue->spoken_for_ns < floor_ns)
+        queue->spoken_for_ns = floor_ns;
+    queue->spoken_for_ns += STA_NS_SEC / queue->config.rate;
+}
+
+struct sta_behind_entry *sta_behind_queue_next(struct sta_behind_queue *queue, uint64_t now_ns)
+{
+    if (sta_behind_queue_due_ns(queue) > now_ns)
+        return NULL;
+    struct sta_behind_entry *entry = sta_behind_heap_pop(&queue->heap);
+    queue->numbers.parked -= entry->state == STA_BEHIND_PARKED;
+    queue->numbers.flying++;
+    entry->state = STA_BEHIND_FLYING;
+    entry->sent_version = entry->version;
+    entry->sent_ns = now_ns;
+    queue_spend(queue, now_ns);
+    return entry;
+}
+
+/* ---- answers ---- */
+
+/* From half to the whole of a time that doubles with every failure: apart, and never at once. */
+static uint64_t queue_delay(struct sta_behind_queue *queue, unsigned failures)
+{
+    uint64_t delay_ns = queue->config.backoff_min_ns;
+    uint64_t most_ns = queue->config.backoff_max_ns;
+    if (queue->hurry && most_ns > HURRY_BACKOFF_NS)
+        most_ns = HURRY_BACKOFF_NS;
+    for (unsigned i = 1; i < failures && delay_ns < most_ns; i++)
+        delay_ns *= 2;
+    if (delay_ns > most_ns)
+        delay_ns = most_ns;
+    return delay_ns / 2 + sta_random_below(&queue->random, delay_ns / 2 + 1);
+}
+
+static void entry_wait(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                       uint64_t due_ns)
+{
+    entry->state = STA_BEHIND_WAITING;
+    entry->due_ns = due_ns;
+    sta_behind_heap_push(&queue->heap, entry);
+}
+
+/* Not more often than once in an interval. */
+static uint64_t entry_again_ns(const struct sta_behind_queue *queue,
+                               const struct sta_behind_entry *entry, uint64_t now_ns)
+{
+    uint64_t due_ns = sta_clock_after(entry->sent_ns, queue->config.interval_ns);
+    return queue->hurry || due_ns < now_ns ? now_ns : due_ns;
+}
+
+static bool entry_is_superseded(const struct sta_behind_entry *entry)
+{
+    return entry->version != entry->sent_version;
+}
+
+/* An unsure entry that was acknowledged: is that enough? */
+static bool entry_settles(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                          uint64_t now_ns)
+{
+    if (!entry->unsure)
+        return true;
+    if (entry->settled_ns == 0)
+        entry->settled_ns = sta_clock_after(now_ns, queue->config.settle_ns);
+    entry->unsure = entry->sent_ns < entry->settled_ns;
+    return !entry->unsure;
+}
+
+static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                           uint64_t now_ns)
+{
+    queue->failures = 0;
+    queue->quiet_ns = 0;
+    entry->failures = 0;
+    entry->refusals = 0;
+    bool settled = entry_settles(queue, entry, now_ns);
+    if (settled && !entry_is_superseded(entry)) {
+        table_remove(queue, entry);
+        sta_list_remove(&entry->order);
+        sta_list_remove(&entry->place);
+        queue->numbers.entries--;
+        queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_len);
+        queue->numbers.written++;
+        return true;
+    }
+    if (entry_is_superseded(entry)) {
+        queue->numbers.written++;
+        entry_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
+    } else {
+        entry_wait(queue, entry, entry->settled_ns);
+    }
+    return false;
+}
+
+static void settle_refused(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                           uint64_t now_ns)
+{
+    queue->failures = 0;
+    queue->quiet_ns = 0;
+    queue->numbers.refused++;
+    if (entry_is_superseded(entry)) {
+        entry_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
+        return;
+    }
+    if (++entry->refusals < STA_BEHIND_REFUSALS) {
+        entry_wait(queue, entry, sta_clock_after(now_ns, queue_delay(queue, entry->refusals)));
+        return;
+    }
+    entry->refusals = STA_BEHIND_REFUSALS - 1; /* one more is enough to park it again */
+    entry_wait(queue, entry, sta_clock_after(now_ns, queue->config.park_ns));
+    entry->state = STA_BEHIND_PARKED;
+    queue->numbers.parked++;
+}
+
+static void settle_failed(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                          bool unknown, uint64_t now_ns)
+{
+    if (unknown) {
+        entry->unsure = true;
+        entry->settled_ns = 0;
+    }
+    queue->numbers.retried++;
+    queue->failures += queue->failures < UINT32_MAX;
+    entry->failures += entry->failures < UINT32_MAX;
+    /* The whole of a batch fails at once: counted once, not by its members. */
+    if (queue->quiet_ns <= now_ns)
+        queue->quiet_ns =
+            sta_clock_after(now_ns, queue_delay(queue, queue->failures / STA_BEHIND_PROBES + 1));
+    entry_wait(queue, entry, sta_clock_after(now_ns, queue_delay(queue, entry->failures)));
+}
+
+bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                             enum sta_behind_outcome outcome, uint64_t now_ns)
+{
+    assert(entry->state == STA_BEHIND_FLYING);
+    queue->numbers.flying--;
+    switch (outcome) {
+    case STA_BEHIND_WRITTEN:
+        return settle_written(queue, entry, now_ns);
+    case STA_BEHIND_REFUSED:
+        settle_refused(queue, entry, now_ns);
+        break;
+    case STA_BEHIND_NOT_SENT:
+    case STA_BEHIND_UNKNOWN:
+        settle_failed(queue, entry, outcome == STA_BEHIND_UNKNOWN, now_ns);
+        break;
+    }
+    return false;
+}
+
+void sta_behind_queue_free_entry(struct sta_behind_entry *entry)
+{
+    free(entry->value);
+    free(entry);
+}
+
+void sta_behind_queue_hurry(struct sta_behind_queue *queue, bool on, uint64_t now_ns)
+{
+    queue->hurry = on;
+    if (!on)
+        return;
+    for (size_t i = 0; i < queue->heap.count; i++) {
+        struct sta_behind_entry *entry = queue->heap.entries[i];
+        /* What repeats a write to be sure does so after its time, or it would prove nothing. */
+        uint64_t least_ns = entry->unsure && entry->settled_ns > now_ns ? entry->settled_ns : 0;
+        if (entry->due_ns > now_ns)
+            entry->due_ns = least_ns > now_ns ? least_ns : now_ns;
+    }
+    sta_behind_heap_sort(&queue->heap);
+    if (queue->quiet_ns > now_ns)
+        queue->quiet_ns = now_ns;
+}
+
+/* ---- order ---- */
+
+uint64_t sta_behind_queue_oldest(const struct sta_behind_queue *queue)
+{
+    if (sta_list_empty(&queue->order))
+        return STA_NEVER;
+    return STA_CONTAINER(queue->order.next, struct sta_behind_entry, order)->version;
+}
+
+uint64_t sta_behind_queue_newest(const struct sta_behind_queue *queue)
+{
+    return queue->version;
+}
+
+void sta_behind_queue_place(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                            uint64_t mark)
+{
+    entry->mark = mark;
+    sta_list_remove(&entry->place);
+    sta_list_push_back(&queue->places, &entry->place);
+}
+
+struct sta_behind_entry *sta_behind_queue_first_placed(const struct sta_behind_queue *queue)
+{
+    if (sta_list_empty(&queue->places))
+        return NULL;
+    return STA_CONTAINER(queue->places.next, struct sta_behind_entry, place);
+}
+
+void sta_behind_queue_statistics(const struct sta_behind_queue *queue,
+                                 struct sta_behind_queue_statistics *out)
+{
+    *out = queue->numbers;
+}
+
+/* ---- life ---- */
+
+int sta_behind_queue_create(struct sta_behind_queue **out,
+                            const struct sta_behind_queue_config *config)
+{
+    struct sta_behind_queue *queue = calloc(1, sizeof *queue);
+    if (queue == NULL)
+        return STRATA_ERR_NOMEM;
+    queue->config = *config;
+    queue->random = config->seed;
+    sta_list_init(&queue->order);
+    sta_list_init(&queue->places);
+    queue->bucket_count = BUCKETS_FIRST;
+    queue->buckets = calloc(queue->bucket_count, sizeof(struct sta_behind_entry *));
+    if (queue->buckets == NULL) {
+        sta_behind_queue_destroy(&queue);
+        return STRATA_ERR_NOMEM;
+    }
+    *out = queue;
+    return STRATA_OK;
+}
+
+void sta_behind_queue_destroy(struct sta_behind_queue **queue_ptr)
+{
+    struct sta_behind_queue *queue = *queue_ptr;
+    struct sta_list *node;
+    if (queue == NULL)
+        return;
+    while ((node = sta_list_pop_front(&queue->order)) != NULL)
+        sta_behind_queue_free_entry(STA_CONTAINER(node, struct sta_behind_entry, order));
+    free(queue->buckets);
+    sta_behind_heap_fini(&queue->heap);
+    free(queue);
+    *queue_ptr = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The struct behind behind_queue.h, for the files that share it.
+ */
+#ifndef STA_BEHIND_QUEUE_INSIDE_H
+#define STA_BEHIND_QUEUE_INSIDE_H
+
+#include "cache/behind_heap.h"
+#include "cache/behind_queue.h"
+
+/* What an entry takes beside itself, its key and its value: a chain, a place in the heap, and what
+ * malloc() adds, twice. */
+#define STA_BEHIND_ENTRY_SLACK 64u
+
+struct sta_behind_queue {
+    struct sta_behind_queue_config config;
+    struct sta_behind_entry **buckets;
+    size_t bucket_count; /* a power of two */
+    struct sta_behind_heap heap;
+    struct sta_list order;
+    struct sta_list places;
+    uint64_t version;
+    uint64_t random;
+    uint64_t spoken_for_ns; /* up to then the rate is used up */
+    uint64_t quiet_ns;      /* nothing is sent before */
+    unsigned failures;      /* in a row, without any answer of Redis */
+    bool hurry;
+    struct sta_behind_queue_statistics numbers;
+};
+
+static inline uint64_t sta_behind_queue_cost(size_t key_len, size_t value_len)
+{
+    return sizeof(struct sta_behind_entry) + STA_BEHIND_ENTRY_SLACK + key_len + value_len;
+}
+
+#endif

@@ -90,6 +90,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->reply_counted = 0;
     exchange->session = NULL;
     exchange->conclude = NULL;
+    exchange->timed_as = 0;
     exchange->sent = false;
     exchange->keys_unknown = false;
     sta_list_push_front(&worker->pool, &exchange->link);

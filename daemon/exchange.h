@@ -55,6 +55,7 @@ struct sta_exchange {
     enum sta_lane_kind lane;
     bool sent;               /* under way on `lane` */
     bool keys_unknown;       /* may touch keys that are not in `keys` */
+    uint8_t timed_as;        /* enum sta_timing_operation and one; 0: not at all */
     int protocol;            /* of the client, when it asked */
     struct sta_buffer wire;  /* what is sent */
     struct sta_buffer reply; /* the client's reply, while others before it wait */

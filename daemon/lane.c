@@ -15,6 +15,10 @@
 /* Request bytes that may wait for one connection to take them, beside one of the largest. */
 #define PENDING_BYTES ((size_t)64 << 20)
 
+/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is known
+ * to hang within two. */
+#define PING_NS (750 * STA_NS_MS)
+
 static const char fence_wire[] = "*1\r\n$4\r\nPING\r\n";
 
 static void lane_fence(struct sta_lane *lane);
@@ -82,7 +86,15 @@ static void on_push(void *arg, struct strata_bytes frame)
         sta_tracked_lane_pushed(&lane->worker->tracked, frame);
 }
 
-static const struct sta_connection_events lane_events = {.state = on_state, .push = on_push};
+static void on_silent(void *arg, bool silent)
+{
+    const struct sta_lane *lane = arg;
+    atomic_store_explicit(&lane->worker->lane_stats[lane->kind].silent, silent,
+                          memory_order_relaxed);
+}
+
+static const struct sta_connection_events lane_events = {
+    .state = on_state, .silent = on_silent, .push = on_push};
 
 void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind)
 {
@@ -99,6 +111,7 @@ int sta_lane_open(struct sta_lane *lane)
         .tls = stratad->tls,
         .protocol = lane->kind == STA_LANE_PLAIN2 ? 2 : 3,
         .name = "stratad",
+        .ping_ns = PING_NS,
         /* One request of the largest size fits beside the ordinary ones. */
         .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
     };

@@ -168,6 +168,19 @@ static int get_failed(struct sta_exchange *exchange, int status, struct sta_buff
     return status;
 }
 
+/* Whether Redis had the key: its reply is a null where it had not. */
+static void count_answer(struct sta_worker *worker, struct strata_bytes value_frame)
+{
+    struct sta_resp_walk walk = sta_resp_walk(value_frame);
+    struct sta_resp_value value;
+    if (sta_resp_next(&walk, &value) != STRATA_OK)
+        return;
+    if (value.type == STA_RESP_NULL)
+        sta_stats_add(&worker->stats.reads_l2_absent, 1);
+    else if (value.type == STA_RESP_BULK)
+        sta_stats_add(&worker->stats.reads_l2_found, 1);
+}
+
 static int conclude_get(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                         struct sta_buffer *out)
 {
@@ -178,6 +191,7 @@ static int conclude_get(struct sta_exchange *exchange, int status, struct strata
     if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
         sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
         return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
+    count_answer(exchange->worker, value_frame);
     deliver(exchange, &exchange->keys[0], value_frame, pttl_frame);
     return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
 }
@@ -202,6 +216,7 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
         return status;
     }
     exchange->asked_ms = session->worker->now_ms;
+    exchange->timed_as = STA_TIMING_GET + 1;
     exchange->epoch = sta_write_window_epoch(stratad->window);
     for (size_t i = 1; i < argc; i++) {
         struct sta_exchange_key *key = &exchange->keys[i - 1];
@@ -341,8 +356,10 @@ static int conclude_mget(struct sta_exchange *exchange, int status, struct strat
         return out != NULL ? sta_forward_reply(exchange, array, out) : STRATA_OK;
     rest = elements;
     for (size_t i = 0; i < exchange->key_count; i++)
-        if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK)
+        if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK) {
+            count_answer(exchange->worker, value);
             deliver(exchange, &exchange->keys[i], value, pttl);
+        }
     return out != NULL ? mget_write(exchange, elements, out) : STRATA_OK;
 }
 

@@ -243,9 +243,20 @@ static void session_concluded(struct sta_session *session, struct sta_exchange *
     session_settle(session);
 }
 
+/* Requests are given the same time, each from its beginning. */
+static void take_time(const struct sta_exchange *exchange)
+{
+    const struct sta_stratad *stratad = exchange->worker->stratad;
+    if (exchange->timed_as > 0)
+        sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2,
+                          exchange->request.deadline_ns - stratad->timeout_ms * STA_NS_MS,
+                          sta_loop_now_ns(exchange->worker->loop));
+}
+
 static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
     struct sta_exchange *exchange = STA_CONTAINER(request, struct sta_exchange, request);
+    take_time(exchange);
     if (exchange->session != NULL) {
         session_concluded(exchange->session, exchange, status, replies);
         return;

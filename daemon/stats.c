@@ -10,8 +10,10 @@
 
 #include "core/clock.h"
 #include "daemon/acceptor.h"
+#include "daemon/numbers.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
+#include "observe/statistics_json.h"
 #include "strata/status.h"
 #include "strata/version.h"
 
@@ -19,6 +21,9 @@ void sta_stats_lane_store(struct sta_stats_lane *lane, const struct sta_connecti
 {
 #define STORE(field) atomic_store_explicit(&lane->field, seen->field, memory_order_relaxed)
     atomic_store_explicit(&lane->state, (int)seen->state, memory_order_relaxed);
+    atomic_store_explicit(&lane->last_failure, seen->last_failure, memory_order_relaxed);
+    if (seen->state != STA_CONNECTION_READY)
+        atomic_store_explicit(&lane->silent, false, memory_order_relaxed);
     STORE(requests);
     STORE(replies);
     STORE(late);
@@ -33,16 +38,9 @@ void sta_stats_lane_store(struct sta_stats_lane *lane, const struct sta_connecti
 #undef STORE
 }
 
-/* The counters of all workers together. */
-struct totals {
-#define TOTAL_FIELD(name, meaning) uint64_t name;
-    STA_STATS_COUNTERS(TOTAL_FIELD)
-#undef TOTAL_FIELD
-};
-
-static struct totals add_up(const struct sta_stratad *stratad)
+struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad)
 {
-    struct totals totals = {0};
+    struct sta_stats_totals totals = {0};
     for (size_t i = 0; i < stratad->worker_count; i++) {
         const struct sta_stats *stats = &stratad->workers[i]->stats;
 #define TOTAL_ADD(name, meaning)                                                                   \
@@ -63,7 +61,8 @@ static double ratio(uint64_t part, uint64_t rest)
     return part + rest == 0 ? 0.0 : (double)part / (double)(part + rest);
 }
 
-static json_t *sessions_json(const struct sta_stratad *stratad, const struct totals *totals)
+static json_t *sessions_json(const struct sta_stratad *stratad,
+                             const struct sta_stats_totals *totals)
 {
     uint64_t open = atomic_load_explicit(&stratad->sessions, memory_order_relaxed);
     return json_pack("{sI sI sI sI sI sI}", "open", integer(open), "opened",
@@ -73,7 +72,7 @@ static json_t *sessions_json(const struct sta_stratad *stratad, const struct tot
                      integer(totals->protocol_errors));
 }
 
-static json_t *commands_json(const struct totals *totals)
+static json_t *commands_json(const struct sta_stats_totals *totals)
 {
     return json_pack("{sI sI sI sI s{sI sI sI sI}}", "total", integer(totals->commands), "refused",
                      integer(totals->commands_refused), "forwarded", integer(totals->forwarded),
@@ -83,7 +82,7 @@ static json_t *commands_json(const struct totals *totals)
                      integer(totals->errors_busy));
 }
 
-static json_t *l1_json(const struct sta_stratad *stratad, const struct totals *totals)
+static json_t *l1_json(const struct sta_stratad *stratad, const struct sta_stats_totals *totals)
 {
     struct sta_l1_statistics l1;
     if (stratad->l1 == NULL)
@@ -97,38 +96,6 @@ static json_t *l1_json(const struct sta_stratad *stratad, const struct totals *t
                      integer(l1.fills), "fills_refused", integer(l1.fills_refused), "fills_too_big",
                      integer(l1.fills_too_big), "evictions", integer(l1.evictions), "expirations",
                      integer(l1.expirations), "invalidations", integer(l1.invalidations));
-}
-
-/* What holds for all workers. */
-static const char *coherence_mode(const struct sta_stratad *stratad)
-{
-    const char *mode = stratad->tracking == STA_TRACKING_BCAST ? "bcast" : "tracking";
-    for (size_t i = 0; i < stratad->worker_count; i++) {
-        int state =
-            atomic_load_explicit(&stratad->workers[i]->tracked.stats.state, memory_order_relaxed);
-        if (state == STA_STATS_TRACKING_OFF || state == STA_STATS_TRACKING_REFUSED)
-            return "ttl";
-        if (state == STA_STATS_TRACKING_UNKNOWN)
-            mode = "unknown";
-    }
-    return mode;
-}
-
-static json_t *coherence_json(const struct sta_stratad *stratad, const struct totals *totals)
-{
-    uint64_t sum[4] = {0};
-    for (size_t i = 0; i < stratad->worker_count; i++) {
-        const struct sta_stats_coherence *one = &stratad->workers[i]->tracked.stats;
-        sum[0] += atomic_load_explicit(&one->invalidations, memory_order_relaxed);
-        sum[1] += atomic_load_explicit(&one->invalidations_of_all, memory_order_relaxed);
-        sum[2] += atomic_load_explicit(&one->canaries, memory_order_relaxed);
-        sum[3] += atomic_load_explicit(&one->canaries_lost, memory_order_relaxed);
-    }
-    return json_pack(
-        "{ss sf sI sI sI sI sI}", "mode", coherence_mode(stratad), "max_staleness_seconds",
-        (double)stratad->max_staleness_ns / (double)STA_NS_SEC, "invalidations", integer(sum[0]),
-        "invalidations_of_all", integer(sum[1]), "canaries", integer(sum[2]), "canaries_lost",
-        integer(sum[3]), "stale_answers", integer(totals->reads_stale));
 }
 
 static const char *state_name(int state)
@@ -175,7 +142,7 @@ static bool is_available(const struct sta_stratad *stratad)
     return true;
 }
 
-static json_t *l2_json(const struct sta_stratad *stratad, const struct totals *totals)
+static json_t *l2_json(const struct sta_stratad *stratad, const struct sta_stats_totals *totals)
 {
     char url[320];
     sta_redis_url_format(&stratad->url, url, sizeof url);
@@ -185,18 +152,34 @@ static json_t *l2_json(const struct sta_stratad *stratad, const struct totals *t
         lane_json(stratad, STA_LANE_PLAIN2), "plain3", lane_json(stratad, STA_LANE_PLAIN3));
 }
 
+/* What the library's document has as well. */
+static int add_shared(const struct sta_stratad *stratad, json_t *root)
+{
+    struct sta_snapshot snapshot;
+    if (sta_numbers_take(&snapshot, stratad) < 0)
+        return -1;
+    json_t *shared = sta_statistics_json(&snapshot);
+    sta_snapshot_fini(&snapshot);
+    int failed = shared != NULL ? json_object_update_recursive(root, shared) : -1;
+    json_decref(shared);
+    return failed < 0 ? -1 : json_object_set_new(root, "health", sta_numbers_health(stratad, NULL));
+}
+
 int sta_stats_render(const struct sta_stratad *stratad, struct sta_buffer *out)
 {
-    const struct totals totals = add_up(stratad);
+    const struct sta_stats_totals totals = sta_stats_add_up(stratad);
     uint64_t uptime = (sta_clock_now_ns() - stratad->started_ns) / STA_NS_SEC;
     json_t *root = json_pack(
-        "{ss sI sI ss so so so so so}", "version", STRATA_VERSION, "uptime_seconds",
+        "{ss sI sI ss so so so s{sf} so}", "version", STRATA_VERSION, "uptime_seconds",
         integer(uptime), "workers", integer(stratad->worker_count), "listen",
         sta_acceptor_addresses(stratad->acceptor), "sessions", sessions_json(stratad, &totals),
         "commands", commands_json(&totals), "l1", l1_json(stratad, &totals), "coherence",
-        coherence_json(stratad, &totals), "l2", l2_json(stratad, &totals));
-    if (root == NULL)
+        "max_staleness_seconds", (double)stratad->max_staleness_ns / (double)STA_NS_SEC, "l2",
+        l2_json(stratad, &totals));
+    if (root == NULL || add_shared(stratad, root) < 0) {
+        json_decref(root);
         return STRATA_ERR_NOMEM;
+    }
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
     json_decref(root);
     if (text == NULL)

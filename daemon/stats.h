@@ -9,6 +9,7 @@
 #define STA_STATS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/buffer.h"
@@ -27,6 +28,8 @@ struct sta_stratad;
     X(commands_refused, "commands that stratad does not offer")                                    \
     X(reads_l1, "keys read from L1")                                                               \
     X(reads_l2, "keys read from Redis through L1")                                                 \
+    X(reads_l2_found, "of these: keys that Redis had")                                             \
+    X(reads_l2_absent, "of these: keys that Redis had not")                                        \
     X(reads_stale, "keys answered from L1 in doubt, because Redis did not answer")                 \
     X(forwarded, "commands sent on to Redis, except reads through L1")                             \
     X(writes, "commands that changed keys, or might have")                                         \
@@ -52,7 +55,9 @@ static inline void sta_stats_add(_Atomic uint64_t *counter, uint64_t count)
 /* A lane as its worker last saw it; written by the worker about once a second and whenever the
  * connection becomes usable or ceases to be. Fields as in sta_connection_statistics, relaxed. */
 struct sta_stats_lane {
-    _Atomic int state; /* enum sta_connection_state */
+    _Atomic int state;        /* enum sta_connection_state */
+    _Atomic int last_failure; /* why it is not READY */
+    _Atomic bool silent;      /* READY, and does not answer */
     _Atomic uint64_t requests, replies, late, timeouts, lost, refused, connects, failures;
     _Atomic uint64_t bytes_out, bytes_in, in_flight;
 };
@@ -76,6 +81,16 @@ struct sta_stats_coherence {
 void sta_stats_lane_store(struct sta_stats_lane *lane,
                           const struct sta_connection_statistics *seen);
 
+/* The counters of all workers together. */
+struct sta_stats_totals {
+#define STATS_TOTAL(name, meaning) uint64_t name;
+    STA_STATS_COUNTERS(STATS_TOTAL)
+#undef STATS_TOTAL
+};
+
+/* Any thread. */
+struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad);
+
 /* Any thread. Appends the JSON text:
  *
  *   {"version", "uptime_seconds", "workers", "listen",
@@ -85,7 +100,10 @@ void sta_stats_lane_store(struct sta_stats_lane *lane,
  *    "l1": {"enabled", "hits", "misses", "hit_ratio", "entries", "memory_bytes", "max_bytes", ...},
  *    "coherence": {"mode", "max_staleness_seconds", "invalidations", "invalidations_of_all",
  *                  "canaries", "canaries_lost", "stale_answers"},
- *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}}}
+ *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}},
+ *    "health": {...}, "metrics": {...}, "l1_cache": {...}, "l2_cache": {...}, "latency": {...}}
+ *
+ * of which the last line is as the library has it (docs/metrics.md).
  *
  * STRATA_OK, STRATA_ERR_NOMEM. */
 int sta_stats_render(const struct sta_stratad *stratad, struct sta_buffer *out);

@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "daemon/acceptor.h"
+#include "daemon/admin.h"
 #include "daemon/descriptors.h"
 #include "daemon/signals.h"
 #include "daemon/worker.h"
@@ -87,6 +88,7 @@ static void on_signal(void *arg, int number)
         _exit(1);
     }
     stratad->state = STA_STRATAD_DRAINING;
+    atomic_store_explicit(&stratad->draining, true, memory_order_relaxed);
     sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
                   "%s: finishing what is under way, %llu ms at most", strsignal(number),
                   (unsigned long long)stratad->options.drain_timeout_ms);
@@ -161,8 +163,12 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
         status = sta_write_window_create(&stratad->window);
     if (status == STRATA_OK)
         status = open_l1(stratad);
+    if (status == STRATA_OK && options->cache.metrics_enabled == STRATA_ON)
+        status = sta_timing_create(&stratad->timing);
     if (status == STRATA_OK)
         status = create_workers(stratad);
+    if (status == STRATA_OK && options->admin_listen_count > 0)
+        status = sta_admin_create(&stratad->admin, stratad, error);
     return status;
 }
 
@@ -220,6 +226,8 @@ static int start(struct sta_stratad *stratad)
     }
     if (status == STRATA_OK)
         status = sta_acceptor_start(stratad->acceptor, on_accepted, stratad);
+    if (status == STRATA_OK && stratad->admin != NULL)
+        status = sta_admin_start(stratad->admin);
     return status;
 }
 
@@ -249,6 +257,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     if (stratad == NULL)
         return;
     *pointer = NULL;
+    sta_admin_destroy(&stratad->admin);
     for (size_t i = 0; i < stratad->worker_count; i++)
         sta_worker_destroy(&stratad->workers[i]);
     free(stratad->workers);
@@ -258,6 +267,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     sta_loop_destroy(&stratad->loop);
     sta_l1_destroy(&stratad->l1);
     sta_write_window_destroy(&stratad->window);
+    sta_timing_destroy(&stratad->timing);
     sta_tls_close(&stratad->tls);
     free(stratad);
 }

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "cache/sweeper.h"
+#include "cache/timing.h"
 #include "core/log.h"
 #include "daemon/stratad_options.h"
 #include "l1/l1.h"
@@ -33,6 +34,7 @@
 #include "resp/resp.h"
 
 struct sta_acceptor;
+struct sta_admin;
 struct sta_signals;
 struct sta_worker;
 struct sta_write_window;
@@ -55,11 +57,14 @@ struct sta_stratad {
     struct sta_worker **workers;
     size_t worker_count;
     uint64_t started_ns;
-    struct sta_loop *loop; /* the main thread's */
+    struct sta_timing *timing; /* how long Redis takes; NULL: not wanted */
+    struct sta_admin *admin;   /* NULL: not wanted */
+    struct sta_loop *loop;     /* the main thread's */
     struct sta_acceptor *acceptor;
 
     /* Any thread. */
     _Atomic uint64_t next_session_id; /* relaxed: only unique */
+    _Atomic bool draining;            /* relaxed: a hint for who asks whether it is ready */
     _Atomic uint64_t sessions;        /* open now, all workers; relaxed: a limit, not a lock */
 
     /* The main thread's. */

@@ -132,6 +132,44 @@ static const struct sta_option table[] = {
         .group = "Daemon",
         .help = "Unanswered commands of one client; more wait in its socket.",
     },
+    {
+        .name = "admin_listen",
+        .env = "STRATA_ADMIN_LISTEN",
+        .flag = "--admin-listen",
+        .type = STA_OPTION_ENDPOINTS,
+        STA_OPTION_LIST_AT(sta_stratad_options, admin_listen, admin_listen_count),
+        .most = 1,
+        .default_text = "[]",
+        .group = "Administration over HTTP",
+        .help = "Where /metrics, /health, /livez, /readyz and /stats are answered: host:port or "
+                "unix:PATH. None: nowhere. An address that other machines can reach needs "
+                "admin_token.",
+    },
+    {
+        .name = "admin_token",
+        .env = "STRATA_ADMIN_TOKEN",
+        .type = STA_OPTION_STRING,
+        AT(admin_token),
+        .least = 16,
+        .most = 511,
+        .secret = true,
+        .group = "Administration over HTTP",
+        .help = "What is to be sent as 'Authorization: Bearer TOKEN', for all but /livez. None: "
+                "nothing. There is no flag for it: command lines are seen by everybody.",
+    },
+    {
+        .name = "admin_hosts",
+        .env = "STRATA_ADMIN_HOSTS",
+        .flag = "--admin-hosts",
+        .type = STA_OPTION_STRING,
+        AT(admin_hosts),
+        .least = 1,
+        .most = 1023,
+        .group = "Administration over HTTP",
+        .help = "Names under which it may be asked for, with commas between them, beside "
+                "localhost and the address of admin_listen: what a browser is led to by a name "
+                "that somebody else owns is refused.",
+    },
 };
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])

@@ -19,12 +19,17 @@ struct sta_stratad_options {
     size_t listen_count;
     uint64_t workers; /* >= 1 once loaded */
     uint64_t clients_max;
-    const char *user;            /* "default" */
-    const char *password;        /* NULL: clients need none */
-    uint64_t drain_timeout_ms;   /* how long SIGTERM waits for what is under way */
-    uint64_t query_limit;        /* bytes of one request */
-    uint64_t output_limit;       /* bytes that wait for a client that does not read */
-    uint64_t pipeline_limit;     /* unanswered commands of one client */
+    const char *user;                /* "default" */
+    const char *password;            /* NULL: clients need none */
+    uint64_t drain_timeout_ms;       /* how long SIGTERM waits for what is under way */
+    uint64_t query_limit;            /* bytes of one request */
+    uint64_t output_limit;           /* bytes that wait for a client that does not read */
+    uint64_t pipeline_limit;         /* unanswered commands of one client */
+    const char *const *admin_listen; /* admin_listen_count of them: one, or none */
+    size_t admin_listen_count;
+    const char *admin_token; /* NULL: none is asked for */
+    const char
+        *admin_hosts; /* with commas between them; NULL: only those that are always allowed */
     struct strata_options cache; /* L1, L2, log level */
 };
 

@@ -187,6 +187,8 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
     if (status != STRATA_OK)
         return status;
     exchange->conclude = conclude_keys;
+    if (sta_dispatch_word_is(argv[0], "del") || sta_dispatch_word_is(argv[0], "unlink"))
+        exchange->timed_as = STA_TIMING_DELETE + 1;
     exchange->keys_unknown = !route->keys_known;
     keys_begin(exchange);
     sta_session_send(session, exchange, route->lane, 1);
@@ -212,6 +214,7 @@ int sta_write_path_set(struct sta_session *session, const struct sta_route *rout
     if (status != STRATA_OK)
         return status;
     exchange->conclude = conclude_set_by[kept];
+    exchange->timed_as = STA_TIMING_SET + 1;
     exchange->ttl_ms = options.ttl_ms;
     exchange->value = argv[2];
     keys_begin(exchange);

@@ -139,7 +139,6 @@ const struct sta_metric sta_metric_table[] = {
 
     /* What others write. */
     {.name = "strata_coherence_mode",
-     .path = "coherence.mode",
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_INT,
      .parts = COHERENCE,

@@ -58,7 +58,7 @@ static void put_durations(struct sta_exposition *exposition, const struct sta_sn
                           "Time of an operation, by the tier that ended it. Of those that L1 ends "
                           "one in 64 is timed, of those that Redis ends each.");
     for (unsigned tier = 0; tier < STA_TIMING_TIERS; tier++) {
-        unsigned part = tier == STA_TIMING_L1 ? STA_SNAPSHOT_L1 : STA_SNAPSHOT_L2;
+        unsigned part = tier == STA_TIMING_L1 ? STA_SNAPSHOT_TIMED_L1 : STA_SNAPSHOT_L2;
         for (unsigned i = 0; i < STA_TIMING_OPERATIONS && (snapshot->parts & part) != 0; i++)
             put_duration(exposition, snapshot, i, tier);
     }

@@ -57,7 +57,7 @@ int sta_snapshot_take(struct sta_snapshot *out, struct sta_cache *cache, bool de
         return status;
     sta_cache_statistics(cache, &taken.statistics);
     if (l1 != NULL) {
-        taken.parts |= STA_SNAPSHOT_L1;
+        taken.parts |= STA_SNAPSHOT_L1 | STA_SNAPSHOT_TIMED_L1;
         sta_l1_statistics(l1, &taken.l1);
     }
     if (l1 != NULL && l2 != NULL)

@@ -24,10 +24,11 @@
 /* Which rows of the table there is a value for. */
 enum sta_snapshot_part {
     STA_SNAPSHOT_ALWAYS = 1u << 0,
-    STA_SNAPSHOT_L1 = 1u << 1,       /* there is an L1 */
-    STA_SNAPSHOT_L2 = 1u << 2,       /* there is an L2 */
-    STA_SNAPSHOT_WRITES = 1u << 3,   /* sets, deletes, errors and loads are counted */
-    STA_SNAPSHOT_COHERENCE = 1u << 4 /* L1 hears of what others write */
+    STA_SNAPSHOT_L1 = 1u << 1,        /* there is an L1 */
+    STA_SNAPSHOT_L2 = 1u << 2,        /* there is an L2 */
+    STA_SNAPSHOT_WRITES = 1u << 3,    /* sets, deletes, errors and loads are counted */
+    STA_SNAPSHOT_COHERENCE = 1u << 4, /* L1 hears of what others write */
+    STA_SNAPSHOT_TIMED_L1 = 1u << 5   /* what L1 ends is timed */
 };
 
 struct sta_snapshot {

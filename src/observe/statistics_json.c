@@ -85,7 +85,7 @@ static int set_durations(json_t *root, const struct sta_snapshot *snapshot)
     int failed = histogram == NULL ? -1 : 0;
     for (unsigned i = 0; failed == 0 && i < STA_TIMING_OPERATIONS * STA_TIMING_TIERS; i++) {
         unsigned operation = i / STA_TIMING_TIERS, tier = i % STA_TIMING_TIERS;
-        unsigned part = tier == STA_TIMING_L1 ? STA_SNAPSHOT_L1 : STA_SNAPSHOT_L2;
+        unsigned part = tier == STA_TIMING_L1 ? STA_SNAPSHOT_TIMED_L1 : STA_SNAPSHOT_L2;
         char path[64];
         if ((snapshot->parts & part) == 0)
             continue;
@@ -122,12 +122,26 @@ static int set_nodes(json_t *root, const struct strata_l2_health *nodes)
     return set_at(root, "l2_cache.nodes", list);
 }
 
+/* As the configuration calls it. */
+static json_t *mode_json(enum strata_coherence mode)
+{
+    static const char *const names[] = {
+        [STRATA_COHERENCE_TTL] = "ttl",
+        [STRATA_COHERENCE_UNKNOWN] = "unknown",
+        [STRATA_COHERENCE_TRACKING] = "tracking",
+        [STRATA_COHERENCE_BCAST] = "bcast",
+    };
+    return json_string(names[mode]);
+}
+
 json_t *sta_statistics_json(const struct sta_snapshot *snapshot)
 {
     json_t *root = json_object();
     int failed = root == NULL ? -1 : 0;
     if (failed == 0)
         failed = sta_statistics_json_table(root, sta_metric_table, snapshot, snapshot->parts);
+    if (failed == 0 && (snapshot->parts & STA_SNAPSHOT_COHERENCE) != 0)
+        failed = set_at(root, "coherence.mode", mode_json(snapshot->statistics.coherence));
     if (failed == 0 && snapshot->timing != NULL)
         failed = set_durations(root, snapshot);
     if (failed == 0 && snapshot->nodes != NULL)

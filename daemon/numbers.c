@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See numbers.h.
+ */
+#include "daemon/numbers.h"
+
+#include "core/clock.h"
+#include "daemon/stratad.h"
+#include "daemon/worker.h"
+#include "observe/exposition.h"
+#include "observe/health.h"
+#include "observe/l2_report.h"
+#include "observe/metric.h"
+#include "observe/prometheus.h"
+
+/* ---- the daemon's own rows ---- */
+
+struct own {
+    uint64_t up_ns;
+    uint64_t workers;
+    uint64_t sessions;
+    struct sta_stats_totals totals;
+};
+
+#define COUNTER_ROW(NAME, MEANING)                                                                 \
+    {.name = "stratad_" #NAME "_total",                                                            \
+     .offset = offsetof(struct own, totals.NAME),                                                  \
+     .unit = "",                                                                                   \
+     .help = "stratad: " MEANING "."},
+
+static const struct sta_metric own_table[] = {
+    {.name = "stratad_uptime_seconds",
+     .kind = STA_METRIC_GAUGE,
+     .type = STA_METRIC_NANOSECONDS,
+     .offset = offsetof(struct own, up_ns),
+     .unit = "seconds",
+     .help = "Time since stratad was started."},
+    {.name = "stratad_workers",
+     .kind = STA_METRIC_GAUGE,
+     .offset = offsetof(struct own, workers),
+     .unit = "threads",
+     .help = "Threads that serve clients."},
+    {.name = "stratad_sessions",
+     .kind = STA_METRIC_GAUGE,
+     .offset = offsetof(struct own, sessions),
+     .unit = "clients",
+     .help = "Clients that are connected."},
+    STA_STATS_COUNTERS(COUNTER_ROW){0},
+};
+
+/* ---- Redis, as one node ---- */
+
+/* The worst lane decides, as its worker last saw it. */
+static void add_lane(struct sta_l2_node_health *node, const struct sta_stats_lane *lane,
+                     bool shared)
+{
+#define LOAD(field) atomic_load_explicit(&lane->field, memory_order_relaxed)
+    struct sta_node_health *health = &node->health;
+    health->requests += LOAD(requests);
+    health->replies += LOAD(replies);
+    health->late += LOAD(late);
+    health->connects += LOAD(connects);
+    health->in_flight += (uint32_t)LOAD(in_flight);
+    health->errors[STA_NODE_HEALTH_TIMEOUT] += LOAD(timeouts);
+    health->errors[STA_NODE_HEALTH_LOST] += LOAD(lost);
+    health->errors[STA_NODE_HEALTH_REFUSED] += LOAD(refused);
+    if (!shared)
+        return;
+    enum sta_connection_state state = (enum sta_connection_state)LOAD(state);
+    if (state != STA_CONNECTION_READY)
+        node->state = state;
+    node->refusing = node->refusing || (state == STA_CONNECTION_READY && LOAD(silent));
+#undef LOAD
+}
+
+static void add_link(struct sta_connection_statistics *link, const struct sta_stats_lane *lane)
+{
+#define ADD(field) link->field += atomic_load_explicit(&lane->field, memory_order_relaxed)
+    ADD(requests);
+    ADD(replies);
+    ADD(late);
+    ADD(timeouts);
+    ADD(lost);
+    ADD(refused);
+    ADD(connects);
+    ADD(failures);
+    ADD(bytes_out);
+    ADD(bytes_in);
+#undef ADD
+}
+
+static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
+{
+    struct sta_l2_node_health node = {.url = stratad->url, .state = STA_CONNECTION_READY};
+    const struct sta_l2_health health = {&node, 1, STA_SLOT_COUNT};
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        for (unsigned kind = 0; kind < STA_LANE_COUNT; kind++) {
+            const struct sta_stats_lane *lane = &stratad->workers[i]->lane_stats[kind];
+            add_lane(&node, lane, kind == STA_LANE_SHARED);
+            add_link(&out->link, lane);
+        }
+        int failure = atomic_load_explicit(
+            &stratad->workers[i]->lane_stats[STA_LANE_SHARED].last_failure, memory_order_relaxed);
+        out->link.last_failure = failure < 0 ? failure : out->link.last_failure;
+    }
+    out->statistics.l2_connected = node.state == STA_CONNECTION_READY;
+    out->statistics.l2_reconnects = node.health.connects > 0 ? node.health.connects - 1 : 0;
+    return sta_l2_report_make(&out->nodes, &health);
+}
+
+static void take_reads(struct sta_snapshot *out, const struct sta_stats_totals *totals)
+{
+    struct strata_statistics *numbers = &out->statistics;
+    uint64_t reads = totals->reads_l1 + totals->reads_l2;
+    uint64_t found = totals->reads_l1 + totals->reads_l2_found;
+    numbers->l2.hits = totals->reads_l2_found;
+    numbers->l2.misses = totals->reads_l2_absent;
+    numbers->combined_hit_ratio = reads > 0 ? (double)found / (double)reads : 0;
+}
+
+static void take_l1(struct sta_snapshot *out, const struct sta_l1 *l1)
+{
+    struct strata_statistics *numbers = &out->statistics;
+    sta_l1_statistics(l1, &out->l1);
+    out->parts |= STA_SNAPSHOT_L1;
+    numbers->l1.hits = out->l1.hits;
+    numbers->l1.misses = out->l1.misses;
+    numbers->l1_entries = out->l1.entries;
+    numbers->l1_memory_bytes = out->l1.memory_bytes;
+}
+
+/* What holds for all workers. */
+static enum strata_coherence coherence(const struct sta_stratad *stratad)
+{
+    enum strata_coherence mode = stratad->tracking == STA_TRACKING_BCAST
+                                     ? STRATA_COHERENCE_BCAST
+                                     : STRATA_COHERENCE_TRACKING;
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        int state =
+            atomic_load_explicit(&stratad->workers[i]->tracked.stats.state, memory_order_relaxed);
+        if (state == STA_STATS_TRACKING_OFF || state == STA_STATS_TRACKING_REFUSED)
+            return STRATA_COHERENCE_TTL;
+        if (state == STA_STATS_TRACKING_UNKNOWN)
+            mode = STRATA_COHERENCE_UNKNOWN;
+    }
+    return mode;
+}
+
+static void take_coherence(struct sta_snapshot *out, const struct sta_stratad *stratad)
+{
+    struct strata_statistics *numbers = &out->statistics;
+    out->parts |= STA_SNAPSHOT_COHERENCE;
+    out->tracking = stratad->tracking != STA_TRACKING_OFF;
+    numbers->coherence = coherence(stratad);
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        const struct sta_stats_coherence *one = &stratad->workers[i]->tracked.stats;
+#define ADD(field) numbers->field += atomic_load_explicit(&one->field, memory_order_relaxed)
+        ADD(invalidations);
+        ADD(invalidations_of_all);
+        ADD(canaries);
+        ADD(canaries_lost);
+#undef ADD
+    }
+}
+
+int sta_numbers_take(struct sta_snapshot *out, const struct sta_stratad *stratad)
+{
+    const struct strata_options *cache = &stratad->options.cache;
+    const struct sta_stats_totals totals = sta_stats_add_up(stratad);
+    struct sta_snapshot taken = {
+        .parts = STA_SNAPSHOT_ALWAYS | STA_SNAPSHOT_L2,
+        .detailed = cache->metrics_detailed == STRATA_ON,
+        .serve_stale = cache->serve_stale == STRATA_ON,
+        .budget_ns = stratad->timeout_ms * STA_NS_MS,
+        .timing = stratad->timing,
+    };
+    int status = take_l2(&taken, stratad);
+    if (status < 0)
+        return status;
+    take_reads(&taken, &totals);
+    if (stratad->l1 != NULL) {
+        take_l1(&taken, stratad->l1);
+        take_coherence(&taken, stratad);
+        taken.statistics.stale_answers = totals.reads_stale;
+    }
+    sta_snapshot_derive(&taken);
+    *out = taken;
+    return STRATA_OK;
+}
+
+int sta_numbers_prometheus(const struct sta_stratad *stratad, struct sta_buffer *out)
+{
+    struct sta_snapshot snapshot;
+    struct sta_exposition exposition;
+    const struct own own = {
+        .up_ns = sta_clock_now_ns() - stratad->started_ns,
+        .workers = stratad->worker_count,
+        .sessions = atomic_load_explicit(&stratad->sessions, memory_order_relaxed),
+        .totals = sta_stats_add_up(stratad),
+    };
+    int status = sta_numbers_take(&snapshot, stratad);
+    if (status < 0)
+        return status;
+    status = sta_prometheus_render(&snapshot, out);
+    sta_snapshot_fini(&snapshot);
+    if (status < 0)
+        return status;
+    sta_exposition_init(&exposition, out);
+    sta_exposition_table(&exposition, own_table, &own, 0);
+    return exposition.status;
+}
+
+json_t *sta_numbers_health(const struct sta_stratad *stratad, enum strata_health_state *overall)
+{
+    struct sta_snapshot snapshot;
+    if (sta_numbers_take(&snapshot, stratad) < 0)
+        return NULL;
+    struct strata_health health = sta_health_judge(&snapshot);
+    sta_snapshot_fini(&snapshot);
+    if (overall != NULL)
+        *overall = health.overall.state;
+    return sta_health_json(&health);
+}

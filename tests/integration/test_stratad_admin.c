@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stratad's administration over HTTP, asked byte by byte: what it answers, what it refuses, and that
+ * who asks badly, slowly or a lot hurts nobody.
+ */
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "integration/stratad_rig.h"
+#include "support/command.h"
+#include "support/port.h"
+#include "support/wait.h"
+
+#define TOKEN "0123456789abcdef"
+
+struct daemon {
+    struct stratad_process *stratad;
+    int port;
+};
+
+/* Somebody else may have taken the port meanwhile. */
+static void daemon_start_with(struct daemon *daemon, const char *redis_url, const char *l1_enabled)
+{
+    char address[64];
+    const char *const args[] = {"--admin-listen", address, "--l1-enabled", l1_enabled, NULL};
+    for (int i = 0; i < 5; i++) {
+        daemon->port = port_choose("127.0.0.1");
+        assert_true(daemon->port > 0);
+        (void)snprintf(address, sizeof address, "127.0.0.1:%d", daemon->port);
+        if (stratad_process_start(&daemon->stratad, redis_url, args) == 0)
+            return;
+    }
+    fail_msg("stratad does not start");
+}
+
+static void daemon_start(struct daemon *daemon, const char *redis_url)
+{
+    daemon_start_with(daemon, redis_url, "true");
+}
+
+static int ask(int port, const char *bytes, size_t len)
+{
+    const struct timeval patience = {.tv_sec = 30};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    (void)send(fd, bytes, len, MSG_NOSIGNAL);
+    return fd;
+}
+
+/* All that comes until the peer closes; to be freed. */
+static char *read_all(int fd)
+{
+    size_t len = 0, cap = (size_t)1 << 20;
+    char *text = malloc(cap);
+    assert_non_null(text);
+    for (ssize_t got; len + 1 < cap && (got = recv(fd, text + len, cap - 1 - len, 0)) > 0;)
+        len += (size_t)got;
+    text[len] = '\0';
+    (void)close(fd);
+    return text;
+}
+
+static char *exchange(int port, const char *request)
+{
+    int fd = ask(port, request, strlen(request));
+    assert_true(fd >= 0);
+    return read_all(fd);
+}
+
+static int status_of(const char *answer)
+{
+    int status = 0;
+    (void)sscanf(answer, "HTTP/1.1 %d ", &status);
+    return status;
+}
+
+static int status(int port, const char *request)
+{
+    char *answer = exchange(port, request);
+    int code = status_of(answer);
+    free(answer);
+    return code;
+}
+
+static char *page(int port, const char *path, int expected)
+{
+    char request[256];
+    (void)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    char *answer = exchange(port, request);
+    if (status_of(answer) != expected)
+        fail_msg("%s: %s", path, answer);
+    char *body = strstr(answer, "\r\n\r\n");
+    assert_non_null(body);
+    char *copy = strdup(body + 4);
+    free(answer);
+    return copy;
+}
+
+static void assert_page_has(int port, const char *path, int expected, const char *text)
+{
+    char *body = page(port, path, expected);
+    if (strstr(body, text) == NULL)
+        fail_msg("%s has no %s:\n%s", path, text, body);
+    free(body);
+}
+
+/* ---- */
+
+static void pages_tell_what_they_should(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    daemon_start(&daemon, redis_server_url(rig_server));
+    redisContext *client = rig_client(daemon.stratad);
+    ASSERT_SAYS(client, "OK", "SET key value");
+    for (int i = 0; i < 100; i++)
+        ASSERT_SAYS(client, "value", "GET key");
+    freeReplyObject(redisCommand(client, "GET none"));
+    redisFree(client);
+    assert_page_has(daemon.port, "/livez", 200, "ok");
+    assert_page_has(daemon.port, "/readyz", 200, "ok");
+    assert_page_has(daemon.port, "/health", 200, "\"overall\":{\"state\":\"healthy\"");
+    assert_page_has(daemon.port, "/metrics", 200, "\ncache_l1_hits_total ");
+    assert_page_has(daemon.port, "/metrics", 200, "\ncache_l2_misses_total 1\n");
+    assert_page_has(daemon.port, "/metrics", 200, "\nredis_cluster_nodes_healthy 1\n");
+    assert_page_has(daemon.port, "/metrics", 200, "\nredis_cluster_slots_ok 16384\n");
+    assert_page_has(daemon.port, "/metrics", 200, "\ncache_hit_ratio 0.9");
+    assert_page_has(daemon.port, "/metrics", 200,
+                    "\ncache_operation_duration_seconds_count{operation=\"set\",tier=\"l2\"} 1\n");
+    assert_page_has(daemon.port, "/metrics", 200, "\nstratad_commands_total ");
+    char *text = page(daemon.port, "/stats", 200);
+    json_error_t error;
+    json_t *document = json_loads(text, 0, &error);
+    assert_non_null(document);
+    json_t *l1 = json_object_get(document, "l1_cache");
+    assert_int_equal(json_integer_value(json_object_get(l1, "total_entries")), 1);
+    json_decref(document);
+    free(text);
+    stratad_process_stop(&daemon.stratad);
+}
+
+static void prometheus_reads_the_metrics(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct command_result result;
+    const char *const argv[] = {"promtool", "check", "metrics", NULL};
+    daemon_start(&daemon, redis_server_url(rig_server));
+    char *text = page(daemon.port, "/metrics", 200);
+    const struct command_input input = {.data = text, .len = strlen(text)};
+    command_run(&result, &input, argv);
+    if (result.code != 0 || result.err[0] != '\0')
+        fail_msg("promtool: %d\n%s%s", result.code, result.out, result.err);
+    command_result_fini(&result);
+    free(text);
+    stratad_process_stop(&daemon.stratad);
+}
+
+static void every_metric_is_documented(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    char *doc = calloc(1, 65536);
+    FILE *file = fopen(STRATA_SOURCE_DIR "/docs/metrics.md", "r");
+    assert_non_null(doc);
+    assert_non_null(file);
+    assert_true(fread(doc, 1, 65535, file) > 1000);
+    (void)fclose(file);
+    daemon_start(&daemon, redis_server_url(rig_server));
+    char *text = page(daemon.port, "/metrics", 200);
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, "# HELP ")) != NULL; count++) {
+        at += strlen("# HELP ");
+        char name[128];
+        (void)snprintf(name, sizeof name, "| `%.*s` |", (int)strcspn(at, " "), at);
+        if (strstr(doc, name) == NULL)
+            fail_msg("docs/metrics.md has no row %s", name);
+    }
+    assert_true(count > 50);
+    free(text);
+    free(doc);
+    stratad_process_stop(&daemon.stratad);
+}
+
+static void bad_requests_are_refused(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    daemon_start(&daemon, redis_server_url(rig_server));
+    int port = daemon.port;
+    assert_int_equal(status(port, "GET /stats HTTP/1.1\r\n\r\n"), 400);
+    assert_int_equal(status(port, "GET /stats HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 403);
+    assert_int_equal(status(port, "GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n"), 404);
+    assert_int_equal(status(port, "POST /stats HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+                                  "\r\nabc"),
+                     405);
+    assert_int_equal(status(port, "DELETE /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"), 405);
+    /* What is no HTTP is answered with an error, or with nothing. */
+    char *answer = exchange(port, "*1\r\n$4\r\nPING\r\n\r\n");
+    assert_int_not_equal(status_of(answer), 200);
+    free(answer);
+    static char huge[64 * 1024];
+    int len = snprintf(huge, sizeof huge, "GET /stats HTTP/1.1\r\nHost: localhost\r\nX: ");
+    memset(huge + len, 'x', sizeof huge - 1 - (size_t)len);
+    answer = exchange(port, huge);
+    assert_int_not_equal(status_of(answer), 200);
+    free(answer);
+    assert_page_has(port, "/livez", 200, "ok");
+    stratad_process_stop(&daemon.stratad);
+}
+
+/* A byte now and then, so that it is never silent for long. */
+static void who_dawdles_is_shut_out(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    daemon_start(&daemon, redis_server_url(rig_server));
+    static const char begin[] = "GET /stats HTTP/1.1\r\nHost: localhost\r\nX: ";
+    int fd = ask(daemon.port, begin, sizeof begin - 1);
+    assert_true(fd >= 0);
+    bool over = false;
+    for (int i = 0; i < 120 && !over; i++) {
+        char byte;
+        (void)usleep(500 * 1000);
+        over = send(fd, "x", 1, MSG_NOSIGNAL) < 0 || recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+    }
+    assert_true(over);
+    (void)close(fd);
+    assert_page_has(daemon.port, "/livez", 200, "ok");
+    stratad_process_stop(&daemon.stratad);
+}
+
+static bool is_answered(void *arg)
+{
+    int fd = ask(*(int *)arg, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 44);
+    if (fd < 0)
+        return false;
+    char *answer = read_all(fd);
+    bool so = status_of(answer) == 200;
+    free(answer);
+    return so;
+}
+
+static void a_crowd_that_says_nothing_is_sent_away(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    int fds[100];
+    daemon_start(&daemon, redis_server_url(rig_server));
+    for (size_t i = 0; i < 100; i++)
+        fds[i] = ask(daemon.port, "GET", 3);
+    /* Clients of the cache do not notice. */
+    redisContext *client = rig_client(daemon.stratad);
+    ASSERT_SAYS(client, "PONG", "PING");
+    redisFree(client);
+    assert_true(wait_until(is_answered, &daemon.port, 60000));
+    for (size_t i = 0; i < 100; i++)
+        (void)close(fds[i]);
+    stratad_process_stop(&daemon.stratad);
+}
+
+static int run(const char *address)
+{
+    char text[4096];
+    const char *const args[] = {"--admin-listen", address, "--listen", "127.0.0.1:0", NULL};
+    int code = stratad_process_run(args, text, sizeof text);
+    if (strstr(text, "STRATA_ADMIN_TOKEN") == NULL)
+        fail_msg("%d: %s", code, text);
+    return code;
+}
+
+static void without_a_token_others_cannot_reach_it(void **state)
+{
+    (void)state;
+    assert_int_equal(run("0.0.0.0:0"), 2);
+    assert_int_equal(run("[::]:0"), 2);
+}
+
+static void a_token_is_asked_for(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    (void)setenv("STRATA_ADMIN_TOKEN", TOKEN, 1);
+    daemon_start(&daemon, redis_server_url(rig_server));
+    (void)unsetenv("STRATA_ADMIN_TOKEN");
+    assert_page_has(daemon.port, "/livez", 200, "ok");
+    assert_page_has(daemon.port, "/metrics", 401, "token");
+    assert_int_equal(status(daemon.port, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+                                         "Authorization: Bearer " TOKEN "\r\n\r\n"),
+                     200);
+    stratad_process_stop(&daemon.stratad);
+}
+
+/* ---- health ---- */
+
+static bool is_unready(void *arg)
+{
+    return status(*(int *)arg, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n") == 503;
+}
+
+static bool is_unwell(void *arg)
+{
+    return status(*(int *)arg, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") == 503;
+}
+
+static bool is_ready(void *arg)
+{
+    return status(*(int *)arg, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n") == 200;
+}
+
+static bool hears_that(void *arg)
+{
+    char *body = page(*(int *)arg, "/metrics", 200);
+    bool so = strstr(body, "\nredis_cluster_nodes_healthy 0\n") != NULL;
+    free(body);
+    return so;
+}
+
+static void a_redis_that_hangs_or_dies_is_seen(void **state)
+{
+    struct redis_server *server;
+    struct daemon daemon;
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    daemon_start_with(&daemon, redis_server_url(server), *state);
+    int port = daemon.port;
+    assert_true(wait_until(is_ready, &port, 30000));
+    redis_server_freeze(server);
+    assert_true(wait_until(is_unready, &port, 30000));
+    assert_true(wait_until(is_unwell, &port, 30000));
+    assert_true(wait_until(hears_that, &port, 30000));
+    redis_server_thaw(server);
+    assert_true(wait_until(is_ready, &port, 30000));
+    redis_server_kill9(server);
+    assert_true(wait_until(is_unready, &port, 30000));
+    assert_page_has(port, "/livez", 200, "ok");
+    assert_int_equal(redis_server_restart(server), 0);
+    assert_true(wait_until(is_ready, &port, 30000));
+    stratad_process_stop(&daemon.stratad);
+    redis_server_stop(&server);
+}
+
+/* ---- under load ---- */
+
+struct load {
+    const struct stratad_process *stratad;
+    _Atomic bool over;
+    _Atomic uint64_t replies;
+};
+
+static void *load_run(void *arg)
+{
+    struct load *load = arg;
+    redisContext *client = rig_client(load->stratad);
+    while (!atomic_load(&load->over)) {
+        for (int i = 0; i < 32; i++)
+            redisAppendCommand(client, i % 4 == 0 ? "SET key%d v" : "GET key%d", i);
+        for (int i = 0; i < 32; i++) {
+            redisReply *reply = NULL;
+            if (redisGetReply(client, (void **)&reply) != REDIS_OK)
+                return NULL;
+            freeReplyObject(reply);
+        }
+        atomic_fetch_add(&load->replies, 32);
+    }
+    redisFree(client);
+    return NULL;
+}
+
+static void scrapes_and_clients_go_on_together(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    pthread_t thread;
+    daemon_start(&daemon, redis_server_url(rig_server));
+    struct load load = {.stratad = daemon.stratad};
+    assert_int_equal(pthread_create(&thread, NULL, load_run, &load), 0);
+    uint64_t before = 0;
+    for (int i = 0; i < 100; i++) {
+        assert_page_has(daemon.port, i % 2 == 0 ? "/metrics" : "/stats", 200, "l1");
+        if (i == 50)
+            before = atomic_load(&load.replies);
+    }
+    atomic_store(&load.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_load(&load.replies) > before);
+    stratad_process_stop(&daemon.stratad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_tell_what_they_should),
+        cmocka_unit_test(prometheus_reads_the_metrics),
+        cmocka_unit_test(every_metric_is_documented),
+        cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(who_dawdles_is_shut_out),
+        cmocka_unit_test(a_crowd_that_says_nothing_is_sent_away),
+        cmocka_unit_test(without_a_token_others_cannot_reach_it),
+        cmocka_unit_test(a_token_is_asked_for),
+        cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "true"),
+        cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "false"),
+        cmocka_unit_test(scrapes_and_clients_go_on_together),
+    };
+    return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);
+}

@@ -9,6 +9,7 @@
 
 #include "cache/tiers.h"
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 _Static_assert(sizeof(struct sta_aged) == STA_AGED_HEAD, "the head is the struct");
@@ -20,43 +21,47 @@ struct strata_bytes sta_aged_open(struct strata_bytes kept, struct sta_aged *out
     return strata_bytes(bytes + STA_AGED_HEAD, kept.len - STA_AGED_HEAD);
 }
 
-static void fill(struct sta_cache *cache, const struct sta_aged_entry *entry,
-                 const struct sta_l1_entry *l1_entry, uint64_t now_ms)
+static int fill(struct sta_cache *cache, const struct sta_aged_entry *entry,
+                const struct sta_l1_entry *l1_entry, uint64_t now_ms)
 {
-    if (sta_l1_fill(cache->l1, entry->key, l1_entry, entry->token, now_ms) < 0)
+    int status = sta_l1_fill(cache->l1, entry->key, l1_entry, entry->token, now_ms);
+    if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
+    return status;
 }
 
-static void fill_with_head(struct sta_cache *cache, const struct sta_aged_entry *entry,
-                           const struct sta_aged *head, struct sta_l1_entry *l1_entry,
-                           uint64_t now_ms)
+static int fill_with_head(struct sta_cache *cache, const struct sta_aged_entry *entry,
+                          const struct sta_aged *head, struct sta_l1_entry *l1_entry,
+                          uint64_t now_ms)
 {
     struct strata_bytes value = l1_entry->value;
     uint8_t *block = malloc(STA_AGED_HEAD + value.len);
     if (block == NULL) {
         sta_tiers_count(&cache->l1_counters.errors);
-        return;
+        return STRATA_ERR_NOMEM;
     }
     memcpy(block, head, STA_AGED_HEAD);
     if (value.len > 0)
         memcpy(block + STA_AGED_HEAD, value.data, value.len);
     l1_entry->value = strata_bytes(block, STA_AGED_HEAD + value.len);
     l1_entry->flags = STA_TIERS_AGED;
-    fill(cache, entry, l1_entry, now_ms);
+    int status = fill(cache, entry, l1_entry, now_ms);
     free(block);
+    return status;
 }
 
-void sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms)
+int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms)
 {
     struct sta_envelope envelope;
     if (sta_envelope_read(entry->stored, &envelope) != STRATA_OK)
-        return;
+        return STRATA_SKIPPED;
     uint64_t l1_ttl_ms = cache->config.l1_ttl_ms;
-    uint64_t fresh_ms = sta_envelope_fresh_ms(&envelope, entry->ttl_ms);
-    uint64_t stale_ms = entry->ttl_ms - fresh_ms;
+    uint64_t ttl_ms = STA_MUTANT(TTL) ? UINT64_MAX : entry->ttl_ms;
+    uint64_t fresh_ms = sta_envelope_fresh_ms(&envelope, ttl_ms);
+    uint64_t stale_ms = ttl_ms - fresh_ms;
     fresh_ms = fresh_ms < l1_ttl_ms ? fresh_ms : l1_ttl_ms;
     if (fresh_ms == 0 && entry->throttle_ms == 0)
-        return;
+        return STRATA_SKIPPED;
     struct sta_aged head = {
         .fresh_until_ms = sta_clock_after(entry->since_ms, fresh_ms),
         .filled_ms = entry->since_ms,
@@ -69,8 +74,6 @@ void sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, 
         .deadline_ms = sta_clock_after(head.fresh_until_ms, stale_ms),
     };
     bool aged = entry->aged || envelope.stale_ms > 0 || envelope.load_us > 0;
-    if (aged)
-        fill_with_head(cache, entry, &head, &l1_entry, now_ms);
-    else
-        fill(cache, entry, &l1_entry, now_ms);
+    return aged ? fill_with_head(cache, entry, &head, &l1_entry, now_ms)
+                : fill(cache, entry, &l1_entry, now_ms);
 }

@@ -43,8 +43,9 @@ struct sta_aged_entry {
 };
 
 /* Into L1, for its TTL and the time after it in which the value is stale, under the token. What is
- * stale already is kept only with a throttle. What cannot be kept is counted or left out. */
-void sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms);
+ * stale already is kept only with a throttle. STRATA_OK; else it is not kept, and what was there stays:
+ * STRATA_SKIPPED, or an error, which is counted. */
+int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms);
 
 /* The head, and the value behind it, of what L1 has with the flag. */
 struct strata_bytes sta_aged_open(struct strata_bytes kept, struct sta_aged *out);

@@ -8,6 +8,7 @@
 
 #include "cache/behind.h"
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 /* A value that is not larger is asked for again with its SET: dearer than the SET alone, cheaper
@@ -49,7 +50,8 @@ static void on_doubt(void *arg, uint16_t source)
 static void on_trust(void *arg, uint16_t source, uint64_t until_ns)
 {
     struct sta_cache *cache = arg;
-    sta_l1_trust(cache->l1, source, until_ns == STA_NEVER ? STA_NEVER : until_ns / STA_NS_MS);
+    bool forever = until_ns == STA_NEVER || STA_MUTANT(TRUST);
+    sta_l1_trust(cache->l1, source, forever ? STA_NEVER : until_ns / STA_NS_MS);
 }
 
 static const struct sta_tracking_sink sink = {

@@ -37,7 +37,7 @@ static void keep_stored(struct sta_fill *fill, struct strata_bytes stored, uint6
         .throttle_ms = fill->throttle_ms,
         .token = fill->token,
     };
-    sta_aged_fill(fill->cache, &entry, now_ms);
+    (void)sta_aged_fill(fill->cache, &entry, now_ms);
 }
 
 static void keep_none(struct sta_fill *fill, uint64_t now_ms)

@@ -27,6 +27,7 @@
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 /* Keys of a batch whose memory is fetched together. */
@@ -134,6 +135,22 @@ static void read_begin_some(struct sta_read *read, size_t from, size_t count)
     }
 }
 
+/* Nothing is kept, but this is handed out: what L1 has of the key may be older, and nobody shall get
+ * it after this. Where it has nothing, nobody's token is spent. */
+static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
+                              uint64_t now_ms)
+{
+    struct sta_l1 *l1 = read->cache->l1;
+    struct sta_l1_lease lease = {0};
+    struct sta_l1_token token;
+    if (l1 == NULL ||
+        !sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms) ||
+        STA_MUTANT(NEWER) || sta_l1_peek(l1, &missing->key, now_ms, &lease) != STRATA_OK)
+        return;
+    sta_l1_release(l1, &lease);
+    (void)sta_l1_invalidate(l1, &missing->key, now_ms, NULL);
+}
+
 /* Stores in L1 what L2 answered, unless something overtook it. */
 static void read_fill(struct sta_read *read, const struct sta_read_missing *missing,
                       uint64_t now_ms, struct strata_bytes stored, uint64_t ttl_ms)
@@ -149,8 +166,9 @@ static void read_fill(struct sta_read *read, const struct sta_read_missing *miss
         .token = missing->token,
     };
     if (cache->l1 != NULL &&
-        sta_coherence_admit(cache, &missing->key, read->batch.source, &entry.token, now_ms))
-        sta_aged_fill(cache, &entry, now_ms);
+        sta_coherence_admit(cache, &missing->key, read->batch.source, &entry.token, now_ms) &&
+        sta_aged_fill(cache, &entry, now_ms) != STRATA_OK)
+        read_fill_nothing(read, missing, now_ms);
 }
 
 /* That there is none (null values). */
@@ -170,17 +188,11 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
         .flags = STA_TIERS_ABSENT,
     };
-    if (sta_l1_fill(cache->l1, &missing->key, &entry, token, now_ms) < 0)
+    int status = sta_l1_fill(cache->l1, &missing->key, &entry, token, now_ms);
+    if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
-}
-
-/* Nothing is kept, but others that read the key may not keep what is older. */
-static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
-                              uint64_t now_ms)
-{
-    struct sta_l1_token token;
-    if (read->cache->l1 != NULL)
-        (void)sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms);
+    if (status != STRATA_OK)
+        read_fill_nothing(read, missing, now_ms);
 }
 
 /* A value as it is stored; one that only stale ones are asked of is none. */

@@ -25,6 +25,7 @@
 #include "cache/load.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 /* A key between the moment it became doubtful and its outcome. */
@@ -132,7 +133,10 @@ static int write_doubt(struct sta_write *write, size_t index, uint64_t now_ms)
     write_count(write);
     if (cache->l1 != NULL) {
         doubt->key = sta_l1_key(cache->l1, write->items[index].key);
-        doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
+        if (STA_MUTANT(WRITE_BEGIN))
+            doubt->token = sta_l1_token(cache->l1, &doubt->key);
+        else
+            doubt->token = sta_l1_invalidate(cache->l1, &doubt->key, now_ms, &doubt->removed);
     } else {
         sta_load_overtake(cache, write->items[index].key);
     }
@@ -179,7 +183,7 @@ static bool write_may_keep(struct sta_write *write, size_t index, struct strata_
     if (!write_is_through(write->cache) || write->batch.source == 0)
         return true;
     return sta_coherence_reads_back(write->cache, value) &&
-           sta_batch_read_set_kept(replies, value) &&
+           (sta_batch_read_set_kept(replies, value) || STA_MUTANT(READ_BACK)) &&
            sta_coherence_admit(write->cache, &doubt->key, write->batch.source, &doubt->token,
                                now_ms);
 }
@@ -192,7 +196,8 @@ static void write_settle(struct sta_write *write, size_t index, struct strata_by
     if (cache->l1 == NULL)
         return;
     if (!write_may_keep(write, index, replies, now_ms)) {
-        (void)sta_l1_invalidate(cache->l1, &doubt->key, now_ms, NULL);
+        if (!STA_MUTANT(WRITE_END))
+            (void)sta_l1_invalidate(cache->l1, &doubt->key, now_ms, NULL);
         return;
     }
     struct sta_l1_entry entry = write_entry(write, index, write->begun_ns / STA_NS_MS);

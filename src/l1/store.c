@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mutant.h"
 #include "l1/tier.h"
 #include "strata/status.h"
 
@@ -41,7 +42,7 @@ struct store {
 
 static bool current(const struct sta_l1 *l1, const struct store *store)
 {
-    return store->mode == STORE_SET ||
+    return store->mode == STORE_SET || (store->mode == STORE_FILL && STA_MUTANT(TOKEN)) ||
            sta_generation_current(&l1->generation, store->key->hash) == store->token.generation;
 }
 

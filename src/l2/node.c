@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 #define ADDRESS_CAP 288
@@ -291,7 +292,7 @@ int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log
     /* Not where the server keeps a table of what we read: Redis takes NOLOOP for "not during his
      * commands", and so says nothing of what our own reads push out of a full table. */
     node->config.tracking.noloop =
-        node->config.tracking.mode == STA_TRACKING_BCAST && node->has_bulk;
+        (node->config.tracking.mode == STA_TRACKING_BCAST || STA_MUTANT(NOLOOP)) && node->has_bulk;
     node->events = events;
     node->arg = arg;
     sta_list_init(&node->link);

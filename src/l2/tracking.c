@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "core/random.h"
 #include "l2/invalidation.h"
 #include "l2/redirect.h"
@@ -103,7 +104,8 @@ int sta_tracking_source(const struct sta_operation *operation)
         return STA_TRACKING_NOBODY;
     if (!is_on(router))
         return 0;
-    if (operation->aside || !node->canary.up || !serves_slot(router, node, operation->slot))
+    bool aside = operation->aside && !STA_MUTANT(ASIDE);
+    if (aside || !node->canary.up || !serves_slot(router, node, operation->slot))
         return STA_TRACKING_NOBODY;
     uint16_t index = router->only != NULL ? 0 : source_index(router, operation->slot);
     if (router->tracking.came_from[index] != node) {
@@ -244,7 +246,8 @@ void sta_tracking_pushed(struct sta_router *router, struct sta_node_lane *lane,
     router->tracking.counts.flushes++;
     if (lane->node->canary.state == STA_CANARY_LISTENING)
         lane->node->canary.state = STA_CANARY_IDLE; /* it was forgotten as well */
-    node_doubt(router, lane->node);
+    if (!STA_MUTANT(FLUSHED))
+        node_doubt(router, lane->node);
 }
 
 void sta_tracking_node_gone(struct sta_router *router, struct sta_node *node)
@@ -256,7 +259,8 @@ void sta_tracking_node_gone(struct sta_router *router, struct sta_node *node)
     node->canary.complained = false;
     node->canary.until_ns = 0;
     node->canary.state = STA_CANARY_IDLE;
-    node_doubt(router, node);
+    if (!STA_MUTANT(LOST))
+        node_doubt(router, node);
 }
 
 void sta_tracking_lane_changed(struct sta_router *router, struct sta_node_lane *lane,

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See sim_cache.h. Beside what the oracle checks there is one rule that has to do with L1 alone: from
+ * the moment that an own write of a key begins, L1 does not answer with what it had before; with
+ * what was read or written later it may.
+ */
+#include "sim/sim_cache.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cache/value.h"
+#include "core/clock.h"
+#include "core/random.h"
+#include "l2/redis_url.h"
+#include "sim/sim_net.h"
+#include "sim/sim_redis.h"
+#include "strata/status.h"
+
+#define L1_BYTES   (UINT64_C(8) << 20)
+#define SHOWN_MOST 20 /* of a value, in the log */
+
+/* Since the last own write of the key began (calls are numbered). */
+struct doubt {
+    uint64_t since;
+    bool over; /* a call that began later has ended well */
+};
+
+struct sim_cache {
+    struct sim *sim;
+    struct sim_oracle *oracle;
+    unsigned reader;
+    struct sta_cache *cache;
+    struct sta_log log;
+    struct sta_redis_url url;
+    struct sta_list calls;
+    uint64_t call_count;
+    struct doubt doubts[SIM_KEYS_MOST];
+    struct sim_cache_numbers numbers;
+};
+
+struct call {
+    struct sta_list link;
+    struct sim_cache *owner;
+    uint64_t number;
+    uint64_t from_ns;
+    bool strict;
+    size_t count;
+    unsigned keys[SIM_BATCH_MOST];
+    unsigned floors[SIM_BATCH_MOST];
+    struct strata_bytes names[SIM_BATCH_MOST];
+    struct strata_value values[SIM_BATCH_MOST];
+    struct strata_item item;
+    uint64_t serial;
+    int statuses[SIM_BATCH_MOST];
+    struct sta_read read;
+    struct sta_write write;
+};
+
+static struct call *call_create(struct sim_cache *cache, const unsigned *keys, size_t count)
+{
+    struct call *call = calloc(1, sizeof *call);
+    assert(call != NULL && count <= SIM_BATCH_MOST);
+    call->owner = cache;
+    call->number = ++cache->call_count;
+    call->from_ns = sim_now_ns(cache->sim);
+    call->count = count;
+    for (size_t i = 0; i < count; i++) {
+        call->keys[i] = keys[i];
+        call->floors[i] = sim_oracle_floor(cache->oracle, cache->reader, keys[i]);
+        call->names[i] = sim_oracle_key(cache->oracle, keys[i]);
+    }
+    sta_list_push_back(&cache->calls, &call->link);
+    return call;
+}
+
+static void call_destroy(struct call *call)
+{
+    sta_list_remove(&call->link);
+    free((void *)call->item.value.data);
+    free(call);
+}
+
+/* ---- reads ---- */
+
+static void check_failure(const struct call *call, size_t i)
+{
+    call->owner->numbers.failed++;
+    if (call->strict)
+        sim_fail(call->owner->sim, "cache %u: %s cannot be read, though nothing is amiss: %s",
+                 call->owner->reader, (const char *)call->names[i].data,
+                 strata_status_text(call->statuses[i]));
+}
+
+/* Keys of a batch go into L1 before the call has ended. */
+static bool is_being_read(const struct sim_cache *cache, unsigned key, uint64_t since)
+{
+    for (struct sta_list *at = cache->calls.next; at != &cache->calls; at = at->next) {
+        const struct call *call = STA_CONTAINER(at, struct call, link);
+        for (size_t i = 0; call->number > since && call->count > 1 && i < call->count; i++)
+            if (call->keys[i] == key)
+                return true;
+    }
+    return false;
+}
+
+static int shown(struct strata_bytes value)
+{
+    return value.len < SHOWN_MOST ? (int)value.len : SHOWN_MOST;
+}
+
+/* `hit`: it was answered where it stood. */
+static void check_key(const struct call *call, size_t i, bool hit)
+{
+    struct sim_cache *cache = call->owner;
+    struct doubt *doubt = &cache->doubts[call->keys[i]];
+    const struct sim_answer answer = {
+        .reader = cache->reader,
+        .key = call->keys[i],
+        .from_ns = call->from_ns,
+        .floor = call->floors[i],
+        .value = call->values[i].bytes,
+        .absent = call->statuses[i] == STRATA_MISS,
+        .newest = call->strict,
+    };
+    sim_log(cache->sim, "c%u read %s: %.*s%s", cache->reader, (const char *)call->names[i].data,
+            answer.absent ? 8 : shown(answer.value),
+            answer.absent ? "(absent)" : (const char *)answer.value.data, hit ? " (L1)" : "");
+    if (hit && !doubt->over && !is_being_read(cache, call->keys[i], doubt->since))
+        sim_fail(cache->sim, "cache %u: %s answered from before an own write that is under way",
+                 cache->reader, (const char *)call->names[i].data);
+    doubt->over |= call->number > doubt->since;
+    sim_oracle_answered(cache->oracle, &answer);
+}
+
+static void read_check(struct call *call, bool hit)
+{
+    struct sim_cache *cache = call->owner;
+    for (size_t i = 0; i < call->count; i++) {
+        cache->numbers.reads++;
+        cache->numbers.hits += hit;
+        if (call->statuses[i] < 0)
+            check_failure(call, i);
+        else
+            check_key(call, i, hit);
+        sta_value_release(&call->values[i]);
+    }
+    call_destroy(call);
+}
+
+static void on_read(struct sta_read *read)
+{
+    read_check(STA_CONTAINER(read, struct call, read), false);
+}
+
+void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count, bool strict)
+{
+    struct call *call = call_create(cache, keys, count);
+    call->strict = strict;
+    call->read = (struct sta_read){
+        .cache = cache->cache,
+        .keys = call->names,
+        .count = count,
+        .values = call->values,
+        .statuses = call->statuses,
+        .done = on_read,
+    };
+    if (sta_read_begin(&call->read, call->from_ns) == STRATA_MORE)
+        sta_read_send(&call->read);
+    else
+        read_check(call, true);
+}
+
+/* ---- writes ---- */
+
+static void on_write(struct sta_write *write)
+{
+    struct call *call = STA_CONTAINER(write, struct call, write);
+    struct sim_cache *cache = call->owner;
+    struct doubt *doubt = &cache->doubts[call->keys[0]];
+    int status = call->statuses[0];
+    sim_log(cache->sim, "c%u wrote %s: %s", cache->reader, (const char *)call->names[0].data,
+            strata_status_text(status));
+    if (status >= 0) {
+        cache->numbers.acknowledged++;
+        doubt->over |= call->number >= doubt->since;
+        if (write->kind == STA_WRITE_SET)
+            sim_oracle_wrote(cache->oracle, cache->reader, call->keys[0], call->serial);
+        else
+            sim_oracle_deleted(cache->oracle, cache->reader, call->keys[0], call->from_ns);
+    }
+    call_destroy(call);
+}
+
+static void write_begin(struct call *call, enum sta_write_kind kind)
+{
+    struct sim_cache *cache = call->owner;
+    cache->numbers.writes++;
+    cache->doubts[call->keys[0]] = (struct doubt){.since = call->number};
+    call->write = (struct sta_write){
+        .cache = cache->cache,
+        .kind = kind,
+        .items = &call->item,
+        .count = 1,
+        .statuses = call->statuses,
+        .done = on_write,
+    };
+    if (sta_write_begin(&call->write, call->from_ns) == STRATA_MORE)
+        sta_write_send(&call->write);
+    else
+        on_write(&call->write);
+}
+
+void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t ttl_ms)
+{
+    struct call *call = call_create(cache, &key, 1);
+    call->item.key = call->names[0];
+    call->item.ttl_ms = ttl_ms;
+    call->item.value = sim_oracle_value(cache->oracle, key, len, &call->serial);
+    sim_log(cache->sim, "c%u set %.*s, %zu bytes", cache->reader, shown(call->item.value),
+            (const char *)call->item.value.data, call->item.value.len);
+    write_begin(call, STA_WRITE_SET);
+}
+
+void sim_cache_delete(struct sim_cache *cache, unsigned key)
+{
+    struct call *call = call_create(cache, &key, 1);
+    call->item.key = call->names[0];
+    sim_log(cache->sim, "c%u delete %s", cache->reader, (const char *)call->names[0].data);
+    write_begin(call, STA_WRITE_DELETE);
+}
+
+/* ---- life ---- */
+
+static void on_line(void *arg, enum strata_log_level level, const char *room, const char *line)
+{
+    struct sim_cache *cache = arg;
+    (void)level;
+    sim_log(cache->sim, "c%u %s: %s", cache->reader, room, line);
+}
+
+static void plan_connection(struct sim_cache *cache, const struct sim_cache_config *config,
+                            const char *name, struct sta_cache_config *out)
+{
+    struct sta_connection_config *connection = &out->l2.router.node.connection;
+    cache->url.endpoint =
+        (struct sta_endpoint){.kind = STA_ENDPOINT_TCP, .port = SIM_PORT, .address = "127.0.0.1"};
+    connection->url = &cache->url;
+    connection->protocol = 3;
+    connection->name = name;
+    connection->jitter_seed = sta_random_seed();
+    connection->connect_timeout_ns = config->budget_ms * STA_NS_MS;
+    out->l2.router.node.max_connections = config->max_connections;
+    out->l2.router.cluster = config->cluster;
+}
+
+struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, unsigned reader,
+                                   const struct sim_cache_config *config)
+{
+    struct sim_cache *cache = calloc(1, sizeof *cache);
+    char name[] = {'c', (char)('0' + reader), 0};
+    struct sta_cache_config wanted = {
+        .l1_enabled = true,
+        .l1 = {.max_bytes = L1_BYTES, .hash_seed = sta_random_seed()},
+        .l1_ttl_ms = config->l1_ttl_ms,
+        .cleanup_interval_ms = STA_NEVER,
+        .l2_enabled = true,
+        .l2_ttl_ms = STA_NEVER,
+        .key_prefix = config->prefix,
+        .budget_ms = config->budget_ms,
+        .tracking = config->tracking,
+        .max_staleness_ms = config->max_staleness_ms,
+        .write_through = true,
+        .read_through = true,
+        .null_values = config->null_values,
+        .null_ttl_ms = config->l1_ttl_ms,
+    };
+    assert(cache != NULL);
+    cache->sim = sim;
+    cache->oracle = oracle;
+    cache->reader = reader;
+    sta_list_init(&cache->calls);
+    for (unsigned i = 0; i < SIM_KEYS_MOST; i++)
+        cache->doubts[i].over = true;
+    sta_log_init(&cache->log, sim_is_heard(sim) ? on_line : NULL, cache, STRATA_LOG_DEBUG);
+    plan_connection(cache, config, name, &wanted);
+    int status = sta_cache_create(&cache->cache, &wanted, &cache->log);
+    assert(status == STRATA_OK);
+    (void)status;
+    return cache;
+}
+
+void sim_cache_destroy(struct sim_cache **at)
+{
+    struct sim_cache *cache = *at;
+    *at = NULL;
+    sta_cache_destroy(&cache->cache);
+    assert(sta_list_empty(&cache->calls));
+    free(cache);
+}
+
+void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns)
+{
+    sim_loop_stall(sta_cache_loop(cache->cache), until_ns);
+}
+
+const struct sim_cache_numbers *sim_cache_numbers(const struct sim_cache *cache)
+{
+    return &cache->numbers;
+}

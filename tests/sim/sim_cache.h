@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A cache under test: the real one, with calls that are made and checked for it.
+ */
+#ifndef SIM_CACHE_H
+#define SIM_CACHE_H
+
+#include "cache/cache.h"
+#include "sim/sim_oracle.h"
+
+#define SIM_BATCH_MOST 4u
+
+struct sim_cache;
+
+struct sim_cache_config {
+    const char *prefix;
+    unsigned keys;
+    bool cluster;
+    enum sta_tracking_mode tracking;
+    uint64_t max_staleness_ms;
+    uint64_t budget_ms;
+    uint64_t l1_ttl_ms;
+    uint64_t max_connections; /* 1: no lane aside */
+    bool null_values;
+};
+
+struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, unsigned reader,
+                                   const struct sim_cache_config *config);
+
+/* What is under way ends. */
+void sim_cache_destroy(struct sim_cache **cache);
+
+/* A read of `count` keys. `strict`: it must be answered, and with nothing but the newest. */
+void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count, bool strict);
+
+/* A set of a new value of `len` bytes, or a delete. ttl_ms 0: none is asked for. */
+void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t ttl_ms);
+void sim_cache_delete(struct sim_cache *cache, unsigned key);
+
+/* Its thread of the loop does not run until then. */
+void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns);
+
+/* Answers out of L1, and all. */
+struct sim_cache_numbers {
+    uint64_t reads, hits, failed, writes, acknowledged;
+};
+const struct sim_cache_numbers *sim_cache_numbers(const struct sim_cache *cache);
+
+#endif

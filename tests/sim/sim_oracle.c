@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See sim_oracle.h.
+ */
+#include "sim/sim_oracle.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+
+#define ABSENT      UINT64_C(0) /* as a serial */
+#define DELETES_CAP 64u         /* of which somebody may still be waiting to hear */
+
+/* Times of ours are cut to milliseconds in L1. */
+#define GRAIN_NS STA_NS_MS
+
+struct state {
+    uint64_t serial;
+    uint64_t since_ns;
+    uint64_t until_ns; /* STA_NEVER: it is there now */
+    uint64_t expire_ms;
+};
+
+struct deletion {
+    uint64_t at_ns;
+    unsigned state;
+};
+
+struct reader_key {
+    unsigned floor;
+    unsigned deletions;
+    struct deletion deleted[DELETES_CAP]; /* in a ring */
+};
+
+struct key {
+    char name[SIM_KEY_CAP];
+    struct state *states;
+    unsigned count, cap;
+    struct reader_key readers[SIM_READERS_MOST];
+};
+
+struct sim_oracle {
+    struct sim *sim;
+    struct sim_oracle_config config;
+    uint64_t serials;
+    struct key keys[SIM_KEYS_MOST];
+};
+
+/* ---- names and values ---- */
+
+struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key)
+{
+    return strata_text(oracle->keys[key].name);
+}
+
+static uint8_t filler(uint64_t serial, size_t at)
+{
+    return (uint8_t)('a' + (serial + at) % 23);
+}
+
+static size_t write_head(const struct key *key, uint64_t serial, char *text, size_t cap)
+{
+    return (size_t)snprintf(text, cap, "%s=%" PRIu64 ";", key->name, serial);
+}
+
+struct strata_bytes sim_oracle_value(struct sim_oracle *oracle, unsigned key, size_t len,
+                                     uint64_t *serial)
+{
+    char head[48];
+    *serial = ++oracle->serials;
+    size_t head_len = write_head(&oracle->keys[key], *serial, head, sizeof head);
+    size_t total = len > head_len ? len : head_len;
+    uint8_t *value = malloc(total);
+    assert(value != NULL);
+    memcpy(value, head, head_len);
+    for (size_t i = head_len; i < total; i++)
+        value[i] = filler(*serial, i);
+    return strata_bytes(value, total);
+}
+
+/* The serial of a value that is whole and of this key; ABSENT: it is not. */
+static uint64_t read_value(const struct key *key, struct strata_bytes value)
+{
+    const uint8_t *bytes = value.data;
+    char head[48];
+    uint64_t serial = 0;
+    size_t at = strlen(key->name) + 1;
+    if (value.len <= at || memcmp(bytes, key->name, at - 1) != 0 || bytes[at - 1] != '=')
+        return ABSENT;
+    for (; at < value.len && bytes[at] >= '0' && bytes[at] <= '9'; at++)
+        serial = 10 * serial + (uint64_t)(bytes[at] - '0');
+    size_t head_len = write_head(key, serial, head, sizeof head);
+    if (value.len < head_len || memcmp(bytes, head, head_len) != 0)
+        return ABSENT;
+    for (size_t i = head_len; i < value.len; i++)
+        if (bytes[i] != filler(serial, i))
+            return ABSENT;
+    return serial;
+}
+
+/* ---- the history ---- */
+
+static void key_append(struct key *key, struct state state)
+{
+    if (key->count == key->cap) {
+        key->cap = key->cap == 0 ? 32 : 2 * key->cap;
+        key->states = realloc(key->states, key->cap * sizeof *key->states);
+        assert(key->states != NULL);
+    }
+    if (key->count > 0)
+        key->states[key->count - 1].until_ns = state.since_ns;
+    key->states[key->count++] = state;
+}
+
+/* What has run out is gone, whenever Redis notices. */
+static void key_settle(struct sim_oracle *oracle, struct key *key)
+{
+    const struct state *last = &key->states[key->count - 1];
+    if (last->expire_ms == SIM_NO_TTL || last->expire_ms >= sim_now_ms(oracle->sim))
+        return;
+    key_append(key,
+               (struct state){ABSENT, (last->expire_ms + 1) * STA_NS_MS, STA_NEVER, SIM_NO_TTL});
+}
+
+void sim_oracle_changed(struct sim_oracle *oracle, unsigned index, struct strata_bytes value,
+                        uint64_t expire_ms)
+{
+    struct key *key = &oracle->keys[index];
+    uint64_t serial = value.data != NULL ? read_value(key, value) : ABSENT;
+    key_settle(oracle, key);
+    if (serial == ABSENT && key->states[key->count - 1].serial == ABSENT)
+        return;
+    key_append(key, (struct state){serial, sim_now_ns(oracle->sim), STA_NEVER, expire_ms});
+    sim_log(oracle->sim, "%s is %u: %" PRIu64 "%s", key->name, key->count - 1, serial,
+            serial == ABSENT ? " (absent)" : "");
+}
+
+unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned index)
+{
+    struct key *key = &oracle->keys[index];
+    key_settle(oracle, key);
+    return key->count - 1;
+}
+
+/* ---- readers ---- */
+
+unsigned sim_oracle_floor(const struct sim_oracle *oracle, unsigned reader, unsigned key)
+{
+    return oracle->keys[key].readers[reader].floor;
+}
+
+void sim_oracle_raise(struct sim_oracle *oracle, unsigned reader, unsigned key, unsigned state)
+{
+    unsigned *floor = &oracle->keys[key].readers[reader].floor;
+    *floor = state > *floor ? state : *floor;
+}
+
+void sim_oracle_wrote(struct sim_oracle *oracle, unsigned reader, unsigned index, uint64_t serial)
+{
+    struct key *key = &oracle->keys[index];
+    for (unsigned i = 0; i < key->count; i++) {
+        if (key->states[i].serial == serial) {
+            sim_oracle_raise(oracle, reader, index, i);
+            return;
+        }
+    }
+    sim_fail(oracle->sim, "cache %u: a set of %s to %" PRIu64 " was acknowledged, and never done",
+             reader, key->name, serial);
+}
+
+void sim_oracle_unlinked(struct sim_oracle *oracle, unsigned reader, unsigned index)
+{
+    struct reader_key *at = &oracle->keys[index].readers[reader];
+    at->deleted[at->deletions++ % DELETES_CAP] =
+        (struct deletion){sim_now_ns(oracle->sim), sim_oracle_state(oracle, index)};
+}
+
+/* Of several under way at once it may have been any: what the first did is certain. */
+void sim_oracle_deleted(struct sim_oracle *oracle, unsigned reader, unsigned index,
+                        uint64_t since_ns)
+{
+    const struct reader_key *at = &oracle->keys[index].readers[reader];
+    unsigned first = at->deletions > DELETES_CAP ? at->deletions - DELETES_CAP : 0;
+    for (unsigned i = first; i < at->deletions; i++) {
+        if (at->deleted[i % DELETES_CAP].at_ns >= since_ns) {
+            sim_oracle_raise(oracle, reader, index, at->deleted[i % DELETES_CAP].state);
+            return;
+        }
+    }
+    sim_fail(oracle->sim, "cache %u: a delete of %s was acknowledged, and never done", reader,
+             oracle->keys[index].name);
+}
+
+/* ---- the verdict ---- */
+
+/* Why a read may not have answered this state; NULL: it may. */
+static const char *objection(const struct sim_oracle *oracle, const struct sim_answer *answer,
+                             unsigned number)
+{
+    const struct key *key = &oracle->keys[answer->key];
+    const struct state *state = &key->states[number];
+    if (number < answer->floor)
+        return "it went back: the cache had been told of, read, or written something newer";
+    if (state->expire_ms != SIM_NO_TTL && state->expire_ms < answer->from_ns / STA_NS_MS)
+        return "it is past its TTL";
+    if (state->until_ns != STA_NEVER &&
+        state->until_ns + oracle->config.bound_ns + GRAIN_NS < answer->from_ns)
+        return "it was replaced longer ago than the bound";
+    if (answer->newest && state->until_ns != STA_NEVER)
+        return "it is not the newest, though nothing has been amiss for long";
+    return NULL;
+}
+
+static void fail(struct sim_oracle *oracle, const struct sim_answer *answer, uint64_t serial,
+                 unsigned number, const char *why)
+{
+    const struct key *key = &oracle->keys[answer->key];
+    const struct state *state = &key->states[number];
+    uint64_t now_ns = sim_now_ns(oracle->sim);
+    uint64_t replaced_ns = state->until_ns == STA_NEVER ? now_ns : state->until_ns;
+    sim_fail(oracle->sim,
+             "cache %u: %s answered with %" PRIu64 " (state %u of %u, floor %u, replaced %" PRIu64
+             " us before it was answered): %s",
+             answer->reader, key->name, serial, number, key->count - 1, answer->floor,
+             (now_ns - replaced_ns) / 1000, why);
+}
+
+/* Where the same has been there more than once, the earliest that may be. */
+static void judge(struct sim_oracle *oracle, const struct sim_answer *answer, uint64_t serial)
+{
+    struct key *key = &oracle->keys[answer->key];
+    const char *why = "nobody wrote this";
+    unsigned number = 0;
+    for (unsigned i = 0; i < key->count && why != NULL; i++) {
+        if (key->states[i].serial == serial) {
+            why = objection(oracle, answer, i);
+            number = i;
+        }
+    }
+    if (why != NULL)
+        fail(oracle, answer, serial, number, why);
+    else
+        sim_oracle_raise(oracle, answer->reader, answer->key, number);
+}
+
+void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *answer)
+{
+    struct key *key = &oracle->keys[answer->key];
+    uint64_t serial = answer->absent ? ABSENT : read_value(key, answer->value);
+    key_settle(oracle, key);
+    if (!answer->absent && serial == ABSENT)
+        sim_fail(oracle->sim, "cache %u: %s answered with bytes that are no value of it",
+                 answer->reader, key->name);
+    else
+        judge(oracle, answer, serial);
+}
+
+/* ---- life ---- */
+
+struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_config *config)
+{
+    struct sim_oracle *oracle = calloc(1, sizeof *oracle);
+    assert(oracle != NULL && config->keys <= SIM_KEYS_MOST);
+    oracle->sim = sim;
+    oracle->config = *config;
+    for (unsigned i = 0; i < config->keys; i++) {
+        (void)snprintf(oracle->keys[i].name, sizeof oracle->keys[i].name, "key%u", i);
+        key_append(&oracle->keys[i], (struct state){ABSENT, 0, STA_NEVER, SIM_NO_TTL});
+    }
+    return oracle;
+}
+
+void sim_oracle_destroy(struct sim_oracle **at)
+{
+    struct sim_oracle *oracle = *at;
+    *at = NULL;
+    for (unsigned i = 0; i < oracle->config.keys; i++)
+        free(oracle->keys[i].states);
+    free(oracle);
+}

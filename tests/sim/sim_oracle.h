@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a read may answer. The modelled Redis tells of each change as it carries it out; so there is
+ * one true history of each key, and each state of it has a number:
+ *
+ *     1: absent   2: v17   3: v18 until 250   4: absent (expired)   5: v21 ...
+ *
+ * A reader (a cache) has a floor for each key: it must not see a lower number any more. What raises it:
+ *   - a push of the key has been dealt with: the state that caused it;
+ *   - a read has answered: what it answered (monotonic);
+ *   - an own write was acknowledged: what it wrote (read your writes).
+ * A read from t0 to t1 may answer a state that is not below the reader's floor at t0, that began
+ * before t1, that was not replaced earlier than the bound before t0, and is not past its TTL at t0.
+ * Values carry the name of their key and a number of their own, so nothing can be mistaken.
+ */
+#ifndef SIM_ORACLE_H
+#define SIM_ORACLE_H
+
+#include "sim/sim.h"
+#include "strata/bytes.h"
+
+#define SIM_KEYS_MOST    12u
+#define SIM_READERS_MOST 4u
+#define SIM_KEY_CAP      16u
+#define SIM_VALUE_MOST   ((size_t)200 << 10)
+#define SIM_NO_TTL       UINT64_MAX
+
+struct sim_oracle;
+
+struct sim_oracle_config {
+    unsigned keys;
+    uint64_t bound_ns; /* on how old an answer may be */
+};
+
+struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_config *config);
+void sim_oracle_destroy(struct sim_oracle **oracle);
+
+/* ---- names and values ---- */
+
+struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key);
+
+/* A value that was never written before; to be freed by the caller. Larger than `len` where it must. */
+struct strata_bytes sim_oracle_value(struct sim_oracle *oracle, unsigned key, size_t len,
+                                     uint64_t *serial);
+
+/* ---- the history ---- */
+
+/* The key holds this now; value.data NULL: it is absent. `expire_ms`: the last millisecond in which
+ * it is there, or SIM_NO_TTL. */
+void sim_oracle_changed(struct sim_oracle *oracle, unsigned key, struct strata_bytes value,
+                        uint64_t expire_ms);
+
+/* The number of what is there now. */
+unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned key);
+
+/* ---- readers ---- */
+
+unsigned sim_oracle_floor(const struct sim_oracle *oracle, unsigned reader, unsigned key);
+void sim_oracle_raise(struct sim_oracle *oracle, unsigned reader, unsigned key, unsigned state);
+
+/* An own SET of `serial` was acknowledged. */
+void sim_oracle_wrote(struct sim_oracle *oracle, unsigned reader, unsigned key, uint64_t serial);
+
+/* A reader's UNLINK was carried out (here), and acknowledged; it was sent at `since_ns`. */
+void sim_oracle_unlinked(struct sim_oracle *oracle, unsigned reader, unsigned key);
+void sim_oracle_deleted(struct sim_oracle *oracle, unsigned reader, unsigned key,
+                        uint64_t since_ns);
+
+struct sim_answer {
+    unsigned reader, key;
+    uint64_t from_ns; /* when it was asked; it is answered now */
+    unsigned floor;   /* as of then */
+    struct strata_bytes value;
+    bool absent;
+    bool newest; /* nothing but what is there now is right */
+};
+
+/* Checks, and raises the reader's floor. */
+void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *answer);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The commands that the modelled Redis knows.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/number.h"
+#include "resp/resp.h"
+#include "sim/sim_redis_inside.h"
+
+struct call {
+    struct sim_conn *conn;
+    const struct strata_bytes *argv;
+    unsigned argc;
+};
+
+static bool is_word(struct strata_bytes bytes, const char *word)
+{
+    return bytes.len == strlen(word) && strncasecmp(bytes.data, word, bytes.len) == 0;
+}
+
+static struct sim_redis *redis_of(const struct call *call)
+{
+    return call->conn->node->redis;
+}
+
+/* ---- the connection's ---- */
+
+/* A reader calls itself by one letter and its number. */
+static void note_name(struct sim_conn *conn, struct strata_bytes name)
+{
+    const char *text = name.data;
+    if (name.len == 2 && text[0] == 'c' && text[1] >= '0' && text[1] < '0' + (int)SIM_READERS_MOST)
+        conn->reader = (unsigned)(text[1] - '0');
+}
+
+static void run_hello(const struct call *call)
+{
+    for (unsigned i = 2; i + 1 < call->argc; i++)
+        if (is_word(call->argv[i], "SETNAME"))
+            note_name(call->conn, call->argv[i + 1]);
+    sta_resp_write_header(&call->conn->out, STA_RESP_MAP, 1, 3);
+    sta_resp_write_bulk(&call->conn->out, strata_text("proto"));
+    sta_resp_write_integer(&call->conn->out, 3);
+}
+
+static void run_ping(const struct call *call)
+{
+    sta_resp_write_simple(&call->conn->out, "PONG");
+}
+
+static void run_client(const struct call *call)
+{
+    struct sim_conn *conn = call->conn;
+    bool tracking = call->argc >= 3 && is_word(call->argv[1], "TRACKING");
+    for (unsigned i = 3; tracking && i < call->argc; i++) {
+        conn->bcast |= is_word(call->argv[i], "BCAST");
+        conn->noloop |= is_word(call->argv[i], "NOLOOP");
+        if (is_word(call->argv[i], "PREFIX") && i + 1 < call->argc) {
+            assert(call->argv[i + 1].len < sizeof conn->prefix);
+            memcpy(conn->prefix, call->argv[i + 1].data, call->argv[i + 1].len);
+        }
+    }
+    conn->tracking |= tracking;
+    sta_resp_write_simple(&conn->out, "OK");
+}
+
+/* ---- keys ---- */
+
+static void run_get(const struct call *call)
+{
+    unsigned index = sim_entry_of(redis_of(call), call->argv[1]);
+    const struct sim_entry *entry = sim_entry_look(redis_of(call), index);
+    sim_tracking_read(call->conn, index);
+    if (entry->value.data != NULL)
+        sta_resp_write_bulk(&call->conn->out, entry->value);
+    else
+        sta_resp_write_null(&call->conn->out, 3);
+}
+
+static void run_pttl(const struct call *call)
+{
+    unsigned index = sim_entry_of(redis_of(call), call->argv[1]);
+    const struct sim_entry *entry = sim_entry_look(redis_of(call), index);
+    int64_t left = -2;
+    sim_tracking_read(call->conn, index);
+    if (entry->value.data != NULL && entry->expire_ms == SIM_NO_TTL)
+        left = -1;
+    else if (entry->value.data != NULL)
+        left = (int64_t)(entry->expire_ms - sim_now_ms(redis_of(call)->sim));
+    sta_resp_write_integer(&call->conn->out, left);
+}
+
+static void run_set(const struct call *call)
+{
+    uint64_t ttl_ms = SIM_NO_TTL;
+    if (call->argc == 5 && is_word(call->argv[3], "PX"))
+        (void)sta_number_parse(call->argv[4], INT64_MAX, &ttl_ms);
+    unsigned entry = sim_entry_of(redis_of(call), call->argv[1]);
+    sim_entry_set(redis_of(call), entry, call->argv[2], ttl_ms);
+    sta_resp_write_simple(&call->conn->out, "OK");
+}
+
+static void run_unlink(const struct call *call)
+{
+    struct sim_redis *redis = redis_of(call);
+    int64_t removed = 0;
+    for (unsigned i = 1; i < call->argc; i++) {
+        unsigned entry = sim_entry_of(redis, call->argv[i]);
+        removed += sim_entry_remove(redis, entry);
+        if (call->conn->reader != SIM_NOBODY && redis->entries[entry].key != SIM_NOBODY)
+            sim_oracle_unlinked(redis->oracle, call->conn->reader, redis->entries[entry].key);
+    }
+    sta_resp_write_integer(&call->conn->out, removed);
+}
+
+/* ---- which ---- */
+
+static const struct {
+    const char *word;
+    unsigned argc_least;
+    void (*run)(const struct call *call);
+} commands[] = {
+    {"GET", 2, run_get},       {"PTTL", 2, run_pttl}, {"SET", 3, run_set},
+    {"UNLINK", 2, run_unlink}, {"PING", 1, run_ping}, {"HELLO", 2, run_hello},
+    {"CLIENT", 2, run_client},
+};
+
+void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)
+{
+    const struct call call = {conn, argv, argc};
+    conn->node->working_for = conn;
+    sim_tracking_make_room(conn->node);
+    size_t i = 0;
+    while (i < sizeof commands / sizeof commands[0] &&
+           !(is_word(argv[0], commands[i].word) && argc >= commands[i].argc_least))
+        i++;
+    if (i < sizeof commands / sizeof commands[0])
+        commands[i].run(&call);
+    else
+        sta_resp_write_error(&conn->out, "ERR unknown command");
+    sim_tracking_after_command(conn);
+    conn->node->working_for = NULL;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the modelled Redis share:
+ *   sim_redis.c           nodes and their connections
+ *   sim_redis_commands.c  what they are asked
+ *   sim_redis_keys.c      what they hold
+ *   sim_redis_tracking.c  whom they tell of changes
+ */
+#ifndef SIM_REDIS_INSIDE_H
+#define SIM_REDIS_INSIDE_H
+
+#include "core/buffer.h"
+#include "core/list.h"
+#include "sim/sim_redis.h"
+
+#define SIM_ENTRIES_MOST 128u /* the oracle's keys, and names of canaries */
+#define SIM_ENTRY_WORDS  (SIM_ENTRIES_MOST / 64u)
+#define SIM_NAME_CAP     96u
+#define SIM_NOBODY       UINT32_MAX /* a key that the oracle does not know; a client that is no reader */
+
+/* Of entries. */
+struct sim_set {
+    uint64_t words[SIM_ENTRY_WORDS];
+};
+
+struct sim_entry {
+    struct sim_redis *redis;
+    char name[SIM_NAME_CAP];
+    size_t name_len;
+    uint16_t slot;
+    unsigned key;              /* the oracle's, or SIM_NOBODY */
+    struct strata_bytes value; /* owned; data NULL: absent */
+    uint64_t expire_ms;
+};
+
+/* An invalidation on its way: dealt with when so many bytes are. */
+struct sim_mark {
+    uint64_t end;
+    unsigned key; /* SIM_NOBODY: all */
+    unsigned state;
+};
+
+struct sim_conn {
+    struct sta_list link_node;
+    struct sim_node *node;
+    struct sim_link *link;
+    unsigned reader; /* whose it is, as it calls itself */
+    struct sta_buffer in, out;
+    uint64_t sent;
+    bool swallowed; /* its invalidations get lost */
+
+    /* Tracking. */
+    bool tracking, bcast, noloop;
+    char prefix[SIM_NAME_CAP];
+    struct sim_set tracked;
+    struct sim_set own; /* told after the reply to the command at hand */
+    struct sim_mark *marks;
+    size_t mark_first, mark_count, mark_cap;
+};
+
+struct sim_node {
+    struct sim_redis *redis;
+    unsigned index;
+    struct sta_list conns;
+    struct sim_conn *working_for; /* whose command is being looked at */
+    struct sim_set changed;       /* BCAST: since the last time that it was told */
+    struct sim_conn *changed_by[SIM_ENTRIES_MOST];
+    uint64_t frozen_until_ns, down_until_ns;
+};
+
+struct sim_redis {
+    struct sim *sim;
+    struct sim_net *net;
+    struct sim_oracle *oracle;
+    struct sim_redis_config config;
+    struct sim_node nodes[SIM_NODES_MOST];
+    struct sim_entry entries[SIM_ENTRIES_MOST];
+    unsigned entry_count;
+};
+
+/* ---- sets ---- */
+
+static inline bool sim_set_has(const struct sim_set *set, unsigned entry)
+{
+    return (set->words[entry / 64] >> entry % 64 & 1) != 0;
+}
+
+static inline void sim_set_put(struct sim_set *set, unsigned entry, bool in)
+{
+    uint64_t bit = UINT64_C(1) << entry % 64;
+    set->words[entry / 64] = in ? set->words[entry / 64] | bit : set->words[entry / 64] & ~bit;
+}
+
+/* ---- sim_redis.c ---- */
+
+/* The node that serves the entry's slot. */
+struct sim_node *sim_redis_owner(struct sim_redis *redis, unsigned entry);
+
+bool sim_node_is_up(const struct sim_node *node);
+
+/* What a node has to say goes out. Last thing after anything that it did. */
+void sim_node_send(struct sim_node *node);
+
+/* ---- sim_redis_commands.c ---- */
+
+#define SIM_ARGS_MOST 8u
+void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc);
+
+/* ---- sim_redis_keys.c ---- */
+
+/* The number of a name's entry, made where there is none. */
+unsigned sim_entry_of(struct sim_redis *redis, struct strata_bytes name);
+unsigned sim_entry_of_key(struct sim_redis *redis, unsigned key);
+
+/* As it is now: what has expired goes. */
+struct sim_entry *sim_entry_look(struct sim_redis *redis, unsigned entry);
+
+void sim_entry_set(struct sim_redis *redis, unsigned entry, struct strata_bytes value,
+                   uint64_t ttl_ms);
+bool sim_entry_remove(struct sim_redis *redis, unsigned entry);
+
+/* All that the node holds goes, and nobody is told. */
+void sim_keys_flush(struct sim_node *node);
+
+/* ---- sim_redis_tracking.c ---- */
+
+void sim_tracking_read(struct sim_conn *conn, unsigned entry);
+void sim_tracking_changed(struct sim_redis *redis, unsigned entry);
+void sim_tracking_flushed(struct sim_node *node);
+void sim_tracking_make_room(struct sim_node *node);
+void sim_tracking_after_command(struct sim_conn *conn);
+void sim_tracking_after_batch(struct sim_node *node);
+void sim_tracking_consumed(struct sim_conn *conn, uint64_t total);
+
+#endif

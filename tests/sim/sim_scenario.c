@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See sim_scenario.h.
+ */
+#include "sim/sim_scenario.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "sim/sim_cache.h"
+#include "sim/sim_redis.h"
+
+#define PREFIX     "s:"
+#define STEPS      300u
+#define CALM_NS    (14 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
+#define KEPT_TRIES 3u
+#define SETTLED_NS (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
+
+/* What a seed decides. */
+struct plan {
+    unsigned caches, keys;
+    unsigned large;    /* per mille of values that have a lane of their own */
+    unsigned expiring; /* per mille of writes with a TTL */
+    uint64_t fault_ns; /* between two faults, on average; 0: there are none */
+    struct sim_net_config net;
+    struct sim_redis_config redis;
+    struct sim_cache_config cache;
+};
+
+struct run {
+    struct sim *sim;
+    struct plan plan;
+    struct sim_net *net;
+    struct sim_oracle *oracle;
+    struct sim_redis *redis;
+    struct sim_cache *caches[SIM_READERS_MOST];
+    unsigned steps_left;
+    uint64_t faults;
+};
+
+/* ---- the plan ---- */
+
+static void plan_draw(struct sim *sim, struct plan *plan)
+{
+    static const uint64_t staleness_ms[] = {150, 300, 1500};
+    bool bcast = sim_chance(sim, 300);
+    *plan = (struct plan){
+        .caches = (unsigned)sim_between(sim, 2, SIM_READERS_MOST),
+        .keys = (unsigned)sim_between(sim, 2, SIM_KEYS_MOST),
+        .large = sim_chance(sim, 400) ? 200 : 0,
+        .expiring = sim_chance(sim, 500) ? 400 : 0,
+        .fault_ns = sim_chance(sim, 200) ? 0 : sim_between(sim, 200, 2000) * STA_NS_MS,
+        .net = {.latency_ns = sim_between(sim, 20, 1000) * 1000,
+                .jitter_ns = sim_between(sim, 20, 5000) * 1000,
+                .split = sim_chance(sim, 500) ? 500 : 20},
+        .redis = {.nodes = 1, .prefix = PREFIX, .expiry_most_ns = 3 * STA_NS_SEC},
+        .cache = {.prefix = PREFIX,
+                  .tracking = bcast ? STA_TRACKING_BCAST : STA_TRACKING_READS,
+                  .max_staleness_ms = staleness_ms[sim_below(sim, 3)],
+                  .budget_ms = sim_between(sim, 50, 500),
+                  .l1_ttl_ms = sim_chance(sim, 500) ? 60000 : 3000,
+                  .null_values = sim_chance(sim, 700)},
+    };
+    plan->cache.keys = plan->keys;
+    if (plan->large > 0)
+        plan->net.split = 800;
+    if (!bcast && sim_chance(sim, 300))
+        plan->redis.table_most = (unsigned)sim_between(sim, 1, plan->keys);
+}
+
+static void plan_tell(struct sim *sim, const struct plan *plan)
+{
+    sim_log(sim, "%u caches, %u keys, %s, max_staleness %" PRIu64 " ms, budget %" PRIu64 " ms%s",
+            plan->caches, plan->keys,
+            plan->cache.tracking == STA_TRACKING_BCAST ? "broadcast" : "reads are tracked",
+            plan->cache.max_staleness_ms, plan->cache.budget_ms,
+            plan->fault_ns == 0 ? ", no faults" : "");
+    if (plan->redis.table_most > 0)
+        sim_log(sim, "the tracking table holds %u keys", plan->redis.table_most);
+}
+
+/* ---- calls ---- */
+
+/* Some are hot. */
+static unsigned pick_key(struct run *run)
+{
+    unsigned among = sim_chance(run->sim, 600) ? 2 : run->plan.keys;
+    return (unsigned)sim_below(run->sim, among);
+}
+
+static struct sim_cache *pick_cache(struct run *run)
+{
+    return run->caches[sim_below(run->sim, run->plan.caches)];
+}
+
+static size_t pick_len(struct run *run)
+{
+    if (!sim_chance(run->sim, run->plan.large))
+        return 0;
+    return (size_t)sim_between(run->sim, 10, 160) << 10;
+}
+
+static uint64_t pick_ttl(struct run *run, uint64_t none)
+{
+    return sim_chance(run->sim, run->plan.expiring) ? sim_between(run->sim, 1, 1500) : none;
+}
+
+static void read_batch(struct run *run, struct sim_cache *cache)
+{
+    unsigned keys[SIM_BATCH_MOST];
+    unsigned first = pick_key(run);
+    size_t count = run->plan.keys < SIM_BATCH_MOST ? run->plan.keys : SIM_BATCH_MOST;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (first + (unsigned)i) % run->plan.keys;
+    sim_cache_read(cache, keys, count, false);
+}
+
+static void cache_step(struct run *run)
+{
+    struct sim_cache *cache = pick_cache(run);
+    unsigned key = pick_key(run);
+    uint64_t what = sim_below(run->sim, 100);
+    if (what < 62)
+        sim_cache_read(cache, &key, 1, false);
+    else if (what < 70)
+        read_batch(run, cache);
+    else if (what < 93)
+        sim_cache_set(cache, key, pick_len(run), pick_ttl(run, 0));
+    else
+        sim_cache_delete(cache, key);
+    /* What begins and ends with the write is where things go wrong. */
+    if (what >= 70 && sim_chance(run->sim, 300))
+        sim_cache_read(cache, &key, 1, false);
+}
+
+static void foreign_set(struct run *run, unsigned key, size_t len, uint64_t ttl_ms)
+{
+    uint64_t serial;
+    struct strata_bytes value = sim_oracle_value(run->oracle, key, len, &serial);
+    sim_redis_set(run->redis, key, value, ttl_ms);
+    free((void *)value.data);
+}
+
+static void foreign_step(struct run *run)
+{
+    unsigned key = pick_key(run);
+    uint64_t what = sim_below(run->sim, 100);
+    if (what < 80)
+        foreign_set(run, key, pick_len(run), pick_ttl(run, SIM_NO_TTL));
+    else if (what < 90)
+        sim_redis_delete(run->redis, key);
+    else
+        sim_redis_expire(run->redis, key, pick_ttl(run, SIM_NO_TTL));
+}
+
+static uint64_t pause_ns(struct run *run)
+{
+    uint64_t kind = sim_below(run->sim, 100);
+    if (kind < 70)
+        return sim_below(run->sim, STA_NS_MS);
+    return sim_below(run->sim, kind < 96 ? 20 * STA_NS_MS : STA_NS_SEC);
+}
+
+static void on_step(void *arg)
+{
+    struct run *run = arg;
+    if (run->steps_left == 0)
+        return;
+    run->steps_left--;
+    if (sim_chance(run->sim, 750))
+        cache_step(run);
+    else
+        foreign_step(run);
+    sim_at(run->sim, sim_now_ns(run->sim) + pause_ns(run), on_step, run);
+}
+
+/* ---- faults ---- */
+
+static uint64_t some_time_ns(struct run *run)
+{
+    uint64_t most_ms = sim_chance(run->sim, 500) ? 50 : 4000;
+    return sim_now_ns(run->sim) + sim_below(run->sim, most_ms * STA_NS_MS);
+}
+
+static void fault_of_link(struct run *run)
+{
+    struct sim_link *link = sim_net_link(run->net, sim_below(run->sim, run->plan.caches + 1));
+    enum sim_way way = sim_chance(run->sim, 300) ? SIM_TO_SERVER : SIM_TO_CLIENT;
+    if (link == NULL)
+        return;
+    if (sim_chance(run->sim, 400)) {
+        sim_link_cut(link, sim_below(run->sim, STA_NS_SEC));
+        return;
+    }
+    sim_log(run->sim, "link %u: frozen on the way to the %s", sim_link_id(link),
+            way == SIM_TO_SERVER ? "server" : "client");
+    sim_link_freeze(link, way, some_time_ns(run));
+}
+
+static void fault_of_node(struct run *run)
+{
+    unsigned node = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
+    uint64_t what = sim_below(run->sim, 100);
+    if (what < 25)
+        sim_redis_freeze(run->redis, node, some_time_ns(run));
+    else if (what < 40)
+        sim_redis_restart(run->redis, node, some_time_ns(run), sim_chance(run->sim, 500));
+    else if (what < 60)
+        sim_redis_swallow(run->redis, node);
+    else if (what < 75)
+        sim_redis_flush(run->redis);
+    else
+        sim_redis_kill_client(run->redis, node, sim_below(run->sim, run->plan.caches));
+}
+
+static void on_fault(void *arg)
+{
+    struct run *run = arg;
+    uint64_t what = sim_below(run->sim, 100);
+    if (run->steps_left == 0)
+        return;
+    run->faults++;
+    if (what < 45)
+        fault_of_link(run);
+    else if (what < 90)
+        fault_of_node(run);
+    else
+        sim_cache_stall(pick_cache(run), some_time_ns(run));
+    sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, 2 * run->plan.fault_ns), on_fault,
+           run);
+}
+
+/* ---- afterwards ---- */
+
+static void run_for(struct run *run, uint64_t ns)
+{
+    sim_run_until(run->sim, sim_now_ns(run->sim) + ns);
+}
+
+static void read_all(struct run *run)
+{
+    for (unsigned c = 0; c < run->plan.caches; c++)
+        for (unsigned key = 0; key < run->plan.keys; key++)
+            sim_cache_read(run->caches[c], &key, 1, true);
+}
+
+static uint64_t all_hits(const struct run *run)
+{
+    uint64_t hits = 0;
+    for (unsigned c = 0; c < run->plan.caches; c++)
+        hits += sim_cache_numbers(run->caches[c])->hits;
+    return hits;
+}
+
+/* Whether L1 answers all of what was read a moment before. */
+static bool is_kept(struct run *run)
+{
+    read_all(run);
+    run_for(run, SETTLED_NS);
+    uint64_t before = all_hits(run);
+    read_all(run);
+    bool kept = all_hits(run) - before == (uint64_t)run->plan.caches * run->plan.keys;
+    run_for(run, SETTLED_NS);
+    return kept;
+}
+
+/* Where the table is full L1 need not have them. Where a key shares its generation with a canary, a
+ * fill may be refused now and then. */
+static void must_answer(struct run *run)
+{
+    unsigned tries = KEPT_TRIES;
+    while (!is_kept(run) && tries > 0 && sim_failure(run->sim) == NULL)
+        tries--;
+    if (tries == 0 && run->plan.redis.table_most == 0)
+        sim_fail(run->sim, "L1 does not answer what was read just now, though nothing is amiss");
+}
+
+/* Bounded time after the last fault all is well again, and what others write is seen. */
+static void must_converge(struct run *run)
+{
+    sim_log(run->sim, "faults end");
+    sim_net_heal(run->net);
+    sim_redis_heal(run->redis);
+    run_for(run, CALM_NS);
+    for (unsigned key = 0; key < run->plan.keys; key++)
+        foreign_set(run, key, 0, SIM_NO_TTL);
+    run_for(run, SETTLED_NS);
+    must_answer(run);
+    for (unsigned key = 0; key < run->plan.keys; key++)
+        foreign_set(run, key, 0, SIM_NO_TTL);
+    run_for(run, SETTLED_NS);
+    must_answer(run);
+}
+
+/* ---- life ---- */
+
+static void run_open(struct run *run)
+{
+    struct plan *plan = &run->plan;
+    plan_draw(run->sim, plan);
+    plan_tell(run->sim, plan);
+    const struct sim_oracle_config oracle = {.keys = plan->keys,
+                                             .bound_ns = plan->cache.max_staleness_ms * STA_NS_MS};
+    run->net = sim_net_create(run->sim, &plan->net, &sim_redis_events);
+    run->oracle = sim_oracle_create(run->sim, &oracle);
+    run->redis = sim_redis_create(run->sim, run->net, run->oracle, &plan->redis);
+    for (unsigned i = 0; i < plan->caches; i++)
+        run->caches[i] = sim_cache_create(run->sim, run->oracle, i, &plan->cache);
+    run->steps_left = STEPS;
+}
+
+static void run_close(struct run *run, struct sim_result *result)
+{
+    for (unsigned i = 0; i < run->plan.caches; i++) {
+        const struct sim_cache_numbers *numbers = sim_cache_numbers(run->caches[i]);
+        result->reads += numbers->reads;
+        result->hits += numbers->hits;
+        result->failed_reads += numbers->failed;
+        result->writes += numbers->writes;
+        sim_cache_destroy(&run->caches[i]);
+    }
+    sim_redis_destroy(&run->redis);
+    sim_oracle_destroy(&run->oracle);
+    sim_net_destroy(&run->net);
+}
+
+void sim_scenario_run(uint64_t seed, struct sim_hearing hearing, struct sim_result *result)
+{
+    struct run run = {.sim = sim_create(seed, hearing)};
+    uint64_t began_ns = sim_now_ns(run.sim);
+    *result = (struct sim_result){0};
+    run_open(&run);
+    sim_at(run.sim, began_ns, on_step, &run);
+    if (run.plan.fault_ns > 0)
+        sim_at(run.sim, began_ns + sim_below(run.sim, run.plan.fault_ns), on_fault, &run);
+    while (run.steps_left > 0 && sim_failure(run.sim) == NULL)
+        run_for(&run, STA_NS_SEC);
+    must_converge(&run);
+    result->virtual_ns = sim_now_ns(run.sim) - began_ns;
+    result->faults = run.faults;
+    run_close(&run, result);
+    result->hash = sim_hash(run.sim);
+    result->failed = sim_failure(run.sim) != NULL;
+    if (result->failed)
+        (void)snprintf(result->reason, sizeof result->reason, "%s", sim_failure(run.sim));
+    sim_destroy(&run.sim);
+}

@@ -53,7 +53,9 @@ struct strata_driver; /* what speaks to a kind of database */
 STRATA_API const struct strata_driver *strata_sqlite(void);
 
 struct strata_database_options {
-    const char *url;     /* SQLite: a file, or ":memory:", which has a single connection */
+    /* SQLite: a file; or ":memory:", which has a single connection: while a transaction has it, other
+     * calls wait for it. PostgreSQL: strata/postgresql.h. */
+    const char *url;
     size_t connections;  /* the most that are open at a time; 0: 4 */
     uint64_t timeout_ms; /* to wait for a connection, a lock, a statement; 0: 5000 */
     uint64_t sweep_ms;   /* how often intents that others left are looked for; 0: 500 */

@@ -99,7 +99,7 @@ static int postgresql_await(struct sta_connection *connection, int sent, PGresul
 static int postgresql_command(struct sta_connection *connection, const char *command,
                               struct strata_error *error)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     int status =
         postgresql_await(connection, PQsendQuery(connection->handle, command), &result, error);
     if (status != STRATA_OK)
@@ -201,7 +201,7 @@ static void postgresql_rollback(struct sta_connection *connection)
  * nothing is known. */
 static int postgresql_commit(struct sta_connection *connection, struct strata_error *error)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     int status =
         postgresql_await(connection, PQsendQuery(connection->handle, "COMMIT"), &result, error);
     if (status != STRATA_OK) {
@@ -325,7 +325,7 @@ static void postgresql_name(char *name, size_t cap, uintptr_t number)
 static int postgresql_prepare(struct sta_connection *connection, struct strata_bytes text,
                               char *name, size_t cap, struct strata_error *error)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     void *gone = NULL;
     char command[64];
     uintptr_t number = (uintptr_t)sta_statements_find(&connection->statements, text);
@@ -383,7 +383,7 @@ static int postgresql_run(struct sta_connection *connection, const struct sta_sq
 {
     struct postgresql_params params;
     char name[32];
-    PGresult *result;
+    PGresult *result = NULL;
     for (size_t i = 0; i < sql->param_count; i++) {
         if (i == POSTGRESQL_PARAMS_MAX || !postgresql_param(&params, i, &sql->params[i]))
             return sta_error_set(error, STRATA_ERR_INVALID, "a value PostgreSQL cannot hold");

@@ -216,7 +216,7 @@ static int sqlite_step(struct sta_connection *connection, sqlite3_stmt *statemen
 static int sqlite_run(struct sta_connection *connection, const struct sta_sql *sql,
                       struct strata_error *error)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int status = sqlite_prepare(connection, sql->text, &statement, error);
     if (status != STRATA_OK)
         return status;

@@ -107,7 +107,7 @@ struct strata_options {
     enum strata_switch serve_stale; /* off; on: STRATA_STALE where Redis does not answer */
 
     /* queued invalidation */
-    enum strata_switch invalidation_enabled; /* on; off: strata_invalidate() is refused */
+    enum strata_switch invalidation_enabled; /* on; off: it is refused, queued and by pattern */
     uint64_t invalidation_batch_size;        /* 100 keys */
     uint64_t invalidation_timeout_ms;        /* 1000 */
 

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "observe.h"
 #include "options.h"
+#include "pattern.h"
 #include "status.h"
 #include "version.h"
 

@@ -164,6 +164,11 @@ uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, u
     return sta_clock_after(now_ms, ttl_ms != 0 && ttl_ms < most_ms ? ttl_ms : most_ms);
 }
 
+bool sta_cache_invalidates(const struct sta_cache *cache)
+{
+    return cache->config.invalidation;
+}
+
 int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns)
 {
     int status = sta_cache_check_key(key);

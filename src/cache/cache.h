@@ -66,7 +66,7 @@ struct sta_cache_config {
     bool null_values;
     uint64_t null_ttl_ms;
 
-    bool invalidation; /* queued, that is; off: it is refused */
+    bool invalidation; /* queued and by pattern; off: it is refused */
     uint64_t invalidation_batch_size;
     uint64_t invalidation_timeout_ms;
 
@@ -112,6 +112,9 @@ void sta_cache_clear_l1(struct sta_cache *cache);
  * ask this of each key and value themselves: one that is refused leaves the others alone. */
 int sta_cache_check_key(struct strata_bytes key);
 int sta_cache_check_value(struct strata_bytes value);
+
+/* Whether invalidation is switched on. */
+bool sta_cache_invalidates(const struct sta_cache *cache);
 
 /* What strata_invalidate() says. */
 int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns);

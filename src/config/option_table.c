@@ -491,7 +491,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(invalidation_enabled),
         .default_text = "true",
         .group = "Invalidation",
-        .help = "Queued invalidation of keys; off, strata_invalidate() is refused.",
+        .help = "Invalidation, queued and by pattern; off, both are refused.",
     },
     {
         .name = "invalidation_batch_size",

@@ -100,9 +100,9 @@ static void walk_end_scan(struct sta_scan_walk *walk, int status, const char *wh
 static bool walk_set_back(struct sta_scan_walk *walk, uint64_t *since_ns)
 {
     uint64_t now_ns = walk_now_ns(walk);
-    unsigned doublings = walk->failures < 5 ? walk->failures : 5;
-    uint64_t pause_ns = AGAIN_FIRST_NS << doublings;
+    uint64_t pause_ns = AGAIN_FIRST_NS << (walk->in_a_row < 5 ? walk->in_a_row : 5);
     walk->failures++;
+    walk->in_a_row++;
     if (*since_ns == 0)
         *since_ns = now_ns;
     walk->rest_ns = sta_clock_after(now_ns, pause_ns < AGAIN_MOST_NS ? pause_ns : AGAIN_MOST_NS);
@@ -121,7 +121,7 @@ static void walk_failed(struct sta_scan_walk *walk, int status, const char *what
 /* The whole walk has to be repeated, which may take longer than the patience: so more than once. */
 static void walk_repeat(struct sta_scan_walk *walk)
 {
-    walk->repeats++;
+    walk->in_a_row = walk->repeats++;
     if (walk_set_back(walk, &walk->repeating_ns) && walk->repeats > REPEATS_LEAST)
         walk_end_scan(walk, STRATA_ERR_UNAVAILABLE,
                       "slots were on the move each time that it was walked over");
@@ -333,7 +333,7 @@ static void walk_take(struct sta_scan_walk *walk)
     struct sta_scanner *scan = walk->scan;
     uint64_t cursor = scan->page.cursor;
     scan->page_lane = walk->lane;
-    walk->failing_ns = 0;
+    walk->failing_ns = walk->in_a_row = 0;
     int status = scan->config.page(scan->config.arg, scan, walk->lane);
     if (scan->over)
         return;

@@ -37,6 +37,7 @@ struct sta_scan_walk {
     uint64_t owed_ns;    /* rests saved up */
     uint64_t rest_ns;    /* it is not asked before */
     unsigned failures;   /* since it was last confirmed, those of any kind */
+    unsigned in_a_row;   /* without a page in between */
     uint64_t failing_ns; /* since when it does not answer; 0: it does */
     unsigned repeats;    /* walks that were not believed, in a row */
     uint64_t repeating_ns;

@@ -193,6 +193,62 @@ static void a_slot_that_is_left_half_moved_is_told(void **state)
     strata_close(&cache);
 }
 
+struct disturbed {
+    struct cluster_rig *rig;
+    void (*disturb)(struct cluster_rig *rig, unsigned part);
+    unsigned parts, most;
+};
+
+static int on_progress(void *arg, const struct strata_pattern_progress *progress)
+{
+    struct disturbed *disturbed = arg;
+    (void)progress;
+    if (disturbed->parts < disturbed->most)
+        disturbed->disturb(disturbed->rig, disturbed->parts++);
+    return 0;
+}
+
+/* Deletes all, and `disturb` happens meanwhile, so often at the most. */
+static void delete_while(struct cluster_rig *rig, unsigned most,
+                         void (*disturb)(struct cluster_rig *rig, unsigned part))
+{
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    struct disturbed disturbed = {.rig = rig, .disturb = disturb, .most = most};
+    struct strata_pattern_options options = {
+        .share = 5, .progress = on_progress, .progress_arg = &disturbed};
+    struct strata_pattern_progress result;
+    struct strata_error error = {.text = ""};
+    fill(cache);
+    assert_int_equal(redis_cluster_settle(rig->cluster, CLUSTER_RIG_PATIENT_MS), 0);
+    int status =
+        strata_invalidate_pattern_with(cache, strata_text("key:*"), &options, &result, &error);
+    if (status != STRATA_OK)
+        fail_msg("%s: %s", strata_status_name(status), error.text);
+    assert_true(disturbed.parts > 0);
+    /* More, where a replica that takes over has not heard of all deletions yet. */
+    assert_true(result.deleted + result.unsure >= KEYS);
+    struct name_list left = {.count = 0};
+    name_list_collect(&left, cache, NULL);
+    assert_int_equal(left.count, 0);
+    name_list_clear(&left);
+    strata_close(&cache);
+}
+
+static void slots_that_move_while_keys_are_deleted_leave_none(void **state)
+{
+    delete_while(*state, rig_is_long() ? 200 : 10, a_slot_moves);
+}
+
+static void replicas_that_take_over_while_keys_are_deleted_leave_none(void **state)
+{
+    delete_while(*state, 2, a_replica_takes_over);
+}
+
+static void a_primary_that_dies_while_keys_are_deleted_leaves_none(void **state)
+{
+    delete_while(*state, 1, a_primary_dies);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +257,12 @@ int main(void)
         cmocka_unit_test_setup(replicas_that_take_over_in_the_middle_lose_no_key,
                                cluster_rig_settle),
         cmocka_unit_test_setup(a_primary_that_dies_in_the_middle_loses_no_key, cluster_rig_settle),
+        cmocka_unit_test_setup(slots_that_move_while_keys_are_deleted_leave_none,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(replicas_that_take_over_while_keys_are_deleted_leave_none,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(a_primary_that_dies_while_keys_are_deleted_leaves_none,
+                               cluster_rig_settle),
         cmocka_unit_test_setup(a_slot_that_is_left_half_moved_is_told, cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Invalidation by pattern: options' bounds, and errors with their particulars.
+ */
+#include "strata/pattern.h"
+
+#include "api/handle.h"
+#include "cache/purge.h"
+#include "core/clock.h"
+#include "core/error.h"
+
+#define PAGE_DEFAULT     1000u
+#define PAGE_MAX         100000u
+#define SHARE_DEFAULT    50u
+#define PATIENCE_DEFAULT 30000u
+#define PATIENCE_MAX     3600000u
+#define PATTERN_MAX      65535u
+#define TELL_NS          (100 * STA_NS_MS)
+
+static struct strata_pattern_progress as_progress(const struct sta_purge_tally *tally)
+{
+    return (struct strata_pattern_progress){
+        .found = tally->named, .deleted = tally->deleted, .unsure = tally->unsure};
+}
+
+static bool on_progress(void *arg, const struct sta_purge_tally *tally)
+{
+    const struct strata_pattern_options *options = arg;
+    const struct strata_pattern_progress progress = as_progress(tally);
+    return options->progress(options->progress_arg, &progress) == 0;
+}
+
+static uint64_t or_default(uint64_t given, uint64_t otherwise)
+{
+    return given != 0 ? given : otherwise;
+}
+
+static int pattern_config(const struct strata_pattern_options *options, struct strata_bytes pattern,
+                          struct sta_purge_config *config)
+{
+    uint64_t page = or_default(options->page, PAGE_DEFAULT);
+    uint64_t share = or_default(options->share, SHARE_DEFAULT);
+    uint64_t patience_ms = or_default(options->patience_ms, PATIENCE_DEFAULT);
+    if (page > PAGE_MAX || share > 100 || patience_ms > PATIENCE_MAX || pattern.data == NULL ||
+        pattern.len == 0)
+        return STRATA_ERR_INVALID;
+    if (pattern.len > PATTERN_MAX)
+        return STRATA_ERR_TOO_BIG;
+    *config = (struct sta_purge_config){
+        .pattern = pattern,
+        .count = (unsigned)page,
+        .share = (unsigned)share,
+        .patience_ms = patience_ms,
+        .tell_ns = TELL_NS,
+        .progress = options->progress != NULL ? on_progress : NULL,
+        .arg = (void *)options,
+    };
+    return STRATA_OK;
+}
+
+int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pattern,
+                                   const struct strata_pattern_options *options,
+                                   struct strata_pattern_progress *result,
+                                   struct strata_error *error)
+{
+    static const struct strata_pattern_options defaults = {.page = 0};
+    struct sta_purge_tally tally = {.named = 0};
+    struct sta_purge_config config;
+    char reason[STA_LISTING_REASON];
+    if (result != NULL)
+        *result = as_progress(&tally);
+    if (sta_loop_is_own_thread(sta_cache_loop(cache->cache)))
+        return sta_error_set(error, STRATA_ERR_INVALID, "not on the cache's I/O thread");
+    int status = pattern_config(options != NULL ? options : &defaults, pattern, &config);
+    if (status == STRATA_OK && !sta_cache_invalidates(cache->cache))
+        status = STRATA_ERR_DISABLED;
+    if (status < 0)
+        return sta_error_set(error, status, "%s", strata_status_text(status));
+    status = sta_purge_run(cache->cache, &config, &tally, reason);
+    if (result != NULL)
+        *result = as_progress(&tally);
+    return status < 0 ? sta_error_set(error, status, "%s", reason) : status;
+}
+
+int strata_invalidate_pattern(struct strata *cache, struct strata_bytes pattern, uint64_t *count)
+{
+    struct strata_pattern_progress result;
+    int status = strata_invalidate_pattern_with(cache, pattern, NULL, &result, NULL);
+    if (count != NULL)
+        *count = result.deleted;
+    return status;
+}

@@ -110,15 +110,16 @@ static enum sta_tracking_mode tracking_mode(const struct strata_options *cache)
 static int open_l1(struct sta_stratad *stratad)
 {
     const struct strata_options *cache = &stratad->options.cache;
+    const enum sta_tracking_mode tracking = tracking_mode(cache);
     struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
     struct sta_l1_config config = {
         .max_bytes = cache->l1_max_bytes,
         .max_entries = cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size,
         .hash_seed = sta_random_seed(),
         .quotas = quotas,
-        .sources = (uint32_t)stratad->options.workers,
+        .sources = tracking != STA_TRACKING_OFF ? (uint32_t)stratad->options.workers : 0,
     };
-    stratad->tracking = tracking_mode(cache);
+    stratad->tracking = tracking;
     stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
     stratad->l1_ttl_ms = cache->l1_ttl_ms; /* STRATA_UNLIMITED is STA_NEVER */
     if (cache->l1_enabled == STRATA_OFF)

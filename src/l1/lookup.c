@@ -118,8 +118,10 @@ static inline __attribute__((always_inline)) enum copied copy_slot(
 
 /* The first slot of the first bucket that may be it: most hits end here. The rest is left to the
  * next, which begins anew. */
-int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
-                struct sta_l1_copy *copy)
+static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
+                                                            const struct sta_key *key,
+                                                            uint64_t now_ms, bool stamps,
+                                                            struct sta_l1_copy *copy)
 {
     struct sta_bucket *bucket = sta_index_likely(&l1->index, key->hash);
     /* acquire: pairs with the unlock of the last writer */
@@ -128,9 +130,18 @@ int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
     uint32_t bits = sta_index_match(word0, word1, sta_index_tag(key->hash));
     struct seen seen = {bucket, bucket, word0};
     if (bits != 0 && (word0 & 1) == 0 &&
-        copy_slot(l1, key, &seen, (uint32_t)__builtin_ctz(bits), now_ms, false, copy) == COPIED)
+        copy_slot(l1, key, &seen, (uint32_t)__builtin_ctz(bits), now_ms, stamps, copy) == COPIED)
         return STRATA_OK;
     return copy_chain(l1, key, now_ms, copy);
+}
+
+/* Twice, so that a tier without sources, and so without stamps, pays nothing for them but this one
+ * look, and one with sources does not look at its entries a second time. */
+int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
+                struct sta_l1_copy *copy)
+{
+    return l1->stamp.count != 0 ? copy_first(l1, key, now_ms, true, copy)
+                                : copy_first(l1, key, now_ms, false, copy);
 }
 
 /* All slots of the chain. Whatever is unusual, a miss among it, is left to the lease's way. */

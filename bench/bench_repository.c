@@ -2,7 +2,7 @@
  *
  * What a row costs that lies in L1, beside the least that it could cost and beside the database:
  *
- *     plain     strata_get() of the entry, decoded into a struct: no version is looked at
+ *     plain     strata_get() of the entry by a key that is ready, decoded into a struct: no version is looked at
  *     by key    strata_repository_find_cached()
  *     by name   strata_repository_find_one_by_cached()
  *     SQLite    strata_repository_find(): a prepared SELECT by key in a file, through the same API
@@ -52,6 +52,7 @@ struct bench {
     struct strata_repository *models;
     struct sta_schema schema;
     char names[ROWS + 1][16];
+    char keys[ROWS + 1][24]; /* in the cache */
 };
 
 enum { PLAIN, BY_KEY, BY_NAME, SQLITE, WAYS };
@@ -66,12 +67,10 @@ static _Noreturn void give_up(const char *what, const struct strata_error *error
 
 static double plain(struct bench *bench, int64_t id)
 {
-    char key[32];
     struct strata_value value = {0};
     void *rows = NULL;
     size_t count = 0;
-    int len = snprintf(key, sizeof key, "models:id:%lld", (long long)id);
-    if (strata_get(bench->cache, strata_bytes(key, (size_t)len), &value) != STRATA_OK ||
+    if (strata_get(bench->cache, strata_text(bench->keys[id]), &value) != STRATA_OK ||
         sta_row_bytes_decode(&bench->schema, value.bytes, &rows, &count) != STRATA_OK)
         give_up("plain", NULL);
     double cost = ((const struct model *)rows)->cost_per_token;
@@ -174,6 +173,7 @@ static void fill(struct bench *bench)
     struct strata_error error;
     for (int i = 0; i < ROWS; i++) {
         (void)snprintf(bench->names[i + 1], sizeof bench->names[0], "model-%d", i + 1);
+        (void)snprintf(bench->keys[i + 1], sizeof bench->keys[0], "models:id:%d", i + 1);
         models[i] = (struct model){i + 1, bench->names[i + 1], "a provider", i};
     }
     if (strata_repository_create_many(bench->models, NULL, models, ROWS, NULL, &error) != STRATA_OK)

@@ -47,29 +47,11 @@ struct strata_field sta_field_of_row(const struct sta_column *column, const void
     return field;
 }
 
-void sta_field_to_row(const struct sta_column *column, const struct strata_field *field, void *row)
+void sta_field_set_null(const struct sta_column *column, void *row)
 {
-    char *member = (char *)row + column->offset;
-    bool is_null = field->type == STRATA_TYPE_NULL;
-    struct strata_bytes bytes = is_null ? strata_bytes(NULL, 0) : field->of.bytes;
-    if (column->type == STRATA_TYPE_TEXT) {
-        memcpy(member, &bytes.data, sizeof bytes.data);
-        return;
-    }
-    if (column->type == STRATA_TYPE_BLOB) {
-        memcpy(member, &bytes, sizeof bytes);
-        return;
-    }
-    if (column->nullable)
+    const bool is_null = true;
+    if (column->type != STRATA_TYPE_TEXT && column->type != STRATA_TYPE_BLOB)
         memcpy((char *)row + column->null_offset, &is_null, sizeof is_null);
-    if (is_null)
-        return;
-    if (column->type == STRATA_TYPE_REAL)
-        memcpy(member, &field->of.real, sizeof field->of.real);
-    else if (column->type == STRATA_TYPE_BOOLEAN)
-        memcpy(member, &field->of.boolean, sizeof field->of.boolean);
-    else
-        memcpy(member, &field->of.integer, sizeof field->of.integer);
 }
 
 bool sta_field_fits(const struct sta_column *column, const struct strata_field *field)

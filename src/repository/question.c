@@ -9,19 +9,21 @@
 
 #include "core/error.h"
 #include "repository/field.h"
-#include "repository/sql_text.h"
 
 /* ---- checking ---- */
 
-static int question_check_match(const struct sta_schema *schema, const struct strata_match *match,
-                                bool lookup, struct strata_error *error)
+static int question_check_match(struct sta_question *question, size_t at, bool lookup,
+                                struct strata_error *error)
 {
+    const struct sta_schema *schema = question->schema;
+    const struct strata_match *match = &question->query.where[at];
     size_t index =
         match->column != NULL ? sta_schema_column(schema, match->column) : schema->column_count;
     if (index == schema->column_count)
         return sta_error_set(error, STRATA_ERR_INVALID, "%s has no column %.63s", schema->table,
                              match->column != NULL ? match->column : "(none)");
     const struct sta_column *column = &schema->columns[index];
+    question->columns[at] = (uint8_t)index;
     bool null = match->field.type == STRATA_TYPE_NULL;
     if ((unsigned)match->is > STRATA_AT_LEAST || (null && match->is > STRATA_NOT_EQUAL))
         return sta_error_set(error, STRATA_ERR_INVALID, "%s: there is no such comparison",
@@ -39,12 +41,12 @@ static int question_check(struct sta_question *question, bool lookup, struct str
 {
     const struct strata_query *query = &question->query;
     int status = STRATA_OK;
-    if (query->where_count > STA_SQL_TEXT_WHERE_MAX || (lookup && query->where_count == 0))
+    if (query->where_count > STA_QUESTION_WHERE_MAX || (lookup && query->where_count == 0))
         return sta_error_set(error, STRATA_ERR_INVALID, "%s: %zu comparisons are %s",
                              question->schema->table, query->where_count,
                              lookup && query->where_count == 0 ? "too few" : "too many");
     for (size_t i = 0; i < query->where_count && status == STRATA_OK; i++)
-        status = question_check_match(question->schema, &query->where[i], lookup, error);
+        status = question_check_match(question, i, lookup, error);
     if (status != STRATA_OK)
         return status;
     if (query->order_by != NULL &&
@@ -68,6 +70,7 @@ int sta_question_by_key(struct sta_question *question, const struct sta_schema *
     question->schema = question->answer = schema;
     question->query =
         (struct strata_query){.where = &question->match, .where_count = 1, .limit = 1};
+    question->columns[0] = (uint8_t)schema->key;
     question->counts = false;
     question->single = true;
     question->ttl_ms = schema->entity_ttl_ms;
@@ -120,21 +123,21 @@ static void question_tag(struct sta_question *question)
 {
     const struct sta_schema *schema = question->schema;
     const struct strata_match *best = NULL;
-    const struct sta_column *column = NULL;
+    size_t column = 0;
     int best_rank = 0;
     for (size_t i = 0; i < question->query.where_count; i++) {
         const struct strata_match *match = &question->query.where[i];
-        size_t index = sta_schema_column(schema, match->column);
+        size_t index = question->columns[i];
         const struct sta_column *at = &schema->columns[index];
         int rank = index == schema->key ? 3 : at->unique ? 2 : at->indexed ? 1 : 0;
         if (match->is != STRATA_EQUAL || rank <= best_rank)
             continue;
         best = match;
         best_rank = rank;
-        column = at;
+        column = index;
     }
     if (best != NULL)
-        sta_tag_value(&question->tag, schema, column, &best->field);
+        sta_tag_value(&question->tag, &schema->columns[column], &best->field);
     else
         sta_tag_all(&question->tag, schema);
 }
@@ -240,13 +243,12 @@ void sta_question_name(struct sta_question *question)
                  query->where[0].field.type != STRATA_TYPE_NULL;
     question_tag(question);
     question->key_len = 0;
-    question_put_text(question, question->schema->prefix);
     if (plain) {
-        question_put_text(question, ":");
-        question_put_text(question, query->where[0].column);
-        question_put_text(question, ":");
+        const struct sta_column *column = &question->schema->columns[question->columns[0]];
+        question_put(question, column->key.text, column->key.len);
         question_put_field(question, &query->where[0].field);
     } else {
+        question_put_text(question, question->schema->prefix);
         question_put_text(question, question->single   ? "@by:"
                                     : question->counts ? "@count:"
                                                        : "@list:");

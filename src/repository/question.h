@@ -16,13 +16,15 @@
 #include "repository/tag.h"
 #include "strata/repository.h"
 
-#define STA_QUESTION_KEY_MAX 1024 /* bytes; what is longer is not kept */
+#define STA_QUESTION_WHERE_MAX 16
+#define STA_QUESTION_KEY_MAX   1024 /* bytes; what is longer is not kept */
 
 struct sta_question {
-    const struct sta_schema *schema; /* of the model */
-    const struct sta_schema *answer; /* of what is answered */
-    struct strata_query query;       /* borrows what the caller has */
-    struct strata_match match;       /* query.where of a single column */
+    const struct sta_schema *schema;         /* of the model */
+    const struct sta_schema *answer;         /* of what is answered */
+    struct strata_query query;               /* borrows what the caller has */
+    struct strata_match match;               /* query.where of a single column */
+    uint8_t columns[STA_QUESTION_WHERE_MAX]; /* of query.where, in the schema */
     bool counts;
     bool single; /* one row, or STRATA_MISS */
     uint64_t ttl_ms;

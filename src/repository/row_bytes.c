@@ -107,7 +107,7 @@ struct row_reader {
     const uint8_t *end;
 };
 
-static uint64_t row_bytes_fixed(const uint8_t *at, size_t bytes)
+static inline uint64_t row_bytes_fixed(const uint8_t *at, size_t bytes)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < bytes; i++)
@@ -115,7 +115,7 @@ static uint64_t row_bytes_fixed(const uint8_t *at, size_t bytes)
     return number;
 }
 
-static bool row_bytes_varint(struct row_reader *reader, uint64_t *out)
+static bool row_bytes_varint_slow(struct row_reader *reader, uint64_t *out)
 {
     uint64_t number = 0;
     for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
@@ -129,6 +129,15 @@ static bool row_bytes_varint(struct row_reader *reader, uint64_t *out)
         }
     }
     return false;
+}
+
+/* Most numbers, and most lengths, are a byte. */
+static inline bool row_bytes_varint(struct row_reader *reader, uint64_t *out)
+{
+    if (reader->at == reader->end || *reader->at >= 0x80)
+        return row_bytes_varint_slow(reader, out);
+    *out = *reader->at++;
+    return true;
 }
 
 static bool row_bytes_integer(struct row_reader *reader, int64_t *out)
@@ -160,29 +169,40 @@ static bool row_bytes_text(struct row_reader *reader, struct strata_bytes *out)
            memchr(out->data, '\0', out->len + 1) == (const char *)out->data + out->len;
 }
 
-static bool row_bytes_field(struct row_reader *reader, struct strata_field *field)
+/* Into the struct's member, which has the column's type. */
+static bool row_bytes_member(struct row_reader *reader, enum strata_type type, char *member)
 {
-    uint64_t bits;
-    switch (field->type) {
+    struct strata_bytes run;
+    int64_t integer;
+    switch (type) {
     case STRATA_TYPE_INTEGER:
     case STRATA_TYPE_TIMESTAMP:
-        return row_bytes_integer(reader, &field->of.integer);
+        if (!row_bytes_integer(reader, &integer))
+            return false;
+        memcpy(member, &integer, sizeof integer);
+        return true;
     case STRATA_TYPE_REAL:
         if (reader->end - reader->at < 8)
             return false;
-        bits = row_bytes_fixed(reader->at, 8);
-        memcpy(&field->of.real, &bits, sizeof bits);
+        integer = (int64_t)row_bytes_fixed(reader->at, 8);
+        memcpy(member, &integer, sizeof integer);
         reader->at += 8;
         return true;
     case STRATA_TYPE_BOOLEAN:
         if (reader->at == reader->end || *reader->at > 1)
             return false;
-        field->of.boolean = *reader->at++ == 1;
+        *member = (char)*reader->at++;
         return true;
     case STRATA_TYPE_TEXT:
-        return row_bytes_text(reader, &field->of.bytes);
+        if (!row_bytes_text(reader, &run))
+            return false;
+        memcpy(member, &run.data, sizeof run.data);
+        return true;
     case STRATA_TYPE_BLOB:
-        return row_bytes_run(reader, 0, &field->of.bytes);
+        if (!row_bytes_run(reader, 0, &run))
+            return false;
+        memcpy(member, &run, sizeof run);
+        return true;
     case STRATA_TYPE_NULL:
         break;
     }
@@ -198,17 +218,6 @@ static const uint8_t *row_bytes_nulls(const struct sta_schema *schema, struct ro
         return NULL;
     reader->at += len;
     return nulls;
-}
-
-static bool row_bytes_next(const struct sta_column *column, size_t index, const uint8_t *nulls,
-                           struct row_reader *reader, struct strata_field *field)
-{
-    if ((nulls[index / 8] >> (index % 8) & 1) != 0) {
-        *field = strata_field_null();
-        return column->nullable;
-    }
-    field->type = column->type;
-    return row_bytes_field(reader, field);
 }
 
 /* The reader behind the head, and how many rows shall follow: each takes a byte at least. */
@@ -232,18 +241,23 @@ bool sta_row_bytes_version(const struct sta_schema *schema, struct strata_bytes 
     return true;
 }
 
+/* Into a struct that is all zeros. */
 static bool row_bytes_decode_row(const struct sta_schema *schema, struct row_reader *reader,
                                  char *row)
 {
     const uint8_t *nulls = row_bytes_nulls(schema, reader);
-    struct strata_field field;
     if (nulls == NULL)
         return false;
     for (size_t i = 0; i < schema->column_count; i++) {
         const struct sta_column *column = &schema->columns[i];
-        if (!row_bytes_next(column, i, nulls, reader, &field))
+        if ((nulls[i / 8] >> (i % 8) & 1) == 0) {
+            if (!row_bytes_member(reader, column->type, row + column->offset))
+                return false;
+        } else if (column->nullable) {
+            sta_field_set_null(column, row);
+        } else {
             return false;
-        sta_field_to_row(column, &field, row);
+        }
     }
     return true;
 }
@@ -256,8 +270,12 @@ int sta_row_bytes_decode(const struct sta_schema *schema, struct strata_bytes by
     char *out = NULL;
     if (!row_bytes_open(schema, bytes, &reader, &wanted))
         return STRATA_MISS;
-    if (wanted > 0 && (out = calloc(wanted, schema->size)) == NULL)
-        return STRATA_ERR_NOMEM;
+    if (wanted > 0) {
+        /* Not calloc(): glibc's takes no block from the thread's own. */
+        if (wanted > SIZE_MAX / schema->size || (out = malloc(wanted * schema->size)) == NULL)
+            return STRATA_ERR_NOMEM;
+        memset(out, 0, wanted * schema->size);
+    }
     bool good = true;
     for (size_t i = 0; i < wanted && good; i++)
         good = row_bytes_decode_row(schema, &reader, out + i * schema->size);

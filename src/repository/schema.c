@@ -76,6 +76,23 @@ static const char *schema_column_fault(const struct strata_column *from, size_t 
     return NULL;
 }
 
+static void schema_append(struct sta_beginning *beginning, const char *text)
+{
+    size_t len = strlen(text);
+    memcpy(beginning->text + beginning->len, text, len);
+    beginning->len += len;
+}
+
+static void schema_begin(struct sta_beginning *beginning, const char *prefix, const char *signs,
+                         const char *name)
+{
+    beginning->len = 0;
+    schema_append(beginning, prefix);
+    schema_append(beginning, signs);
+    schema_append(beginning, name);
+    schema_append(beginning, ":");
+}
+
 static int schema_add_column(struct sta_schema *schema, const struct strata_column *from,
                              struct strata_error *error)
 {
@@ -96,6 +113,8 @@ static int schema_add_column(struct sta_schema *schema, const struct strata_colu
     column->unique = (from->flags & (STRATA_COLUMN_KEY | STRATA_COLUMN_UNIQUE)) != 0;
     column->offset = from->offset;
     column->null_offset = from->null_offset;
+    schema_begin(&column->key, schema->prefix, ":", column->name);
+    schema_begin(&column->tag, schema->prefix, "@v:", column->name);
     return STRATA_OK;
 }
 

@@ -11,6 +11,12 @@
 
 #define STA_SCHEMA_NAME_MAX 63 /* bytes; PostgreSQL's bound */
 
+/* How a name in the cache begins, made once: a prefix, some signs, a column. */
+struct sta_beginning {
+    size_t len;
+    char text[2 * STA_SCHEMA_NAME_MAX + 6];
+};
+
 struct sta_column {
     char name[STA_SCHEMA_NAME_MAX + 1];
     enum strata_type type;
@@ -19,6 +25,8 @@ struct sta_column {
     bool unique;
     size_t offset;
     size_t null_offset;
+    struct sta_beginning key; /* models:name: */
+    struct sta_beginning tag; /* models@v:name: */
 };
 
 struct sta_schema {

@@ -11,8 +11,7 @@
 #include "repository/schema.h"
 #include "strata/repository.h"
 
-#define STA_SQL_TEXT_WHERE_MAX  16
-#define STA_SQL_TEXT_PARAMS_MAX (STRATA_MODEL_COLUMNS + STA_SQL_TEXT_WHERE_MAX + 2)
+#define STA_SQL_TEXT_PARAMS_MAX (STRATA_MODEL_COLUMNS + 18) /* set, where, limit, offset */
 
 struct sta_sql_text {
     const struct sta_dialect *dialect;

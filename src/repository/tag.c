@@ -47,17 +47,15 @@ static uint64_t tag_hash(const struct strata_field *field)
     }
 }
 
-void sta_tag_value(struct sta_tag *tag, const struct sta_schema *schema,
-                   const struct sta_column *column, const struct strata_field *field)
+void sta_tag_value(struct sta_tag *tag, const struct sta_column *column,
+                   const struct strata_field *field)
 {
     static const char digits[] = "0123456789abcdef";
     uint64_t hash = tag_hash(field);
-    sta_tag_all(tag, schema);
-    tag_add(tag, ":", 1);
-    tag_add(tag, column->name, strlen(column->name));
-    tag_add(tag, ":", 1);
+    tag->len = 0;
+    tag_add(tag, column->tag.text, column->tag.len);
     for (unsigned shift = 0; shift < 16; shift += 4)
-        tag_add(tag, &digits[hash >> shift & 0xf], 1);
+        tag->name[tag->len++] = digits[hash >> shift & 0xf];
 }
 
 /* ---- sets ---- */
@@ -81,7 +79,7 @@ int sta_tag_set_add_row(struct sta_tag_set *set, const struct sta_schema *schema
     for (size_t i = 0; i < schema->column_count && status == STRATA_OK; i++) {
         if (!schema->columns[i].indexed)
             continue;
-        sta_tag_value(&tag, schema, &schema->columns[i], &fields[i]);
+        sta_tag_value(&tag, &schema->columns[i], &fields[i]);
         status = tag_set_add(set, &tag);
     }
     return status;

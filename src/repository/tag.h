@@ -30,8 +30,8 @@ struct sta_tag {
 };
 
 void sta_tag_all(struct sta_tag *tag, const struct sta_schema *schema);
-void sta_tag_value(struct sta_tag *tag, const struct sta_schema *schema,
-                   const struct sta_column *column, const struct strata_field *field);
+void sta_tag_value(struct sta_tag *tag, const struct sta_column *column,
+                   const struct strata_field *field);
 
 /* ---- sets: what a transaction has changed; what stands in an intent ---- */
 

@@ -43,16 +43,16 @@ static void values_that_are_equal_have_one_tag(void **state)
     (void)state;
     struct sta_tag zero, minus, null, empty;
     struct strata_field field = strata_field_real(0.0);
-    sta_tag_value(&zero, &schema, &schema.columns[2], &field);
+    sta_tag_value(&zero, &schema.columns[2], &field);
     field = strata_field_real(-0.0);
-    sta_tag_value(&minus, &schema, &schema.columns[2], &field);
+    sta_tag_value(&minus, &schema.columns[2], &field);
     assert_int_equal(zero.len, minus.len);
     assert_memory_equal(zero.name, minus.name, zero.len);
     assert_memory_equal(zero.name, "things@v:real:", 14);
     field = strata_field_null();
-    sta_tag_value(&null, &schema, &schema.columns[1], &field);
+    sta_tag_value(&null, &schema.columns[1], &field);
     field = strata_field_text("");
-    sta_tag_value(&empty, &schema, &schema.columns[1], &field);
+    sta_tag_value(&empty, &schema.columns[1], &field);
     assert_memory_not_equal(null.name, empty.name, null.len);
 }
 
@@ -69,7 +69,7 @@ static void the_longest_names_fit(void **state)
     struct strata_field field = strata_field_integer(1);
     struct sta_tag tag;
     assert_int_equal(sta_schema_init(&longest, &model, NULL), STRATA_OK);
-    sta_tag_value(&tag, &longest, &longest.columns[0], &field);
+    sta_tag_value(&tag, &longest.columns[0], &field);
     assert_true(tag.len <= sizeof tag.name);
 }
 

@@ -83,6 +83,8 @@ extern const struct cli_command *const cli_command_table[];
 extern const struct cli_command cli_command_get;
 extern const struct cli_command cli_command_set;
 extern const struct cli_command cli_command_del;
+extern const struct cli_command cli_command_keys;
+extern const struct cli_command cli_command_invalidate;
 extern const struct cli_command cli_command_ping;
 extern const struct cli_command cli_command_stats;
 extern const struct cli_command cli_command_cluster;

@@ -225,6 +225,7 @@ struct strata_statistics {
     /* strata_get_or_load() */
     uint64_t loads;        /* loaders that ran */
     uint64_t loads_failed; /* of these: that ended with an error */
+    uint64_t loads_early;  /* of these: before the value's time was over */
     uint64_t loads_shared; /* calls that were answered by a load that another call ran */
 
     struct strata_invalidation_statistics invalidation;

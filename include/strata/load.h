@@ -28,7 +28,7 @@ struct strata_load;
  * STRATA_MISS says that there is none, as strata_load_set_none(load, 0) does. A negative number is
  * an error, and goes to every call that waits for this load as it is; numbers below -1000 are free
  * for your own. STRATA_OK without an answer is STRATA_ERR_INVALID. It runs on the thread of the
- * call that loads, may block, and must return: no longjmp, no exception, no end of the thread. */
+ * call that loads, unless options say otherwise, may block, and must return: no longjmp, no exception, no end of the thread. */
 typedef int (*strata_loader)(struct strata_load *load, void *arg);
 
 STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
@@ -74,6 +74,25 @@ struct strata_load_options {
     /* 0 to 1: TTLs are shortened by up to this share, evenly, so that what was loaded together does not
      * end together. Those of "there is none" are not. */
     double ttl_jitter;
+
+    /* With any of those that follow, loaders run on threads of the cache, too: at most four, made when
+     * they are needed. Then `arg` must stay valid until the loader has ended, and at the latest until
+     * strata_close() returns, which waits for loaders that run and begins no others. */
+
+    /* 0 to 1: after this share of the time for which L1 has a value, the next call that gets it has it loaded
+     * anew in the background. 0: not. */
+    double refresh_ahead;
+    /* The same by chance, the likelier the nearer the end and the longer a load takes, so that of many
+     * processes few load (XFetch). 1 is a good start, more is earlier. 0: not. The time that the
+     * load took goes to Redis behind a head, as with stale_ms. */
+    double xfetch_beta;
+    /* How long a call waits for a load, its own included, where L1 has an old value (stale_ms) to answer
+     * with: then STRATA_STALE. 0: as long as the next one says. */
+    uint64_t soft_timeout_ms;
+    /* How long a call waits for a load in any case: then STRATA_STALE or STRATA_ERR_TIMEOUT. 0: own loads
+     * as long as they take, those of others for wait_ms. In both cases the load goes on, and is kept. With
+     * either, STRATA_ERR_BUSY: 256 loads wait to begin. */
+    uint64_t hard_timeout_ms;
 };
 
 /* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says that

@@ -9,21 +9,14 @@
 #include "cache/load.h"
 #include "core/clock.h"
 
+static const struct strata_load_options defaults = {0};
+
 /* Others wait for a load: its thread is not cancelled within it. */
-static int load_slow(struct strata *cache, struct strata_bytes key, strata_loader loader, void *arg,
-                     const struct strata_load_options *options, struct strata_value *value)
+static int load_slow(struct strata_load *load, struct strata_value *value)
 {
-    static const struct strata_load_options defaults = {0};
-    struct strata_load load = {
-        .cache = cache->cache,
-        .key = key,
-        .loader = loader,
-        .arg = arg,
-        .options = options != NULL ? options : &defaults,
-    };
     int cancelling;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    int status = sta_load_run(&load, value);
+    int status = sta_load_run(load, value);
     (void)pthread_setcancelstate(cancelling, NULL);
     return status;
 }
@@ -32,12 +25,23 @@ int strata_get_or_load(struct strata *cache, struct strata_bytes key, strata_loa
                        void *arg, const struct strata_load_options *options,
                        struct strata_value *value)
 {
+    struct sta_load_early early = {.due = false};
     if (loader == NULL || sta_loop_is_own_thread(sta_cache_loop(cache->cache)))
         return STRATA_ERR_INVALID;
-    int status = sta_load_hit(cache->cache, key, options, sta_clock_now_ns(), value);
-    if (status != STRATA_MORE)
+    int status = sta_load_hit(cache->cache, key, options, sta_clock_now_ns(), value, &early);
+    if (status != STRATA_MORE && !early.due)
         return status;
-    return load_slow(cache, key, loader, arg, options, value);
+    struct strata_load load = {
+        .cache = cache->cache,
+        .key = key,
+        .loader = loader,
+        .arg = arg,
+        .options = options != NULL ? options : &defaults,
+    };
+    if (status == STRATA_MORE)
+        return load_slow(&load, value);
+    sta_load_refresh(&load, &early);
+    return status;
 }
 
 struct strata_bytes strata_load_key(const struct strata_load *load)

@@ -50,6 +50,19 @@ static int fill_with_head(struct sta_cache *cache, const struct sta_aged_entry *
     return status;
 }
 
+/* What is stale still is no news: a load of it that failed has not become another. */
+static uint64_t throttled_until(struct sta_cache *cache, const struct sta_key *key, uint64_t now_ms)
+{
+    struct sta_l1_lease lease = {0};
+    struct sta_aged head = {0};
+    if (sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK)
+        return 0;
+    if ((lease.flags & STA_TIERS_AGED) != 0)
+        (void)sta_aged_open(lease.value, &head);
+    sta_l1_release(cache->l1, &lease);
+    return head.throttled_until_ms;
+}
+
 int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms)
 {
     struct sta_envelope envelope;
@@ -60,8 +73,6 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
     uint64_t fresh_ms = sta_envelope_fresh_ms(&envelope, ttl_ms);
     uint64_t stale_ms = ttl_ms - fresh_ms;
     fresh_ms = fresh_ms < l1_ttl_ms ? fresh_ms : l1_ttl_ms;
-    if (fresh_ms == 0 && entry->throttle_ms == 0)
-        return STRATA_SKIPPED;
     struct sta_aged head = {
         .fresh_until_ms = sta_clock_after(entry->since_ms, fresh_ms),
         .filled_ms = entry->since_ms,
@@ -69,6 +80,8 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
     };
     if (entry->throttle_ms > 0)
         head.throttled_until_ms = sta_clock_after(entry->since_ms, entry->throttle_ms);
+    else if (fresh_ms == 0)
+        head.throttled_until_ms = throttled_until(cache, entry->key, now_ms);
     struct sta_l1_entry l1_entry = {
         .value = envelope.value,
         .deadline_ms = sta_clock_after(head.fresh_until_ms, stale_ms),

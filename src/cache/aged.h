@@ -43,7 +43,7 @@ struct sta_aged_entry {
 };
 
 /* Into L1, for its TTL and the time after it in which the value is stale, under the token. What is
- * stale already is kept only with a throttle. STRATA_OK; else it is not kept, and what was there stays:
+ * stale already is kept, too, for who may serve it. STRATA_OK; else it is not kept, and what was there stays:
  * STRATA_SKIPPED, or an error, which is counted. */
 int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms);
 

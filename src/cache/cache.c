@@ -58,6 +58,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     cache->budget_ns = config->budget_ms * STA_NS_MS;
     sta_flight_init(&cache->flights);
     cache->flights_seed = sta_random_seed();
+    sta_load_pool_init(&cache->pool);
     atomic_init(&cache->chance, sta_random_seed());
     sta_lease_table_init(&cache->leases, sta_random_seed());
     sta_invalidate_init(&cache->invalidate, cache);
@@ -91,6 +92,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     struct sta_cache *cache = *cache_ptr;
     if (cache == NULL)
         return;
+    sta_load_pool_close(&cache->pool);
     if (cache->running) {
         sta_invalidate_close(&cache->invalidate);
         sta_behind_close(cache->behind);
@@ -106,6 +108,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_invalidate_fini(&cache->invalidate);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);
+    sta_load_pool_fini(&cache->pool);
     sta_lease_table_fini(&cache->leases);
     sta_flight_fini(&cache->flights);
     sta_timing_destroy(&cache->timing);
@@ -227,6 +230,7 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
     out->stale_answers = atomic_load_explicit(&cache->stale, memory_order_relaxed);
     out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
     out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);
+    out->loads_early = atomic_load_explicit(&cache->loads_early, memory_order_relaxed);
     out->loads_shared = atomic_load_explicit(&cache->loads_shared, memory_order_relaxed);
     if (cache->behind != NULL)
         sta_behind_statistics(cache->behind, &out->write_behind);

@@ -35,6 +35,7 @@ static void keep_stored(struct sta_fill *fill, struct strata_bytes stored, uint6
         .ttl_ms = ttl_ms,
         .since_ms = fill->begun_ns / STA_NS_MS,
         .throttle_ms = fill->throttle_ms,
+        .aged = fill->aged,
         .token = fill->token,
     };
     (void)sta_aged_fill(fill->cache, &entry, now_ms);
@@ -57,9 +58,10 @@ static void keep_none(struct sta_fill *fill, uint64_t now_ms)
 /* `value` as it is stored. Most values are stored as they are. */
 static int fill_wrap(struct sta_fill *fill)
 {
-    struct sta_envelope envelope = {.stale_ms = fill->stale_ms, .value = fill->value};
+    struct sta_envelope envelope = {
+        .stale_ms = fill->stale_ms, .load_us = fill->load_us, .value = fill->value};
     fill->stored = fill->value;
-    if (fill->stale_ms == 0 && !sta_envelope_begins(fill->value))
+    if (fill->stale_ms == 0 && fill->load_us == 0 && !sta_envelope_begins(fill->value))
         return STRATA_OK;
     int status = sta_envelope_write(&fill->envelope, &envelope);
     fill->stored = sta_buffer_bytes(&fill->envelope);
@@ -76,9 +78,9 @@ static int fill_l1_only(struct sta_fill *fill)
         return STRATA_ERR_DISABLED;
     if (!is_current(fill))
         return STRATA_SKIPPED;
-    uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l1_ttl_ms;
-    if (fill->throttle_ms > 0)
-        ttl_ms = 0; /* it is stale already, and for so long may be served */
+    uint64_t ttl_ms = fill->ttl_ms;
+    if (ttl_ms == 0 && fill->throttle_ms == 0)
+        ttl_ms = cache->config.l1_ttl_ms;
     if (fill->none)
         keep_none(fill, now_ms);
     else

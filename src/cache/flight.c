@@ -14,11 +14,11 @@
 
 struct sta_flight {
     /* Fixed at creation. */
-    pthread_t runner;
     uint64_t hash;
     size_t key_len;
 
     /* Guarded by the table's lock. */
+    pthread_t runner; /* 0: nobody yet */
     uint64_t generation;
     struct sta_list link;         /* in its bucket; in no list once it is overtaken */
     struct sta_list link_running; /* in under_way, until it ends */
@@ -132,6 +132,44 @@ int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint
     if (status >= 0)
         *out = flight;
     return status;
+}
+
+int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
+                     struct sta_flight **out)
+{
+    int status = STRATA_SKIPPED;
+    pthread_mutex_lock(&flights->lock);
+    if (find_locked(flights, key) == NULL) {
+        struct sta_flight *flight = create_locked(flights, key, generation, 0);
+        status = flight != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
+        if (flight != NULL)
+            *out = flight;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    return status;
+}
+
+void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight)
+{
+    pthread_mutex_lock(&flights->lock);
+    flight->runner = 0;
+    flight->holders++;
+    pthread_mutex_unlock(&flights->lock);
+}
+
+void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread)
+{
+    pthread_mutex_lock(&flights->lock);
+    flight->runner = thread;
+    flight->holders--;
+    pthread_mutex_unlock(&flights->lock);
+}
+
+void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread)
+{
+    pthread_mutex_lock(&flights->lock);
+    flight->runner = thread;
+    pthread_mutex_unlock(&flights->lock);
 }
 
 static void let_go(struct sta_flights *flights, struct sta_flight *flight)

@@ -46,6 +46,20 @@ void sta_flight_fini(struct sta_flights *flights);
 int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
                     pthread_t thread, struct sta_flight **flight);
 
+/* As join(), but nobody waits: STRATA_OK, the caller or who he hands it to runs it; STRATA_SKIPPED:
+ * somebody loads it already; STRATA_ERR_NOMEM. */
+int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
+                     struct sta_flight **flight);
+
+/* By who runs it: he does not, and wait()s for it as others do; who does says so by run_on(). */
+void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight);
+
+/* The same undone, where nobody took it. */
+void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread);
+
+/* The thread that runs it from here on. */
+void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread);
+
 /* Waits for the end of a flight that was joined, as `thread`, until `deadline_ns` at the latest:
  * its status (STRATA_MORE where that was it: nobody loads it any more, join anew), with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
  * cancellation point. */

@@ -5,7 +5,7 @@
  *   sta_load_hit             L1: nothing below is touched on a hit
  *   sta_load_run
  *     sta_flight_join       one load for a key
- *     fly                    by who runs it
+ *     sta_load_fly           by who runs it: this thread, or one of the pool (cache/load_background.c)
  *       ask_l2               an ordinary read (cache/read.c), waited for
  *       sta_load_call        what is the user's (cache/load_answer.c)
  *       serve_previous       where it failed
@@ -27,31 +27,55 @@
 /* How long a stale value is served without another load, where the options do not say. */
 #define THROTTLE_MS 1000u
 
+#define EARLY_SLACK_MS 100u
+
+static uint64_t draw(struct sta_cache *cache)
+{
+    uint64_t random = atomic_fetch_add_explicit(&cache->chance, 1, memory_order_relaxed);
+    return sta_random_next(&random);
+}
+
+/* Whether a fresh value is to be loaded anew. */
+static bool is_due(struct sta_cache *cache, const struct sta_aged *aged,
+                   const struct strata_load_options *options, uint64_t now_ms)
+{
+    uint64_t left_ms = aged->fresh_until_ms - now_ms;
+    if (sta_early_ahead(left_ms, aged->fresh_until_ms - aged->filled_ms, options->refresh_ahead))
+        return true;
+    return options->xfetch_beta > 0 && aged->load_us > 0 &&
+           sta_early_xfetch(left_ms, aged->load_us, options->xfetch_beta, draw(cache));
+}
+
 /* A hit that is no plain value: STRATA_OK or STRATA_STALE with the lease's value the one that is meant;
  * STRATA_MISS; STRATA_MORE. That Redis has none says nothing of where values come from. */
-static int ask_l1_flagged(struct sta_l1_lease *lease, const struct strata_load_options *options,
-                          uint64_t now_ms)
+static int ask_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease,
+                          const struct strata_load_options *options, uint64_t now_ms,
+                          struct sta_load_early *early)
 {
     struct sta_aged aged;
     if ((lease->flags & STA_TIERS_ABSENT) != 0)
         return (lease->flags & STA_TIERS_NONE) != 0 ? STRATA_MISS : STRATA_MORE;
     lease->value = sta_aged_open(lease->value, &aged);
-    if (now_ms < aged.fresh_until_ms)
+    if (now_ms < aged.fresh_until_ms) {
+        early->due = options != NULL && now_ms >= aged.throttled_until_ms &&
+                     is_due(cache, &aged, options, now_ms);
+        early->fresh_until_ms = aged.fresh_until_ms;
         return STRATA_OK;
+    }
     bool served = options != NULL && options->stale_ms != 0 && now_ms < aged.throttled_until_ms;
     return served ? STRATA_STALE : STRATA_MORE;
 }
 
 static int ask_l1(struct sta_cache *cache, const struct sta_key *key,
                   const struct strata_load_options *options, uint64_t now_ns,
-                  struct strata_value *value)
+                  struct strata_value *value, struct sta_load_early *early)
 {
     struct sta_l1_lease lease = {0};
     int status = STRATA_OK;
     if (cache->l1 == NULL || sta_l1_get(cache->l1, key, now_ns / STA_NS_MS, &lease) != STRATA_OK)
         return STRATA_MORE;
     if (lease.flags != 0)
-        status = ask_l1_flagged(&lease, options, now_ns / STA_NS_MS);
+        status = ask_l1_flagged(cache, &lease, options, now_ns / STA_NS_MS, early);
     if (status == STRATA_OK || status == STRATA_STALE)
         sta_value_from_lease(value, cache->l1, &lease);
     else
@@ -68,7 +92,7 @@ static struct sta_key hash_key(struct sta_cache *cache, struct strata_bytes key)
 
 int sta_load_hit(struct sta_cache *cache, struct strata_bytes key,
                  const struct strata_load_options *options, uint64_t now_ns,
-                 struct strata_value *value)
+                 struct strata_value *value, struct sta_load_early *early)
 {
     int status = sta_cache_check_key(key);
     if (status != STRATA_OK)
@@ -76,7 +100,7 @@ int sta_load_hit(struct sta_cache *cache, struct strata_bytes key,
     if (cache->l1 == NULL)
         return STRATA_MORE;
     struct sta_key hashed = sta_l1_key(cache->l1, key);
-    return ask_l1(cache, &hashed, options, now_ns, value);
+    return ask_l1(cache, &hashed, options, now_ns, value, early);
 }
 
 /* ---- L2 ---- */
@@ -133,6 +157,7 @@ static void find_in_l2(struct strata_load *load)
         return;
     previous->there = true;
     previous->value = envelope.value;
+    previous->fresh_ms = sta_envelope_fresh_ms(&envelope, load->found.ttl_ms);
     previous->left_ms = load->found.ttl_ms;
 }
 
@@ -145,31 +170,36 @@ static void find_in_l1(struct strata_load *load, const struct sta_key *key)
     uint64_t now_ms = sta_clock_now_ms();
     if (load->cache->l1 == NULL || sta_l1_peek(load->cache->l1, key, now_ms, &lease) != STRATA_OK)
         return;
-    if ((lease.flags & STA_TIERS_AGED) == 0) {
+    if ((lease.flags & STA_TIERS_AGED) == 0) { /* in its time, but nobody asked us to tell */
         sta_l1_release(load->cache->l1, &lease);
         return;
     }
     previous->there = true;
     previous->left_ms = lease.deadline_ms > now_ms ? lease.deadline_ms - now_ms : 0;
     previous->value = sta_aged_open(lease.value, &aged);
+    previous->fresh_ms = aged.fresh_until_ms > now_ms ? aged.fresh_until_ms - now_ms : 0;
     sta_value_from_lease(&previous->held, load->cache->l1, &lease);
 }
 
-/* The load has failed; what was there before is the answer, and with `throttle` it is so for a while
- * without another load. */
-static int serve_previous(struct strata_load *load, struct sta_fill *fill, int status,
-                          bool throttle, struct strata_value *value)
+/* The load has failed: for a while, nobody of this process tries it again where there is another
+ * answer. */
+static void throttle(struct strata_load *load, struct sta_fill *fill)
 {
-    struct sta_load_previous *previous = &load->previous;
-    if (load->options->stale_ms == 0 || !previous->there ||
-        sta_value_from_bytes(value, previous->value) != STRATA_OK)
+    const struct sta_load_previous *previous = &load->previous;
+    fill->value = previous->value;
+    fill->ttl_ms = previous->fresh_ms;
+    fill->stale_ms = previous->left_ms - previous->fresh_ms;
+    fill->throttle_ms = load->options->throttle_ms != 0 ? load->options->throttle_ms : THROTTLE_MS;
+    (void)sta_fill_run(fill, sta_clock_now_ns());
+}
+
+/* What was there before is the answer, where that is asked for; else what went wrong. */
+static int serve_previous(struct strata_load *load, int status, struct strata_value *value)
+{
+    if (load->options->stale_ms == 0 || !load->previous.there ||
+        sta_value_from_bytes(value, load->previous.value) != STRATA_OK)
         return status;
     sta_tiers_count(&load->cache->stale);
-    fill->value = previous->value;
-    fill->stale_ms = previous->left_ms;
-    fill->throttle_ms = load->options->throttle_ms != 0 ? load->options->throttle_ms : THROTTLE_MS;
-    if (throttle && previous->left_ms > 0)
-        (void)sta_fill_run(fill, sta_clock_now_ns());
     return STRATA_STALE;
 }
 
@@ -193,8 +223,7 @@ static uint64_t value_ttl_ms(const struct strata_load *load)
         return ttl_ms;
     if (ttl_ms == 0)
         ttl_ms = cache->l2 != NULL ? cache->config.l2_ttl_ms : cache->config.l1_ttl_ms;
-    uint64_t random = atomic_fetch_add_explicit(&cache->chance, 1, memory_order_relaxed);
-    return sta_early_jitter(ttl_ms, load->options->ttl_jitter, sta_random_next(&random));
+    return sta_early_jitter(ttl_ms, load->options->ttl_jitter, draw(cache));
 }
 
 /* Into the tiers. Where Redis has another value meanwhile, that is the answer. */
@@ -204,6 +233,7 @@ static int keep(struct strata_load *load, struct sta_fill *fill)
     fill->value = load->value.bytes;
     fill->old = load->found.stored.bytes;
     fill->stale_ms = fill->none ? 0 : load->options->stale_ms;
+    fill->load_us = load->options->xfetch_beta > 0 ? load->load_us : 0;
     fill->ttl_ms = fill->none ? null_ttl_ms(load) : value_ttl_ms(load);
     if (fill->none && fill->ttl_ms == 0)
         return STRATA_MISS;
@@ -219,10 +249,9 @@ static int keep(struct strata_load *load, struct sta_fill *fill)
 
 /* L2, again and again as long as others load. STRATA_MISS: we load, with the lease where it is held;
  * STRATA_ERR_TIMEOUT with `gave_up`: they took too long. */
-static int ask_in_turn(struct strata_load *load, struct sta_fill *fill, struct sta_lease *lease,
+static int ask_in_turn(struct strata_load *load, struct sta_lease *lease,
                        struct strata_value *value)
 {
-    struct sta_cache *cache = load->cache;
     for (;;) {
         sta_lease_watch(lease);
         int status = ask_l2(load, value);
@@ -231,10 +260,6 @@ static int ask_in_turn(struct strata_load *load, struct sta_fill *fill, struct s
         status = sta_lease_take(lease, load->options->lease_ms);
         if (status < 0)
             return STRATA_MISS; /* without one, then */
-        if (status == STRATA_OK && cache->l1 != NULL) {
-            fill->token = sta_l1_token(cache->l1, &fill->key);
-            sta_flight_renew(&cache->flights, fill->flight, fill->token.generation);
-        }
         if (status == STRATA_OK)
             continue; /* who had it before may have stored and dropped it meanwhile */
         load->gave_up = sta_clock_now_ns() >= load->deadline_ns;
@@ -244,11 +269,43 @@ static int ask_in_turn(struct strata_load *load, struct sta_fill *fill, struct s
     }
 }
 
+/* A value that is loaded early: whether Redis has it for no longer than L1, or another has loaded it
+ * since, or does so. */
+static bool is_still_due(struct strata_load *load, const struct sta_fill *fill)
+{
+    struct sta_envelope envelope;
+    uint64_t now_ms = sta_clock_now_ms();
+    if (load->found.stored.owner[1] == NULL ||
+        sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK)
+        return false;
+    uint64_t there_ms = sta_envelope_fresh_ms(&envelope, load->found.ttl_ms);
+    uint64_t here_ms = load->fresh_until_ms > now_ms ? load->fresh_until_ms - now_ms : 0;
+    /* L1 counts from before the question, and the answer took a while. */
+    if (there_ms > sta_clock_after(here_ms, EARLY_SLACK_MS))
+        return false;
+    return fill->lease == NULL || fill->lease->held ||
+           sta_lease_take(fill->lease, load->options->lease_ms) != STRATA_SKIPPED;
+}
+
+/* The load begins: what made the key doubtful before does not concern it. */
+static void renew(struct sta_fill *fill)
+{
+    struct sta_cache *cache = fill->cache;
+    if (cache->l1 == NULL)
+        return;
+    fill->token = sta_l1_token(cache->l1, &fill->key);
+    sta_flight_renew(&cache->flights, fill->flight, fill->token.generation);
+}
+
 /* L2, then the loader. */
 static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
 {
-    int there =
-        fill->lease != NULL ? ask_in_turn(load, fill, fill->lease, value) : ask_l2(load, value);
+    int there = fill->lease != NULL && !load->early ? ask_in_turn(load, fill->lease, value)
+                                                    : ask_l2(load, value);
+    if (there == STRATA_OK && load->early && is_still_due(load, fill)) {
+        sta_value_release(value);
+        there = STRATA_MISS;
+    }
     if (there == STRATA_OK || there == STRATA_STALE || load->gave_up)
         return there;
     if (fill->lease != NULL && !fill->lease->held)
@@ -258,9 +315,13 @@ static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_va
         find_in_l2(load);
     else
         find_in_l1(load, &fill->key);
+    renew(fill);
     int status = sta_load_call(load);
-    if (status < 0)
-        return serve_previous(load, fill, status, there == STRATA_MISS, value);
+    if (status < 0) {
+        if (there == STRATA_MISS && load->previous.left_ms > 0)
+            throttle(load, fill);
+        return serve_previous(load, status, value);
+    }
     if (there == STRATA_MISS)
         status = keep(load, fill);
     if (status == STRATA_OK)
@@ -268,23 +329,59 @@ static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_va
     return status;
 }
 
-/* The flight is ours. L1 has been asked before that, and may have got it since. */
-static int run_flight(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
+int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
 {
+    const struct strata_load_options *options = load->options;
     struct sta_cache *cache = load->cache;
+    struct sta_load_early early = {.due = false};
     struct sta_lease lease;
-    int status = ask_l1(cache, &fill->key, load->options, sta_clock_now_ns(), value);
+    int status = STRATA_MORE;
+    /* L1 has been asked before the flight was ours, and may have got it since. */
+    if (!load->early)
+        status = ask_l1(cache, &fill->key, options, sta_clock_now_ns(), value, &early);
     if (status != STRATA_MORE)
         return status;
-    bool leased = load->options->lease_ms != 0 && cache->l2 != NULL && cache->config.read_through &&
-                  cache->config.write_through &&
+    bool leased = options->lease_ms != 0 && asks_l2(cache) && cache->config.write_through &&
                   sta_lease_init(&lease, cache, load->key) == STRATA_OK;
     fill->lease = leased ? &lease : NULL;
+    fill->aged = options->refresh_ahead > 0 || options->xfetch_beta > 0;
+    load->found.aged = fill->aged;
     status = fly(load, fill, value);
     if (leased)
         sta_lease_fini(&lease);
     sta_value_release(&load->previous.held);
     sta_value_release(&load->found.stored);
+    load->previous = (struct sta_load_previous){.there = false};
+    return status;
+}
+
+static bool has_timeouts(const struct strata_load *load)
+{
+    return load->options->soft_timeout_ms != 0 || load->options->hard_timeout_ms != 0;
+}
+
+/* Waits for a flight, ours or another's, within this call's time-outs: the soft one counts where L1 has
+ * an old value to answer with. */
+static int wait_for(struct strata_load *load, const struct sta_fill *fill,
+                    struct strata_value *value)
+{
+    const struct strata_load_options *options = load->options;
+    uint64_t until_ns = load->deadline_ns;
+    if (has_timeouts(load) && options->stale_ms != 0)
+        find_in_l1(load, &fill->key);
+    uint64_t most_ms = options->hard_timeout_ms;
+    if (load->previous.there && options->soft_timeout_ms != 0)
+        most_ms = options->soft_timeout_ms;
+    if (most_ms != 0 && most_ms < STA_NEVER / STA_NS_MS) {
+        uint64_t most_ns = sta_clock_after(load->begun_ns, most_ms * STA_NS_MS);
+        until_ns = most_ns < until_ns ? most_ns : until_ns;
+    }
+    int status =
+        sta_flight_wait(&load->cache->flights, fill->flight, pthread_self(), until_ns, value);
+    if (status == STRATA_ERR_TIMEOUT)
+        status = serve_previous(load, status, value);
+    sta_value_release(&load->previous.held);
+    load->previous = (struct sta_load_previous){.there = false};
     return status;
 }
 
@@ -293,21 +390,27 @@ static int run_once(struct strata_load *load, struct strata_value *value)
 {
     struct sta_cache *cache = load->cache;
     struct sta_fill fill = {.cache = cache, .key = hash_key(cache, load->key)};
-    pthread_t self = pthread_self();
     if (cache->l1 != NULL)
         fill.token = sta_l1_token(cache->l1, &fill.key);
-    int status =
-        sta_flight_join(&cache->flights, &fill.key, fill.token.generation, self, &fill.flight);
+    int status = sta_flight_join(&cache->flights, &fill.key, fill.token.generation, pthread_self(),
+                                 &fill.flight);
     if (status < 0)
         return status;
     if (status == STRATA_MORE) {
-        status = sta_flight_wait(&cache->flights, fill.flight, self, load->deadline_ns, value);
+        status = wait_for(load, &fill, value);
         if (status != STRATA_MORE)
             sta_tiers_count(&cache->loads_shared);
         return status;
     }
-    status = run_flight(load, &fill, value);
-    sta_flight_end(&cache->flights, fill.flight, load->gave_up ? STRATA_MORE : status, value);
+    if (has_timeouts(load)) {
+        status = sta_load_hand_over(load, &fill);
+        if (status == STRATA_OK)
+            return wait_for(load, &fill, value);
+    } else {
+        status = sta_load_fly(load, &fill, value);
+    }
+    bool again = load->gave_up || (status < 0 && has_timeouts(load));
+    sta_flight_end(&cache->flights, fill.flight, again ? STRATA_MORE : status, value);
     return status;
 }
 
@@ -317,10 +420,13 @@ int sta_load_run(struct strata_load *load, struct strata_value *value)
     uint64_t wait_ns = load->cache->budget_ns, wait_ms = load->options->wait_ms;
     if (wait_ms != 0)
         wait_ns = wait_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : wait_ms * STA_NS_MS;
-    load->deadline_ns = sta_clock_after(sta_clock_now_ns(), wait_ns);
+    load->begun_ns = sta_clock_now_ns();
+    load->deadline_ns = sta_clock_after(load->begun_ns, wait_ns);
     int status = run_once(load, &got);
-    while (status == STRATA_MORE)
+    while (status == STRATA_MORE && sta_clock_now_ns() < load->deadline_ns)
         status = run_once(load, &got);
+    if (status == STRATA_MORE)
+        status = STRATA_ERR_TIMEOUT;
     if (status == STRATA_OK || status == STRATA_STALE)
         *value = got;
     return status;

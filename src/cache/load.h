@@ -22,7 +22,14 @@ struct sta_load_previous {
     bool there;
     struct strata_bytes value;
     struct strata_value held; /* it, or the envelope that it is in; to be released */
+    uint64_t fresh_ms;        /* for so long it is still in its time: it is loaded early */
     uint64_t left_ms;         /* for so long it may still be served */
+};
+
+/* That a hit is to be loaded anew before its time is over. */
+struct sta_load_early {
+    bool due;
+    uint64_t fresh_until_ms;
 };
 
 enum sta_load_answer { STA_LOAD_NOTHING, STA_LOAD_VALUE, STA_LOAD_NONE };
@@ -41,6 +48,10 @@ struct strata_load {
     uint64_t ttl_ms; /* 0: as the options say */
 
     /* The room's own. */
+    bool early;              /* the value's time is not over: nobody waits for this load */
+    uint64_t fresh_until_ms; /* early: for so long L1 has it */
+    uint64_t load_us;        /* what the loader took */
+    uint64_t begun_ns;
     uint64_t deadline_ns; /* of waiting for others */
     bool gave_up;         /* that is over, and nothing was loaded */
     struct sta_load_previous previous;
@@ -49,10 +60,15 @@ struct strata_load {
 
 /* One key from L1 alone. STRATA_OK with a value to release; STRATA_STALE likewise: it is past its
  * time, and a load has just failed; STRATA_MISS: a loader said that there is none; STRATA_MORE:
- * sta_load_run() has to find out; or why the key is refused. `options` may be NULL. */
+ * sta_load_run() has to find out; or why the key is refused. `options` may be NULL. `early` is set
+ * where the hit is due for a load. */
 int sta_load_hit(struct sta_cache *cache, struct strata_bytes key,
                  const struct strata_load_options *options, uint64_t now_ns,
-                 struct strata_value *value);
+                 struct strata_value *value, struct sta_load_early *early);
+
+/* After a hit that is due: loads it in the background, unless that is under way, or there is too much
+ * to do. Key and options are copied. */
+void sta_load_refresh(const struct strata_load *load, const struct sta_load_early *early);
 
 /* After STRATA_MORE. As strata_get_or_load(). */
 int sta_load_run(struct strata_load *load, struct strata_value *value);
@@ -61,6 +77,18 @@ int sta_load_run(struct strata_load *load, struct strata_value *value);
 int sta_load_set(struct strata_load *load, struct strata_bytes value, uint64_t ttl_ms);
 void sta_load_set_none(struct strata_load *load, uint64_t ttl_ms);
 int sta_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms);
+
+/* ---- the room's own ---- */
+
+struct sta_fill;
+struct sta_flight;
+
+/* By who runs the flight: L2, the loader, the tiers. As strata_get_or_load(). */
+int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value);
+
+/* Lets a thread of the pool run a flight that is ours: STRATA_OK, and it will be ended; else it is still
+ * ours. */
+int sta_load_hand_over(const struct strata_load *load, const struct sta_fill *fill);
 
 /* Runs the loader: STRATA_OK with a value, STRATA_MISS, or its error. */
 int sta_load_call(struct strata_load *load);

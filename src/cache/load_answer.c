@@ -5,6 +5,7 @@
 #include "cache/load.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
+#include "core/clock.h"
 #include "strata/status.h"
 
 int sta_load_set(struct strata_load *load, struct strata_bytes value, uint64_t ttl_ms)
@@ -38,8 +39,12 @@ int sta_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms)
 
 int sta_load_call(struct strata_load *load)
 {
+    uint64_t begun_ns = sta_clock_now_ns();
     int status = load->loader(load, load->arg);
+    load->load_us = (sta_clock_now_ns() - begun_ns) / 1000 + 1;
     sta_tiers_count(&load->cache->loads);
+    if (load->early)
+        sta_tiers_count(&load->cache->loads_early);
     if (status == STRATA_MISS) {
         sta_load_set_none(load, 0);
         status = STRATA_OK;

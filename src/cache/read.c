@@ -214,11 +214,9 @@ static int read_finish_value(struct sta_read *read, const struct sta_read_missin
     }
     bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
     sta_tiers_count(fresh ? &cache->l2_counters.hits : &cache->l2_counters.misses);
-    if (!fresh) {
-        read_fill_nothing(read, missing, now_ms);
-        return STRATA_MISS;
-    }
     read_fill(read, missing, now_ms, stored, ttl_ms);
+    if (!fresh)
+        return STRATA_MISS;
     return sta_value_from_bytes(&read->values[missing->index], envelope.value);
 }
 

@@ -12,6 +12,7 @@
 #include "cache/flight.h"
 #include "cache/invalidate.h"
 #include "cache/lease.h"
+#include "cache/load_pool.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
 #include "net/loop.h"
@@ -48,8 +49,9 @@ struct sta_cache {
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */
     struct sta_leases leases;   /* loads of other processes that are waited for */
+    struct sta_load_pool pool;  /* loads in the background */
     _Atomic uint64_t chance;    /* relaxed; random, and one more with each use */
-    _Atomic uint64_t loads, loads_failed, loads_shared;
+    _Atomic uint64_t loads, loads_failed, loads_shared, loads_early;
 };
 
 static inline void sta_tiers_count(_Atomic uint64_t *counter)

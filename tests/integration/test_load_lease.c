@@ -316,6 +316,7 @@ static void a_late_owner_stores_nothing(void **state)
     struct source new = {.value = "new"};
     two_open(&two, (struct strata_options){0}, SHORT_MS);
     two.other.source = &new;
+    two.other.options.lease_ms = LONG_MS;
     assert_true(wait_until(is_over, NULL, PATIENT_MS));
     call_start(&two.other);
     call_expect(&two.other, STRATA_OK, "new");

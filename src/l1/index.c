@@ -14,6 +14,9 @@
 #define SPINS       100u
 #define INDEX_SHARE 4u /* of the arena's address space, for each of the two arrays */
 
+/* Buckets whose pages go back together. Their locks are all held for that moment. */
+#define GIVE_BUCKETS 1024u
+
 /* ---- life ---- */
 
 int sta_index_init(struct sta_index *index, struct sta_arena *arena, uint64_t hash_seed)
@@ -63,14 +66,22 @@ static void wait_a_moment(uint32_t *spins)
     sta_index_relax();
 }
 
-static void lock(struct sta_bucket *bucket)
+/* A head of 0: the page is new, or new again. */
+static uint64_t word_locked(const struct sta_index *index, uint64_t word)
+{
+    if ((word & HEAD_MASK) == 0)
+        word |= atomic_load_explicit(&index->version_floor, memory_order_relaxed);
+    return word | LOCKED;
+}
+
+static void lock(const struct sta_index *index, struct sta_bucket *bucket)
 {
     uint32_t spins = 0;
     for (;;) {
         uint64_t word = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
         /* acquire: pairs with the release in unlock() */
         if (!(word & LOCKED) &&
-            atomic_compare_exchange_weak_explicit(&bucket->word[0], &word, word | LOCKED,
+            atomic_compare_exchange_weak_explicit(&bucket->word[0], &word, word_locked(index, word),
                                                   memory_order_acquire, memory_order_relaxed))
             return;
         wait_a_moment(&spins);
@@ -87,7 +98,7 @@ void sta_index_unlock(struct sta_bucket *bucket)
 
 struct sta_bucket *sta_index_lock_at(struct sta_index *index, uint64_t at)
 {
-    lock(&index->buckets[at]);
+    lock(index, &index->buckets[at]);
     return &index->buckets[at];
 }
 
@@ -96,7 +107,7 @@ struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash)
     for (;;) {
         uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
         uint64_t at = sta_index_bucket_of(hash, count);
-        lock(&index->buckets[at]);
+        lock(index, &index->buckets[at]);
         /* A split or a merge of this bucket publishes the count before it unlocks. */
         count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
         if (sta_index_bucket_of(hash, count) == at)
@@ -383,6 +394,24 @@ bool sta_index_grow_locked(struct sta_index *index)
     return whole;
 }
 
+/* The pages of the buckets from `from` on, none of which the table has any more. They are locked so
+ * that nobody who still believes in them unlocks what is new; the new page is unlocked. */
+static void give_back(struct sta_index *index, uint64_t from)
+{
+    uint64_t end =
+        from + GIVE_BUCKETS < index->bucket_limit ? from + GIVE_BUCKETS : index->bucket_limit;
+    uint32_t floor = atomic_load_explicit(&index->version_floor, memory_order_relaxed);
+    for (uint64_t at = from; at < end; at++) {
+        uint32_t version = sta_index_next_version(sta_index_lock_at(index, at)) & ~(uint32_t)LOCKED;
+        floor = version > floor ? version : floor;
+    }
+    atomic_store_explicit(&index->version_floor, floor, memory_order_relaxed);
+    if (madvise(&index->buckets[from], (end - from) * sizeof *index->buckets, MADV_DONTNEED) == 0)
+        return;
+    for (uint64_t at = from; at < end; at++)
+        sta_index_unlock(&index->buckets[at]);
+}
+
 bool sta_index_shrink_locked(struct sta_index *index, void (*lost)(void *arg, uint32_t offset),
                              void *arg)
 {
@@ -406,5 +435,7 @@ bool sta_index_shrink_locked(struct sta_index *index, void (*lost)(void *arg, ui
     empty_chain(index, gone);
     sta_index_unlock(gone);
     sta_index_unlock(kept);
+    if ((count - 1) % GIVE_BUCKETS == 0)
+        give_back(index, count - 1);
     return true;
 }

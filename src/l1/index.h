@@ -17,8 +17,12 @@
  * buckets changes under `grow_lock`, too; an overflow bucket that is used again in another chain
  * shows a reader only keys that are not its own.
  *
- * Lock ranks: grow_lock, a bucket (two only while the table grows or shrinks), overflow_lock.
- * Memory: two reservations; what is in use of them is claimed from the tier's budget.
+ * Lock ranks: grow_lock, a bucket (more only while the table grows or shrinks), overflow_lock.
+ * Memory: two reservations; what is in use of them is claimed from the tier's budget. The pages of
+ * buckets that a shrinking leaves behind go back to the kernel; those of overflow buckets do not,
+ * and stay claimed.
+ * Versions of a bucket never go back, though its page may: one whose head is 0 begins, when it is
+ * locked, at `version_floor`, which is past all that were on pages that have gone.
  */
 #ifndef STA_INDEX_H
 #define STA_INDEX_H
@@ -55,6 +59,7 @@ struct sta_index {
     _Atomic uint64_t bucket_count; /* STA_INDEX_LEAST and more */
     _Atomic uint64_t mask_hint; /* of the hash bits that choose a bucket; see sta_index_likely() */
     pthread_mutex_t grow_lock;
+    _Atomic uint32_t version_floor; /* written under grow_lock before pages go */
     /* guarded by overflow_lock */
     pthread_mutex_t overflow_lock;
     uint32_t overflow_first; /* free ones */

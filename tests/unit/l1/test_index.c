@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -515,6 +516,39 @@ static void every_unlock_is_a_new_version(void **state)
     rig_destroy(rig);
 }
 
+static size_t resident_pages(const struct rig *rig, uint64_t from, uint64_t buckets)
+{
+    unsigned char pages[64];
+    size_t resident = 0, bytes = buckets * BUCKET_BYTES;
+    assert_int_equal(mincore(&rig->index.buckets[from], bytes, pages), 0);
+    for (size_t i = 0; i < bytes / 4096; i++)
+        resident += pages[i] & 1;
+    return resident;
+}
+
+/* And a bucket that comes back is none that anybody has seen before. */
+static void the_pages_of_a_shrunken_table_go_back_and_versions_do_not(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    while (buckets_of(rig) < 3000)
+        assert_true(grow(rig));
+    sta_index_unlock(sta_index_lock_at(&rig->index, 2999));
+    uint64_t seen = version_of(rig, 2999);
+    assert_true(resident_pages(rig, 2048, 952) >= 952 * BUCKET_BYTES / 4096 - 1);
+    while (buckets_of(rig) > 2048)
+        assert_true(shrink(rig));
+    assert_int_equal(resident_pages(rig, 2048, 952), 0);
+    assert_int_not_equal(resident_pages(rig, 0, 2048), 0);
+    while (buckets_of(rig) < 3000)
+        assert_true(grow(rig));
+    assert_true(version_of(rig, 2999) > seen);
+    fill_at_random(rig, 3000, 8);
+    assert_int_equal(count_found(rig), rig->count);
+    assert_accounted(rig);
+    rig_destroy(rig);
+}
+
 static void a_version_that_wraps_leaves_the_tags_alone(void **state)
 {
     (void)state;
@@ -628,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_shrinking_without_room_says_what_was_lost),
         cmocka_unit_test(the_smallest_table_does_not_shrink),
         cmocka_unit_test(every_unlock_is_a_new_version),
+        cmocka_unit_test(the_pages_of_a_shrunken_table_go_back_and_versions_do_not),
         cmocka_unit_test(a_version_that_wraps_leaves_the_tags_alone),
         cmocka_unit_test(growing_and_shrinking_change_the_versions_of_both_buckets),
         cmocka_unit_test(entries_survive_threads_that_write_while_the_table_changes),

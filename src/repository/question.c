@@ -179,14 +179,14 @@ static void question_put_field(struct sta_question *question, const struct strat
 {
     char digits[17];
     uint64_t bits;
-    double real = field->of.real;
+    double real;
     switch (field->type) {
     case STRATA_TYPE_INTEGER:
     case STRATA_TYPE_TIMESTAMP:
         question_put_number(question, field->of.integer);
         break;
     case STRATA_TYPE_REAL:
-        real = real == 0 ? 0 : real; /* 0 and -0 are equal */
+        real = field->of.real == 0 ? 0 : field->of.real; /* 0 and -0 are equal */
         memcpy(&bits, &real, sizeof bits);
         (void)snprintf(digits, sizeof digits, "%016llx", (unsigned long long)bits);
         question_put(question, digits, 16);

@@ -29,16 +29,17 @@ void sta_tag_all(struct sta_tag *tag, const struct sta_schema *schema)
 /* Values that SQL calls equal hash equally. */
 static uint64_t tag_hash(const struct strata_field *field)
 {
-    double real = field->of.real;
-    int64_t boolean = field->of.boolean;
+    double real;
+    uint8_t boolean;
     switch (field->type) {
     case STRATA_TYPE_TEXT:
     case STRATA_TYPE_BLOB:
         return XXH3_64bits(field->of.bytes.data, field->of.bytes.len);
     case STRATA_TYPE_REAL:
-        real = real == 0 ? 0 : real; /* 0 and -0 */
+        real = field->of.real == 0 ? 0 : field->of.real; /* 0 and -0 */
         return XXH3_64bits(&real, sizeof real);
     case STRATA_TYPE_BOOLEAN:
+        boolean = field->of.boolean ? 1 : 0;
         return XXH3_64bits(&boolean, sizeof boolean);
     case STRATA_TYPE_NULL:
         return 0;

@@ -170,6 +170,12 @@ static void a_process_that_dies_before_its_commit_has_changed_nothing(void **sta
     assert_will_see(&other, id, 3);
 }
 
+static bool somebody_swept(void *arg)
+{
+    (void)arg;
+    return repository_numbers(&user).swept + repository_numbers(&other).swept >= 1;
+}
+
 static void what_a_process_left_that_died_after_its_commit_is_seen(void **state)
 {
     (void)state;
@@ -179,7 +185,7 @@ static void what_a_process_left_that_died_after_its_commit_is_seen(void **state)
     assert_will_see(&other, id, 2);
     assert_true(machine_cost_by_name(&other, "one") == 2);
     assert_cached_again(&other, id, 2);
-    assert_true(repository_numbers(&user).swept + repository_numbers(&other).swept >= 1);
+    assert_true(wait_until(somebody_swept, NULL, PATIENCE_MS));
 }
 
 static void what_was_left_is_found_when_the_database_is_opened(void **state)

@@ -26,7 +26,8 @@
       "a certificate that is not trusted")                                                         \
     X(DENIED, 4, "the server refused the user, the password, the certificate or the command")      \
     X(TIMEOUT, 5, "connected, but no answer within --timeout; a write may have happened")          \
-    X(PARTIAL, 6, "of several keys some are done as with 0, and some are not")
+    X(PARTIAL, 6,                                                                                  \
+      "of several keys some are done as with 0, and some are not; or what was asked is degraded")
 
 enum cli_exit {
 #define CLI_EXIT_ENUM(name, code, meaning) CLI_##name = (code),
@@ -87,6 +88,8 @@ extern const struct cli_command cli_command_keys;
 extern const struct cli_command cli_command_invalidate;
 extern const struct cli_command cli_command_ping;
 extern const struct cli_command cli_command_stats;
+extern const struct cli_command cli_command_health;
+extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_cluster;
 extern const struct cli_command cli_command_config;
 extern const struct cli_command cli_command_replay;

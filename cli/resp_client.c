@@ -218,6 +218,11 @@ int cli_resp_client_next(struct cli_resp_client *client, struct sta_resp_value *
     return STRATA_OK;
 }
 
+struct strata_bytes cli_resp_client_frame(const struct cli_resp_client *client)
+{
+    return strata_bytes(sta_buffer_bytes(&client->in).data, client->taken);
+}
+
 int cli_resp_client_reply(struct cli_resp_client *client, struct sta_resp_value *value,
                           struct strata_error *error)
 {

@@ -46,6 +46,10 @@ int cli_resp_client_send(struct cli_resp_client *client, const struct strata_byt
 int cli_resp_client_reply(struct cli_resp_client *client, struct sta_resp_value *value,
                           struct strata_error *error);
 
+/* The whole of the reply that was taken at last: what is in an aggregate is found with a walk. Dies
+ * with the next call. */
+struct strata_bytes cli_resp_client_frame(const struct cli_resp_client *client);
+
 /* For commands that are answered with text: sends and takes the reply. An error reply is
  * STRATA_ERR_DENIED or STRATA_ERR_SERVER here, with its text in `error`; any other that is no text
  * is STRATA_ERR_PROTOCOL. There must be no replies to come. */

@@ -254,7 +254,8 @@ static void who_dawdles_is_shut_out(void **state)
 
 static bool is_answered(void *arg)
 {
-    int fd = ask(*(int *)arg, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 44);
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int fd = ask(*(int *)arg, request, sizeof request - 1);
     if (fd < 0)
         return false;
     char *answer = read_all(fd);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * strata health: whether stratad and its Redis are well, once or until it is interrupted.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/stats.h"
+#include "core/error.h"
+
+enum { HEALTH_WATCH, HEALTH_INTERVAL, HEALTH_COUNT };
+
+static const struct cli_option health_options[] = {
+    [HEALTH_WATCH] = {"watch", NULL, "go on looking until interrupted"},
+    [HEALTH_INTERVAL] = {"interval", "SECONDS", "between two looks of --watch; default 1"},
+    [HEALTH_COUNT] = {"count", "N", "end --watch after N looks"},
+    {0},
+};
+
+static const char *member(const json_t *part, const char *name)
+{
+    const char *text = json_string_value(json_object_get(part, name));
+    return text != NULL ? text : "";
+}
+
+static enum cli_exit exit_of(const json_t *health)
+{
+    const char *state = member(json_object_get(health, "overall"), "state");
+    if (strcmp(state, "healthy") == 0 || strcmp(state, "disabled") == 0)
+        return CLI_OK;
+    return strcmp(state, "degraded") == 0 ? CLI_PARTIAL : CLI_NEGATIVE;
+}
+
+static void print_health(const json_t *health)
+{
+    static const char *const parts[] = {"l1_cache", "l2_cache", "overall"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const json_t *part = json_object_get(health, parts[i]);
+        (void)printf("%-9s %-9s", parts[i], member(part, "state"));
+        if (member(part, "reason")[0] != '\0') {
+            (void)printf(" %s: ", member(part, "reason"));
+            cli_output_value(strata_text(member(part, "text")));
+        }
+        (void)putchar('\n');
+    }
+}
+
+static int fetch(const struct cli_run *run, json_t **out, struct strata_error *error)
+{
+    struct cli_resp_client *client = NULL;
+    json_t *document = NULL;
+    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
+    if (status == STRATA_OK)
+        status = cli_stats_fetch(client, &document, error);
+    cli_resp_client_close(&client);
+    if (status == STRATA_ERR_UNSUPPORTED) /* no matter of the command line */
+        error->status = STRATA_ERR_SERVER;
+    if (status < 0)
+        return status;
+    *out = json_incref(json_object_get(document, "health"));
+    json_decref(document);
+    return *out != NULL ? STRATA_OK
+                        : sta_error_set(error, STRATA_ERR_PROTOCOL, "stratad tells no health");
+}
+
+static enum cli_exit look(const struct cli_run *run)
+{
+    struct strata_error error;
+    json_t *health = NULL;
+    if (fetch(run, &health, &error) < 0)
+        return cli_output_failure(run, &error);
+    enum cli_exit code = exit_of(health);
+    if (run->json)
+        return cli_output_json(health, code);
+    if (cli_run_option(run, HEALTH_WATCH) != NULL && cli_output_is_terminal())
+        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    print_health(health);
+    json_decref(health);
+    return code;
+}
+
+static enum cli_exit run_health(struct cli_run *run)
+{
+    uint64_t interval_ms = 1000, looks = 0;
+    struct strata_error error;
+    bool watching = cli_run_option(run, HEALTH_WATCH) != NULL;
+    int status = cli_arguments_seconds(&health_options[HEALTH_INTERVAL],
+                                       cli_run_option(run, HEALTH_INTERVAL), &interval_ms, &error);
+    if (status == STRATA_OK)
+        status =
+            cli_arguments_number(&health_options[HEALTH_COUNT], cli_run_option(run, HEALTH_COUNT),
+                                 1, UINT32_MAX, &looks, &error);
+    if (status < 0)
+        return cli_output_failure(run, &error);
+    for (uint64_t done = 1;; done++) {
+        enum cli_exit code = look(run);
+        if (!watching || (looks != 0 && done >= looks) || fflush(stdout) != 0)
+            return code;
+        const struct timespec pause = {.tv_sec = (time_t)(interval_ms / 1000),
+                                       .tv_nsec = (long)(interval_ms % 1000) * 1000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+const struct cli_command cli_command_health = {
+    .name = "health",
+    .operands = "",
+    .summary = "say whether stratad and its Redis are well",
+    .text = "Exit code 0 where all is healthy, 6 where it is degraded, 1 where it is unhealthy.",
+    .connects = true,
+    .options = health_options,
+    .run = run_health,
+};

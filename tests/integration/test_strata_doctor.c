@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata doctor and strata health: things are broken on purpose, and each must be named.
+ * strata doctor, strata health, strata top: things are broken on purpose, and each must be named.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,6 +231,40 @@ static void a_hit_ratio_that_is_low(void **state)
     stratad_process_stop(&stratad);
 }
 
+static void top_shows_rates(void **state)
+{
+    struct strata_fixture *f = *state;
+    struct stratad_process *stratad = NULL;
+    char url[160];
+    assert_int_equal(stratad_process_start(&stratad, f->url, NULL), 0);
+    (void)snprintf(url, sizeof url, "unix://%s", stratad_process_socket(stratad));
+    command_result_fini(&f->result);
+    assert_int_equal(
+        strata_run(&f->result, NULL, url, "top", "--once", "--interval", "0.2", "--json", NULL), 0);
+    json_t *document = strata_json(&f->result);
+    /* It counts itself: each look is a command. */
+    double rate = json_number_value(json_object_get(document, "commands_per_second"));
+    assert_true(rate > 0 && rate < 1000);
+    json_t *health = json_object_get(document, "health");
+    assert_string_equal(json_string_value(json_object_get(health, "overall")), "healthy");
+    assert_true(json_number_value(json_object_get(document, "l1_memory_bytes")) > 0);
+    json_decref(document);
+    command_result_fini(&f->result);
+    assert_int_equal(
+        strata_run(&f->result, NULL, url, "top", "--count", "2", "--interval", "0.1", NULL), 0);
+    const char *first = strstr(f->result.out, "commands/s");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "commands/s"));
+    const struct command_input input = {.terminal = true};
+    command_result_fini(&f->result);
+    assert_int_equal(
+        strata_run(&f->result, &input, url, "top", "--count", "1", "--interval", "0.1", NULL), 0);
+    assert_non_null(strstr(f->result.out, "\x1b[H\x1b[J"));
+    stratad_process_stop(&stratad);
+    command_result_fini(&f->result);
+    assert_int_equal(strata_run(&f->result, NULL, NOWHERE, "top", NULL), 3);
+}
+
 struct unwell {
     struct strata_fixture *fixture;
     const char *url;
@@ -299,6 +333,7 @@ int main(void)
         TEST(a_configuration_that_is_wrong),
         TEST(a_stratad_that_is_not_there_or_is_none),
         TEST(a_hit_ratio_that_is_low),
+        TEST(top_shows_rates),
         TEST(a_stratad_without_its_redis),
         TEST(health_is_stratads),
     };

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * strata top: what stratad does now, again and again in place. Rates are differences of its counters
+ * between two looks.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/stats.h"
+#include "core/clock.h"
+#include "core/error.h"
+
+enum { TOP_ONCE, TOP_INTERVAL, TOP_COUNT };
+
+static const struct cli_option top_options[] = {
+    [TOP_ONCE] = {"once", NULL, "print one picture and end"},
+    [TOP_INTERVAL] = {"interval", "SECONDS", "between two looks; default 1"},
+    [TOP_COUNT] = {"count", "N", "end after N pictures"},
+    {0},
+};
+
+enum kind {
+    PER_SECOND, /* of a counter */
+    NOW
+};
+
+static const struct row {
+    const char *name; /* in JSON */
+    const char *label;
+    const char *path;
+    enum kind kind;
+} rows[] = {
+    {"clients", "clients", "sessions.open", NOW},
+    {"commands_per_second", "commands/s", "commands.total", PER_SECOND},
+    {"writes_per_second", "writes/s", "commands.writes", PER_SECOND},
+    {"l1_hits_per_second", "L1 hits/s", "metrics.l1.hits", PER_SECOND},
+    {"l1_misses_per_second", "L1 misses/s", "metrics.l1.misses", PER_SECOND},
+    {"misses_cold_per_second", "  cold", "metrics.l1.misses_by_reason.cold", PER_SECOND},
+    {"misses_expired_per_second", "  expired", "metrics.l1.misses_by_reason.expired", PER_SECOND},
+    {"misses_invalidated_per_second", "  invalidated", "metrics.l1.misses_by_reason.invalidated",
+     PER_SECOND},
+    {"misses_evicted_per_second", "  evicted", "metrics.l1.misses_by_reason.evicted", PER_SECOND},
+    {"misses_suspect_per_second", "  suspect", "metrics.l1.misses_by_reason.suspect", PER_SECOND},
+    {"invalidations_per_second", "invalidations/s", "coherence.invalidations", PER_SECOND},
+    {"l1_entries", "L1 entries", "l1_cache.total_entries", NOW},
+    {"l1_memory_bytes", "L1 memory, bytes", "l1_cache.memory_usage_bytes", NOW},
+    {"l2_get_p99_seconds", "Redis get p99, s", "latency.get.l2.p99_seconds", NOW},
+    {"l2_timeouts_per_second", "Redis timeouts/s", "l2_cache.timeouts", PER_SECOND},
+};
+
+#define ROWS (sizeof rows / sizeof rows[0])
+
+struct picture {
+    uint64_t at_ns;
+    double values[ROWS]; /* as stratad tells them */
+    json_t *document;
+};
+
+/* The number at a path; 0 where there is none, because a tier is off. */
+static double number_at(const json_t *object, const char *path)
+{
+    for (const char *dot; (dot = strchr(path, '.')) != NULL; path = dot + 1)
+        object = json_object_getn(object, path, (size_t)(dot - path));
+    return json_number_value(json_object_get(object, path));
+}
+
+static int take(const struct cli_run *run, struct picture *out, struct strata_error *error)
+{
+    struct cli_resp_client *client = NULL;
+    json_t *document = NULL;
+    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
+    if (status == STRATA_OK)
+        status = cli_stats_fetch(client, &document, error);
+    cli_resp_client_close(&client);
+    if (status == STRATA_ERR_UNSUPPORTED) /* no matter of the command line */
+        error->status = STRATA_ERR_SERVER;
+    if (status < 0)
+        return status;
+    *out = (struct picture){.at_ns = sta_clock_now_ns(), .document = document};
+    for (size_t i = 0; i < ROWS; i++)
+        out->values[i] = number_at(document, rows[i].path);
+    return STRATA_OK;
+}
+
+static double shown(const struct picture *before, const struct picture *now, size_t row)
+{
+    double seconds = (double)(now->at_ns - before->at_ns) / (double)STA_NS_SEC;
+    double more = now->values[row] - before->values[row];
+    if (rows[row].kind == NOW)
+        return now->values[row];
+    return more > 0 && seconds > 0 ? more / seconds : 0; /* less: stratad was started anew */
+}
+
+static const char *state_of(const struct picture *picture, const char *part)
+{
+    const json_t *health = json_object_get(picture->document, "health");
+    const char *state = json_string_value(json_object_get(json_object_get(health, part), "state"));
+    return state != NULL ? state : "unknown";
+}
+
+static double total_ratio(const struct picture *picture)
+{
+    return number_at(picture->document, "metrics.combined.hit_ratio");
+}
+
+static void print_picture(const struct picture *before, const struct picture *now)
+{
+    (void)printf("%-20s L1 %s, Redis %s, overall %s\n", "health", state_of(now, "l1_cache"),
+                 state_of(now, "l2_cache"), state_of(now, "overall"));
+    (void)printf("%-20s %.2f %% since the start\n", "hit ratio", 100 * total_ratio(now));
+    for (size_t i = 0; i < ROWS; i++)
+        (void)printf("%-20s %.12g\n", rows[i].label, shown(before, now, i));
+}
+
+static json_t *picture_json(const struct picture *before, const struct picture *now)
+{
+    json_t *document =
+        json_pack("{s:{s:s, s:s, s:s}, s:f}", "health", "l1_cache", state_of(now, "l1_cache"),
+                  "l2_cache", state_of(now, "l2_cache"), "overall", state_of(now, "overall"),
+                  "hit_ratio", total_ratio(now));
+    for (size_t i = 0; i < ROWS && document != NULL; i++)
+        (void)json_object_set_new(document, rows[i].name, json_real(shown(before, now, i)));
+    return document;
+}
+
+static enum cli_exit show(const struct cli_run *run, const struct picture *before,
+                          const struct picture *now)
+{
+    bool terminal = cli_output_is_terminal();
+    if (run->json)
+        return cli_output_json(picture_json(before, now), CLI_OK);
+    if (terminal && cli_run_option(run, TOP_ONCE) == NULL)
+        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    print_picture(before, now);
+    if (!terminal)
+        (void)putchar('\n');
+    return CLI_OK;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
+                                   .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+
+/* A stratad that goes away ends it. */
+static enum cli_exit go_on(const struct cli_run *run, uint64_t interval_ms, uint64_t pictures)
+{
+    struct picture before = {0}, now = {0};
+    struct strata_error error;
+    enum cli_exit code = CLI_OK;
+    int status = take(run, &before, &error);
+    for (uint64_t done = 1; status == STRATA_OK; done++) {
+        pause_ms(interval_ms);
+        status = take(run, &now, &error);
+        if (status < 0)
+            break;
+        code = show(run, &before, &now);
+        json_decref(before.document);
+        before = now;
+        if ((pictures != 0 && done >= pictures) || fflush(stdout) != 0)
+            break;
+    }
+    json_decref(before.document);
+    return status < 0 ? cli_output_failure(run, &error) : code;
+}
+
+static enum cli_exit run_top(struct cli_run *run)
+{
+    uint64_t interval_ms = 1000, pictures = cli_run_option(run, TOP_ONCE) != NULL ? 1 : 0;
+    struct strata_error error;
+    int status = cli_arguments_seconds(&top_options[TOP_INTERVAL],
+                                       cli_run_option(run, TOP_INTERVAL), &interval_ms, &error);
+    if (status == STRATA_OK)
+        status = cli_arguments_number(&top_options[TOP_COUNT], cli_run_option(run, TOP_COUNT), 1,
+                                      UINT32_MAX, &pictures, &error);
+    return status < 0 ? cli_output_failure(run, &error) : go_on(run, interval_ms, pictures);
+}
+
+const struct cli_command cli_command_top = {
+    .name = "top",
+    .operands = "",
+    .summary = "show what stratad does now, again and again",
+    .text = "Rates are of the last interval. With --json a document for each picture.",
+    .connects = true,
+    .options = top_options,
+    .run = run_top,
+};

@@ -17,6 +17,7 @@
 #include "options.h"
 #include "pattern.h"
 #include "status.h"
+#include "tags.h"
 #include "version.h"
 
 #endif

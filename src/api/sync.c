@@ -73,6 +73,7 @@ static void sync_write_run(struct strata *cache, enum sta_write_kind kind,
     call.write.kind = kind;
     call.write.items = items;
     call.write.count = count;
+    call.write.flags = 0;
     call.write.statuses = statuses;
     call.write.done = sync_write_done;
     if (sta_write_begin(&call.write, sta_clock_now_ns()) == STRATA_OK)

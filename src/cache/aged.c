@@ -44,7 +44,7 @@ static int fill_with_head(struct sta_cache *cache, const struct sta_aged_entry *
     if (value.len > 0)
         memcpy(block + STA_AGED_HEAD, value.data, value.len);
     l1_entry->value = strata_bytes(block, STA_AGED_HEAD + value.len);
-    l1_entry->flags = STA_TIERS_AGED;
+    l1_entry->flags |= STA_TIERS_AGED;
     int status = fill(cache, entry, l1_entry, now_ms);
     free(block);
     return status;
@@ -83,7 +83,8 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
     else if (fresh_ms == 0)
         head.throttled_until_ms = throttled_until(cache, entry->key, now_ms);
     struct sta_l1_entry l1_entry = {
-        .value = envelope.value,
+        .value = envelope.tag_count > 0 ? entry->stored : envelope.value,
+        .flags = envelope.tag_count > 0 ? STA_TIERS_TAGGED : 0,
         .deadline_ms = sta_clock_after(head.fresh_until_ms, stale_ms),
     };
     bool aged = entry->aged || envelope.stale_ms > 0 || envelope.load_us > 0;

@@ -141,6 +141,9 @@ struct sta_read {
     struct sta_batch batch;
     struct sta_read_missing *missing;
     size_t missing_count;
+    size_t tagged; /* of these */
+    struct sta_read_version *versions;
+    void (*versions_over)(struct sta_batch *batch);
     uint64_t begun_ns;
 };
 
@@ -174,6 +177,7 @@ struct sta_write {
     enum sta_write_kind kind;
     const struct strata_item *items; /* readable until the end */
     size_t count;
+    uint8_t flags; /* L1's; not 0: the values are as they are to be stored */
     int *statuses; /* count of them */
     void (*done)(struct sta_write *write);
 

@@ -155,7 +155,7 @@ static void fill_got(struct sta_fill *fill, struct strata_bytes stored, uint64_t
     if (fill->settled)
         keep_stored(fill, stored, ttl_ms, now_ms);
     if (!ours && fill->throttle_ms == 0 && sta_envelope_read(stored, &envelope) == STRATA_OK &&
-        sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
+        envelope.tag_count == 0 && sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
         (void)sta_value_from_bytes(&fill->there, envelope.value); /* no memory: ours is as good */
 }
 

@@ -17,6 +17,7 @@
 #include "cache/aged.h"
 #include "cache/early.h"
 #include "cache/fill.h"
+#include "cache/tags.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -55,7 +56,13 @@ static int ask_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease,
     struct sta_aged aged;
     if ((lease->flags & STA_TIERS_ABSENT) != 0)
         return (lease->flags & STA_TIERS_NONE) != 0 ? STRATA_MISS : STRATA_MORE;
-    lease->value = sta_aged_open(lease->value, &aged);
+    if ((lease->flags & STA_TIERS_AGED) != 0)
+        lease->value = sta_aged_open(lease->value, &aged);
+    if ((lease->flags & STA_TIERS_TAGGED) != 0 &&
+        sta_tags_open(cache, &lease->value, now_ms) != STRATA_OK)
+        return STRATA_MORE;
+    if ((lease->flags & STA_TIERS_AGED) == 0)
+        return STRATA_OK;
     if (now_ms < aged.fresh_until_ms) {
         early->due = options != NULL && now_ms >= aged.throttled_until_ms &&
                      is_due(cache, &aged, options, now_ms);
@@ -147,13 +154,14 @@ static int ask_l2(struct strata_load *load, struct strata_value *value)
 
 /* ---- what was there before ---- */
 
-/* In Redis, behind an envelope, past its time. */
+/* In Redis, behind an envelope, past its time. One that has tags may have fallen with them. */
 static void find_in_l2(struct strata_load *load)
 {
     struct sta_load_previous *previous = &load->previous;
     struct sta_envelope envelope;
     if (load->found.stored.owner[1] == NULL ||
-        sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK)
+        sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK ||
+        envelope.tag_count > 0)
         return;
     previous->there = true;
     previous->value = envelope.value;
@@ -170,7 +178,8 @@ static void find_in_l1(struct strata_load *load, const struct sta_key *key)
     uint64_t now_ms = sta_clock_now_ms();
     if (load->cache->l1 == NULL || sta_l1_peek(load->cache->l1, key, now_ms, &lease) != STRATA_OK)
         return;
-    if ((lease.flags & STA_TIERS_AGED) == 0) { /* in its time, but nobody asked us to tell */
+    /* In its time, but nobody asked us to tell; or it may have fallen with its tags. */
+    if ((lease.flags & STA_TIERS_AGED) == 0 || (lease.flags & STA_TIERS_TAGGED) != 0) {
         sta_l1_release(load->cache->l1, &lease);
         return;
     }

@@ -24,6 +24,8 @@
 #include "cache/aged.h"
 #include "cache/behind.h"
 #include "cache/coherence.h"
+#include "cache/read_inside.h"
+#include "cache/tags.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -33,22 +35,21 @@
 /* Keys of a batch whose memory is fetched together. */
 #define READ_AT_ONCE 32u
 
-/* A key that L1 did not answer. */
-struct sta_read_missing {
-    struct sta_key key;
-    struct sta_l1_token token;
-    size_t index;
-};
-
 /* A hit that is no plain value: STRATA_OK with the lease's value the one that is meant; STRATA_MISS;
- * STRATA_MORE: it is past its time. */
-static int read_l1_flagged(struct sta_l1_lease *lease, uint64_t now_ms)
+ * STRATA_MORE: it is past its time, or L1 does not know that its tags are current. */
+static int read_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease, uint64_t now_ms)
 {
-    struct sta_aged aged;
+    struct sta_aged aged = {.fresh_until_ms = STA_NEVER};
     if ((lease->flags & STA_TIERS_ABSENT) != 0)
         return STRATA_MISS;
-    lease->value = sta_aged_open(lease->value, &aged);
-    return now_ms < aged.fresh_until_ms ? STRATA_OK : STRATA_MORE;
+    if ((lease->flags & STA_TIERS_AGED) != 0)
+        lease->value = sta_aged_open(lease->value, &aged);
+    if (now_ms >= aged.fresh_until_ms)
+        return STRATA_MORE;
+    if ((lease->flags & STA_TIERS_TAGGED) != 0 &&
+        sta_tags_open(cache, &lease->value, now_ms) != STRATA_OK)
+        return STRATA_MORE;
+    return STRATA_OK;
 }
 
 /* Answers one key from L1; STRATA_MORE where L2 has to be asked. */
@@ -59,7 +60,7 @@ static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata
         return STRATA_MORE;
     int status = STRATA_OK;
     if (lease.flags != 0)
-        status = read_l1_flagged(&lease, read->begun_ns / STA_NS_MS);
+        status = read_l1_flagged(read->cache, &lease, read->begun_ns / STA_NS_MS);
     if (status == STRATA_OK)
         sta_value_from_lease(value, read->cache->l1, &lease);
     else
@@ -135,40 +136,54 @@ static void read_begin_some(struct sta_read *read, size_t from, size_t count)
     }
 }
 
-/* Nothing is kept, but this is handed out: what L1 has of the key may be older, and nobody shall get
- * it after this. Where it has nothing, nobody's token is spent. */
-static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
-                              uint64_t now_ms)
+/* L1 could not keep what is handed out: what it has of the key may be older, and nobody shall get it
+ * after this. Where it has nothing, nobody's token is spent. */
+static void read_drop_older(struct sta_read *read, const struct sta_read_missing *missing,
+                            uint64_t now_ms)
 {
     struct sta_l1 *l1 = read->cache->l1;
     struct sta_l1_lease lease = {0};
-    struct sta_l1_token token;
-    if (l1 == NULL ||
-        !sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms) ||
-        STA_MUTANT(NEWER) || sta_l1_peek(l1, &missing->key, now_ms, &lease) != STRATA_OK)
+    if (STA_MUTANT(NEWER) || sta_l1_peek(l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return;
     sta_l1_release(l1, &lease);
     (void)sta_l1_invalidate(l1, &missing->key, now_ms, NULL);
 }
 
-/* Stores in L1 what L2 answered, unless something overtook it. */
-static void read_fill(struct sta_read *read, const struct sta_read_missing *missing,
-                      uint64_t now_ms, struct strata_bytes stored, uint64_t ttl_ms)
+/* Nothing is kept, but this is handed out. */
+static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
+                              uint64_t now_ms)
 {
-    struct sta_cache *cache = read->cache;
+    struct sta_l1_token token;
+    if (read->cache->l1 != NULL &&
+        sta_coherence_admit(read->cache, &missing->key, read->batch.source, &token, now_ms))
+        read_drop_older(read, missing, now_ms);
+}
+
+void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing, uint64_t now_ms,
+                   struct strata_bytes stored, uint64_t ttl_ms, bool aged)
+{
     struct sta_aged_entry entry = {
         .key = &missing->key,
         .stored = stored,
         .ttl_ms = ttl_ms,
         /* When the read began: the TTL was measured later, so this can only be early. */
         .since_ms = read->begun_ns / STA_NS_MS,
-        .aged = read->found != NULL && read->found->aged,
+        .aged = aged,
         .token = missing->token,
     };
+    if (sta_aged_fill(read->cache, &entry, now_ms) != STRATA_OK)
+        read_drop_older(read, missing, now_ms);
+}
+
+/* Stores in L1 what L2 answered, unless something overtook it. */
+static void read_fill(struct sta_read *read, struct sta_read_missing *missing, uint64_t now_ms,
+                      struct strata_bytes stored, uint64_t ttl_ms)
+{
+    struct sta_cache *cache = read->cache;
     if (cache->l1 != NULL &&
-        sta_coherence_admit(cache, &missing->key, read->batch.source, &entry.token, now_ms) &&
-        sta_aged_fill(cache, &entry, now_ms) != STRATA_OK)
-        read_fill_nothing(read, missing, now_ms);
+        sta_coherence_admit(cache, &missing->key, read->batch.source, &missing->token, now_ms))
+        sta_read_keep(read, missing, now_ms, stored, ttl_ms,
+                      read->found != NULL && read->found->aged);
 }
 
 /* That there is none (null values). */
@@ -196,7 +211,7 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
 }
 
 /* A value as it is stored; one that only stale ones are asked of is none. */
-static int read_finish_value(struct sta_read *read, const struct sta_read_missing *missing,
+static int read_finish_value(struct sta_read *read, struct sta_read_missing *missing,
                              struct strata_bytes stored, uint64_t ttl_ms, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
@@ -214,13 +229,19 @@ static int read_finish_value(struct sta_read *read, const struct sta_read_missin
     }
     bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
     sta_tiers_count(fresh ? &cache->l2_counters.hits : &cache->l2_counters.misses);
+    if (fresh && envelope.tag_count > 0) {
+        int status = sta_value_from_bytes(&read->values[missing->index], stored);
+        if (status == STRATA_OK)
+            sta_read_tagged_note(read, missing, ttl_ms, now_ms);
+        return status;
+    }
     read_fill(read, missing, now_ms, stored, ttl_ms);
     if (!fresh)
         return STRATA_MISS;
     return sta_value_from_bytes(&read->values[missing->index], envelope.value);
 }
 
-static int read_finish_key(struct sta_read *read, const struct sta_read_missing *missing,
+static int read_finish_key(struct sta_read *read, struct sta_read_missing *missing,
                            struct strata_bytes replies, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
@@ -266,7 +287,8 @@ static int read_stale(struct sta_read *read, const struct sta_read_missing *miss
     struct strata_bytes value = lease.value;
     if ((lease.flags & STA_TIERS_AGED) != 0)
         value = sta_aged_open(value, &aged);
-    if ((lease.flags & STA_TIERS_ABSENT) == 0 &&
+    /* Whether tags are current nobody can say. */
+    if ((lease.flags & (STA_TIERS_ABSENT | STA_TIERS_TAGGED)) == 0 &&
         sta_value_from_bytes(&read->values[missing->index], value) == STRATA_OK) {
         sta_tiers_count(&cache->stale);
         status = STRATA_STALE;
@@ -280,7 +302,7 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
                           struct strata_bytes replies)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
-    const struct sta_read_missing *missing = &read->missing[tag];
+    struct sta_read_missing *missing = &read->missing[tag];
     uint64_t now_ns = sta_loop_now_ns(read->cache->loop), now_ms = now_ns / STA_NS_MS;
     sta_timing_record(read->cache->timing, STA_TIMING_GET, STA_TIMING_L2, read->begun_ns, now_ns);
     if (status == STRATA_OK)
@@ -293,6 +315,8 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
 static void read_ended(struct sta_batch *batch)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
+    if (sta_read_tagged_settle(read, read_ended))
+        return; /* and once more when the versions are known */
     read_fini(read);
     read->done(read);
 }
@@ -306,7 +330,7 @@ static int read_copy_flagged(struct sta_cache *cache, const struct sta_key *key,
         return STRATA_MORE;
     int status = lease.suspect ? STRATA_MORE : STRATA_OK;
     if (status == STRATA_OK && lease.flags != 0)
-        status = read_l1_flagged(&lease, now_ms);
+        status = read_l1_flagged(cache, &lease, now_ms);
     if (status == STRATA_OK) {
         size_t fits = lease.value.len < copy->cap ? lease.value.len : copy->cap;
         if (fits > 0)
@@ -340,6 +364,8 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     read->begun_ns = now_ns;
     read->missing = NULL;
     read->missing_count = 0;
+    read->tagged = 0;
+    read->versions = NULL;
     for (size_t i = 0; i < read->count; i += READ_AT_ONCE) {
         size_t left = read->count - i;
         read_begin_some(read, i, left < READ_AT_ONCE ? left : READ_AT_ONCE);

@@ -21,6 +21,7 @@
 #define STA_TIERS_ABSENT 1u /* Redis had no such key when it was asked (null values) */
 #define STA_TIERS_NONE   2u /* a loader said that there is none */
 #define STA_TIERS_AGED   4u /* with a head (cache/aged.h) */
+#define STA_TIERS_TAGGED 8u /* as it is stored, with the versions of its tags (cache/tags.h) */
 
 /* Relaxed, all of them: they are numbers for people. */
 struct sta_tier_counters {

@@ -22,6 +22,7 @@
 
 #include "cache/behind.h"
 #include "cache/coherence.h"
+#include "cache/envelope.h"
 #include "cache/load.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
@@ -48,6 +49,7 @@ static struct sta_l1_entry write_entry(const struct sta_write *write, size_t ind
     return (struct sta_l1_entry){
         .value = item->value,
         .deadline_ms = sta_clock_after(since_ms, ttl_ms),
+        .flags = write->flags,
     };
 }
 
@@ -108,12 +110,28 @@ static bool write_is_through(const struct sta_cache *cache)
     return cache->config.write_through || cache->behind != NULL;
 }
 
+/* A plain value that begins as an envelope does, in one. */
+static int write_append_wrapped(struct sta_write *write, uint32_t tag,
+                                const struct strata_item *item)
+{
+    struct sta_buffer stored;
+    sta_buffer_init(&stored, STA_BATCH_WIRE_MAX);
+    int status = sta_envelope_write(&stored, &(struct sta_envelope){.value = item->value});
+    if (status == STRATA_OK)
+        status = sta_batch_set(&write->batch, tag, item->key, sta_buffer_bytes(&stored),
+                               sta_tiers_ttl_ms(write->cache, item));
+    sta_buffer_fini(&stored);
+    return status;
+}
+
 static int write_append(struct sta_write *write, size_t index)
 {
     const struct strata_item *item = &write->items[index];
     uint32_t tag = (uint32_t)index;
     if (write->kind == STA_WRITE_DELETE || !write_is_through(write->cache))
         return sta_batch_delete(&write->batch, tag, item->key);
+    if (write->flags == 0 && sta_envelope_begins(item->value))
+        return write_append_wrapped(write, tag, item);
     /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
     if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
         return sta_batch_set_read(&write->batch, tag, item->key, item->value,

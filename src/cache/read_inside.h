@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of a read share.
+ */
+#ifndef STA_READ_INSIDE_H
+#define STA_READ_INSIDE_H
+
+#include "cache/cache.h"
+
+/* A key that L1 did not answer. */
+struct sta_read_missing {
+    struct sta_key key;
+    struct sta_l1_token token;
+    size_t index;
+
+    /* Of a value with tags, which is in `values` as it is stored until they are known. */
+    bool tagged;
+    bool kept; /* may be kept in L1, under the token */
+    uint64_t ttl_ms;
+};
+
+/* Stores in L1 what Redis has, under the token as it stands; else nothing older stays there. */
+void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing, uint64_t now_ms,
+                   struct strata_bytes stored, uint64_t ttl_ms, bool aged);
+
+/* Redis answered a value with tags, and it was put into `values`. */
+void sta_read_tagged_note(struct sta_read *read, struct sta_read_missing *missing, uint64_t ttl_ms,
+                          uint64_t now_ms);
+
+/* All keys are answered: finds out which tagged values count, on the spot or (true) with a second batch,
+ * of which `over` is called when it has ended. */
+bool sta_read_tagged_settle(struct sta_read *read, void (*over)(struct sta_batch *batch));
+
+#endif

@@ -31,6 +31,9 @@ struct pair {
     int server;
     struct sta_buffer down; /* what the server sent and is no whole frame yet */
     struct sta_resp_framer framer;
+    struct sta_buffer kept; /* whole frames that are to wait */
+    _Atomic bool held;
+    _Atomic unsigned kept_frames;
 };
 
 struct push_thief {
@@ -77,6 +80,7 @@ static void pair_end(struct pair *pair)
     if (pair->server >= 0)
         close(pair->server);
     sta_buffer_fini(&pair->down);
+    sta_buffer_fini(&pair->kept);
     pair->client = -1;
 }
 
@@ -91,6 +95,7 @@ static void thief_accept(struct push_thief *thief)
             continue;
         *pair = (struct pair){.client = client, .server = socket(AF_INET, SOCK_STREAM, 0)};
         sta_buffer_init(&pair->down, LIMIT);
+        sta_buffer_init(&pair->kept, LIMIT);
         (void)setsockopt(pair->client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         (void)setsockopt(pair->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (connect(pair->server, (struct sockaddr *)&address, sizeof address) != 0)
@@ -105,6 +110,30 @@ static bool pair_up(struct pair *pair)
     uint8_t chunk[CHUNK];
     ssize_t got = recv(pair->client, chunk, sizeof chunk, 0);
     return got > 0 && send_all(pair->server, chunk, (size_t)got);
+}
+
+/* Behind what is kept already. */
+static bool pair_pass(struct pair *pair, const uint8_t *bytes, size_t len)
+{
+    if (!atomic_load(&pair->held) && sta_buffer_len(&pair->kept) == 0)
+        return send_all(pair->client, bytes, len);
+    must(sta_buffer_append(&pair->kept, strata_bytes(bytes, len)) == STRATA_OK,
+         "push thief: memory");
+    atomic_fetch_add(&pair->kept_frames, 1);
+    return true;
+}
+
+static void pair_let_go(struct pair *pair)
+{
+    struct strata_bytes kept = sta_buffer_bytes(&pair->kept);
+    if (atomic_load(&pair->held) || kept.len == 0)
+        return;
+    atomic_store(&pair->kept_frames, 0); /* before anybody can have seen what they bring */
+    if (!send_all(pair->client, kept.data, kept.len)) {
+        pair_end(pair);
+        return;
+    }
+    sta_buffer_consume(&pair->kept, kept.len);
 }
 
 static bool pair_down(struct push_thief *thief, struct pair *pair)
@@ -124,7 +153,7 @@ static bool pair_down(struct push_thief *thief, struct pair *pair)
             return true;
         if (bytes[0] == '>' && atomic_load(&thief->steals))
             atomic_fetch_add(&thief->stolen, 1);
-        else if (!send_all(pair->client, bytes, len))
+        else if (!pair_pass(pair, bytes, len))
             return false;
         sta_buffer_consume(&pair->down, len);
     }
@@ -148,7 +177,11 @@ static void *thief_run(void *arg)
             fds[1 + 2 * i] = (struct pollfd){.fd = pair->client, .events = POLLIN};
             fds[2 + 2 * i] = (struct pollfd){.fd = server, .events = POLLIN};
         }
-        if (poll(fds, 1 + 2 * PAIRS, LOOK_MS) <= 0)
+        int ready = poll(fds, 1 + 2 * PAIRS, LOOK_MS);
+        for (unsigned i = 0; i < PAIRS; i++)
+            if (thief->pairs[i].client >= 0)
+                pair_let_go(&thief->pairs[i]);
+        if (ready <= 0)
             continue;
         for (unsigned i = 0; i < PAIRS; i++)
             if (thief->pairs[i].client >= 0)
@@ -204,4 +237,14 @@ void push_thief_steal(struct push_thief *thief, bool steal)
 uint64_t push_thief_stolen(struct push_thief *thief)
 {
     return atomic_load(&thief->stolen);
+}
+
+void push_thief_hold(struct push_thief *thief, unsigned connection, bool hold)
+{
+    atomic_store(&thief->pairs[connection].held, hold);
+}
+
+unsigned push_thief_held(const struct push_thief *thief, unsigned connection)
+{
+    return atomic_load(&thief->pairs[connection].kept_frames);
 }

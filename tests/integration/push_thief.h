@@ -22,4 +22,9 @@ int push_thief_port(const struct push_thief *thief);
 void push_thief_steal(struct push_thief *thief, bool steal);
 uint64_t push_thief_stolen(struct push_thief *thief);
 
+/* What the server sends to the n-th open connection, in the order in which they came, is kept until it
+ * is let go; stealing goes on. How many frames are kept now. */
+void push_thief_hold(struct push_thief *thief, unsigned connection, bool hold);
+unsigned push_thief_held(const struct push_thief *thief, unsigned connection);
+
 #endif

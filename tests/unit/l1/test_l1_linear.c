@@ -318,7 +318,8 @@ static void act_remove(struct actor *actor, const struct sta_key *key, uint32_t 
     note(actor, op);
 }
 
-static void act_fill(struct actor *actor, const struct sta_key *key, uint32_t index)
+/* A fill; or a delivery, which where it is refused removes what is there: no two values are equal. */
+static void act_fill(struct actor *actor, const struct sta_key *key, uint32_t index, bool deliver)
 {
     uint8_t bytes[VALUE_MAX];
     struct sta_l1_token token = sta_l1_token(actor->world->l1, key);
@@ -328,9 +329,12 @@ static void act_fill(struct actor *actor, const struct sta_key *key, uint32_t in
     if (sta_random_below(&actor->random, 4) == 0)
         sched_yield();
     op.begin = tick(actor->world);
-    int status = sta_l1_fill(actor->world->l1, key, &entry, token, RIG_NOW);
+    int status = deliver ? sta_l1_deliver(actor->world->l1, key, &entry, token, RIG_NOW)
+                         : sta_l1_fill(actor->world->l1, key, &entry, token, RIG_NOW);
     op.end = tick(actor->world);
-    if (status == STRATA_OK)
+    if (status != STRATA_OK)
+        op = (struct op){.key = index, .kind = OP_REMOVE, .begin = op.begin, .end = op.end};
+    if (status == STRATA_OK || deliver)
         note(actor, op);
 }
 
@@ -375,7 +379,7 @@ static void *act(void *arg)
         else if (what < 750)
             act_set(actor, &key, index);
         else if (what < 850)
-            act_fill(actor, &key, index);
+            act_fill(actor, &key, index, what < 800);
         else if (what < 920)
             act_remove(actor, &key, index);
         else if (what < 960)

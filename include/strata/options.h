@@ -51,6 +51,14 @@ enum strata_full {
     STRATA_FULL_REJECT = 3   /* STRATA_ERR_BUSY */
 };
 
+/* When the journal of write-behind is on disk. */
+enum strata_fsync {
+    STRATA_FSYNC_DEFAULT = 0,  /* always */
+    STRATA_FSYNC_ALWAYS = 1,   /* before a write is acknowledged */
+    STRATA_FSYNC_INTERVAL = 2, /* within a second */
+    STRATA_FSYNC_NEVER = 3     /* when the system sees fit */
+};
+
 /* TLS, which is a library of its own: strata/tls.h. */
 struct strata_tls_provider;
 
@@ -89,7 +97,8 @@ struct strata_options {
     /* strategies */
     enum strata_switch write_through;       /* on */
     enum strata_switch write_behind;        /* off; with write_through on: an error */
-    const char *write_behind_journal;       /* not in this version: refused */
+    const char *write_behind_journal;       /* a directory; NULL: no journal */
+    enum strata_fsync write_behind_fsync;   /* always */
     uint64_t write_behind_interval_ms;      /* 100; from a key's first write to its way to Redis */
     uint64_t write_behind_batch_size;       /* 256 keys */
     uint64_t write_behind_max_entries;      /* 100 000 keys */

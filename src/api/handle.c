@@ -58,6 +58,18 @@ static enum sta_behind_full handle_full(enum strata_full full)
     }
 }
 
+static enum sta_journal_sync handle_sync(enum strata_fsync fsync)
+{
+    switch (fsync) {
+    case STRATA_FSYNC_INTERVAL:
+        return STA_JOURNAL_INTERVAL;
+    case STRATA_FSYNC_NEVER:
+        return STA_JOURNAL_NEVER;
+    default:
+        return STA_JOURNAL_ALWAYS;
+    }
+}
+
 static struct sta_behind_config handle_behind(const struct strata_options *options)
 {
     uint64_t rate = options->write_behind_rate;
@@ -69,6 +81,8 @@ static struct sta_behind_config handle_behind(const struct strata_options *optio
         .batch = (size_t)options->write_behind_batch_size,
         .drain_ms = options->write_behind_drain_timeout_ms,
         .full = handle_full(options->write_behind_full),
+        .journal = options->write_behind_journal,
+        .sync = handle_sync(options->write_behind_fsync),
     };
 }
 

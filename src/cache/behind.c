@@ -147,7 +147,9 @@ void sta_behind_look(struct sta_behind *behind)
         return;
     uint64_t blocked_ns = sta_behind_unblock(behind, now_ns);
     uint64_t flushes_ns = behind_end_flushes(behind, now_ns);
-    sta_timer_start(loop, &behind->patience, blocked_ns < flushes_ns ? blocked_ns : flushes_ns);
+    uint64_t saved_ns = sta_behind_end_saved(behind, now_ns);
+    uint64_t patience_ns = blocked_ns < flushes_ns ? blocked_ns : flushes_ns;
+    sta_timer_start(loop, &behind->patience, saved_ns < patience_ns ? saved_ns : patience_ns);
     sta_behind_fly(behind, now_ns);
 }
 
@@ -198,6 +200,8 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     pthread_mutex_init(&behind->lock, NULL);
     sta_list_init(&behind->blocked);
     sta_list_init(&behind->flushes);
+    sta_list_init(&behind->unsaved);
+    behind->news.run = sta_behind_hear;
     sta_timer_init(&behind->timer, on_timer);
     sta_timer_init(&behind->patience, on_patience);
     behind->kick.run = on_kick;
@@ -215,10 +219,14 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     int status = sta_behind_queue_create(&behind->queue, &queue);
     for (size_t i = 0; i < STA_BEHIND_FLIGHTS && status == STRATA_OK; i++)
         status = sta_behind_flight_init(&behind->flights[i], behind);
+    if (status == STRATA_OK && config->journal != NULL)
+        status = sta_behind_open_journal(behind);
     if (status < 0) {
         sta_behind_destroy(&behind);
         return status;
     }
+    behind->journaled = behind->journal != NULL;
+    behind->opened = true;
     *out = behind;
     return STRATA_OK;
 }
@@ -243,6 +251,7 @@ void sta_behind_end(struct sta_behind *behind)
     sta_timer_stop(behind->cache->loop, &behind->timer);
     sta_timer_stop(behind->cache->loop, &behind->patience);
     sta_behind_end_blocked(behind);
+    sta_behind_close_journal(behind);
 }
 
 static void behind_tell_rest(const struct sta_behind *behind)
@@ -253,8 +262,9 @@ static void behind_tell_rest(const struct sta_behind *behind)
         return;
     sta_log_write(behind->cache->log, STRATA_LOG_ERROR, "cache",
                   "write-behind: closed before %" PRIu64 " keys (%" PRIu64
-                  " bytes) were in Redis: these writes are lost",
-                  numbers.entries, numbers.bytes);
+                  " bytes) were in Redis: %s",
+                  numbers.entries, numbers.bytes,
+                  behind->journaled ? "these writes are in the journal" : "these writes are lost");
 }
 
 void sta_behind_destroy(struct sta_behind **behind_ptr)
@@ -262,8 +272,9 @@ void sta_behind_destroy(struct sta_behind **behind_ptr)
     struct sta_behind *behind = *behind_ptr;
     if (behind == NULL)
         return;
-    if (behind->queue != NULL)
+    if (behind->opened)
         behind_tell_rest(behind);
+    sta_journal_close(&behind->journal);
     for (size_t i = 0; i < STA_BEHIND_FLIGHTS; i++)
         sta_behind_flight_fini(&behind->flights[i]);
     sta_behind_queue_destroy(&behind->queue);

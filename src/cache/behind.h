@@ -50,6 +50,9 @@ bool sta_behind_owes(struct sta_behind *behind, const struct sta_key *key);
 int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_t now_ns);
 void sta_behind_send(struct sta_behind *behind, struct sta_write *write);
 
+/* The loop's thread: the write has been dealt with, and is done when the journal has it. */
+void sta_behind_finish(struct sta_behind *behind, struct sta_write *write);
+
 /* Any thread. A write of what was loaded, if `current`, which is asked under the lock, says that no
  * other write of the key came since: STRATA_OK; STRATA_SKIPPED: one did; STRATA_ERR_BUSY,
  * STRATA_ERR_TOO_BIG, STRATA_ERR_NOMEM: nothing was done. */

@@ -51,6 +51,28 @@ static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
         sta_tiers_count(&cache->l1_counters.errors);
 }
 
+/* To the queue, and to the journal before it, so that what has no room there is not in the queue. */
+static int admit_push(struct sta_behind *behind, const struct sta_key *key,
+                      const struct sta_behind_push *push, uint64_t now_ns)
+{
+    struct sta_behind_queue *queue = behind->queue;
+    struct sta_behind_entry *entry;
+    uint64_t position = 0;
+    int status = sta_behind_queue_has_room(queue, key, push);
+    if (status == STRATA_OK && behind->journal != NULL)
+        status = sta_behind_record(behind, key, push, now_ns, &position);
+    if (status < 0)
+        return status;
+    status = sta_behind_queue_push(queue, key, push, now_ns, &entry);
+    if (behind->journal == NULL)
+        return status;
+    if (status == STRATA_OK)
+        sta_behind_recorded(behind, entry, position, now_ns);
+    else
+        sta_behind_take_back(behind, key, now_ns);
+    return status;
+}
+
 /* STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
 static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
                         const struct strata_item *item, bool in_line, uint64_t now_ns)
@@ -68,7 +90,7 @@ static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
         .is_delete = kind == STA_WRITE_DELETE,
         .expires_ns = sta_clock_after(now_ns, ttl_ns),
     };
-    status = sta_behind_queue_push(behind->queue, &key, &push, now_ns, NULL);
+    status = admit_push(behind, &key, &push, now_ns);
     if (status == STRATA_OK)
         admit_to_l1(behind->cache, kind, &key, item, now_ns);
     return status;
@@ -106,6 +128,8 @@ static int admit_some(struct sta_behind *behind, struct sta_write *write, bool i
         else
             (*next)++;
     }
+    if (behind->journal != NULL)
+        write->behind.saved_at = sta_journal_end(behind->journal);
     bool kick = sta_behind_wants_kick(behind);
     pthread_mutex_unlock(&behind->lock);
     if (kick)
@@ -126,7 +150,10 @@ int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_
 {
     write->behind.next = 0;
     write->behind.through = 0;
+    write->behind.saved_at = 0;
     int status = admit_all(behind, write, false, now_ns);
+    if (status == STRATA_OK && !sta_behind_is_saved(behind, write))
+        status = STRATA_MORE;
     return write->behind.through > 0 ? STRATA_MORE : status;
 }
 
@@ -178,14 +205,19 @@ static void blocked_end(struct sta_behind *behind, struct sta_write *write, int 
     pthread_mutex_unlock(&behind->lock);
     for (size_t i = write->behind.next; i < write->count; i++)
         write->statuses[i] = status;
-    write->done(write);
+    sta_behind_finish(behind, write);
 }
 
 static void blocked_begin(struct sta_task *task)
 {
     struct sta_write *write = STA_CONTAINER(task, struct sta_write, behind.task);
     struct sta_behind *behind = write->cache->behind;
+    if (write->behind.next == write->count) { /* only the journal is waited for */
+        sta_behind_finish(behind, write);
+        return;
+    }
     sta_list_push_back(&behind->blocked, &write->behind.link);
+    atomic_store_explicit(&behind->awaited, true, memory_order_relaxed);
     pthread_mutex_lock(&behind->lock);
     behind->blocked_count++;
     pthread_mutex_unlock(&behind->lock);
@@ -213,6 +245,7 @@ uint64_t sta_behind_unblock(struct sta_behind *behind, uint64_t now_ns)
         else
             return blocked_until(behind, write);
     }
+    atomic_store_explicit(&behind->awaited, false, memory_order_relaxed);
     return STA_NEVER;
 }
 

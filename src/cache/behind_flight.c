@@ -91,6 +91,8 @@ static void flight_answered(struct sta_behind_flight *flight, struct sta_batch *
     flight_count(behind->cache, batch == &flight->deletes, outcome);
     pthread_mutex_lock(&behind->lock);
     bool gone = sta_behind_queue_settle(behind->queue, entry, outcome, now_ns);
+    if (gone && behind->journal != NULL)
+        sta_behind_record_done(behind, entry);
     if (gone)
         land_in_l1(flight, flown, batch->source, replies, now_ns);
     else if (entry->state == STA_BEHIND_PARKED)

@@ -86,6 +86,15 @@ struct sta_behind_entry *sta_behind_heap_pop(struct sta_behind_heap *heap)
     return first;
 }
 
+void sta_behind_heap_remove(struct sta_behind_heap *heap, struct sta_behind_entry *entry)
+{
+    struct sta_behind_entry *last = heap->entries[--heap->count];
+    if (last == entry)
+        return;
+    heap_put(heap, entry->heap_at, last);
+    sta_behind_heap_move(heap, last);
+}
+
 void sta_behind_heap_move(struct sta_behind_heap *heap, struct sta_behind_entry *entry)
 {
     heap_rise(heap, entry);

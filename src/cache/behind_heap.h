@@ -29,6 +29,9 @@ void sta_behind_heap_push(struct sta_behind_heap *heap, struct sta_behind_entry 
 /* The first; there must be one. */
 struct sta_behind_entry *sta_behind_heap_pop(struct sta_behind_heap *heap);
 
+/* One that is in it. */
+void sta_behind_heap_remove(struct sta_behind_heap *heap, struct sta_behind_entry *entry);
+
 /* The due time of one entry was changed; of any number of them. */
 void sta_behind_heap_move(struct sta_behind_heap *heap, struct sta_behind_entry *entry);
 void sta_behind_heap_sort(struct sta_behind_heap *heap);

@@ -39,6 +39,8 @@ struct sta_behind {
     struct sta_cache *cache;
     struct sta_behind_config config;
     uint64_t seed; /* of keys, where there is no L1 */
+    bool opened;
+    bool journaled;
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
@@ -46,10 +48,17 @@ struct sta_behind {
     uint64_t looks_ns; /* the loop looks for what is due by then; 0: as soon as a flight ends */
     bool kicked;       /* the loop was asked to look now */
     size_t blocked_count;
+    struct sta_journal *journal; /* NULL: none; has a lock of its own */
     uint64_t rejected;
     uint64_t through;
 
+    /* Atomic. */
+    atomic_bool news_posted; /* of the journal */
+    atomic_bool awaited;     /* relaxed: somebody waits for room */
+
     /* Of the loop thread. */
+    struct sta_task news;
+    struct sta_list unsaved; /* writes that wait for the journal */
     struct sta_task kick;
     struct sta_timer timer;    /* something is due */
     struct sta_timer patience; /* of who waits for room, and for a flush */
@@ -80,6 +89,36 @@ uint64_t sta_behind_unblock(struct sta_behind *behind, uint64_t now_ns);
 
 /* Nobody waits any more. */
 void sta_behind_end_blocked(struct sta_behind *behind);
+
+/* ---- behind_journal.c ---- */
+
+/* Before the loop runs: what earlier processes owed is owed. Errors as sta_journal_open(), and those
+ * of a queue that cannot hold it. */
+int sta_behind_open_journal(struct sta_behind *behind);
+
+/* After the loop has ended. */
+void sta_behind_close_journal(struct sta_behind *behind);
+
+/* Under the lock, in this order: record() what is to be pushed, push it, and recorded(); where that
+ * failed, take_back(). record() answers as sta_journal_append(). */
+int sta_behind_record(struct sta_behind *behind, const struct sta_key *key,
+                      const struct sta_behind_push *push, uint64_t now_ns, uint64_t *position);
+void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *entry,
+                         uint64_t position, uint64_t now_ns);
+void sta_behind_take_back(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns);
+
+/* Under the lock: Redis has it. */
+void sta_behind_record_done(struct sta_behind *behind, const struct sta_behind_entry *entry);
+
+/* The loop's thread: a task that is posted when the journal has news. */
+void sta_behind_hear(struct sta_task *task);
+
+/* Any thread: whether it need not wait for the journal. */
+bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write);
+
+/* The loop's thread: ends those that are saved, or have waited long enough. Returns until when the
+ * next one waits. */
+uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns);
 
 /* ---- behind_flight.c, the loop's thread ---- */
 

@@ -176,22 +176,32 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
     return STRATA_OK;
 }
 
+int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
+                              const struct sta_behind_push *push)
+{
+    uint64_t cost = sta_behind_queue_cost(key->bytes.len, push->is_delete ? 0 : push->value.len);
+    if (cost > queue->config.max_bytes)
+        return STRATA_ERR_TOO_BIG;
+    const struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
+    uint64_t others = queue->numbers.bytes;
+    if (entry != NULL)
+        others -= sta_behind_queue_cost(key->bytes.len, entry->value_len);
+    bool full = entry == NULL && queue->numbers.entries >= queue->config.max_entries;
+    return full || others + cost > queue->config.max_bytes ? STRATA_ERR_BUSY : STRATA_OK;
+}
+
 int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *key,
                           const struct sta_behind_push *push, uint64_t now_ns,
                           struct sta_behind_entry **out)
 {
+    int status = sta_behind_queue_has_room(queue, key, push);
+    if (status < 0)
+        return status;
+    struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
     size_t len = push->is_delete ? 0 : push->value.len;
     uint64_t cost = sta_behind_queue_cost(key->bytes.len, len);
-    if (cost > queue->config.max_bytes)
-        return STRATA_ERR_TOO_BIG;
-    struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
-    uint64_t others = queue->numbers.bytes -
-                      (entry != NULL ? sta_behind_queue_cost(key->bytes.len, entry->value_len) : 0);
-    if (others + cost > queue->config.max_bytes ||
-        (entry == NULL && queue->numbers.entries >= queue->config.max_entries))
-        return STRATA_ERR_BUSY;
-    int status = entry == NULL ? push_new(queue, key, push, cost, now_ns, &entry)
-                               : push_over(queue, entry, push, now_ns);
+    status = entry == NULL ? push_new(queue, key, push, cost, now_ns, &entry)
+                           : push_over(queue, entry, push, now_ns);
     if (status == STRATA_OK && out != NULL)
         *out = entry;
     return status;
@@ -292,6 +302,15 @@ static bool entry_settles(struct sta_behind_queue *queue, struct sta_behind_entr
     return !entry->unsure;
 }
 
+static void queue_forget(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
+{
+    table_remove(queue, entry);
+    sta_list_remove(&entry->order);
+    sta_list_remove(&entry->place);
+    queue->numbers.entries--;
+    queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_len);
+}
+
 static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                            uint64_t now_ns)
 {
@@ -301,11 +320,7 @@ static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_ent
     entry->refusals = 0;
     bool settled = entry_settles(queue, entry, now_ns);
     if (settled && !entry_is_superseded(entry)) {
-        table_remove(queue, entry);
-        sta_list_remove(&entry->order);
-        sta_list_remove(&entry->place);
-        queue->numbers.entries--;
-        queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_len);
+        queue_forget(queue, entry);
         queue->numbers.written++;
         return true;
     }
@@ -372,6 +387,14 @@ bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_e
         break;
     }
     return false;
+}
+
+void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
+{
+    assert(entry->state == STA_BEHIND_WAITING);
+    sta_behind_heap_remove(&queue->heap, entry);
+    queue_forget(queue, entry);
+    sta_behind_queue_free_entry(entry);
 }
 
 void sta_behind_queue_free_entry(struct sta_behind_entry *entry)

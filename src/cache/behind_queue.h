@@ -119,6 +119,10 @@ int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *
                           const struct sta_behind_push *push, uint64_t now_ns,
                           struct sta_behind_entry **entry);
 
+/* What push() would answer, but for STRATA_ERR_NOMEM. */
+int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
+                              const struct sta_behind_push *push);
+
 /* NULL: nothing is owed for this key. */
 struct sta_behind_entry *sta_behind_queue_find(const struct sta_behind_queue *queue,
                                                const struct sta_key *key);
@@ -135,6 +139,9 @@ uint64_t sta_behind_queue_due_ns(const struct sta_behind_queue *queue);
 bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                              enum sta_behind_outcome outcome, uint64_t now_ns);
 void sta_behind_queue_free_entry(struct sta_behind_entry *entry);
+
+/* Nothing is owed for this key after all; the entry is not FLYING, and gone. */
+void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_entry *entry);
 
 /* While on: everything is due at once, the rate does not hold, delays are short. */
 void sta_behind_queue_hurry(struct sta_behind_queue *queue, bool on, uint64_t now_ns);

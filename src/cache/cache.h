@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/journal.h"
 #include "core/log.h"
 #include "l1/l1.h"
 #include "l2/batch.h"
@@ -41,6 +42,8 @@ struct sta_behind_config {
     size_t batch;  /* keys that go together */
     uint64_t drain_ms;
     enum sta_behind_full full;
+    const char *journal; /* a directory; NULL: none */
+    enum sta_journal_sync sync;
 };
 
 struct sta_cache_config {
@@ -165,8 +168,9 @@ enum sta_write_kind {
 
 /* Of a write that write-behind takes. */
 struct sta_write_behind {
-    size_t next;    /* the first item that has not been dealt with */
-    size_t through; /* items that go to Redis at once: their status is STRATA_MORE until then */
+    size_t next;       /* the first item that has not been dealt with */
+    uint64_t saved_at; /* position in the journal that it waits for; 0: none */
+    size_t through;    /* items that go to Redis at once: their status is STRATA_MORE until then */
     struct sta_list link;
     struct sta_task task;
 };

@@ -254,7 +254,10 @@ static void write_ended(struct sta_batch *batch)
 {
     struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
     write_fini(write);
-    write->done(write);
+    if (write->cache->behind != NULL)
+        sta_behind_finish(write->cache->behind, write);
+    else
+        write->done(write);
 }
 
 int sta_write_begin(struct sta_write *write, uint64_t now_ns)

@@ -16,6 +16,7 @@
 
 static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
 static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
+static const char *const fsync_modes[] = {"", "always", "interval", "never", NULL};
 static const char *const full_policies[] = {"", "block", "through", "reject", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
@@ -316,8 +317,23 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .least = 1,
         .most = 4095,
         .group = "Strategies",
-        .help = "A directory where writes wait safely until Redis has them. None: in memory only. "
-                "Not in this version: a directory is refused.",
+        .help =
+            "A directory where writes wait safely until Redis has them; it is made where it is not "
+            "there, and one process at a time may use it. None: in memory only.",
+    },
+    {
+        .name = "write_behind_fsync",
+        .env = "STRATA_WRITE_BEHIND_FSYNC",
+        .flag = "--write-behind-fsync",
+        .type = STA_OPTION_CHOICE,
+        AT(write_behind_fsync),
+        .choices = fsync_modes,
+        .default_text = "always",
+        .group = "Strategies",
+        .help =
+            "With a journal. always: a write that succeeded is on disk. interval: it is in a file "
+            "within 10 milliseconds, and on disk within a second. never: in a file within 10 "
+            "milliseconds, on disk when the system sees fit.",
     },
     {
         .name = "write_behind_interval",

@@ -89,12 +89,6 @@ static int resolve_field(const struct sta_option *option, struct strata_options 
     return STRATA_OK;
 }
 
-static int refuse_unsupported(struct strata_error *error, const char *what)
-{
-    return sta_error_set(error, STRATA_ERR_UNSUPPORTED, "%s is not in this version of strata",
-                         what);
-}
-
 /* A cluster has one database, and its nodes are named to us by host and port. */
 static int check_cluster(const struct strata_options *options, const struct sta_redis_url *url,
                          struct strata_error *error)
@@ -118,9 +112,10 @@ static int check_together(const struct strata_options *options, const struct sta
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "write_through and write_behind are both on; write_through is on by "
                              "default: for write-behind set CACHE_WRITE_THROUGH=false as well");
-    if (options->write_behind_journal != NULL)
-        return refuse_unsupported(error, "the journal of write-behind (write_behind_journal, "
-                                         "STRATA_WRITE_BEHIND_JOURNAL)");
+    if (options->write_behind_journal != NULL && options->write_behind != STRATA_ON)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "write_behind_journal is given and write_behind is off: nothing would "
+                             "be written to it");
     if (options->write_behind == STRATA_ON && options->l2_enabled == STRATA_OFF)
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "write_behind is on and l2_enabled is off: there is nothing to write "

@@ -47,6 +47,7 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"STRATA_TLS_VERIFY", "full"},
         {"CACHE_WRITE_THROUGH", "true"},
         {"CACHE_WRITE_BEHIND", "false"},
+        {"STRATA_WRITE_BEHIND_FSYNC", "always"},
         {"STRATA_WRITE_BEHIND_INTERVAL", "0.1"},
         {"STRATA_WRITE_BEHIND_BATCH_SIZE", "256"},
         {"STRATA_WRITE_BEHIND_MAX_ENTRIES", "100000"},

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Write-behind and its journal (journal.h). Every write that comes is recorded under the lock that
+ * also orders the queue, so the records of a key stand in the order of its writes; so do the DONEs of
+ * what Redis has acknowledged.
+ *
+ * Each entry of the queue is marked with the position of its record. The lowest mark says which
+ * segments are still needed: those before it are deleted from the oldest on, and never one from the
+ * middle, or an older write of a key could come back that a newer one had replaced. An entry that
+ * stays for long (parked, or its node is away) would keep all that came after it: it is recorded anew
+ * when the journal is more than JOURNAL_MOST times the queue's bound.
+ *
+ * Replay pushes each record into the queue and takes out what was done; what is left is recorded in a
+ * segment of ours, and only when that is on disk are the old ones deleted.
+ */
+#include <inttypes.h>
+#include <time.h>
+
+#include "cache/behind_inside.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "strata/status.h"
+
+#define JOURNAL_MOST 2u
+#define SLACK_BYTES  ((uint64_t)64 << 20)
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / STA_NS_MS;
+}
+
+/* ---- recording, under the lock ---- */
+
+int sta_behind_record(struct sta_behind *behind, const struct sta_key *key,
+                      const struct sta_behind_push *push, uint64_t now_ns, uint64_t *position)
+{
+    struct sta_journal_record record = {
+        .type = push->is_delete ? STA_JOURNAL_DELETE : STA_JOURNAL_SET,
+        .version = sta_behind_queue_newest(behind->queue) + 1,
+        .ttl_ms = STA_NEVER,
+        .wall_ms = wall_ms(),
+        .key = key->bytes,
+    };
+    if (!push->is_delete)
+        record.value = push->value;
+    if (push->expires_ns != STA_NEVER)
+        record.ttl_ms = push->expires_ns > now_ns ? (push->expires_ns - now_ns) / STA_NS_MS : 0;
+    return sta_journal_append(behind->journal, &record, position);
+}
+
+/* What the entry owes, at the journal's end. */
+static int behind_record_again(struct sta_behind *behind, struct sta_behind_entry *entry,
+                               uint64_t now_ns)
+{
+    uint64_t position = 0;
+    struct sta_journal_record record = {
+        .type = entry->is_delete ? STA_JOURNAL_DELETE : STA_JOURNAL_SET,
+        .version = entry->version,
+        .ttl_ms = STA_NEVER,
+        .wall_ms = wall_ms(),
+        .key = sta_behind_entry_key(entry).bytes,
+        .value = sta_behind_entry_value(entry),
+    };
+    if (entry->expires_ns != STA_NEVER)
+        record.ttl_ms = entry->expires_ns > now_ns ? (entry->expires_ns - now_ns) / STA_NS_MS : 0;
+    int status = sta_journal_append(behind->journal, &record, &position);
+    if (status == STRATA_OK)
+        sta_behind_queue_place(behind->queue, entry, position);
+    return status;
+}
+
+static void behind_trim(struct sta_behind *behind)
+{
+    const struct sta_behind_entry *first = sta_behind_queue_first_placed(behind->queue);
+    sta_journal_trim(behind->journal,
+                     first != NULL ? first->mark : sta_journal_end(behind->journal));
+}
+
+void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *entry,
+                         uint64_t position, uint64_t now_ns)
+{
+    sta_behind_queue_place(behind->queue, entry, position);
+    /* Two for one, so that it shrinks. */
+    for (int i = 0; i < 2; i++) {
+        struct sta_behind_entry *first = sta_behind_queue_first_placed(behind->queue);
+        if (first->mark + JOURNAL_MOST * behind->config.max_bytes + SLACK_BYTES > position ||
+            behind_record_again(behind, first, now_ns) < 0)
+            break;
+    }
+    behind_trim(behind);
+}
+
+/* The write was recorded, and there was no memory for it: what was owed before is owed. */
+void sta_behind_take_back(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns)
+{
+    struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, key);
+    uint64_t position;
+    struct sta_journal_record done = {
+        .type = STA_JOURNAL_DONE,
+        .version = sta_behind_queue_newest(behind->queue) + 1,
+        .key = key->bytes,
+    };
+    if (entry != NULL)
+        (void)behind_record_again(behind, entry, now_ns);
+    else
+        (void)sta_journal_append(behind->journal, &done, &position);
+}
+
+void sta_behind_record_done(struct sta_behind *behind, const struct sta_behind_entry *entry)
+{
+    uint64_t position;
+    struct sta_journal_record done = {
+        .type = STA_JOURNAL_DONE,
+        .version = entry->version,
+        .key = sta_behind_entry_key(entry).bytes,
+    };
+    /* Where it cannot be recorded, the write is repeated after a crash. */
+    (void)sta_journal_append(behind->journal, &done, &position);
+    behind_trim(behind);
+}
+
+/* All that is owed, to a segment that has none of it. */
+static int behind_record_all(struct sta_behind *behind, uint64_t now_ns)
+{
+    int status = STRATA_OK;
+    struct sta_behind_queue_statistics numbers;
+    sta_behind_queue_statistics(behind->queue, &numbers);
+    for (uint64_t i = 0; i < numbers.entries && status == STRATA_OK; i++)
+        status = behind_record_again(behind, sta_behind_queue_first_placed(behind->queue), now_ns);
+    if (status == STRATA_OK) {
+        behind_trim(behind);
+        sta_journal_mend(behind->journal);
+    }
+    return status;
+}
+
+/* ---- news of the journal ---- */
+
+void sta_behind_hear(struct sta_task *task)
+{
+    struct sta_behind *behind = STA_CONTAINER(task, struct sta_behind, news);
+    /* acquire and release, partner: on_news(): what it has seen is seen here. */
+    atomic_store_explicit(&behind->news_posted, false, memory_order_release);
+    if (behind->closed)
+        return;
+    if (sta_journal_is_mended(behind->journal)) {
+        pthread_mutex_lock(&behind->lock);
+        (void)behind_record_all(behind, sta_loop_now_ns(behind->cache->loop)); /* or once more */
+        pthread_mutex_unlock(&behind->lock);
+    }
+    sta_behind_look(behind);
+}
+
+static void on_news(void *arg)
+{
+    struct sta_behind *behind = arg;
+    bool looks = behind->config.sync == STA_JOURNAL_ALWAYS ||
+                 atomic_load_explicit(&behind->awaited, memory_order_relaxed) ||
+                 sta_journal_is_mended(behind->journal);
+    if (looks && !atomic_exchange_explicit(&behind->news_posted, true, memory_order_acquire))
+        sta_loop_post(behind->cache->loop, &behind->news);
+}
+
+/* ---- opening ---- */
+
+struct behind_replay {
+    struct sta_behind *behind;
+    uint64_t now_ns;
+    uint64_t wall_ms;
+};
+
+static int behind_replayed(void *arg, const struct sta_journal_record *record)
+{
+    struct behind_replay *replay = arg;
+    struct sta_behind_queue *queue = replay->behind->queue;
+    struct sta_key key = sta_behind_key(replay->behind, record->key);
+    struct sta_behind_entry *entry = sta_behind_queue_find(queue, &key);
+    if (record->type == STA_JOURNAL_DONE) {
+        if (entry != NULL && entry->mark == record->version)
+            sta_behind_queue_drop(queue, entry);
+        return STRATA_OK;
+    }
+    uint64_t left_ms = sta_journal_record_left_ms(record, replay->wall_ms);
+    uint64_t left_ns = left_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : left_ms * STA_NS_MS;
+    struct sta_behind_push push = {
+        .value = record->value,
+        .is_delete = record->type == STA_JOURNAL_DELETE,
+        .expires_ns = sta_clock_after(replay->now_ns, left_ns),
+    };
+    int status = sta_behind_queue_push(queue, &key, &push, replay->now_ns, &entry);
+    if (status == STRATA_OK)
+        entry->mark = record->version;
+    return status;
+}
+
+static void behind_tell_replay(const struct sta_behind *behind, int status)
+{
+    const struct sta_log *log = behind->cache->log;
+    struct sta_behind_queue_statistics numbers;
+    sta_behind_queue_statistics(behind->queue, &numbers);
+    if (status == STRATA_ERR_BUSY || status == STRATA_ERR_TOO_BIG)
+        sta_log_write(log, STRATA_LOG_ERROR, "cache",
+                      "journal: holds more than write_behind_max_entries or max_bytes allow");
+    else if (status == STRATA_OK && numbers.entries > 0)
+        sta_log_write(log, STRATA_LOG_INFO, "cache",
+                      "journal: %" PRIu64 " keys were not in Redis yet, and will be written",
+                      numbers.entries);
+}
+
+int sta_behind_open_journal(struct sta_behind *behind)
+{
+    struct behind_replay replay = {behind, sta_clock_now_ns(), wall_ms()};
+    int status = sta_journal_open(&behind->journal, behind->config.journal, behind->config.sync,
+                                  behind->cache->log);
+    behind->config.journal = NULL; /* the caller's */
+    if (status == STRATA_OK)
+        status = sta_journal_replay(behind->journal, behind_replayed, &replay);
+    if (status == STRATA_OK)
+        status = sta_journal_start(behind->journal, on_news, behind);
+    if (behind->journal != NULL)
+        behind_tell_replay(behind, status);
+    return status == STRATA_OK ? behind_record_all(behind, replay.now_ns) : status;
+}
+
+/* ---- who waits for the disk, on the loop ---- */
+
+static bool write_is_saved(const struct sta_behind *behind, const struct sta_write *write)
+{
+    return behind->journal == NULL || behind->config.sync != STA_JOURNAL_ALWAYS ||
+           write->behind.saved_at <= sta_journal_durable(behind->journal);
+}
+
+bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write)
+{
+    return write->behind.saved_at == 0 || write_is_saved(behind, write);
+}
+
+static void unsaved_end(struct sta_write *write, int status)
+{
+    sta_list_remove(&write->behind.link);
+    for (size_t i = 0; i < write->count; i++) {
+        if (status < 0 && write->statuses[i] >= 0)
+            write->statuses[i] = status;
+    }
+    write->done(write);
+}
+
+void sta_behind_finish(struct sta_behind *behind, struct sta_write *write)
+{
+    if (behind->closed || sta_behind_is_saved(behind, write))
+        write->done(write);
+    else
+        sta_list_push_back(&behind->unsaved, &write->behind.link);
+}
+
+uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns)
+{
+    uint64_t until_ns = STA_NEVER;
+    struct sta_list *node = behind->unsaved.next;
+    while (node != &behind->unsaved) {
+        struct sta_write *write = STA_CONTAINER(node, struct sta_write, behind.link);
+        uint64_t deadline_ns = sta_clock_after(write->begun_ns, behind->cache->budget_ns);
+        node = node->next;
+        if (sta_behind_is_saved(behind, write))
+            unsaved_end(write, STRATA_OK);
+        else if (deadline_ns <= now_ns)
+            unsaved_end(write, STRATA_ERR_TIMEOUT);
+        else if (deadline_ns < until_ns)
+            until_ns = deadline_ns;
+    }
+    return until_ns;
+}
+
+void sta_behind_close_journal(struct sta_behind *behind)
+{
+    if (behind->journal != NULL)
+        behind_trim(behind);
+    sta_journal_close(&behind->journal);
+    while (!sta_list_empty(&behind->unsaved))
+        unsaved_end(STA_CONTAINER(behind->unsaved.next, struct sta_write, behind.link),
+                    STRATA_ERR_CLOSED);
+}

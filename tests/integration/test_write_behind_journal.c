@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Write-behind with a journal: what was acknowledged survives kill -9, and what is torn is not
+ * replayed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "integration/cache_rig.h"
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "integration/log_record.h"
+#include "support/redis_server.h"
+
+#define LONG_MS   60000u
+#define PREFIX    "atp:cache:"
+#define NEVER_YET 3600000u
+#define NOWHERE   "redis://127.0.0.1:1"
+
+static char directory[64];
+
+static int prepare(void **state)
+{
+    (void)snprintf(directory, sizeof directory, "/tmp/test_wb_journal.XXXXXX");
+    return mkdtemp(directory) != NULL ? cache_rig_flush(state) : -1;
+}
+
+static int clear(void **state)
+{
+    char command[128];
+    (void)state;
+    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command);
+}
+
+static struct strata_options journaled(void)
+{
+    return (struct strata_options){
+        .write_through = STRATA_OFF,
+        .write_behind = STRATA_ON,
+        .write_behind_interval_ms = NEVER_YET,
+        .write_behind_journal = directory,
+        .write_behind_drain_timeout_ms = 1,
+    };
+}
+
+/* As if the process had died: Redis got nothing, and the journal stays. */
+static struct strata *open_away(void)
+{
+    struct strata_options options = journaled();
+    options.redis_url = NOWHERE;
+    return cache_rig_open(options);
+}
+
+static void what_a_closed_cache_owed_is_written_by_the_next(void **state)
+{
+    (void)state;
+    redis_do("SET", PREFIX "b", "old");
+    struct strata *cache = open_away();
+    assert_int_equal(set_text(cache, "a", "1", 0), STRATA_OK);
+    assert_int_equal(set_text(cache, "a", "2", 50000), STRATA_OK);
+    assert_int_equal(strata_delete(cache, strata_text("b")), STRATA_OK);
+    strata_close(&cache);
+    for (int i = 0; i < 2; i++) { /* once more, from what the one before recorded anew */
+        cache = open_away();
+        assert_value(cache, "a", "2");
+        assert_int_equal(get_status(cache, "b"), STRATA_MISS);
+        assert_int_equal(numbers(cache).write_behind.entries, 2);
+        strata_close(&cache);
+    }
+    cache = cache_rig_open(journaled());
+    assert_value(cache, "a", "2");
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    assert_in_redis(PREFIX "a", "2");
+    assert_in_redis(PREFIX "b", NULL);
+    redisReply *reply = redisCommand(cache_rig_foreign(), "PTTL " PREFIX "a");
+    assert_in_range(reply->integer, 1, 50000);
+    freeReplyObject(reply);
+    strata_close(&cache);
+    cache = open_away();
+    assert_int_equal(numbers(cache).write_behind.entries, 0);
+    strata_close(&cache);
+}
+
+/* One key stays owed, and with it the segment that has the record of the other. */
+static void what_redis_has_is_not_written_again(void **state)
+{
+    (void)state;
+    struct redis_server *server = NULL;
+    struct strata_options options = journaled();
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    redisContext *redis = redisConnectUnix(redis_server_socket(server));
+    options.redis_url = redis_server_url(server);
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "done", "1", 0), STRATA_OK);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    freeReplyObject(redisCommand(redis, "SET " PREFIX "done theirs"));
+    redis_server_freeze(server);
+    assert_int_equal(set_text(cache, "owed", "1", 0), STRATA_OK);
+    strata_close(&cache);
+    redis_server_thaw(server);
+    cache = cache_rig_open(options);
+    assert_int_equal(numbers(cache).write_behind.entries, 1);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    redisReply *reply = redisCommand(redis, "MGET " PREFIX "done " PREFIX "owed");
+    assert_string_equal(reply->element[0]->str, "theirs");
+    assert_string_equal(reply->element[1]->str, "1");
+    freeReplyObject(reply);
+    strata_close(&cache);
+    redisFree(redis);
+    redis_server_stop(&server);
+}
+
+static void a_second_cache_may_not_have_the_same_journal(void **state)
+{
+    (void)state;
+    struct strata *cache = open_away();
+    struct strata *second = NULL;
+    struct strata_options options = journaled();
+    struct strata_error error;
+    options.redis_url = NOWHERE;
+    assert_int_equal(strata_open(&second, &options, &error), STRATA_ERR_BUSY);
+    strata_close(&cache);
+}
+
+/* A file that may not grow stands for a full disk. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_is_a_full_queue_until_there_is_room_again(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled();
+    char value[4000];
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.write_behind_full = STRATA_FULL_REJECT;
+    options.redis_url = NOWHERE;
+    options.socket_timeout_ms = 1000;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "a", "before", 0), STRATA_OK);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    limit_files(4);
+    int status = set_text(cache, "b", value, 0);
+    assert_true(status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_BUSY);
+    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_ERR_BUSY;) {
+        status = set_text(cache, "c", value, 0);
+        assert_int_not_equal(status, STRATA_OK);
+        assert_true(sta_clock_now_ms() < end);
+    }
+    assert_true(log_record_count(&log, "journal: cannot be written", 0) > 0);
+    limit_files(RLIM_INFINITY);
+    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_OK;) {
+        status = set_text(cache, "d", "after", 0);
+        assert_true(sta_clock_now_ms() < end);
+    }
+    strata_close(&cache);
+    cache = open_away();
+    assert_value(cache, "a", "before");
+    assert_value(cache, "d", "after");
+    strata_close(&cache);
+}
+
+static void a_torn_journal_gives_what_stands_before_the_tear(void **state)
+{
+    (void)state;
+    char path[128], key[16];
+    static struct log_record log;
+    struct strata_options options = journaled();
+    struct strata *cache = open_away();
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(set_text(cache, key, "v", 0), STRATA_OK);
+    }
+    strata_close(&cache);
+    (void)snprintf(path, sizeof path, "%s/0000000000000001.journal", directory);
+    assert_int_equal(truncate(path, 8 + 9 * (8 + 27 + 3) + 20), 0); /* in the middle of k9 */
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.redis_url = NOWHERE;
+    cache = cache_rig_open(options);
+    assert_int_equal(log_record_count(&log, "is torn", 0), 1);
+    assert_int_equal(numbers(cache).write_behind.entries, 9);
+    assert_value(cache, "k8", "v");
+    strata_close(&cache);
+}
+
+/* ---- kill -9 ---- */
+
+#define KILL_KEYS 40
+
+/* Writes, and says so when each was acknowledged: its number. */
+static void write_until_killed(int out, uint32_t from)
+{
+    struct strata_options options = journaled();
+    struct strata *cache = NULL;
+    char key[16], value[16];
+    options.redis_url = cache_rig_url();
+    options.write_behind_interval_ms = 20;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (strata_open(&cache, &options, NULL) != STRATA_OK)
+        _exit(2);
+    for (uint32_t i = from;; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i % KILL_KEYS);
+        (void)snprintf(value, sizeof value, "%u", i);
+        if (strata_set(cache, strata_text(key), strata_text(value), 0) != STRATA_OK)
+            _exit(3);
+        if (write(out, &i, sizeof i) != (ssize_t)sizeof i)
+            _exit(4);
+    }
+}
+
+/* Lets a child write for a while and kills it; the last number that was acknowledged. */
+static uint32_t run_and_kill(uint32_t from, unsigned us)
+{
+    int ends[2];
+    int status;
+    uint32_t number, last = from - 1;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(ends[0]);
+        write_until_killed(ends[1], from);
+    }
+    (void)close(ends[1]);
+    assert_int_equal(read(ends[0], &number, sizeof number), sizeof number); /* it is at work */
+    last = number;
+    usleep(us);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    while (read(ends[0], &number, sizeof number) == (ssize_t)sizeof number)
+        last = number;
+    (void)close(ends[0]);
+    return last;
+}
+
+static void check_redis(uint32_t from, uint32_t last)
+{
+    for (uint32_t i = last; i + KILL_KEYS > last && i >= from; i--) {
+        redisReply *reply = redisCommand(cache_rig_foreign(), "GET " PREFIX "k%u", i % KILL_KEYS);
+        assert_int_equal(reply->type, REDIS_REPLY_STRING);
+        uint32_t got = (uint32_t)strtoul(reply->str, NULL, 10);
+        if (got < i)
+            fail_msg("k%u: %u was acknowledged, and Redis has %u", i % KILL_KEYS, i, got);
+        freeReplyObject(reply);
+    }
+}
+
+/* STRATA_TEST_KILLS: how often; 1,000 for the long form. */
+static void no_write_that_was_acknowledged_is_missing_after_kill_9(void **state)
+{
+    (void)state;
+    const char *given = getenv("STRATA_TEST_KILLS");
+    unsigned kills = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 50;
+    unsigned random = 1;
+    uint32_t from = 1000;
+    unsigned replayed = 0;
+    for (unsigned i = 0; i < kills; i++) {
+        uint32_t last = run_and_kill(from, (unsigned)rand_r(&random) % 60000);
+        struct strata *cache = cache_rig_open(journaled());
+        replayed += numbers(cache).write_behind.entries > 0;
+        assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+        strata_close(&cache);
+        check_redis(from, last);
+        from = last + 100000;
+    }
+    assert_true(replayed > 0); /* or nothing was shown */
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, prepare, clear)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(what_a_closed_cache_owed_is_written_by_the_next),
+        CASE(what_redis_has_is_not_written_again),
+        CASE(a_second_cache_may_not_have_the_same_journal),
+        CASE(a_full_disk_is_a_full_queue_until_there_is_room_again),
+        CASE(a_torn_journal_gives_what_stands_before_the_tear),
+        CASE(no_write_that_was_acknowledged_is_missing_after_kill_9),
+    };
+    return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
+}

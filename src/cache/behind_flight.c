@@ -13,6 +13,7 @@
 
 #include "cache/behind_inside.h"
 #include "cache/coherence.h"
+#include "cache/envelope.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "strata/status.h"
@@ -173,6 +174,8 @@ static int flight_append(struct sta_behind_flight *flight, const struct sta_behi
     uint64_t left_ms = UINT64_MAX;
     if (entry->expires_ns != STA_NEVER)
         left_ms = (entry->expires_ns - now_ns + STA_NS_MS - 1) / STA_NS_MS;
+    if (sta_envelope_begins(value))
+        return sta_write_wrapped(&flight->sets, tag, key, value, left_ms);
     return sta_coherence_reads_back(cache, value)
                ? sta_batch_set_read(&flight->sets, tag, key, value, left_ms)
                : sta_batch_set(&flight->sets, tag, key, value, left_ms);

@@ -196,4 +196,8 @@ struct sta_write {
 int sta_write_begin(struct sta_write *write, uint64_t now_ns);
 void sta_write_send(struct sta_write *write);
 
+/* Appends a set of a plain value that begins as an envelope does (cache/envelope.h), in one. */
+int sta_write_wrapped(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                      struct strata_bytes value, uint64_t ttl_ms);
+
 #endif

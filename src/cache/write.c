@@ -110,16 +110,14 @@ static bool write_is_through(const struct sta_cache *cache)
     return cache->config.write_through || cache->behind != NULL;
 }
 
-/* A plain value that begins as an envelope does, in one. */
-static int write_append_wrapped(struct sta_write *write, uint32_t tag,
-                                const struct strata_item *item)
+int sta_write_wrapped(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                      struct strata_bytes value, uint64_t ttl_ms)
 {
     struct sta_buffer stored;
     sta_buffer_init(&stored, STA_BATCH_WIRE_MAX);
-    int status = sta_envelope_write(&stored, &(struct sta_envelope){.value = item->value});
+    int status = sta_envelope_write(&stored, &(struct sta_envelope){.value = value});
     if (status == STRATA_OK)
-        status = sta_batch_set(&write->batch, tag, item->key, sta_buffer_bytes(&stored),
-                               sta_tiers_ttl_ms(write->cache, item));
+        status = sta_batch_set(batch, tag, key, sta_buffer_bytes(&stored), ttl_ms);
     sta_buffer_fini(&stored);
     return status;
 }
@@ -131,7 +129,8 @@ static int write_append(struct sta_write *write, size_t index)
     if (write->kind == STA_WRITE_DELETE || !write_is_through(write->cache))
         return sta_batch_delete(&write->batch, tag, item->key);
     if (write->flags == 0 && sta_envelope_begins(item->value))
-        return write_append_wrapped(write, tag, item);
+        return sta_write_wrapped(&write->batch, tag, item->key, item->value,
+                                 sta_tiers_ttl_ms(write->cache, item));
     /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
     if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
         return sta_batch_set_read(&write->batch, tag, item->key, item->value,

@@ -362,6 +362,20 @@ static void a_value_that_looks_as_if_it_had_a_head_comes_back_as_it_was(void **s
     strata_close(&other);
 }
 
+static void so_does_one_that_is_written_later(void **state)
+{
+    (void)state;
+    static const char looks[] = "\xF5strata\0\x01\x00\x00value";
+    struct strata *one = cache_rig_open(
+        (struct strata_options){.write_through = STRATA_OFF, .write_behind = STRATA_ON});
+    assert_int_equal(set_bytes(one, "k", looks, sizeof looks - 1), STRATA_OK);
+    assert_bytes_read(one, "k", looks, sizeof looks - 1);
+    strata_close(&one); /* it is written by then */
+    one = cache_rig_open((struct strata_options){0});
+    assert_bytes_read(one, "k", looks, sizeof looks - 1);
+    strata_close(&one);
+}
+
 static void a_tag_goes_with_its_time(void **state)
 {
     (void)state;
@@ -389,6 +403,7 @@ int main(void)
         CASE(a_batch_holds_values_of_all_kinds),
         CASE(what_no_tag_can_be_is_refused),
         CASE(a_value_that_looks_as_if_it_had_a_head_comes_back_as_it_was),
+        CASE(so_does_one_that_is_written_later),
         CASE(a_tag_goes_with_its_time),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -134,6 +134,13 @@ int sta_lease_name(struct sta_buffer *out, struct strata_bytes prefix, struct st
     return status;
 }
 
+bool sta_lease_is_name(struct strata_bytes key)
+{
+    struct strata_bytes suffix = strata_text(STA_LEASE_SUFFIX);
+    return key.len > suffix.len &&
+           memcmp((const uint8_t *)key.data + key.len - suffix.len, suffix.data, suffix.len) == 0;
+}
+
 /* ---- a lease ---- */
 
 static void choose_word(struct sta_lease *lease)

@@ -77,6 +77,9 @@ void sta_lease_doubt(struct sta_leases *leases);
 int sta_lease_name(struct sta_buffer *out, struct strata_bytes prefix, struct strata_bytes key,
                    bool cluster);
 
+/* Whether a key that Redis has is a lease, and no value. */
+bool sta_lease_is_name(struct strata_bytes key);
+
 /* `key` without the prefix. STRATA_ERR_NOMEM, STRATA_ERR_INVALID: nothing to be freed. */
 int sta_lease_init(struct sta_lease *lease, struct sta_cache *cache, struct strata_bytes key);
 /* Drops it where it is held. */

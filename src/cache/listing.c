@@ -257,7 +257,7 @@ static int take_name(struct sta_listing *listing, struct strata_bytes *name)
 {
     struct strata_bytes next;
     while (sta_l1_scan_next(&listing->rest, &next)) {
-        if (listing->of_l1 && is_absent_in_l1(listing, next))
+        if (listing->of_l1 ? is_absent_in_l1(listing, next) : sta_lease_is_name(next))
             continue;
         int status = listing->remembers ? sta_seen_add(&listing->seen, next) : STRATA_OK;
         if (status == STRATA_SKIPPED)

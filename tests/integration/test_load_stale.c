@@ -262,6 +262,15 @@ static void every_read_takes_a_value_out_of_its_envelope(void **state)
     strata_close(&cache);
 }
 
+static void assert_looks(struct strata *cache, const char *looks, size_t len)
+{
+    struct strata_value value = {0};
+    assert_int_equal(strata_get(cache, strata_text("k"), &value), STRATA_OK);
+    assert_int_equal(value.bytes.len, len);
+    assert_memory_equal(value.bytes.data, looks, len);
+    strata_release(&value);
+}
+
 static void a_value_that_looks_like_an_envelope_comes_back_as_it_was(void **state)
 {
     (void)state;
@@ -273,10 +282,14 @@ static void a_value_that_looks_like_an_envelope_comes_back_as_it_was(void **stat
     assert_int_equal(strata_get_or_load(cache, strata_text("k"), load_it, &source, NULL, &value),
                      STRATA_OK);
     strata_release(&value);
-    assert_int_equal(strata_get(other, strata_text("k"), &value), STRATA_OK);
-    assert_int_equal(value.bytes.len, sizeof looks);
-    assert_memory_equal(value.bytes.data, looks, sizeof looks);
-    strata_release(&value);
+    assert_looks(other, looks, sizeof looks);
+    assert_int_equal(strata_set(cache, strata_text("k"), strata_bytes(looks, sizeof looks), 0),
+                     STRATA_OK);
+    assert_looks(cache, looks, sizeof looks);
+    assert_looks(cache, looks, sizeof looks);
+    struct strata *third = cache_rig_open((struct strata_options){0});
+    assert_looks(third, looks, sizeof looks);
+    strata_close(&third);
     strata_close(&other);
     strata_close(&cache);
 }

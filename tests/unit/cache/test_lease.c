@@ -29,6 +29,8 @@ static void assert_named(const char *prefix, const char *key, bool cluster)
     const char *text = bytes.data;
     assert_true(bytes.len > strlen(whole));
     assert_memory_equal(text, prefix, strlen(prefix));
+    assert_true(sta_lease_is_name(bytes));
+    assert_false(sta_lease_is_name(strata_text(whole)));
     assert_memory_equal(text + bytes.len - suffix_len, STA_LEASE_SUFFIX, suffix_len);
     if (cluster)
         assert_int_equal(sta_slot_of(bytes), sta_slot_of(strata_text(whole)));

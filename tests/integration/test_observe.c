@@ -177,6 +177,24 @@ static void prometheus_reads_it(void **state)
     strata_close(&cache);
 }
 
+static void hits_by_copy_are_sampled_too(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    char buffer[8];
+    size_t len;
+    assert_int_equal(set_text(cache, "a", "1", 0), STRATA_OK);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(strata_get_copy(cache, strata_text("a"), buffer, sizeof buffer, &len),
+                         STRATA_OK);
+    char *text = metrics_of(cache);
+    assert_in_range(
+        sample(text, "cache_operation_duration_seconds_count{operation=\"get\",tier=\"l1\"}"), 1,
+        400);
+    strata_text_free(&text);
+    strata_close(&cache);
+}
+
 static void what_is_off_is_not_there(void **state)
 {
     (void)state;
@@ -352,6 +370,7 @@ int main(void)
         cmocka_unit_test(the_paths_that_users_know_are_there),
         cmocka_unit_test(each_miss_has_one_reason),
         cmocka_unit_test(prometheus_reads_it),
+        cmocka_unit_test(hits_by_copy_are_sampled_too),
         cmocka_unit_test(what_is_off_is_not_there),
         cmocka_unit_test(details_are_by_node),
         cmocka_unit_test(every_metric_is_documented),

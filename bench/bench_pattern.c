@@ -4,7 +4,7 @@
  * through a cache of its own (L1 off) 2,000 times a second, at rest and while another cache lists all
  * keys, and deletes all that match. Prints percentiles of the get, and keys per second.
  *
- *     bench_pattern [KEYS [SHARE [PAGE]]]       1,000,000 keys, 50 %, 1000
+ *     bench_pattern [KEYS [SHARE [PAGE]]]       1,000,000 keys, 25 %, 200
  */
 #include <hiredis/hiredis.h>
 #include <pthread.h>

@@ -20,7 +20,7 @@ enum { INVALIDATE_PATTERN, INVALIDATE_DRY_RUN, INVALIDATE_SHARE };
 static const struct cli_option invalidate_options[] = {
     [INVALIDATE_PATTERN] = {"pattern", "GLOB", "all keys that match, instead of KEY..."},
     [INVALIDATE_DRY_RUN] = {"dry-run", NULL, "with --pattern: count, and delete nothing"},
-    [INVALIDATE_SHARE] = {"share", "PERCENT", "of the time that a node may be asked; default 50"},
+    [INVALIDATE_SHARE] = {"share", "PERCENT", "of the time that a node may be asked; default 25"},
     {0},
 };
 

@@ -90,7 +90,8 @@ const struct cli_command cli_command_keys = {
     .summary = "print the names of keys that match, each once",
     .text =
         "* any run, ? any byte, [a-z] and [^a-z] classes, \\x the byte x. Asks with SCAN, at most\n"
-        "half of the time; of a cluster, which is recognized, all primaries. A name ends with\n"
+        "a quarter of the time; of a cluster, which is recognized, all primaries. A name ends "
+        "with\n"
         "a newline. To remember what it has printed takes about 50 bytes for each name.",
     .least = 1,
     .most = 1,

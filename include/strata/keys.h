@@ -33,8 +33,8 @@ struct strata_keys;
 struct strata_keys_options {
     /* Redis' glob rules: * ? [a-z] [^a-z] \x; any bytes, at most 65535. No bytes: all keys. Copied. */
     struct strata_bytes pattern;
-    uint64_t page;        /* keys that Redis looks at at a time, 1 to 100 000; 1000 */
-    uint64_t share;       /* percent of its time that a node may be busy with it, 1 to 100; 50 */
+    uint64_t page;        /* keys that Redis looks at at a time, 1 to 100 000; 200 */
+    uint64_t share;       /* percent of its time that a node may be busy with it, 1 to 100; 25 */
     uint64_t patience_ms; /* how long a node may answer nothing, 1 to 3 600 000; 30 000 */
 
     /* That a key is named once takes memory: 32 to 64 bytes for each name, 96 while it grows. More

@@ -10,9 +10,9 @@
 #include "cache/listing.h"
 #include "core/error.h"
 
-#define PAGE_DEFAULT     1000u
+#define PAGE_DEFAULT     200u
 #define PAGE_MAX         100000u
-#define SHARE_DEFAULT    50u
+#define SHARE_DEFAULT    25u
 #define PATIENCE_DEFAULT 30000u
 #define PATIENCE_MAX     3600000u
 #define MEMORY_DEFAULT   ((uint64_t)256 << 20)

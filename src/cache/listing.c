@@ -25,7 +25,15 @@ struct feed {
     struct sta_cache *cache;
     struct sta_task task;
 
+    /* Of the caller's, until it has posted the task, and of the loop's in the task. */
+    struct wish {
+        struct sta_waiter *waiter; /* NULL: nobody waits */
+        struct sta_buffer *to;
+        int *told;
+    } asked;
+
     /* Of the loop's thread. */
+    struct wish wish;
     struct sta_listing_config config;
     struct sta_scanner *scan;
     bool started;
@@ -33,11 +41,6 @@ struct feed {
     uint64_t held[LANE_WORDS]; /* lanes that wait until there is room again */
     int status;                /* STRATA_MORE: it goes on; STRATA_MISS: it has come to its end */
     char reason[STA_LISTING_REASON];
-
-    /* Of a caller that waits; NULL: nobody does. */
-    struct sta_waiter *waiter;
-    struct sta_buffer *to;
-    int *told;
 };
 
 struct sta_listing {
@@ -76,14 +79,14 @@ static void feed_go_on(struct feed *feed)
 /* Gives what there is to who waits for it. */
 static void feed_serve(struct feed *feed)
 {
-    struct sta_waiter *waiter = feed->waiter;
+    struct sta_waiter *waiter = feed->wish.waiter;
     if (waiter == NULL || (sta_buffer_len(&feed->names) == 0 && feed->status == STRATA_MORE))
         return;
-    struct sta_buffer empty = *feed->to;
-    *feed->to = feed->names;
-    *feed->told = feed->status;
+    struct sta_buffer empty = *feed->wish.to;
+    *feed->wish.to = feed->names;
+    *feed->wish.told = feed->status;
     feed->names = empty;
-    feed->waiter = NULL;
+    feed->wish.waiter = NULL;
     feed_go_on(feed);
     sta_waiter_signal(waiter);
 }
@@ -150,6 +153,7 @@ static void feed_start(struct feed *feed)
 static void on_fetch(struct sta_task *task)
 {
     struct feed *feed = STA_CONTAINER(task, struct feed, task);
+    feed->wish = feed->asked;
     if (!feed->started)
         feed_start(feed);
     feed_serve(feed);
@@ -201,9 +205,7 @@ static int fetch(struct sta_listing *listing)
         return STRATA_MISS;
     sta_waiter_init(&waiter, sta_cache_loop(listing->cache));
     feed->task.run = on_fetch;
-    feed->waiter = &waiter;
-    feed->to = &listing->names;
-    feed->told = &status;
+    feed->asked = (struct wish){.waiter = &waiter, .to = &listing->names, .told = &status};
     sta_loop_post(sta_cache_loop(listing->cache), &feed->task);
     sta_waiter_wait(&waiter);
     return status;

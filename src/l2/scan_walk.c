@@ -21,8 +21,8 @@
 #define REST_LEAST_NS STA_NS_MS
 #define REST_MOST_NS  STA_NS_SEC
 
-/* In a row: then it is no use, however well the node answers in between. */
-#define FAILURES_MOST 256u
+/* Without one walk that came to its end: then it is no use, however well the node answers in between. */
+#define FAILURES_MOST 4096u
 #define REPEATS_LEAST 4u
 
 /* Between two attempts. */

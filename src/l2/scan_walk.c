@@ -32,7 +32,7 @@
 static const char nodes_wire[] = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n";
 
 /* Names that are ours: how they begin beneath the prefix of all keys, or how they end. */
-static const char *const own_beginnings[] = {"strata:canary:"};
+static const char *const own_beginnings[] = {"strata:canary:", "strata:tag:"};
 static const char *const own_ends[] = {":strata-lease"};
 
 static bool has_at(struct strata_bytes key, const char *text, bool at_end)

@@ -106,6 +106,8 @@ static void names_and_patterns_may_be_any_bytes(void **state)
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         assert_as_redis_says(cache, prefix, patterns[i]);
     redis_do("SET", prefix, "again");
+    redis_do("SET", "p*[a-z]\\?:strata:tag:news", "a tag's version is ours");
+    redis_do("SET", "p*[a-z]\\?:k:strata-lease", "and so is a lease");
     struct name_list all = {.count = 0};
     name_list_collect(&all, cache, NULL);
     assert_int_equal(all.count, sizeof names / sizeof names[0]);

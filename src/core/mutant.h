@@ -20,7 +20,10 @@
     X(TTL, "what is filled may outlive its TTL in Redis")                                          \
     X(TRUST, "what was read is trusted without a proof that pushes come")                          \
     X(ASIDE, "answers of the other lane are kept")                                                 \
-    X(NOLOOP, "reads are tracked with NOLOOP")
+    X(NOLOOP, "reads are tracked with NOLOOP")                                                     \
+    X(ASKED, "answers that came by ASK, or from who does not serve the slot, are kept")            \
+    X(SLOTS, "a slot that has another owner leaves what came from the old one unsuspected")        \
+    X(EPOCH, "a slot that went and came back leaves what was read before unsuspected")
 
 enum sta_mutant {
     STA_MUTANT_NONE,

@@ -100,12 +100,13 @@ int sta_tracking_source(const struct sta_operation *operation)
 {
     struct sta_router *router = operation->router;
     struct sta_node *node = operation->node;
-    if (operation->asked)
+    if (operation->asked && !STA_MUTANT(ASKED))
         return STA_TRACKING_NOBODY;
     if (!is_on(router))
         return 0;
     bool aside = operation->aside && !STA_MUTANT(ASIDE);
-    if (aside || !node->canary.up || !serves_slot(router, node, operation->slot))
+    bool serves = serves_slot(router, node, operation->slot) || STA_MUTANT(ASKED);
+    if (aside || !node->canary.up || !serves)
         return STA_TRACKING_NOBODY;
     uint16_t index = router->only != NULL ? 0 : source_index(router, operation->slot);
     if (router->tracking.came_from[index] != node) {
@@ -281,10 +282,24 @@ void sta_tracking_lane_changed(struct sta_router *router, struct sta_node_lane *
     node_trust(router, node);
 }
 
+/* A slot that went and came back between two maps looks as if it had stayed, but who has it has
+ * forgotten what we read of it. Whatever changes owners makes the cluster's epoch grow: which slots
+ * did so in between, nobody can tell. */
+static void tracking_note_epoch(struct sta_router *router)
+{
+    uint64_t before = router->tracking.epoch;
+    router->tracking.epoch = router->refresh.epoch;
+    if (before == 0 || before == router->tracking.epoch || STA_MUTANT(EPOCH) || STA_MUTANT(SLOTS))
+        return;
+    for (uint16_t i = 0; i < config_of(router)->sources; i++)
+        source_doubt(router, i);
+}
+
 void sta_tracking_mapped(struct sta_router *router, uint64_t asked_ns)
 {
     if (!is_on(router))
         return;
+    tracking_note_epoch(router);
     router->tracking.mapped_ns = asked_ns;
     for (struct sta_list *link = router->nodes.next; link != &router->nodes; link = link->next) {
         struct sta_node *node = STA_CONTAINER(link, struct sta_node, link);
@@ -295,7 +310,7 @@ void sta_tracking_mapped(struct sta_router *router, uint64_t asked_ns)
 
 void sta_tracking_slots_changed(struct sta_router *router, const struct sta_slot_set *changed)
 {
-    if (!is_on(router))
+    if (!is_on(router) || STA_MUTANT(SLOTS))
         return;
     for (unsigned slot = 0; slot < STA_SLOT_COUNT; slot++)
         if (sta_slot_set_has(changed, slot))

@@ -81,6 +81,7 @@ struct sta_tracking {
     struct sta_node **came_from; /* by source: whose entries there are; NULL: nobody's */
     struct sta_timer timer;
     uint64_t mapped_ns; /* when the question was put whose answer is the map in use */
+    uint64_t epoch;     /* the cluster's, with that map; 0: not known */
     uint64_t id;        /* in the names of canaries */
     unsigned search;    /* where the next search for a name begins */
     struct sta_tracking_statistics counts;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/time.h>
+#include <sys/resource.h>
 
 #include "core/mutant.h"
 #include "sim/sim_scenario.h"
@@ -15,6 +15,12 @@
 #define MUTANT_SECONDS 60.0
 
 enum sta_mutant sta_mutant_now;
+
+struct wish {
+    uint64_t first, count; /* seeds */
+    unsigned clusters;     /* per mille of them */
+    struct sim_hearing hearing;
+};
 
 static const struct {
     const char *name, *what;
@@ -24,12 +30,12 @@ static const struct {
 #undef ROW
 };
 
-/* Not by the clock: that one is the simulator's. */
+/* Of a processor: others may be busy, too. */
 static double seconds(void)
 {
-    struct timeval now;
-    (void)gettimeofday(&now, NULL);
-    return (double)now.tv_sec + (double)now.tv_usec / 1e6;
+    struct rusage used;
+    (void)getrusage(RUSAGE_SELF, &used);
+    return (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec / 1e6;
 }
 
 static void sum(struct sim_result *all, const struct sim_result *one)
@@ -42,25 +48,26 @@ static void sum(struct sim_result *all, const struct sim_result *one)
     all->faults += one->faults;
 }
 
-static bool run_seed(uint64_t seed, struct sim_hearing hearing, struct sim_result *all)
+static bool run_seed(uint64_t seed, const struct wish *wish, struct sim_result *all)
 {
     struct sim_result one;
-    sim_scenario_run(seed, hearing, &one);
+    sim_scenario_run(seed, wish->clusters, wish->hearing, &one);
     sum(all, &one);
     if (one.failed)
-        printf("not ok - seed %" PRIu64 ": %s\n#   again, aloud: scripts/sim --seed %" PRIu64
-               " --verbose\n",
-               seed, one.reason, seed);
+        printf("not ok - seed %" PRIu64
+               ": %s\n#   again, aloud: scripts/sim --clusters %u --seed %" PRIu64 " --verbose\n",
+               seed, one.reason, wish->clusters, seed);
     return !one.failed;
 }
 
-static int run_seeds(uint64_t first, uint64_t count, struct sim_hearing hearing)
+static int run_seeds(const struct wish *wish)
 {
+    uint64_t first = wish->first, count = wish->count;
     struct sim_result all = {0};
     uint64_t failed = 0;
     double began = seconds();
     for (uint64_t seed = first; seed - first < count; seed++)
-        failed += !run_seed(seed, hearing, &all);
+        failed += !run_seed(seed, wish, &all);
     printf("# %" PRIu64 " reads (%.0f%% of them out of L1, %" PRIu64 " failed), %" PRIu64
            " writes, %" PRIu64 " faults, %.0f s of virtual time in %.1f s\n",
            all.reads, all.reads == 0 ? 0 : 100.0 * (double)all.hits / (double)all.reads,
@@ -72,21 +79,22 @@ static int run_seeds(uint64_t first, uint64_t count, struct sim_hearing hearing)
 }
 
 /* The same seed is the same run. */
-static bool repeats(uint64_t seed)
+static bool repeats(uint64_t seed, unsigned clusters)
 {
     const struct sim_hearing hashed = {.hashed = true};
     struct sim_result one, other;
-    sim_scenario_run(seed, hashed, &one);
-    sim_scenario_run(seed, hashed, &other);
+    sim_scenario_run(seed, clusters, hashed, &one);
+    sim_scenario_run(seed, clusters, hashed, &other);
     if (one.hash != other.hash)
         printf("not ok - seed %" PRIu64 " is not the same run twice\n", seed);
     return one.hash == other.hash;
 }
 
-static int run_repeats(uint64_t first, uint64_t count)
+static int run_repeats(const struct wish *wish)
 {
+    uint64_t first = wish->first, count = wish->count;
     for (uint64_t seed = first; seed - first < count; seed++)
-        if (!repeats(seed))
+        if (!repeats(seed, wish->clusters))
             return EXIT_FAILURE;
     printf("ok - %" PRIu64 " seeds are each the same run twice\n", count);
     return EXIT_SUCCESS;
@@ -97,13 +105,14 @@ static bool run_mutant(enum sta_mutant mutant)
     struct sim_result one = {0};
     double began = seconds();
     uint64_t seed = 0;
+    unsigned clusters = mutant >= STA_MUTANT_ASKED ? 1000 : SIM_CLUSTERS; /* theirs come last */
     sta_mutant_now = mutant;
     while (!one.failed && seconds() - began < MUTANT_SECONDS)
-        sim_scenario_run(++seed, (struct sim_hearing){0}, &one);
+        sim_scenario_run(++seed, clusters, (struct sim_hearing){0}, &one);
     sta_mutant_now = STA_MUTANT_NONE;
-    printf("%s - %-12s %6.2f s, seed %-6" PRIu64 " %s\n#   %s\n", one.failed ? "ok" : "not ok",
-           mutants[mutant].name, seconds() - began, seed, mutants[mutant].what,
-           one.failed ? one.reason : "nobody noticed");
+    printf("%s - %-12s %6.2f s, seed %-6" PRIu64 "%s %s\n#   %s\n", one.failed ? "ok" : "not ok",
+           mutants[mutant].name, seconds() - began, seed, clusters == 1000 ? " of clusters" : "",
+           mutants[mutant].what, one.failed ? one.reason : "nobody noticed");
     (void)fflush(stdout);
     return one.failed;
 }
@@ -128,33 +137,33 @@ static enum sta_mutant mutant_by_name(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"mutants", no_argument, NULL, 'm'},
-        {"mutant", required_argument, NULL, 'M'},
-        {"repeat", no_argument, NULL, 'r'},
-        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},        {"mutants", no_argument, NULL, 'm'},
+        {"mutant", required_argument, NULL, 'M'},   {"repeat", no_argument, NULL, 'r'},
+        {"clusters", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
     };
-    uint64_t first = 1, count = 0;
+    struct wish wish = {.first = 1, .count = 1, .clusters = SIM_CLUSTERS};
     bool all_mutants = false, repeat = false;
-    struct sim_hearing hearing = {0};
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'n':
-            count = strtoull(optarg, NULL, 10);
+            wish.count = strtoull(optarg, NULL, 10);
             break;
         case 's':
-            first = strtoull(optarg, NULL, 10);
+            wish.first = strtoull(optarg, NULL, 10);
             break;
         case 'v':
-            hearing.aloud = true;
+            wish.hearing.aloud = true;
             break;
         case 'm':
             all_mutants = true;
             break;
         case 'M':
             sta_mutant_now = mutant_by_name(optarg);
+            break;
+        case 'c':
+            wish.clusters = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'r':
             repeat = true;
@@ -165,6 +174,5 @@ int main(int argc, char **argv)
     }
     if (all_mutants)
         return run_mutants();
-    count = count != 0 ? count : 1;
-    return repeat ? run_repeats(first, count) : run_seeds(first, count, hearing);
+    return repeat ? run_repeats(&wish) : run_seeds(&wish);
 }

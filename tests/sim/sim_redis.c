@@ -16,12 +16,6 @@ bool sim_node_is_up(const struct sim_node *node)
     return now_ns >= node->frozen_until_ns && now_ns >= node->down_until_ns;
 }
 
-struct sim_node *sim_redis_owner(struct sim_redis *redis, unsigned entry)
-{
-    (void)entry;
-    return &redis->nodes[0];
-}
-
 /* ---- out ---- */
 
 static void conn_send(struct sim_conn *conn)
@@ -266,6 +260,7 @@ void sim_redis_kill_client(struct sim_redis *redis, unsigned index, uint64_t pic
 
 void sim_redis_heal(struct sim_redis *redis)
 {
+    sim_cluster_heal(redis);
     for (unsigned n = 0; n < redis->config.nodes; n++) {
         struct sim_node *node = &redis->nodes[n];
         node->frozen_until_ns = 0;
@@ -286,6 +281,7 @@ struct sim_redis *sim_redis_create(struct sim *sim, struct sim_net *net, struct 
     redis->net = net;
     redis->oracle = oracle;
     redis->config = *config;
+    sim_cluster_init(redis);
     for (unsigned i = 0; i < config->nodes; i++) {
         redis->nodes[i].redis = redis;
         redis->nodes[i].index = i;

@@ -55,6 +55,13 @@ void sim_redis_restart(struct sim_redis *redis, unsigned node, uint64_t until_ns
  * for as long as they live. */
 void sim_redis_swallow(struct sim_redis *redis, unsigned node);
 
+/* The slot of the key moves to another node, key by key; taken away at once; or all slots of a node go
+ * to another. Without effect where that cannot be now. */
+void sim_cluster_move(struct sim_redis *redis, unsigned key, unsigned to, uint64_t until_ns);
+unsigned sim_cluster_owner(struct sim_redis *redis, unsigned key);
+void sim_cluster_take(struct sim_redis *redis, unsigned key, unsigned to);
+void sim_cluster_fail_over(struct sim_redis *redis, unsigned from, unsigned to);
+
 void sim_redis_kill_client(struct sim_redis *redis, unsigned node, uint64_t pick);
 
 /* Nothing is frozen or down any more, and connections that lose something are closed. */

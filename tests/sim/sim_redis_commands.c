@@ -69,11 +69,26 @@ static void run_client(const struct call *call)
     sta_resp_write_simple(&conn->out, "OK");
 }
 
+static void run_asking(const struct call *call)
+{
+    sta_resp_write_simple(&call->conn->out, "OK");
+}
+
+static void run_cluster(const struct call *call)
+{
+    if (is_word(call->argv[1], "SLOTS"))
+        sim_cluster_slots(call->conn);
+    else
+        sim_cluster_info(call->conn);
+}
+
 /* ---- keys ---- */
 
 static void run_get(const struct call *call)
 {
     unsigned index = sim_entry_of(redis_of(call), call->argv[1]);
+    if (!sim_cluster_serves(call->conn, index))
+        return;
     const struct sim_entry *entry = sim_entry_look(redis_of(call), index);
     sim_tracking_read(call->conn, index);
     if (entry->value.data != NULL)
@@ -85,6 +100,8 @@ static void run_get(const struct call *call)
 static void run_pttl(const struct call *call)
 {
     unsigned index = sim_entry_of(redis_of(call), call->argv[1]);
+    if (!sim_cluster_serves(call->conn, index))
+        return;
     const struct sim_entry *entry = sim_entry_look(redis_of(call), index);
     int64_t left = -2;
     sim_tracking_read(call->conn, index);
@@ -101,6 +118,8 @@ static void run_set(const struct call *call)
     if (call->argc == 5 && is_word(call->argv[3], "PX"))
         (void)sta_number_parse(call->argv[4], INT64_MAX, &ttl_ms);
     unsigned entry = sim_entry_of(redis_of(call), call->argv[1]);
+    if (!sim_cluster_serves(call->conn, entry))
+        return;
     sim_entry_set(redis_of(call), entry, call->argv[2], ttl_ms);
     sta_resp_write_simple(&call->conn->out, "OK");
 }
@@ -108,13 +127,12 @@ static void run_set(const struct call *call)
 static void run_unlink(const struct call *call)
 {
     struct sim_redis *redis = redis_of(call);
-    int64_t removed = 0;
-    for (unsigned i = 1; i < call->argc; i++) {
-        unsigned entry = sim_entry_of(redis, call->argv[i]);
-        removed += sim_entry_remove(redis, entry);
-        if (call->conn->reader != SIM_NOBODY && redis->entries[entry].key != SIM_NOBODY)
-            sim_oracle_unlinked(redis->oracle, call->conn->reader, redis->entries[entry].key);
-    }
+    unsigned entry = sim_entry_of(redis, call->argv[1]);
+    if (!sim_cluster_serves(call->conn, entry))
+        return;
+    bool removed = sim_entry_remove(redis, entry);
+    if (call->conn->reader != SIM_NOBODY && redis->entries[entry].key != SIM_NOBODY)
+        sim_oracle_unlinked(redis->oracle, call->conn->reader, redis->entries[entry].key);
     sta_resp_write_integer(&call->conn->out, removed);
 }
 
@@ -125,9 +143,9 @@ static const struct {
     unsigned argc_least;
     void (*run)(const struct call *call);
 } commands[] = {
-    {"GET", 2, run_get},       {"PTTL", 2, run_pttl}, {"SET", 3, run_set},
-    {"UNLINK", 2, run_unlink}, {"PING", 1, run_ping}, {"HELLO", 2, run_hello},
-    {"CLIENT", 2, run_client},
+    {"GET", 2, run_get},       {"PTTL", 2, run_pttl},     {"SET", 3, run_set},
+    {"UNLINK", 2, run_unlink}, {"PING", 1, run_ping},     {"HELLO", 2, run_hello},
+    {"CLIENT", 2, run_client}, {"ASKING", 1, run_asking}, {"CLUSTER", 2, run_cluster},
 };
 
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)
@@ -143,6 +161,7 @@ void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, uns
         commands[i].run(&call);
     else
         sta_resp_write_error(&conn->out, "ERR unknown command");
+    conn->asking = is_word(argv[0], "ASKING");
     sim_tracking_after_command(conn);
     conn->node->working_for = NULL;
 }

@@ -5,12 +5,14 @@
  *   sim_redis_commands.c  what they are asked
  *   sim_redis_keys.c      what they hold
  *   sim_redis_tracking.c  whom they tell of changes
+ *   sim_redis_cluster.c   which of them serves what
  */
 #ifndef SIM_REDIS_INSIDE_H
 #define SIM_REDIS_INSIDE_H
 
 #include "core/buffer.h"
 #include "core/list.h"
+#include "l2/slot.h"
 #include "sim/sim_redis.h"
 
 #define SIM_ENTRIES_MOST 128u /* the oracle's keys, and names of canaries */
@@ -31,6 +33,7 @@ struct sim_entry {
     unsigned key;              /* the oracle's, or SIM_NOBODY */
     struct strata_bytes value; /* owned; data NULL: absent */
     uint64_t expire_ms;
+    bool moved; /* its slot is moving, and it is at the target already */
 };
 
 /* An invalidation on its way: dealt with when so many bytes are. */
@@ -48,6 +51,7 @@ struct sim_conn {
     struct sta_buffer in, out;
     uint64_t sent;
     bool swallowed; /* its invalidations get lost */
+    bool asking;    /* ASKING came before the command at hand */
 
     /* Tracking. */
     bool tracking, bcast, noloop;
@@ -76,6 +80,13 @@ struct sim_redis {
     struct sim_node nodes[SIM_NODES_MOST];
     struct sim_entry entries[SIM_ENTRIES_MOST];
     unsigned entry_count;
+
+    /* A cluster's. */
+    uint8_t owner[STA_SLOT_COUNT];
+    unsigned epoch;
+    bool moving; /* one slot at a time */
+    uint16_t moving_slot;
+    unsigned moving_to;
 };
 
 /* ---- sets ---- */
@@ -92,9 +103,6 @@ static inline void sim_set_put(struct sim_set *set, unsigned entry, bool in)
 }
 
 /* ---- sim_redis.c ---- */
-
-/* The node that serves the entry's slot. */
-struct sim_node *sim_redis_owner(struct sim_redis *redis, unsigned entry);
 
 bool sim_node_is_up(const struct sim_node *node);
 
@@ -119,6 +127,9 @@ void sim_entry_set(struct sim_redis *redis, unsigned entry, struct strata_bytes 
                    uint64_t ttl_ms);
 bool sim_entry_remove(struct sim_redis *redis, unsigned entry);
 
+/* It is gone, and nobody is told. */
+void sim_entry_lose(struct sim_redis *redis, unsigned entry);
+
 /* All that the node holds goes, and nobody is told. */
 void sim_keys_flush(struct sim_node *node);
 
@@ -131,5 +142,23 @@ void sim_tracking_make_room(struct sim_node *node);
 void sim_tracking_after_command(struct sim_conn *conn);
 void sim_tracking_after_batch(struct sim_node *node);
 void sim_tracking_consumed(struct sim_conn *conn, uint64_t total);
+
+/* The key is not at this node any more. */
+void sim_tracking_forget(struct sim_node *node, unsigned entry);
+
+/* ---- sim_redis_cluster.c ---- */
+
+void sim_cluster_init(struct sim_redis *redis);
+void sim_cluster_heal(struct sim_redis *redis);
+bool sim_cluster_is_one(const struct sim_redis *redis);
+
+/* The node where the entry is. */
+struct sim_node *sim_redis_owner(struct sim_redis *redis, unsigned entry);
+
+/* False: the connection was told where to go. */
+bool sim_cluster_serves(struct sim_conn *conn, unsigned entry);
+
+void sim_cluster_slots(struct sim_conn *conn);
+void sim_cluster_info(struct sim_conn *conn);
 
 #endif

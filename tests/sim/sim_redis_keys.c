@@ -122,7 +122,7 @@ bool sim_entry_remove(struct sim_redis *redis, unsigned index)
     return was;
 }
 
-static void entry_flush(struct sim_redis *redis, unsigned index)
+void sim_entry_lose(struct sim_redis *redis, unsigned index)
 {
     struct sim_entry *entry = sim_entry_look(redis, index);
     if (entry->value.data == NULL)
@@ -137,5 +137,5 @@ void sim_keys_flush(struct sim_node *node)
     struct sim_redis *redis = node->redis;
     for (unsigned i = 0; i < redis->entry_count; i++)
         if (sim_redis_owner(redis, i) == node)
-            entry_flush(redis, i);
+            sim_entry_lose(redis, i);
 }

@@ -122,6 +122,12 @@ void sim_tracking_changed(struct sim_redis *redis, unsigned entry)
         tell_of_change(STA_CONTAINER(at, struct sim_conn, link_node), entry);
 }
 
+void sim_tracking_forget(struct sim_node *node, unsigned entry)
+{
+    for (struct sta_list *at = node->conns.next; at != &node->conns; at = at->next)
+        sim_set_put(&STA_CONTAINER(at, struct sim_conn, link_node)->tracked, entry, false);
+}
+
 static struct sim_set table_of(const struct sim_node *node, unsigned *count)
 {
     struct sim_set all = {{0}};
@@ -164,17 +170,20 @@ void sim_tracking_make_room(struct sim_node *node)
     }
 }
 
+/* It says "all", and names nobody: before a cluster, a cache takes it for what it has read here. */
 void sim_tracking_flushed(struct sim_node *node)
 {
     struct sim_redis *redis = node->redis;
     for (struct sta_list *at = node->conns.next; at != &node->conns; at = at->next) {
         struct sim_conn *conn = STA_CONTAINER(at, struct sim_conn, link_node);
+        struct sim_set tracked = conn->tracked;
         conn->tracked = (struct sim_set){{0}};
         if (!conn->tracking || conn->swallowed)
             continue;
         append(conn, strata_text(PUSH_HEAD "_\r\n"));
         for (unsigned i = 0; i < redis->entry_count; i++)
-            if (redis->entries[i].key != SIM_NOBODY && sim_redis_owner(redis, i) == node)
+            if (redis->entries[i].key != SIM_NOBODY &&
+                (sim_set_has(&tracked, i) || !sim_cluster_is_one(redis)))
                 mark(conn, redis->entries[i].key);
     }
 }

@@ -14,11 +14,12 @@
 #include "sim/sim_cache.h"
 #include "sim/sim_redis.h"
 
-#define PREFIX     "s:"
-#define STEPS      300u
-#define CALM_NS    (14 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
-#define KEPT_TRIES 3u
-#define SETTLED_NS (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
+#define PREFIX             "s:"
+#define STEPS              300u
+#define CALM_NS            (14 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
+#define KEPT_TRIES         3u
+#define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
+#define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
 
 /* What a seed decides. */
 struct plan {
@@ -44,7 +45,7 @@ struct run {
 
 /* ---- the plan ---- */
 
-static void plan_draw(struct sim *sim, struct plan *plan)
+static void plan_draw(struct sim *sim, unsigned clusters, struct plan *plan)
 {
     static const uint64_t staleness_ms[] = {150, 300, 1500};
     bool bcast = sim_chance(sim, 300);
@@ -66,6 +67,13 @@ static void plan_draw(struct sim *sim, struct plan *plan)
                   .null_values = sim_chance(sim, 700)},
     };
     plan->cache.keys = plan->keys;
+    if (sim_chance(sim, clusters)) {
+        plan->redis.nodes = (unsigned)sim_between(sim, 2, SIM_NODES_MOST);
+        plan->cache.cluster = true;
+        /* The map is asked for at most every 200 ms, and has to be as young. */
+        plan->cache.max_staleness_ms = sim_chance(sim, 700) ? 600 : 1500;
+        plan->fault_ns = sim_between(sim, 50, 500) * STA_NS_MS;
+    }
     if (plan->large > 0)
         plan->net.split = 800;
     if (!bcast && sim_chance(sim, 300))
@@ -79,6 +87,8 @@ static void plan_tell(struct sim *sim, const struct plan *plan)
             plan->cache.tracking == STA_TRACKING_BCAST ? "broadcast" : "reads are tracked",
             plan->cache.max_staleness_ms, plan->cache.budget_ms,
             plan->fault_ns == 0 ? ", no faults" : "");
+    if (plan->cache.cluster)
+        sim_log(sim, "a cluster of %u nodes", plan->redis.nodes);
     if (plan->redis.table_most > 0)
         sim_log(sim, "the tracking table holds %u keys", plan->redis.table_most);
 }
@@ -217,6 +227,35 @@ static void fault_of_node(struct run *run)
         sim_redis_kill_client(run->redis, node, sim_below(run->sim, run->plan.caches));
 }
 
+/* It goes, somebody writes there, and it comes back. */
+static void slot_there_and_back(struct run *run, unsigned key, unsigned to)
+{
+    unsigned from = sim_cluster_owner(run->redis, key);
+    sim_cluster_take(run->redis, key, to);
+    foreign_set(run, key, 0, SIM_NO_TTL);
+    sim_cluster_take(run->redis, key, from);
+}
+
+static void fault_of_cluster(struct run *run)
+{
+    unsigned from = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
+    unsigned to = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
+    uint64_t what = sim_below(run->sim, 100);
+    if (what < 40) {
+        sim_cluster_move(run->redis, pick_key(run), to, some_time_ns(run));
+    } else if (what < 50) {
+        slot_there_and_back(run, pick_key(run), to);
+    } else if (what < 80) {
+        /* Who is asked for the map may be the one that hangs. */
+        if (from != to && sim_chance(run->sim, 500))
+            sim_redis_freeze(run->redis, from, some_time_ns(run));
+        sim_cluster_take(run->redis, pick_key(run), to);
+    } else {
+        sim_redis_freeze(run->redis, from, some_time_ns(run));
+        sim_cluster_fail_over(run->redis, from, to);
+    }
+}
+
 static void on_fault(void *arg)
 {
     struct run *run = arg;
@@ -224,6 +263,8 @@ static void on_fault(void *arg)
     if (run->steps_left == 0)
         return;
     run->faults++;
+    if (run->plan.cache.cluster && sim_chance(run->sim, 500))
+        fault_of_cluster(run);
     if (what < 45)
         fault_of_link(run);
     else if (what < 90)
@@ -272,7 +313,7 @@ static bool is_kept(struct run *run)
  * fill may be refused now and then. */
 static void must_answer(struct run *run)
 {
-    unsigned tries = KEPT_TRIES;
+    unsigned tries = run->plan.cache.cluster ? KEPT_TRIES_CLUSTER : KEPT_TRIES;
     while (!is_kept(run) && tries > 0 && sim_failure(run->sim) == NULL)
         tries--;
     if (tries == 0 && run->plan.redis.table_most == 0)
@@ -298,10 +339,10 @@ static void must_converge(struct run *run)
 
 /* ---- life ---- */
 
-static void run_open(struct run *run)
+static void run_open(struct run *run, unsigned clusters)
 {
     struct plan *plan = &run->plan;
-    plan_draw(run->sim, plan);
+    plan_draw(run->sim, clusters, plan);
     plan_tell(run->sim, plan);
     const struct sim_oracle_config oracle = {.keys = plan->keys,
                                              .bound_ns = plan->cache.max_staleness_ms * STA_NS_MS};
@@ -328,12 +369,13 @@ static void run_close(struct run *run, struct sim_result *result)
     sim_net_destroy(&run->net);
 }
 
-void sim_scenario_run(uint64_t seed, struct sim_hearing hearing, struct sim_result *result)
+void sim_scenario_run(uint64_t seed, unsigned clusters, struct sim_hearing hearing,
+                      struct sim_result *result)
 {
     struct run run = {.sim = sim_create(seed, hearing)};
     uint64_t began_ns = sim_now_ns(run.sim);
     *result = (struct sim_result){0};
-    run_open(&run);
+    run_open(&run, clusters);
     sim_at(run.sim, began_ns, on_step, &run);
     if (run.plan.fault_ns > 0)
         sim_at(run.sim, began_ns + sim_below(run.sim, run.plan.fault_ns), on_fault, &run);

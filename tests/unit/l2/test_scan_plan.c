@@ -336,6 +336,28 @@ static void an_end_is_not_believed_while_slots_are_on_their_way_or_came_back(voi
     sta_scan_plan_fini(&plan);
 }
 
+/* CLUSTER SLOTS tells no epochs, so the map that is routed by has none. */
+static void the_epoch_at_the_begin_is_what_its_node_says(void **state)
+{
+    (void)state;
+    for (unsigned told = 0; told < 2; told++) {
+        struct world world;
+        struct sta_scan_plan plan;
+        struct sta_slot_map *map;
+        begin(&world, &plan, &map);
+        for (unsigned i = 0; i < plan.lane_count; i++)
+            plan.lanes[i].node.config_epoch = 0;
+        if (told == 1)
+            sta_scan_plan_begun(&plan, 0, map);
+        map->nodes[0].config_epoch++;
+        sta_scan_plan_answered(&plan, 0, 0);
+        assert_int_equal(sta_scan_plan_confirm(&plan, 0, map),
+                         told == 1 ? STRATA_SKIPPED : STRATA_OK);
+        sta_slot_map_destroy(&map);
+        sta_scan_plan_fini(&plan);
+    }
+}
+
 static void out_of_memory_leaves_the_plan_as_it_was(void **state)
 {
     (void)state;
@@ -364,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_page_of_a_node_that_lost_its_slots_begins_no_walk),
         cmocka_unit_test(a_lost_page_begins_the_walk_again),
         cmocka_unit_test(an_end_is_not_believed_while_slots_are_on_their_way_or_came_back),
+        cmocka_unit_test(the_epoch_at_the_begin_is_what_its_node_says),
         cmocka_unit_test(out_of_memory_leaves_the_plan_as_it_was),
         cmocka_unit_test(nothing_is_missed_while_slots_move_and_primaries_fail),
     };

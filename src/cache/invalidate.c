@@ -241,7 +241,6 @@ static uint64_t due_ns(struct sta_invalidate *invalidate, size_t *most, bool *cl
 {
     uint64_t due = STA_NEVER;
     pthread_mutex_lock(&invalidate->lock);
-    invalidate->posted = false;
     *closing = invalidate->closing;
     *most = invalidate->closing ? invalidate->waiting_count : invalidate->batch_size;
     if (*most > invalidate->waiting_count)
@@ -296,7 +295,11 @@ static void on_timer(struct sta_timer *timer)
 
 static void on_posted(struct sta_task *task)
 {
-    send_next(STA_CONTAINER(task, struct sta_invalidate, task));
+    struct sta_invalidate *invalidate = STA_CONTAINER(task, struct sta_invalidate, task);
+    pthread_mutex_lock(&invalidate->lock);
+    invalidate->posted = false; /* here only: until it has run it may not be posted again */
+    pthread_mutex_unlock(&invalidate->lock);
+    send_next(invalidate);
 }
 
 /* ---- any thread ---- */

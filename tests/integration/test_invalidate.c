@@ -9,10 +9,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/random.h"
 #include "integration/cache_rig.h"
 #include "integration/log_record.h"
 #include "support/redis_server.h"
@@ -266,6 +269,71 @@ static void a_bad_key_is_refused(void **state)
     strata_close(&cache);
 }
 
+/* ---- threads ---- */
+
+#define THREADS 6u
+#define STEPS   6000u
+#define MINE    8u
+
+struct worker {
+    struct strata *cache;
+    unsigned id;
+    const char *wrong; /* NULL: nothing was */
+    pthread_t thread;
+};
+
+/* A key that nobody else writes has what this thread did to it at last. */
+static const char *step(struct worker *worker, uint64_t *random, unsigned *has, unsigned i)
+{
+    char key[16], text[16] = "";
+    size_t len = 0;
+    unsigned mine = (unsigned)sta_random_below(random, MINE);
+    (void)snprintf(key, sizeof key, "%u:%u", worker->id, mine);
+    switch (sta_random_below(random, 5)) {
+    case 0:
+        has[mine] = i;
+        (void)snprintf(text, sizeof text, "%u", i);
+        return set_text(worker->cache, key, text, 0) == STRATA_OK ? NULL : "a set failed";
+    case 1:
+        has[mine] = 0;
+        return invalidate(worker->cache, key) == STRATA_OK ? NULL : "it was not queued";
+    default: {
+        int status = strata_get_copy(worker->cache, strata_text(key), text, sizeof text - 1, &len);
+        if (status != (has[mine] == 0 ? STRATA_MISS : STRATA_OK))
+            return "a get answered what is not so";
+        return strtoul(text, NULL, 10) == has[mine] ? NULL : "a get answered another value";
+    }
+    }
+}
+
+static void *work(void *arg)
+{
+    struct worker *worker = arg;
+    unsigned has[MINE] = {0};
+    uint64_t random = worker->id;
+    for (unsigned i = 1; i <= STEPS && worker->wrong == NULL; i++)
+        worker->wrong = step(worker, &random, has, i);
+    return NULL;
+}
+
+static void threads_get_what_they_set_and_not_what_they_invalidated(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){
+        .invalidation_timeout_ms = 1, .invalidation_batch_size = 3, .l1_max_size = 5});
+    struct worker workers[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.cache = cache, .id = i};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(workers[i].thread, NULL);
+    for (unsigned i = 0; i < THREADS; i++)
+        if (workers[i].wrong != NULL)
+            fail_msg("%s", workers[i].wrong);
+    strata_close(&cache);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, cache_rig_flush)
 
 int main(void)
@@ -284,6 +352,7 @@ int main(void)
         CASE(switched_off_it_is_refused_and_does_nothing),
         CASE(with_one_tier_alone_it_works_as_well),
         CASE(a_bad_key_is_refused),
+        CASE(threads_get_what_they_set_and_not_what_they_invalidated),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
 }

@@ -143,9 +143,10 @@ static const struct {
     unsigned argc_least;
     void (*run)(const struct call *call);
 } commands[] = {
-    {"GET", 2, run_get},       {"PTTL", 2, run_pttl},     {"SET", 3, run_set},
-    {"UNLINK", 2, run_unlink}, {"PING", 1, run_ping},     {"HELLO", 2, run_hello},
-    {"CLIENT", 2, run_client}, {"ASKING", 1, run_asking}, {"CLUSTER", 2, run_cluster},
+    {"GET", 2, run_get},         {"PTTL", 2, run_pttl},     {"SET", 3, run_set},
+    {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},    {"PING", 1, run_ping},
+    {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client}, {"ASKING", 1, run_asking},
+    {"CLUSTER", 2, run_cluster},
 };
 
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)

@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cluster_print.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "config/options.h"
 #include "core/error.h"
 #include "strata/options.h"
+#include "strata/tls.h"
 
 enum { CLUSTER_WATCH, CLUSTER_INTERVAL, CLUSTER_COUNT };
 
@@ -209,7 +212,24 @@ static uint64_t in_range(uint64_t ms)
     return ms < 100 ? 100 : ms > 3600000 ? 3600000 : ms;
 }
 
-/* Of the environment only what says where the cluster is. */
+/* Files and names for rediss://; the strings are the environment's own. */
+static int read_tls(struct strata_cluster_options *options, struct strata_error *error)
+{
+    struct strata_options said = {0};
+    int status = sta_options_read_tls(&said, environ, error);
+    options->tls_provider = strata_tls_openssl();
+    options->tls_ca_file = said.tls_ca_file;
+    options->tls_ca_dir = said.tls_ca_dir;
+    options->tls_crl_file = said.tls_crl_file;
+    options->tls_cert_file = said.tls_cert_file;
+    options->tls_key_file = said.tls_key_file;
+    options->tls_key_password = said.tls_key_password;
+    options->tls_server_name = said.tls_server_name;
+    options->tls_verify = said.tls_verify;
+    return status;
+}
+
+/* Of the environment only what says where the cluster is, and how it is spoken to. */
 static int open_cluster(struct strata_cluster **cluster, struct strata_cluster_options *options,
                         struct strata_error *error)
 {
@@ -221,6 +241,8 @@ static int open_cluster(struct strata_cluster **cluster, struct strata_cluster_o
         options->cluster_nodes = environment.cluster_nodes;
         options->cluster_node_count = environment.cluster_node_count;
     }
+    if (status == STRATA_OK)
+        status = read_tls(options, error);
     if (status == STRATA_OK)
         status = strata_cluster_open(cluster, options, error);
     strata_options_fini(&environment);

@@ -22,6 +22,7 @@
 
 #include "export.h"
 #include "log.h"
+#include "options.h"
 #include "status.h"
 
 #ifdef __cplusplus
@@ -128,11 +129,23 @@ struct strata_cluster_options {
     enum strata_log_level log_level;
     strata_log_sink log_sink;
     void *log_arg;
+
+    /* TLS, for a rediss:// URL, as in strata/options.h; files are read by open. */
+    const struct strata_tls_provider *tls_provider; /* strata_tls_openssl(); NULL: no TLS */
+    const char *tls_ca_file;
+    const char *tls_ca_dir;
+    const char *tls_crl_file;
+    const char *tls_cert_file;
+    const char *tls_key_file;
+    const char *tls_key_password;
+    const char *tls_server_name; /* of all nodes; NULL: the address at which each is reached */
+    enum strata_tls_verify tls_verify; /* full */
 };
 
 /* Begins to watch. `options` NULL: from the environment (REDIS_CLUSTER_NODES, ROUTER_REDIS_URL).
- * No node need be reachable. STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED, STRATA_ERR_NOMEM,
- * STRATA_ERR_SYSTEM, with the particulars in `error` (may be NULL). */
+ * No node need be reachable. STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED (also rediss:// without a
+ * tls_provider, which the environment has not), STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, with the
+ * particulars in `error` (may be NULL). */
 STRATA_API int strata_cluster_open(struct strata_cluster **out,
                                    const struct strata_cluster_options *options,
                                    struct strata_error *error);

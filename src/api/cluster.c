@@ -23,6 +23,7 @@ struct strata_cluster {
     /* Fixed at creation. */
     struct strata_cluster_options options; /* numbers and callbacks; its strings are not kept */
     struct sta_log log;
+    struct sta_tls *tls; /* NULL: plain */
     struct sta_loop *loop;
     uint64_t give_up_ns; /* for the first look */
     bool running;
@@ -123,6 +124,15 @@ static int check_options(struct strata_cluster_options *options, struct strata_o
         .cluster_node_count = options->cluster_node_count,
         .cluster_enabled = options->cluster_node_count > 0 ? STRATA_ON : STRATA_OFF,
         .log_level = options->log_level,
+        .tls_provider = options->tls_provider,
+        .tls_ca_file = options->tls_ca_file,
+        .tls_ca_dir = options->tls_ca_dir,
+        .tls_crl_file = options->tls_crl_file,
+        .tls_cert_file = options->tls_cert_file,
+        .tls_key_file = options->tls_key_file,
+        .tls_key_password = options->tls_key_password,
+        .tls_server_name = options->tls_server_name,
+        .tls_verify = options->tls_verify,
     };
     return sta_options_resolve(&in, both, error);
 }
@@ -151,7 +161,7 @@ static int make_monitor(struct strata_cluster *cluster, const struct strata_opti
         return status;
     uint64_t timeout_ns = cluster->options.timeout_ms * STA_NS_MS;
     const struct sta_cluster_monitor_config config = {
-        .connection = {.url = url, .protocol = 2, .name = "strata-cluster"},
+        .connection = {.url = url, .tls = cluster->tls, .protocol = 2, .name = "strata-cluster"},
         .seeds = seeds,
         .seed_count = count,
         .interval_ns = cluster->options.interval_ms * STA_NS_MS,
@@ -204,6 +214,9 @@ static int open_with(struct strata_cluster **out, const struct strata_cluster_op
     if (status < 0)
         goto undo;
     sta_log_init(&cluster->log, options->log_sink, options->log_arg, both.log_level);
+    status = sta_options_open_tls(&cluster->tls, &both, &cluster->log, error);
+    if (status < 0)
+        goto undo;
     cluster->give_up_ns = sta_clock_now_ns() + cluster->options.timeout_ms * STA_NS_MS;
     status = cluster_start(cluster, &both, &url);
     if (status < 0) {
@@ -252,6 +265,7 @@ void strata_cluster_close(struct strata_cluster **at)
     }
     sta_cluster_monitor_destroy(&cluster->monitor);
     sta_loop_destroy(&cluster->loop);
+    sta_tls_close(&cluster->tls);
     strata_cluster_info_free(&cluster->latest);
     pthread_cond_destroy(&cluster->settled_or_failed);
     pthread_mutex_destroy(&cluster->lock);

@@ -197,6 +197,16 @@ void sim_oracle_deleted(struct sim_oracle *oracle, unsigned reader, unsigned ind
 
 /* ---- the verdict ---- */
 
+/* Past its TTL. What was replaced before that is old, which has a bound of its own: a read asks for the
+ * value and then for the TTL, and where the invalidation between the two is lost, it takes the TTL of
+ * what came next for the value's. */
+static bool has_run_out(const struct state *state, uint64_t from_ns)
+{
+    bool past = state->expire_ms != SIM_NO_TTL && state->expire_ms < from_ns / STA_NS_MS;
+    bool replaced = state->until_ns / STA_NS_MS <= state->expire_ms;
+    return past && !replaced;
+}
+
 /* Why a read may not have answered this state; NULL: it may. */
 static const char *objection(const struct sim_oracle *oracle, const struct sim_answer *answer,
                              unsigned number)
@@ -205,7 +215,7 @@ static const char *objection(const struct sim_oracle *oracle, const struct sim_a
     const struct state *state = &key->states[number];
     if (number < answer->floor)
         return "it went back: the cache had been told of, read, or written something newer";
-    if (state->expire_ms != SIM_NO_TTL && state->expire_ms < answer->from_ns / STA_NS_MS)
+    if (has_run_out(state, answer->from_ns))
         return "it is past its TTL";
     if (state->until_ns != STA_NEVER &&
         state->until_ns + oracle->config.bound_ns + GRAIN_NS < answer->from_ns)

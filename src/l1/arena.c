@@ -142,8 +142,21 @@ static void push_free(struct sta_arena *arena, uint32_t segment)
     atomic_fetch_add_explicit(&arena->free_count, 1, memory_order_relaxed);
 }
 
-/* Moves what is no longer pinned from limbo to the free list. Looks at a few: a pinned one goes to
- * the end, so that the next call looks at others. */
+/* The pages go while the arena is locked: they are few at a time, and nobody may take the segment
+ * in between. */
+static void make_bare(struct sta_arena *arena, uint32_t segment)
+{
+    if (arena->segment_bytes >= PAGE_BYTES)
+        madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
+                MADV_DONTNEED);
+    push(arena, &arena->bare_first, segment);
+    atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
+    sta_budget_give(arena->budget, sta_arena_segment_cost(arena));
+}
+
+/* Moves what is no longer pinned from limbo to the free list or, where the bound was lowered
+ * meanwhile and is not kept yet, gives it back: nothing is stored beyond the bound. Looks at a few: a
+ * pinned one goes to the end, so that the next call looks at others. */
 static void settle(struct sta_arena *arena)
 {
     uint32_t kept = 0;
@@ -154,7 +167,10 @@ static void settle(struct sta_arena *arena)
             push(arena, &kept, segment);
             continue;
         }
-        push_free(arena, segment);
+        if (sta_budget_fits(arena->budget, 0))
+            push_free(arena, segment);
+        else
+            make_bare(arena, segment);
         atomic_fetch_sub_explicit(&arena->limbo_count, 1, memory_order_relaxed);
     }
     if (kept == 0)
@@ -218,22 +234,25 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
     pthread_mutex_unlock(&arena->lock);
 }
 
-/* The pages go while the arena is locked: they are few at a time, and nobody may take the segment
- * in between. */
+void sta_arena_settle(struct sta_arena *arena)
+{
+    if (atomic_load_explicit(&arena->limbo_count, memory_order_relaxed) == 0)
+        return;
+    pthread_mutex_lock(&arena->lock);
+    settle(arena);
+    pthread_mutex_unlock(&arena->lock);
+}
+
 bool sta_arena_give_back(struct sta_arena *arena)
 {
     pthread_mutex_lock(&arena->lock);
+    uint64_t backed = atomic_load_explicit(&arena->backed, memory_order_relaxed);
     if (arena->free_first == 0)
         settle(arena);
     uint32_t segment = take_free(arena);
-    if (segment != 0) {
-        if (arena->segment_bytes >= PAGE_BYTES)
-            madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
-                    MADV_DONTNEED);
-        push(arena, &arena->bare_first, segment);
-        atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
-        sta_budget_give(arena->budget, sta_arena_segment_cost(arena));
-    }
+    if (segment != 0)
+        make_bare(arena, segment);
+    bool gave = atomic_load_explicit(&arena->backed, memory_order_relaxed) < backed;
     pthread_mutex_unlock(&arena->lock);
-    return segment != 0;
+    return gave;
 }

@@ -118,8 +118,11 @@ uint32_t sta_arena_take(struct sta_arena *arena);
  * pinned. */
 void sta_arena_retire(struct sta_arena *arena, uint32_t segment);
 
-/* Gives the pages of one free segment back to the kernel and its bytes to the budget; false where
- * there is none. */
+/* What is in limbo and not pinned any more becomes free: some at a time. */
+void sta_arena_settle(struct sta_arena *arena);
+
+/* Gives the pages of one free segment, or more, back to the kernel and their bytes to the budget;
+ * false where there is none. */
 bool sta_arena_give_back(struct sta_arena *arena);
 
 static inline uint32_t sta_arena_free(const struct sta_arena *arena)

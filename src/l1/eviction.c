@@ -439,6 +439,9 @@ void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, 
         sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)) ||
         !sta_lane_has_share(l1, lane, true))
         return;
+    sta_arena_settle(&l1->arena); /* before entries go for what nobody holds any more */
+    if (sta_arena_free(&l1->arena) >= wanted)
+        return;
     lane->by_bytes = true;
     for (uint64_t steps = 0; steps < PACE_STEPS && steps * 64 < 2 * size + 128; steps++) {
         if (!sta_eviction_step(l1, lane, now_ms))

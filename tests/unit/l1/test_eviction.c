@@ -75,11 +75,42 @@ static void large_values_that_are_read_more_stay(void **state)
     assert_in_range(hits, 45000, 50000);
 }
 
+/* Leases on most segments while the tier shrinks to a tenth, given back afterwards. */
+static void what_was_pinned_while_the_tier_shrank_is_of_use_again(void **state)
+{
+    (void)state;
+    const struct sta_l1_config config = {.max_bytes = 200000, .hash_seed = 5};
+    struct sta_l1 *l1 = NULL;
+    struct sta_l1_lease leases[64] = {0};
+    struct sta_l1_statistics is;
+    assert_int_equal(sta_l1_create(&l1, &config), STRATA_OK);
+    for (uint64_t i = 0; i < 2000; i++)
+        (void)request(l1, i, 100);
+    for (uint64_t i = 0, held = 0; i < 2000 && held < 64; i += 21) {
+        struct sta_key key = sta_l1_key(l1, strata_bytes(&i, sizeof i));
+        held += sta_l1_get(l1, &key, RIG_NOW, &leases[held]) == STRATA_OK;
+    }
+    assert_int_equal(sta_l1_resize(l1, 20000, 0), STRATA_OK);
+    sta_l1_statistics(l1, &is);
+    assert_in_range(is.held_segments, 40, 64);
+    for (uint32_t i = 0; i < 64; i++)
+        sta_l1_release(l1, &leases[i]);
+    for (uint64_t i = 0; i < 5000; i++) {
+        (void)request(l1, i, 100);
+        assert_true(sta_l1_valid(l1)); /* nothing is stored beyond the bound */
+    }
+    sta_l1_statistics(l1, &is);
+    assert_int_equal(is.held_segments, 0);
+    assert_in_range(is.entries, 40, 180);
+    sta_l1_destroy(&l1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_values_do_not_flush_small_ones),
         cmocka_unit_test(large_values_that_are_read_more_stay),
+        cmocka_unit_test(what_was_pinned_while_the_tier_shrank_is_of_use_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,11 +32,11 @@ struct strata;
 STRATA_API int strata_open(struct strata **out, const struct strata_options *options,
                            struct strata_error *error);
 
-/* With write-behind: waits until Redis has everything, write_behind_drain_timeout_ms at most; what it
- * does not have then is lost, and counted in the log (strata_flush() says so before).
- * Ends pending asynchronous calls with STRATA_ERR_CLOSED (their callbacks run before this
- * returns), releases everything and sets the pointer to NULL. Values that were handed out must
- * have been released; queues must have been closed. NULL is fine. */
+/* With write-behind: waits until Redis has everything, write_behind_drain_timeout_ms at most; what
+ * it does not have then is lost, and counted in the log (strata_flush() says so before). Ends
+ * pending asynchronous calls with STRATA_ERR_CLOSED (their callbacks run before this returns),
+ * releases everything and sets the pointer to NULL. Values that were handed out must have been
+ * released; queues must have been closed. NULL is fine. */
 STRATA_API void strata_close(struct strata **cache);
 
 /* The one shared instance of this process, opened from the environment on first use; NULL where
@@ -69,8 +69,8 @@ STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, vo
 
 /* Write-through: STRATA_OK says that Redis acknowledged; then L1 holds the value too. After
  * STRATA_ERR_TIMEOUT or STRATA_ERR_LOST the outcome is unknown and L1 does not hold the key.
- * With write-behind: STRATA_OK says that the write was accepted: all gets through this cache see it,
- * Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done.
+ * With write-behind: STRATA_OK says that the write was accepted: all gets through this cache see
+ * it, Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done.
  * With both off, L1 takes the value and Redis' copy is deleted. */
 STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
                           uint64_t ttl_ms);
@@ -79,18 +79,19 @@ STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct 
  * write-behind as strata_set(): nobody has asked Redis whether it had one. */
 STRATA_API int strata_delete(struct strata *cache, struct strata_bytes key);
 
-/* As strata_delete(), but for Redis' copy the key is queued, and nobody waits: queued keys are deleted
- * together, as soon as there are invalidation_batch_size of them or the first has waited for
- * invalidation_timeout_ms. Through this cache nobody gets the old value once this call has returned:
- * the key leaves L1 at once, and until Redis has acknowledged, a get answers STRATA_MISS; other
- * processes may get it until then. A set or delete of the key takes the place of what is queued.
- * A deletion that fails is tried again for ten times socket_timeout_ms; then it is given up: that is
- * counted and logged, and gets see what Redis has. strata_close() sends what is queued, for one
- * socket_timeout_ms at most.
- * With write-behind it is a delete in the queue of writes, which is bounded and tried again as these are.
- * STRATA_OK; STRATA_ERR_BUSY or NOMEM: not queued (65536 keys or 8 MiB of them are), and the key has left L1
- * all the same; STRATA_ERR_DISABLED: by invalidation_enabled, nothing was done. May be called from
- * callbacks. */
+/* As strata_delete(), but for Redis' copy the key is queued, and nobody waits: queued keys are
+ * deleted together, as soon as there are invalidation_batch_size of them or the first has waited
+ * for invalidation_timeout_ms. Through this cache nobody gets the old value once this call has
+ * returned: the key leaves L1 at once, and until Redis has acknowledged, a get answers STRATA_MISS;
+ * other processes may get it until then. A set or delete of the key takes the place of what is
+ * queued. A deletion that fails is tried again for ten times socket_timeout_ms; then it is given
+ * up: that is counted and logged, and gets see what Redis has. strata_close() sends what is queued,
+ * for one socket_timeout_ms at most.
+ * With write-behind it is a delete in the queue of writes, which is bounded and tried again as
+ * these are.
+ * STRATA_OK; STRATA_ERR_BUSY or NOMEM: not queued (65536 keys or 8 MiB of them are), and the key
+ * has left L1 all the same; STRATA_ERR_DISABLED: by invalidation_enabled, nothing was done. May be
+ * called from callbacks. */
 STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
 
 /* With write-behind: waits until Redis has acknowledged every write that was accepted before this
@@ -100,8 +101,8 @@ STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
 STRATA_API int strata_flush(struct strata *cache, uint64_t timeout_ms);
 
 /* ---- batches: one round trip for all; statuses[i] (`statuses` may be NULL) is what the single
- * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no status is an error, the error where
- * all have the same, else STRATA_ERR_PARTIAL ---- */
+ * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no
+ * status is an error, the error where all have the same, else STRATA_ERR_PARTIAL ---- */
 
 struct strata_item {
     struct strata_bytes key;
@@ -109,8 +110,8 @@ struct strata_item {
     uint64_t ttl_ms;
 };
 
-/* values[i] is to be released where statuses[i] is STRATA_OK or STALE, and zeroed where it is not; so
- * releasing all of them is right, too. */
+/* values[i] is to be released where statuses[i] is STRATA_OK or STALE, and zeroed where it is not;
+ * so releasing all of them is right, too. */
 STRATA_API int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
                                struct strata_value *values, int *statuses);
 STRATA_API int strata_set_many(struct strata *cache, const struct strata_item *items, size_t count,

@@ -155,8 +155,8 @@ STRATA_API void strata_cluster_close(struct strata_cluster **cluster);
 
 /* What was seen at last, `interval_ms` ago at most. The first call waits until there is something
  * to see: until each node has answered or has failed to, each of those to begin with where there is
- * no other, or until `timeout_ms` are over since open. STRATA_OK with an info of the caller's; where
- * no node has told of the cluster yet, what they failed with (STRATA_ERR_UNAVAILABLE,
+ * no other, or until `timeout_ms` are over since open. STRATA_OK with an info of the caller's;
+ * where no node has told of the cluster yet, what they failed with (STRATA_ERR_UNAVAILABLE,
  * STRATA_ERR_DENIED, STRATA_ERR_TIMEOUT, ...); STRATA_ERR_NOMEM. */
 STRATA_API int strata_cluster_get_info(struct strata_cluster *cluster,
                                        struct strata_cluster_info **info);

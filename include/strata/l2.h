@@ -91,8 +91,8 @@ struct strata_l2_health {
                           before a single Redis all or none */
 };
 
-/* What is so now; asks Redis nothing. From any thread, callbacks too. STRATA_OK with a health of the
- * caller's; STRATA_ERR_NOMEM. */
+/* What is so now; asks Redis nothing. From any thread, callbacks too. STRATA_OK with a health of
+ * the caller's; STRATA_ERR_NOMEM. */
 STRATA_API int strata_l2_get_health(struct strata_l2 *l2, struct strata_l2_health **health);
 
 /* Frees it and sets the pointer to NULL. NULL is fine. */

@@ -6,11 +6,11 @@
  *
  * What is kept: a loaded value goes to Redis where nobody has set the key there meanwhile, and into
  * L1 under the same rule as what is read. Where the key is invalidated during the load (a set or a
- * delete through this cache, or a change in Redis that tracking tells of), the value is handed to the calls that
- * wait for that load already, and not kept; calls that begin later load anew.
- * Threads: as in cache.h. A loader may call the cache for other keys, get_or_load included. One that
- * asks for its own key, or for one whose load waits for this one, gets STRATA_ERR_DEADLOCK from
- * that inner call.
+ * delete through this cache, or a change in Redis that tracking tells of), the value is handed to
+ * the calls that wait for that load already, and not kept; calls that begin later load anew.
+ * Threads: as in cache.h. A loader may call the cache for other keys, get_or_load included. One
+ * that asks for its own key, or for one whose load waits for this one, gets STRATA_ERR_DEADLOCK
+ * from that inner call.
  */
 #ifndef STRATA_LOAD_H
 #define STRATA_LOAD_H
@@ -28,13 +28,14 @@ struct strata_load;
  * STRATA_MISS says that there is none, as strata_load_set_none(load, 0) does. A negative number is
  * an error, and goes to every call that waits for this load as it is; numbers below -1000 are free
  * for your own. STRATA_OK without an answer is STRATA_ERR_INVALID. It runs on the thread of the
- * call that loads, unless options say otherwise, may block, and must return: no longjmp, no exception, no end of the thread. */
+ * call that loads, unless options say otherwise, may block, and must return: no longjmp, no
+ * exception, no end of the thread. */
 typedef int (*strata_loader)(struct strata_load *load, void *arg);
 
 STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
 
-/* The value (copied), and for how long it is good; `ttl_ms` 0: as the options say. STRATA_ERR_NOMEM,
- * STRATA_ERR_TOO_BIG, STRATA_ERR_INVALID, with what was set before still set. */
+/* The value (copied), and for how long it is good; `ttl_ms` 0: as the options say.
+ * STRATA_ERR_NOMEM, STRATA_ERR_TOO_BIG, STRATA_ERR_INVALID, with what was set before still set. */
 STRATA_API int strata_load_set(struct strata_load *load, struct strata_bytes value,
                                uint64_t ttl_ms);
 
@@ -42,13 +43,13 @@ STRATA_API int strata_load_set(struct strata_load *load, struct strata_bytes val
  * options say), in this process. */
 STRATA_API void strata_load_set_none(struct strata_load *load, uint64_t ttl_ms);
 
-/* STRATA_OK with the value that is past its time and about to be replaced, readable until the loader
- * returns; STRATA_MISS: there is none, or it is not known. Only with stale_ms does a value outlive
- * its time. */
+/* STRATA_OK with the value that is past its time and about to be replaced, readable until the
+ * loader returns; STRATA_MISS: there is none, or it is not known. Only with stale_ms does a value
+ * outlive its time. */
 STRATA_API int strata_load_previous(const struct strata_load *load, struct strata_bytes *value);
 
-/* That value is still right (a source that answered "not modified"), and good for `ttl_ms` more (0: as
- * the options say). STRATA_ERR_INVALID where there is none; STRATA_ERR_NOMEM. */
+/* That value is still right (a source that answered "not modified"), and good for `ttl_ms` more (0:
+ * as the options say). STRATA_ERR_INVALID where there is none; STRATA_ERR_NOMEM. */
 STRATA_API int strata_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms);
 
 /* Zeroed: all defaults. */
@@ -61,43 +62,46 @@ struct strata_load_options {
     /* The longest that a call waits for a load that another call runs; then STRATA_ERR_TIMEOUT, and
      * the load goes on. 0: the cache's socket_timeout_ms; STRATA_UNLIMITED. */
     uint64_t wait_ms;
-    /* Not 0: one load for all processes. Who loads holds a lease in Redis, for this long at most, and
-     * the others wait for it as for a load of their own process. To be longer than a load takes:
-     * a load that takes longer is not kept, and another may begin meanwhile. Needs the right to EVAL. */
+    /* Not 0: one load for all processes. Who loads holds a lease in Redis, for this long at most,
+     * and the others wait for it as for a load of their own process. To be longer than a load
+     * takes: a load that takes longer is not kept, and another may begin meanwhile. Needs the right
+     * to EVAL. */
     uint64_t lease_ms;
-    /* Not 0: for so long after its TTL a value is kept, for the loader to see, and to be served where
-     * the loader fails; the answer is STRATA_STALE then. Other reads do not see it. It goes to Redis behind
-     * a head (docs/strategies.md) that strata understands and other clients do not. */
+    /* Not 0: for so long after its TTL a value is kept, for the loader to see, and to be served
+     * where the loader fails; the answer is STRATA_STALE then. Other reads do not see it. It goes
+     * to Redis behind a head (docs/strategies.md) that strata understands and other clients do
+     * not. */
     uint64_t stale_ms;
     /* After a failed load the stale value is served without another load for so long. 0: 1000. */
     uint64_t throttle_ms;
-    /* 0 to 1: TTLs are shortened by up to this share, evenly, so that what was loaded together does not
-     * end together. Those of "there is none" are not. */
+    /* 0 to 1: TTLs are shortened by up to this share, evenly, so that what was loaded together does
+     * not end together. Those of "there is none" are not. */
     double ttl_jitter;
 
-    /* With any of those that follow, loaders run on threads of the cache, too: at most four, made when
-     * they are needed. Then `arg` must stay valid until the loader has ended, and at the latest until
-     * strata_close() returns, which waits for loaders that run and begins no others. */
+    /* With any of those that follow, loaders run on threads of the cache, too: at most four, made
+     * when they are needed. Then `arg` must stay valid until the loader has ended, and at the
+     * latest until strata_close() returns, which waits for loaders that run and begins no
+     * others. */
 
-    /* 0 to 1: after this share of the time for which L1 has a value, the next call that gets it has it loaded
-     * anew in the background. 0: not. */
+    /* 0 to 1: after this share of the time for which L1 has a value, the next call that gets it has
+     * it loaded anew in the background. 0: not. */
     double refresh_ahead;
-    /* The same by chance, the likelier the nearer the end and the longer a load takes, so that of many
-     * processes few load (XFetch). 1 is a good start, more is earlier. 0: not. The time that the
-     * load took goes to Redis behind a head, as with stale_ms. */
+    /* The same by chance, the likelier the nearer the end and the longer a load takes, so that of
+     * many processes few load (XFetch). 1 is a good start, more is earlier. 0: not. The time that
+     * the load took goes to Redis behind a head, as with stale_ms. */
     double xfetch_beta;
-    /* How long a call waits for a load, its own included, where L1 has an old value (stale_ms) to answer
-     * with: then STRATA_STALE. 0: as long as the next one says. */
+    /* How long a call waits for a load, its own included, where L1 has an old value (stale_ms) to
+     * answer with: then STRATA_STALE. 0: as long as the next one says. */
     uint64_t soft_timeout_ms;
-    /* How long a call waits for a load in any case: then STRATA_STALE or STRATA_ERR_TIMEOUT. 0: own loads
-     * as long as they take, those of others for wait_ms. In both cases the load goes on, and is kept. With
-     * either, STRATA_ERR_BUSY: 256 loads wait to begin. */
+    /* How long a call waits for a load in any case: then STRATA_STALE or STRATA_ERR_TIMEOUT. 0: own
+     * loads as long as they take, those of others for wait_ms. In both cases the load goes on, and
+     * is kept. With either, STRATA_ERR_BUSY: 256 loads wait to begin. */
     uint64_t hard_timeout_ms;
 };
 
-/* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says that
- * there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as strata_get(), and with stale_ms
- * where the loader failed.
+/* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says
+ * that there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as
+ * strata_get(), and with stale_ms where the loader failed.
  * Where Redis does not answer, the value is loaded and not kept. `options` may be NULL. A hit costs
  * what strata_get() costs; the call that runs the loader takes as long as the loader, and as Redis
  * before and after it, each within socket_timeout_ms. */

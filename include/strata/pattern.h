@@ -5,16 +5,16 @@
  *
  *     strata_invalidate_pattern(cache, strata_text("session:*"), &count);
  *
- * Patterns are Redis' globs over the names of keys without the configured prefix (keys.h). A key that
- * matches from begin to end is gone when STRATA_OK is answered; one that is set meanwhile may be
- * deleted or not. Keys are deleted with UNLINK, whatever type their value has; each leaves L1 before
- * its UNLINK is sent, and what was read meanwhile is not kept. While slots move and primaries fail it
- * goes on; where that lasts longer than the patience it ends with an error, never in silence, and a
- * second call goes on where the first one ended: what has been deleted is gone. A failover that loses
- * deletions which Redis had acknowledged brings keys back; those are deleted, and counted, again.
- * Pace: at most `share` percent of the time something is asked of a node.
- * Threads: any, but no callback on the cache's I/O thread. Several at once are fine; each key is then
- * counted by one of them. Memory: 512 KiB of names, two pages of each node and 1 MiB.
+ * Patterns are Redis' globs over the names of keys without the configured prefix (keys.h). A key
+ * that matches from begin to end is gone when STRATA_OK is answered; one that is set meanwhile may
+ * be deleted or not. Keys are deleted with UNLINK, whatever type their value has; each leaves L1
+ * before its UNLINK is sent, and what was read meanwhile is not kept. While slots move and
+ * primaries fail it goes on; where that lasts longer than the patience it ends with an error, never
+ * in silence, and a second call goes on where the first one ended: what has been deleted is gone. A
+ * failover that loses deletions which Redis had acknowledged brings keys back; those are deleted,
+ * and counted, again. Pace: at most `share` percent of the time something is asked of a node.
+ * Threads: any, but no callback on the cache's I/O thread. Several at once are fine; each key is
+ * then counted by one of them. Memory: 512 KiB of names, two pages of each node and 1 MiB.
  */
 #ifndef STRATA_PATTERN_H
 #define STRATA_PATTERN_H
@@ -46,16 +46,16 @@ struct strata_pattern_options {
 };
 
 /* Deletes what matches, and waits until that is done. *count (may be NULL) is what this call has
- * deleted: keys that were in Redis; with write-through off or without L2, in either tier. STRATA_OK,
- * also where nothing matched; the errors of strata_keys_next() and strata_delete(), with *count of what
- * was deleted all the same; STRATA_ERR_TOO_BIG: the pattern, more than 65535 bytes;
+ * deleted: keys that were in Redis; with write-through off or without L2, in either tier.
+ * STRATA_OK, also where nothing matched; the errors of strata_keys_next() and strata_delete(), with
+ * *count of what was deleted all the same; STRATA_ERR_TOO_BIG: the pattern, more than 65535 bytes;
  * STRATA_ERR_DISABLED: by invalidation_enabled; STRATA_ERR_INVALID: on the I/O thread. */
 STRATA_API int strata_invalidate_pattern(struct strata *cache, struct strata_bytes pattern,
                                          uint64_t *count);
 
 /* The same with options (may be NULL), with the particulars of an error (may be NULL), and with all
- * that was counted in `result` (may be NULL), which is set whatever is answered. STRATA_MORE: ended by
- * progress(); keys may be left. */
+ * that was counted in `result` (may be NULL), which is set whatever is answered. STRATA_MORE: ended
+ * by progress(); keys may be left. */
 STRATA_API int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pattern,
                                               const struct strata_pattern_options *options,
                                               struct strata_pattern_progress *result,

@@ -19,17 +19,17 @@
  * (strata/postgresql.h). All libraries of a program must be of one version.
  *
  * What is promised: once a change has returned STRATA_OK, no cached read that begins later in this
- * process answers what was before it; in other processes none that begins later than
- * the cache's coherence takes: the time of a push, and max_staleness_ms where Redis does not answer.
- * Where the change could not be told to Redis, or its process died before it was told, others hear of it
+ * process answers what was before it; in other processes none that begins later than the cache's
+ * coherence takes: the time of a push, and max_staleness_ms where Redis does not answer. Where the
+ * change could not be told to Redis, or its process died before it was told, others hear of it
  * through the database, sweep_ms + grace_ms after the commit. Of changes that do not come through a
  * repository nothing is known. The cache must have write-through on and, where several processes
  * share a database, L2. docs/repository.md has all of it.
  *
- * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and for
- * a transaction, which belongs to one thread at a time. Calls wait: for the database no longer than timeout_ms
- * for a connection and timeout_ms for each statement, for the cache no longer than its budget.
- * `error` may be NULL everywhere; it has the particulars of an error.
+ * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and
+ * for a transaction, which belongs to one thread at a time. Calls wait: for the database no longer
+ * than timeout_ms for a connection and timeout_ms for each statement, for the cache no longer than
+ * its budget. `error` may be NULL everywhere; it has the particulars of an error.
  * Out parameters are untouched where a call does not say STRATA_OK.
  */
 #ifndef STRATA_REPOSITORY_H
@@ -53,8 +53,8 @@ struct strata_driver; /* what speaks to a kind of database */
 STRATA_API const struct strata_driver *strata_sqlite(void);
 
 struct strata_database_options {
-    /* SQLite: a file; or ":memory:", which has a single connection: while a transaction has it, other
-     * calls wait for it. PostgreSQL: strata/postgresql.h. */
+    /* SQLite: a file; or ":memory:", which has a single connection: while a transaction has it,
+     * other calls wait for it. PostgreSQL: strata/postgresql.h. */
     const char *url;
     size_t connections;  /* the most that are open at a time; 0: 4 */
     uint64_t timeout_ms; /* to wait for a connection, a lock, a statement; 0: 5000 */
@@ -62,9 +62,10 @@ struct strata_database_options {
     uint64_t grace_ms;   /* how old an intent must be to have been left; 0: 1000 */
 };
 
-/* Opens a database and makes its table of intents, strata_intents, where it is not there; what was left
- * in it is carried out by a thread of this database's, which ends with it. `cache` must outlive it.
- * STRATA_ERR_DATABASE, STRATA_ERR_INVALID, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_UNSUPPORTED. */
+/* Opens a database and makes its table of intents, strata_intents, where it is not there; what was
+ * left in it is carried out by a thread of this database's, which ends with it. `cache` must
+ * outlive it. STRATA_ERR_DATABASE, STRATA_ERR_INVALID, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM,
+ * STRATA_ERR_UNSUPPORTED. */
 STRATA_API int strata_database_open(struct strata_database **out, struct strata *cache,
                                     const struct strata_driver *driver,
                                     const struct strata_database_options *options,
@@ -77,8 +78,8 @@ STRATA_API void strata_database_close(struct strata_database **database);
 
 struct strata_repository;
 
-/* `model` and all it points to is copied. STRATA_ERR_INVALID: a name, type or flag is not allowed, or
- * another repository of this database has the same prefix. The table need not exist yet. */
+/* `model` and all it points to is copied. STRATA_ERR_INVALID: a name, type or flag is not allowed,
+ * or another repository of this database has the same prefix. The table need not exist yet. */
 STRATA_API int strata_repository_open(struct strata_repository **out,
                                       struct strata_database *database,
                                       const struct strata_model *model, struct strata_error *error);
@@ -139,8 +140,8 @@ STRATA_API int strata_transaction_begin(struct strata_transaction **out,
                                         struct strata_database *database,
                                         struct strata_error *error);
 
-/* Ends it whatever it answers, and sets the pointer to NULL. STRATA_ERR_LOST: the connection was lost on
- * the way; it may have been carried out, and if it was, caches fall as after a crash. */
+/* Ends it whatever it answers, and sets the pointer to NULL. STRATA_ERR_LOST: the connection was
+ * lost on the way; it may have been carried out, and if it was, caches fall as after a crash. */
 STRATA_API int strata_transaction_commit(struct strata_transaction **transaction,
                                          struct strata_error *error);
 STRATA_API void strata_transaction_rollback(struct strata_transaction **transaction);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,10 +64,27 @@ static void read_through_renders_a_page_once(void **state)
                               "nonsense: the key is not there\n");
 }
 
+/* The last value is in Redis when the program has ended, and the others are not all. */
+static void write_behind_gives_redis_the_last_of_many(void **state)
+{
+    (void)state;
+    char told[512];
+    unsigned seen = 0;
+    run(EXAMPLE_WRITE_BEHIND, told, sizeof told);
+    assert_int_equal(sscanf(told, "of 1000 writes Redis saw %u", &seen), 1);
+    assert_in_range(seen, 1, 500);
+    redisContext *redis = redisConnectUnix(redis_server_socket(server));
+    redisReply *reply = redisCommand(redis, "GET atp:cache:visits");
+    assert_string_equal(reply->str, "1000");
+    freeReplyObject(reply);
+    redisFree(redis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_through_renders_a_page_once),
+        cmocka_unit_test(write_behind_gives_redis_the_last_of_many),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -45,13 +45,15 @@ static int draw_ports(const struct redis_cluster *cluster, struct cluster_node *
     const char *told = cluster->config.client_host;
     told = told != NULL ? told : cluster->config.host;
     node->port = port_choose(cluster->config.host);
-    node->bus_port = port_choose(cluster->config.host);
+    do {
+        node->bus_port = port_choose(cluster->config.host);
+    } while (node->bus_port > 0 && node->bus_port == node->port);
     (void)snprintf(node->port_text, sizeof node->port_text, "%d", node->port);
     (void)snprintf(node->bus_port_text, sizeof node->bus_port_text, "%d", node->bus_port);
     (void)snprintf(node->address, sizeof node->address,
                    strchr(told, ':') != NULL ? "[%s]:%d" : "%s:%d", told, node->port);
     redis_server_set_port(node->server, node->port);
-    return node->port > 0 && node->bus_port > 0 && node->port != node->bus_port ? 0 : -1;
+    return node->port > 0 && node->bus_port > 0 ? 0 : -1;
 }
 
 static int add_options(const struct redis_cluster *cluster, struct cluster_node *node)

@@ -182,14 +182,9 @@ static void look_at_configuration(struct doctor *doctor)
 
 static void look_at_stratad(struct doctor *doctor)
 {
-    struct cli_resp_client *client = NULL;
     struct strata_error error = {0};
     json_t *document = NULL;
-    int status =
-        cli_resp_client_open(&client, &doctor->run->target, doctor->run->timeout_ms, &error);
-    if (status == STRATA_OK)
-        status = cli_stats_fetch(client, &document, &error);
-    cli_resp_client_close(&client);
+    int status = cli_stats_ask(doctor->run, &document, &error);
     if (status == STRATA_OK)
         cli_doctor_stats(&doctor->report, document);
     else if (status == STRATA_ERR_UNSUPPORTED)

@@ -50,14 +50,8 @@ static void print_health(const json_t *health)
 
 static int fetch(const struct cli_run *run, json_t **out, struct strata_error *error)
 {
-    struct cli_resp_client *client = NULL;
     json_t *document = NULL;
-    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
-    if (status == STRATA_OK)
-        status = cli_stats_fetch(client, &document, error);
-    cli_resp_client_close(&client);
-    if (status == STRATA_ERR_UNSUPPORTED) /* no matter of the command line */
-        error->status = STRATA_ERR_SERVER;
+    int status = cli_stats_ask(run, &document, error);
     if (status < 0)
         return status;
     *out = json_incref(json_object_get(document, "health"));

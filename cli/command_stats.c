@@ -57,16 +57,9 @@ static void print_document(json_t *document)
 
 static enum cli_exit run_stats(struct cli_run *run)
 {
-    struct cli_resp_client *client = NULL;
     struct strata_error error;
     json_t *document = NULL;
-    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, &error);
-    if (status == STRATA_OK)
-        status = cli_stats_fetch(client, &document, &error);
-    cli_resp_client_close(&client);
-    /* Not a matter of the command line, unlike other things that are not supported. */
-    if (status == STRATA_ERR_UNSUPPORTED)
-        error.status = STRATA_ERR_SERVER;
+    int status = cli_stats_ask(run, &document, &error);
     if (status < 0)
         return cli_output_failure(run, &error);
     if (run->json)

@@ -34,3 +34,16 @@ int cli_stats_fetch(struct cli_resp_client *client, json_t **out, struct strata_
     *out = document;
     return STRATA_OK;
 }
+
+int cli_stats_ask(const struct cli_run *run, json_t **out, struct strata_error *error)
+{
+    struct cli_resp_client *client = NULL;
+    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
+    if (status == STRATA_OK)
+        status = cli_stats_fetch(client, out, error);
+    cli_resp_client_close(&client);
+    /* Not a matter of the command line, unlike other things that are not supported. */
+    if (status == STRATA_ERR_UNSUPPORTED)
+        error->status = STRATA_ERR_SERVER;
+    return status;
+}

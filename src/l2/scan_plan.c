@@ -47,8 +47,9 @@ static void let_go(struct sta_scan_plan *plan, unsigned index, const struct sta_
         plan->waiting++;
         lane->slots--;
     }
-    /* One that is ASKED goes on to be: its late page must not be taken for one of a new walk. */
-    if (lane->slots == 0 && lane->state != STA_SCAN_ASKED)
+    /* One that is ASKED or ENDED may have a question under way, whose late answer must not be taken
+     * for one of a new walk: it is IDLE when that has come. */
+    if (lane->slots == 0 && lane->state == STA_SCAN_READY)
         lane->state = STA_SCAN_IDLE;
 }
 
@@ -136,6 +137,7 @@ void sta_scan_plan_begun(struct sta_scan_plan *plan, unsigned lane, const struct
     for (uint16_t i = 0; i < map->node_count; i++)
         if (sta_slot_map_same_node(&map->nodes[i], node))
             node->config_epoch = map->nodes[i].config_epoch;
+    let_go(plan, lane, map); /* what it has not now may come in the middle of the walk */
 }
 
 bool sta_scan_plan_takes(const struct sta_scan_plan *plan, unsigned lane, struct strata_bytes key)
@@ -182,8 +184,10 @@ int sta_scan_plan_confirm(struct sta_scan_plan *plan, unsigned lane, const struc
     struct sta_scan_lane *at = &plan->lanes[lane];
     assert(at->state == STA_SCAN_ENDED);
     let_go(plan, lane, map);
-    if (at->slots == 0)
+    if (at->slots == 0) {
+        at->state = STA_SCAN_IDLE;
         return STRATA_OK;
+    }
     if (!stood_still(at, map)) {
         at->state = STA_SCAN_READY;
         return STRATA_SKIPPED;
@@ -210,7 +214,7 @@ bool sta_scan_plan_valid(const struct sta_scan_plan *plan)
     for (unsigned i = 0; i < plan->lane_count; i++) {
         const struct sta_scan_lane *lane = &plan->lanes[i];
         walked += lane->slots;
-        if (lane->slots == 0 && lane->state != STA_SCAN_IDLE && lane->state != STA_SCAN_ASKED)
+        if (lane->slots == 0 && lane->state == STA_SCAN_READY)
             return false;
     }
     return waiting == plan->waiting && done == plan->done &&

@@ -15,8 +15,9 @@
  *       |                          | | '-- more ---------'   | cursor 0
  *       |                          | '---- failed: from 0 ---|
  *       |      not believed: from 0|                         v
- *       '---- confirmed, or ------ENDED <--------------------'
- *             all slots have left
+ *       '---- confirmed ----------ENDED <--------------------'
+ *
+ * A lane that all its slots have left is IDLE as soon as no answer is to come for it.
  *
  * The end of a walk proves nothing yet: keys may have left for another node before the cursor
  * came to them. Hence confirm(), with what the walked node itself says in CLUSTER NODES after its
@@ -77,7 +78,8 @@ void sta_scan_plan_adopt(struct sta_scan_plan *plan, const struct sta_slot_map *
 int sta_scan_plan_next(struct sta_scan_plan *plan, const struct sta_slot_map *map, unsigned *lane);
 
 /* Of an ASKED lane whose walk begins: `map` is what its node has answered to CLUSTER NODES before the
- * first page. Where nobody tells, a slot that leaves and comes back within the walk is not seen. */
+ * first page. Slots that it does not own leave the lane, and wait. Where nobody tells, a slot that
+ * leaves and comes back within the walk is not seen. */
 void sta_scan_plan_begun(struct sta_scan_plan *plan, unsigned lane, const struct sta_slot_map *map);
 
 /* Of an ASKED lane: is this key, as Redis knows it, of a slot that it is walked for? SCAN may

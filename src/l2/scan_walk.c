@@ -317,9 +317,9 @@ static void walk_rest(struct sta_scan_walk *walk)
     walk->owed_ns += (now_ns - walk->asked_ns) * (100 - share) / share;
     if (walk->owed_ns < REST_LEAST_NS)
         return;
-    walk->rest_ns =
-        sta_clock_after(now_ns, walk->owed_ns < REST_MOST_NS ? walk->owed_ns : REST_MOST_NS);
-    walk->owed_ns = 0;
+    uint64_t rest_ns = walk->owed_ns < REST_MOST_NS ? walk->owed_ns : REST_MOST_NS;
+    walk->rest_ns = sta_clock_after(now_ns, rest_ns);
+    walk->owed_ns -= rest_ns;
 }
 
 void sta_scan_walk_taken(struct sta_scan_walk *walk, uint64_t cursor)
@@ -359,8 +359,11 @@ static bool walk_begin(struct sta_scan_walk *walk, struct strata_bytes frame)
         walk_misled(walk);
         return false;
     }
+    unsigned waiting = walk->scan->plan.waiting;
     sta_scan_plan_begun(&walk->scan->plan, walk->lane, map);
     sta_slot_map_destroy(&map);
+    if (walk->scan->plan.waiting != waiting)
+        sta_router_demand_map(walk->scan->router, NULL);
     return true;
 }
 
@@ -376,9 +379,10 @@ static void walk_paged(struct sta_scan_walk *walk, struct strata_bytes replies)
         walk_misled(walk);
     else if (!first && walk->connects != walk_connects(walk))
         walk_failed(walk, STRATA_ERR_LOST, "connections break in the middle of a walk");
-    else if (first && scan->single == NULL &&
-             (!walk_begin(walk, frame) || sta_resp_skip(&frames, &frame) != STRATA_OK))
+    else if (first && scan->single == NULL && !walk_begin(walk, frame))
         return;
+    else if (first && scan->single == NULL && sta_resp_skip(&frames, &frame) != STRATA_OK)
+        walk_misled(walk);
     else if (sta_redirect_is_error(frame))
         walk_refused(walk, frame);
     else if (sta_scan_page_read(&scan->page, frame, scan->config.prefix) < 0)

@@ -358,6 +358,60 @@ static void the_epoch_at_the_begin_is_what_its_node_says(void **state)
     }
 }
 
+/* Its node is being asked for its word, and the answer may come late. */
+static void an_ended_lane_that_all_slots_have_left_begins_no_walk_of_another(void **state)
+{
+    (void)state;
+    struct world world;
+    struct sta_scan_plan plan;
+    struct sta_slot_map *map, *later = NULL;
+    unsigned lane;
+    begin(&world, &plan, &map);
+    sta_scan_plan_answered(&plan, 0, 0);
+    assert_int_equal(sta_slot_map_copy(&later, map), STRATA_OK);
+    sta_slot_map_assign(later, 0, STA_SLOT_COUNT - 1, 1);
+    sta_scan_plan_adopt(&plan, later);
+    assert_int_equal(plan.lanes[0].slots, 0);
+    assert_int_equal(plan.lanes[0].state, STA_SCAN_ENDED);
+    sta_scan_plan_answered(&plan, 1, 0);
+    assert_int_equal(sta_scan_plan_confirm(&plan, 1, later), STRATA_OK);
+    assert_int_equal(sta_scan_plan_next(&plan, later, &lane), STRATA_OK);
+    assert_int_equal(lane, 1);
+    assert_true(sta_scan_plan_valid(&plan));
+    assert_int_equal(sta_scan_plan_confirm(&plan, 0, later), STRATA_OK);
+    assert_int_equal(plan.lanes[0].state, STA_SCAN_IDLE);
+    sta_slot_map_destroy(&map);
+    sta_slot_map_destroy(&later);
+    sta_scan_plan_fini(&plan);
+}
+
+/* The map was stale: what arrives behind the cursor would be taken for walked over. */
+static void a_slot_that_the_node_does_not_own_at_the_begin_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    struct sta_scan_plan plan;
+    struct sta_slot_map *map, *told = NULL;
+    begin(&world, &plan, &map);
+    unsigned slots = plan.lanes[0].slots;
+    for (unsigned slot = 0; slot < STA_SLOT_COUNT && told == NULL; slot++) {
+        if (plan.lane[slot] != 0)
+            continue;
+        assert_int_equal(sta_slot_map_copy(&told, map), STRATA_OK);
+        sta_slot_map_assign(told, slot, slot, 1);
+    }
+    sta_scan_plan_begun(&plan, 0, told);
+    assert_int_equal(plan.lanes[0].slots, slots - 1);
+    sta_scan_plan_answered(&plan, 0, 0); /* it has come back: `map` */
+    assert_int_equal(sta_scan_plan_confirm(&plan, 0, map), STRATA_OK);
+    assert_int_equal(plan.waiting, 1);
+    assert_int_equal(plan.done, slots - 1);
+    assert_true(sta_scan_plan_valid(&plan));
+    sta_slot_map_destroy(&map);
+    sta_slot_map_destroy(&told);
+    sta_scan_plan_fini(&plan);
+}
+
 static void out_of_memory_leaves_the_plan_as_it_was(void **state)
 {
     (void)state;
@@ -387,6 +441,8 @@ int main(void)
         cmocka_unit_test(a_lost_page_begins_the_walk_again),
         cmocka_unit_test(an_end_is_not_believed_while_slots_are_on_their_way_or_came_back),
         cmocka_unit_test(the_epoch_at_the_begin_is_what_its_node_says),
+        cmocka_unit_test(an_ended_lane_that_all_slots_have_left_begins_no_walk_of_another),
+        cmocka_unit_test(a_slot_that_the_node_does_not_own_at_the_begin_waits),
         cmocka_unit_test(out_of_memory_leaves_the_plan_as_it_was),
         cmocka_unit_test(nothing_is_missed_while_slots_move_and_primaries_fail),
     };

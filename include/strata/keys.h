@@ -13,6 +13,7 @@
  * next() answers an error: what was named until then is not all. Names are those of strata_get():
  * without the configured prefix. Any type of value counts. Keys of strata's own, and those that no
  * call could name (empty, or longer than 65535 bytes), are left out.
+ * With write-behind, a key that only the queue has is not named: strata_flush() goes before.
  * L1 is asked first, so a key that was deleted in Redis and that L1 does not know of yet is named.
  * Cost: Redis looks at all of its keys, in pages, at most `share` percent of its time.
  * Threads: an iterator is used by one thread at a time, not from callbacks on the I/O thread;

@@ -12,7 +12,8 @@
  * primaries fail it goes on; where that lasts longer than the patience it ends with an error, never
  * in silence, and a second call goes on where the first one ended: what has been deleted is gone. A
  * failover that loses deletions which Redis had acknowledged brings keys back; those are deleted,
- * and counted, again. Pace: at most `share` percent of the time something is asked of a node.
+ * and counted, again. Pace: at most `share` percent of the time a node is scanned, and as much of it
+ * keys are deleted.
  * Threads: any, but no callback on the cache's I/O thread. Several at once are fine; each key is
  * then counted by one of them. Memory: 512 KiB of names, two pages of each node and 1 MiB.
  */

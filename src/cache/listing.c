@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cache/seen.h"
+#include "cache/tags.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
 #include "core/glob.h"
@@ -47,7 +48,12 @@ struct sta_listing {
     struct sta_cache *cache;
     struct feed *feed; /* NULL: there is no L2 */
     struct sta_glob glob;
-    bool l1_done;
+    enum listing_phase {
+        LISTING_L1,
+        LISTING_L2,
+        LISTING_L1_AGAIN, /* where values may go from L2 to L1 */
+        LISTING_END
+    } phase;
     bool of_l1; /* `names` are */
     uint64_t l1_cursor;
     struct sta_buffer names;
@@ -221,8 +227,9 @@ static int step_l1(struct sta_listing *listing)
                              sta_clock_now_ms(), &listing->names);
     } while (status == STRATA_OK && listing->l1_cursor != 0 &&
              sta_buffer_len(&listing->names) < STA_LISTING_AHEAD);
-    listing->l1_done = listing->l1_cursor == 0;
-    return status;
+    if (listing->l1_cursor == 0)
+        listing->phase++;
+    return status == STRATA_OK ? STRATA_MORE : status;
 }
 
 static bool is_absent_in_l1(const struct sta_listing *listing, struct strata_bytes name)
@@ -237,29 +244,47 @@ static bool is_absent_in_l1(const struct sta_listing *listing, struct strata_byt
     return absent;
 }
 
-/* More names, or the end of them: nothing but the status is changed where it failed. */
+/* With write-through off a set takes the value from L2. */
+static bool goes_to_l1(const struct sta_cache *cache)
+{
+    return cache->l1 != NULL && !cache->config.write_through && cache->behind == NULL;
+}
+
+static int step_l2(struct sta_listing *listing)
+{
+    int status = fetch(listing);
+    if (status < 0)
+        listing->reason = listing->feed->reason;
+    if (status != STRATA_MISS)
+        return status;
+    listing->phase = goes_to_l1(listing->cache) ? LISTING_L1_AGAIN : LISTING_END;
+    return STRATA_MORE;
+}
+
+/* STRATA_MORE with more names, perhaps none; STRATA_MISS: the end of them; or what failed. */
 static int more_names(struct sta_listing *listing)
 {
-    int status;
-    listing->of_l1 = !listing->l1_done;
-    if (listing->of_l1) {
-        status = step_l1(listing);
-        if (status == STRATA_OK)
-            status = STRATA_MORE;
-    } else {
-        status = fetch(listing);
-        if (status < 0)
-            listing->reason = listing->feed->reason;
-    }
+    if (listing->phase == LISTING_END)
+        return STRATA_MISS;
+    listing->of_l1 = listing->phase != LISTING_L2;
+    int status = listing->of_l1 ? step_l1(listing) : step_l2(listing);
     listing->rest = sta_buffer_bytes(&listing->names);
-    return listing->rest.len > 0 && status == STRATA_MISS ? STRATA_MORE : status;
+    return status;
+}
+
+/* Names that the room keeps things under, in either tier. */
+static bool is_own(struct strata_bytes name)
+{
+    struct strata_bytes tags = strata_text(STA_TAGS_PREFIX);
+    return sta_lease_is_name(name) ||
+           (name.len >= tags.len && memcmp(name.data, tags.data, tags.len) == 0);
 }
 
 static int take_name(struct sta_listing *listing, struct strata_bytes *name)
 {
     struct strata_bytes next;
     while (sta_l1_scan_next(&listing->rest, &next)) {
-        if (listing->of_l1 ? is_absent_in_l1(listing, next) : sta_lease_is_name(next))
+        if (is_own(next) || (listing->of_l1 && is_absent_in_l1(listing, next)))
             continue;
         int status = listing->remembers ? sta_seen_add(&listing->seen, next) : STRATA_OK;
         if (status == STRATA_SKIPPED)
@@ -332,7 +357,7 @@ int sta_listing_create(struct sta_listing **out, struct sta_cache *cache,
     listing->cache = cache;
     listing->status = STRATA_MORE;
     listing->reason = "";
-    listing->l1_done = cache->l1 == NULL;
+    listing->phase = cache->l1 != NULL ? LISTING_L1 : LISTING_L2;
     listing->remembers = config->seen_bytes > 0;
     sta_buffer_init(&listing->names, NAMES_MAX);
     sta_seen_init(&listing->seen, sta_random_seed(), config->seen_bytes);

@@ -86,24 +86,34 @@ static bool may_pass(int status)
 static int slice_settle(struct purge *purge, int *last)
 {
     unsigned left = 0;
+    int fatal = STRATA_OK;
     for (unsigned i = 0; i < purge->count; i++) {
         int status = purge->statuses[i];
         if (status == STRATA_OK)
             purge->tally->deleted++;
         else if (status == STRATA_MISS)
             purge->tally->unsure += purge->doubted[i];
-        else if (!may_pass(status))
-            return status;
         if (status >= 0)
             continue;
         bool doubted = purge->doubted[i];
         *last = status;
+        if (!may_pass(status))
+            fatal = status;
         purge->items[left] = purge->items[i];
         purge->doubted[left++] =
             doubted || status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_LOST;
     }
     purge->count = left;
+    if (fatal != STRATA_OK)
+        return fatal;
     return left == 0 ? STRATA_OK : STRATA_MORE;
+}
+
+/* What is not tried again may be gone, or go yet. */
+static void slice_give_up(struct purge *purge)
+{
+    for (unsigned i = 0; i < purge->count; i++)
+        purge->tally->unsure += purge->doubted[i];
 }
 
 static int slice_run(struct purge *purge)
@@ -116,9 +126,11 @@ static int slice_run(struct purge *purge)
         int status = slice_settle(purge, &last);
         if (status == STRATA_MORE && sta_clock_now_ns() - began_ns >= patience_ns)
             status = last;
-        if (status < 0)
+        if (status < 0) {
+            slice_give_up(purge);
             (void)snprintf(purge->reason, STA_LISTING_REASON, "keys cannot be deleted: %s",
                            strata_status_text(status));
+        }
         if (status != STRATA_MORE)
             return status;
         nap(pause_ns);
@@ -160,8 +172,9 @@ static void purge_rest(struct purge *purge, uint64_t took_ns)
     purge->owed_ns += took_ns * (100 - share) / share;
     if (purge->owed_ns < REST_LEAST_NS)
         return;
-    nap(purge->owed_ns < REST_MOST_NS ? purge->owed_ns : REST_MOST_NS);
-    purge->owed_ns = 0;
+    uint64_t rest_ns = purge->owed_ns < REST_MOST_NS ? purge->owed_ns : REST_MOST_NS;
+    nap(rest_ns);
+    purge->owed_ns -= rest_ns;
 }
 
 static bool purge_tell(struct purge *purge)
@@ -180,7 +193,9 @@ static int purge_all(struct purge *purge, struct sta_listing *listing)
         if (status == STRATA_MISS)
             return STRATA_OK;
         if (status < 0) {
-            (void)snprintf(purge->reason, STA_LISTING_REASON, "%s", sta_listing_reason(listing));
+            const char *reason = sta_listing_reason(listing);
+            (void)snprintf(purge->reason, STA_LISTING_REASON, "%s",
+                           reason[0] != '\0' ? reason : strata_status_text(status));
             return status;
         }
         uint64_t began_ns = sta_clock_now_ns();

@@ -31,26 +31,13 @@
 
 static const char nodes_wire[] = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n";
 
-/* Names that are ours: how they begin beneath the prefix of all keys, or how they end. */
-static const char *const own_beginnings[] = {"strata:canary:", "strata:tag:"};
-static const char *const own_ends[] = {":strata-lease"};
-
-static bool has_at(struct strata_bytes key, const char *text, bool at_end)
-{
-    size_t len = strlen(text);
-    return key.len >= len &&
-           memcmp((const uint8_t *)key.data + (at_end ? key.len - len : 0), text, len) == 0;
-}
+/* How names that are ours begin beneath the prefix of all keys. */
+static const char own_beginning[] = "strata:canary:";
 
 static bool is_own(struct strata_bytes key)
 {
-    for (size_t i = 0; i < sizeof own_beginnings / sizeof own_beginnings[0]; i++)
-        if (has_at(key, own_beginnings[i], false))
-            return true;
-    for (size_t i = 0; i < sizeof own_ends / sizeof own_ends[0]; i++)
-        if (has_at(key, own_ends[i], true))
-            return true;
-    return false;
+    size_t len = sizeof own_beginning - 1;
+    return key.len >= len && memcmp(key.data, own_beginning, len) == 0;
 }
 
 bool sta_scanner_key(struct sta_scanner *scan, struct strata_bytes *key)

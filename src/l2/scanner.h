@@ -58,7 +58,7 @@ int sta_scanner_start(struct sta_scanner **out, struct sta_router *router,
                       const struct sta_scanner_config *config);
 
 /* In page(): its next key, without the prefix, readable until page() returns; false: no more. Keys
- * that are strata's own are not told, nor what no cache takes for a key. */
+ * of canaries are not told, nor what no cache takes for a key. */
 bool sta_scanner_key(struct sta_scanner *scan, struct strata_bytes *key);
 
 /* For a lane whose page() answered STRATA_MORE: its keys have been dealt with. Not from page(). */

@@ -160,6 +160,42 @@ static int walk_all(struct strata_keys *keys, size_t *count, struct strata_error
     return status;
 }
 
+/* Versions of tags are keys that L1 has, too. */
+static void keys_of_stratas_own_are_not_named(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    const struct strata_bytes tag = strata_text("T");
+    assert_int_equal(strata_set_tagged(cache, strata_text("k"), strata_text("x"), 0, &tag, 1),
+                     STRATA_OK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_value(cache, "k", "x");
+    assert_int_equal(count_of(cache, "*"), 1);
+    assert_int_equal(count_of(cache, "s*"), 0);
+    strata_close(&cache);
+}
+
+/* Without write-through a set takes the value out of Redis, past the walk through L1. */
+static void what_goes_back_to_l1_meanwhile_is_named(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){.write_through = STRATA_OFF});
+    struct strata_keys *keys = NULL;
+    struct strata_bytes name;
+    assert_int_equal(set_text(cache, "a", "x", 0), STRATA_OK);
+    redis_do("SET", PREFIX "k", "x");
+    assert_int_equal(strata_keys_open(&keys, cache, NULL), STRATA_OK);
+    assert_int_equal(strata_keys_next(keys, &name, NULL), STRATA_OK);
+    assert_memory_equal(name.data, "a", 1);
+    assert_int_equal(set_text(cache, "k", "y", 0), STRATA_OK);
+    assert_in_redis(PREFIX "k", NULL);
+    assert_int_equal(strata_keys_next(keys, &name, NULL), STRATA_OK);
+    assert_memory_equal(name.data, "k", 1);
+    assert_int_equal(strata_keys_next(keys, &name, NULL), STRATA_MISS);
+    strata_keys_close(&keys);
+    strata_close(&cache);
+}
+
 static void memory_has_a_bound_and_need_not_be_taken(void **state)
 {
     (void)state;
@@ -310,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup(names_and_patterns_may_be_any_bytes, cache_rig_flush),
         cmocka_unit_test_setup(what_l1_has_alone_is_named_and_what_it_knows_to_be_absent_is_not,
                                cache_rig_flush),
+        cmocka_unit_test_setup(keys_of_stratas_own_are_not_named, cache_rig_flush),
+        cmocka_unit_test_setup(what_goes_back_to_l1_meanwhile_is_named, cache_rig_flush),
         cmocka_unit_test_setup(memory_has_a_bound_and_need_not_be_taken, cache_rig_flush),
         cmocka_unit_test_setup(options_are_checked, cache_rig_flush),
         cmocka_unit_test_setup(connections_that_break_lose_no_key, cache_rig_flush),

@@ -322,6 +322,49 @@ static void a_server_that_dies_in_the_middle_is_told_with_what_was_counted(void 
     redis_server_stop(&dying);
 }
 
+/* A pattern that matches the key of a tag would end all its values. */
+static void keys_of_stratas_own_stay(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    const struct strata_bytes tag = strata_text("T");
+    uint64_t count = 7;
+    assert_int_equal(strata_set_tagged(cache, strata_text("other"), strata_text("x"), 0, &tag, 1),
+                     STRATA_OK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_value(cache, "other", "x");
+    assert_int_equal(strata_invalidate_pattern(cache, strata_text("s*"), &count), STRATA_OK);
+    assert_int_equal(count, 0);
+    assert_value(cache, "other", "x");
+    strata_close(&cache);
+}
+
+static void foreign(const char *format, const char *argument)
+{
+    redisReply *reply = redisCommand(cache_rig_foreign(), format, argument);
+    assert_non_null(reply);
+    assert_int_not_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+}
+
+/* One key of a slice may not be deleted: the others are, and count. */
+static void what_a_user_may_not_delete_takes_no_count_from_the_rest(void **state)
+{
+    (void)state;
+    struct strata_pattern_progress result;
+    char url[300];
+    foreign("ACL SETUSER few on >pw +@all ~" PREFIX "k* ~" PREFIX "strata* &*%s", "");
+    fill(PREFIX "k", 20);
+    redis_do("SET", PREFIX "other", "x");
+    (void)snprintf(url, sizeof url, "redis://few:pw@%s", strstr(cache_rig_url(), "://") + 3);
+    struct strata *cache = cache_rig_open((struct strata_options){.redis_url = url});
+    assert_int_equal(strata_invalidate_pattern_with(cache, strata_text("*"), NULL, &result, NULL),
+                     STRATA_ERR_DENIED);
+    assert_int_equal(result.unsure, 0);
+    assert_int_equal(in_redis(PREFIX "*"), 21 - result.deleted);
+    strata_close(&cache);
+}
+
 static void what_is_not_valid_is_refused_and_deletes_nothing(void **state)
 {
     (void)state;
@@ -361,6 +404,9 @@ int main(void)
         cmocka_unit_test_setup(deletions_that_are_lost_are_tried_again, cache_rig_flush),
         cmocka_unit_test_setup(other_caches_hear_of_it, cache_rig_flush),
         cmocka_unit_test_setup(a_server_that_dies_in_the_middle_is_told_with_what_was_counted,
+                               cache_rig_flush),
+        cmocka_unit_test_setup(keys_of_stratas_own_stay, cache_rig_flush),
+        cmocka_unit_test_setup(what_a_user_may_not_delete_takes_no_count_from_the_rest,
                                cache_rig_flush),
         cmocka_unit_test_setup(what_is_not_valid_is_refused_and_deletes_nothing, cache_rig_flush),
     };

@@ -11,6 +11,7 @@
 
 #define LOCKED      UINT64_C(1)
 #define HEAD_MASK   UINT64_C(0xffffffff)
+#define HEAD_FIRST  UINT64_C(2) /* version; also the one after the last */
 #define SPINS       100u
 #define INDEX_SHARE 4u /* of the arena's address space, for each of the two arrays */
 
@@ -93,6 +94,8 @@ void sta_index_unlock(struct sta_bucket *bucket)
     /* Only the owner writes a locked word. The lock bit and one more: the next version. */
     uint64_t word = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
     uint64_t head = (word + LOCKED) & HEAD_MASK;
+    if (head == 0)
+        head = HEAD_FIRST;
     atomic_store_explicit(&bucket->word[0], (word & ~HEAD_MASK) | head, memory_order_release);
 }
 
@@ -403,7 +406,8 @@ static void give_back(struct sta_index *index, uint64_t from)
     uint32_t floor = atomic_load_explicit(&index->version_floor, memory_order_relaxed);
     for (uint64_t at = from; at < end; at++) {
         uint32_t version = sta_index_next_version(sta_index_lock_at(index, at)) & ~(uint32_t)LOCKED;
-        floor = version > floor ? version : floor;
+        if ((int32_t)(version - floor) > 0) /* versions go round */
+            floor = version != 0 ? version : HEAD_FIRST;
     }
     atomic_store_explicit(&index->version_floor, floor, memory_order_relaxed);
     if (madvise(&index->buckets[from], (end - from) * sizeof *index->buckets, MADV_DONTNEED) == 0)

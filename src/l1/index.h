@@ -22,7 +22,8 @@
  * buckets that a shrinking leaves behind go back to the kernel; those of overflow buckets do not,
  * and stay claimed.
  * Versions of a bucket never go back, though its page may: one whose head is 0 begins, when it is
- * locked, at `version_floor`, which is past all that were on pages that have gone.
+ * locked, at `version_floor`, which is past all that were on pages that have gone. No unlock makes
+ * a head 0.
  */
 #ifndef STA_INDEX_H
 #define STA_INDEX_H
@@ -130,6 +131,13 @@ static inline uint32_t sta_index_next_version(const struct sta_bucket *bucket)
 static inline uint32_t sta_index_version(const struct sta_bucket *bucket)
 {
     return (uint32_t)atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
+}
+
+/* Whether what is read in a bucket with this first word may be believed, if it has not changed by then.
+ * A head of 0 is that of a page that is new, or gone: two of them may be of two lives. */
+static inline bool sta_index_is_steady(uint64_t word)
+{
+    return (word & 1) == 0 && (uint32_t)word != 0;
 }
 
 /* The slot of `key`, or of the item at `offset`. */

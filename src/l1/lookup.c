@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
     uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_acquire);
     uint32_t bits = sta_index_match(word0, word1, sta_index_tag(key->hash));
     struct seen seen = {bucket, bucket, word0};
-    if (bits != 0 && (word0 & 1) == 0 &&
+    if (bits != 0 && sta_index_is_steady(word0) &&
         copy_slot(l1, key, &seen, (uint32_t)__builtin_ctz(bits), now_ms, stamps, copy) == COPIED)
         return STRATA_OK;
     return copy_chain(l1, key, now_ms, copy);
@@ -152,7 +152,7 @@ ASIDE int copy_chain(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
     uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_acquire);
     struct seen seen = {bucket, bucket, word0};
     uint8_t tag = sta_index_tag(key->hash);
-    while ((seen.word & 1) == 0) {
+    while (sta_index_is_steady(seen.word)) {
         uint64_t word1 = atomic_load_explicit(&seen.bucket->word[1], memory_order_acquire);
         for (uint32_t bits = sta_index_match(word0, word1, tag); bits != 0; bits &= bits - 1) {
             enum copied copied =

@@ -68,10 +68,10 @@ static int refuse_locked(struct sta_l1 *l1, struct sta_bucket *bucket, const str
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, store->key);
     bool stays =
         slot.bucket != NULL && store->mode == STORE_DELIVER && is_equal_locked(l1, slot, store);
-    if (slot.bucket != NULL && !stays)
+    if (slot.bucket != NULL && !stays) {
         sta_entry_remove_locked(l1, slot);
-    if (!stays)
         sta_departed_note(&l1->departed, store->key->hash, STA_DEPARTED_INVALIDATED);
+    }
     sta_generation_advance(&l1->generation, store->key->hash);
     return status;
 }

@@ -46,6 +46,25 @@ static void what_was_never_here_is_absent(void **state)
     rig_destroy(l1);
 }
 
+/* What no tier takes never was here, however often it is delivered. */
+static void what_was_refused_and_never_here_is_absent(void **state)
+{
+    (void)state;
+    static uint8_t large[8 << 20];
+    struct sta_l1 *l1 = tier();
+    struct sta_key key = sta_l1_key(l1, strata_text("k"));
+    const struct sta_l1_entry entry = {.value = strata_bytes(large, sizeof large),
+                                       .deadline_ms = STA_NEVER};
+    assert_int_equal(sta_l1_deliver(l1, &key, &entry, sta_l1_token(l1, &key), RIG_NOW),
+                     STRATA_SKIPPED);
+    assert_int_equal(missing(l1, "k").absent, 1);
+    rig_set(l1, "k", "v");
+    assert_int_equal(sta_l1_deliver(l1, &key, &entry, sta_l1_token(l1, &key), RIG_NOW),
+                     STRATA_SKIPPED);
+    assert_int_equal(missing(l1, "k").invalidated, 1);
+    rig_destroy(l1);
+}
+
 static void what_expired_says_so_whoever_removed_it(void **state)
 {
     (void)state;
@@ -232,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_never_here_is_absent),
+        cmocka_unit_test(what_was_refused_and_never_here_is_absent),
         cmocka_unit_test(what_expired_says_so_whoever_removed_it),
         cmocka_unit_test(what_was_invalidated_or_cleared_says_so),
         cmocka_unit_test(a_reason_is_that_of_the_newest_departure),

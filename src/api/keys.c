@@ -10,40 +10,24 @@
 #include "cache/listing.h"
 #include "core/error.h"
 
-#define PAGE_DEFAULT     200u
-#define PAGE_MAX         100000u
-#define SHARE_DEFAULT    25u
-#define PATIENCE_DEFAULT 30000u
-#define PATIENCE_MAX     3600000u
-#define MEMORY_DEFAULT   ((uint64_t)256 << 20)
+#define MEMORY_DEFAULT ((uint64_t)256 << 20)
 
 struct strata_keys {
     struct strata *cache;
     struct sta_listing *listing;
 };
 
-static uint64_t or_default(uint64_t given, uint64_t otherwise)
-{
-    return given != 0 ? given : otherwise;
-}
-
 static int keys_config(const struct strata_keys_options *options, struct sta_listing_config *config)
 {
-    uint64_t page = or_default(options->page, PAGE_DEFAULT);
-    uint64_t share = or_default(options->share, SHARE_DEFAULT);
-    uint64_t patience_ms = or_default(options->patience_ms, PATIENCE_DEFAULT);
-    if (page > PAGE_MAX || share > 100 || patience_ms > PATIENCE_MAX ||
-        (options->pattern.data == NULL && options->pattern.len > 0))
-        return STRATA_ERR_INVALID;
     *config = (struct sta_listing_config){
         .pattern = options->pattern,
-        .count = (unsigned)page,
-        .share = (unsigned)share,
-        .patience_ms = patience_ms,
+        .walk = {options->page, options->share, options->patience_ms},
     };
     if (options->repeats != STRATA_ON)
-        config->seen_bytes = or_default(options->max_bytes, MEMORY_DEFAULT);
-    return STRATA_OK;
+        config->seen_bytes = options->max_bytes != 0 ? options->max_bytes : MEMORY_DEFAULT;
+    if (options->pattern.data == NULL && options->pattern.len > 0)
+        return STRATA_ERR_INVALID;
+    return sta_listing_check_walk(&config->walk);
 }
 
 int strata_keys_open(struct strata_keys **out, struct strata *cache,

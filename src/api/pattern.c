@@ -9,13 +9,8 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define PAGE_DEFAULT     200u
-#define PAGE_MAX         100000u
-#define SHARE_DEFAULT    25u
-#define PATIENCE_DEFAULT 30000u
-#define PATIENCE_MAX     3600000u
-#define PATTERN_MAX      65535u
-#define TELL_NS          (100 * STA_NS_MS)
+#define PATTERN_MAX 65535u
+#define TELL_NS     (100 * STA_NS_MS)
 
 static struct strata_pattern_progress as_progress(const struct sta_purge_tally *tally)
 {
@@ -30,32 +25,21 @@ static bool on_progress(void *arg, const struct sta_purge_tally *tally)
     return options->progress(options->progress_arg, &progress) == 0;
 }
 
-static uint64_t or_default(uint64_t given, uint64_t otherwise)
-{
-    return given != 0 ? given : otherwise;
-}
-
 static int pattern_config(const struct strata_pattern_options *options, struct strata_bytes pattern,
                           struct sta_purge_config *config)
 {
-    uint64_t page = or_default(options->page, PAGE_DEFAULT);
-    uint64_t share = or_default(options->share, SHARE_DEFAULT);
-    uint64_t patience_ms = or_default(options->patience_ms, PATIENCE_DEFAULT);
-    if (page > PAGE_MAX || share > 100 || patience_ms > PATIENCE_MAX || pattern.data == NULL ||
-        pattern.len == 0)
-        return STRATA_ERR_INVALID;
-    if (pattern.len > PATTERN_MAX)
-        return STRATA_ERR_TOO_BIG;
     *config = (struct sta_purge_config){
         .pattern = pattern,
-        .count = (unsigned)page,
-        .share = (unsigned)share,
-        .patience_ms = patience_ms,
+        .walk = {options->page, options->share, options->patience_ms},
         .tell_ns = TELL_NS,
         .progress = options->progress != NULL ? on_progress : NULL,
         .arg = (void *)options,
     };
-    return STRATA_OK;
+    if (pattern.data == NULL || pattern.len == 0)
+        return STRATA_ERR_INVALID;
+    if (pattern.len > PATTERN_MAX)
+        return STRATA_ERR_TOO_BIG;
+    return sta_listing_check_walk(&config->walk);
 }
 
 int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pattern,

@@ -141,10 +141,10 @@ static void feed_start(struct feed *feed)
     const struct sta_scanner_config config = {
         .prefix = cache->prefix,
         .pattern = feed->config.pattern,
-        .count = feed->config.count,
-        .share = feed->config.share,
+        .count = (unsigned)feed->config.walk.count,
+        .share = (unsigned)feed->config.walk.share,
         .page_ns = cache->budget_ns,
-        .patience_ns = feed->config.patience_ms * STA_NS_MS,
+        .patience_ns = feed->config.walk.patience_ms * STA_NS_MS,
         .page = on_page,
         .ended = on_ended,
         .arg = feed,
@@ -322,6 +322,22 @@ int sta_listing_next(struct sta_listing *listing, struct strata_bytes *name)
 const char *sta_listing_reason(const struct sta_listing *listing)
 {
     return listing->reason;
+}
+
+/* ---- options ---- */
+
+static bool is_within(uint64_t *field, uint64_t otherwise, uint64_t most)
+{
+    if (*field == 0)
+        *field = otherwise;
+    return *field <= most;
+}
+
+int sta_listing_check_walk(struct sta_listing_walk *walk)
+{
+    bool within = is_within(&walk->count, 200, 100000) && is_within(&walk->share, 25, 100) &&
+                  is_within(&walk->patience_ms, 30000, 3600000);
+    return within ? STRATA_OK : STRATA_ERR_INVALID;
 }
 
 /* ---- life ---- */

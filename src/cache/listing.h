@@ -29,12 +29,20 @@
 
 struct sta_listing;
 
+/* How Redis is walked over. Zeroes are the defaults. */
+struct sta_listing_walk {
+    uint64_t count;       /* of one SCAN: 1 to 100 000; 200 */
+    uint64_t share;       /* percent, 1 to 100; 25 */
+    uint64_t patience_ms; /* 1 to 3 600 000; 30 000 */
+};
+
+/* Puts the defaults in; STRATA_ERR_INVALID where it is out of bounds. */
+int sta_listing_check_walk(struct sta_listing_walk *walk);
+
 struct sta_listing_config {
-    struct strata_bytes pattern; /* copied; no bytes: all */
-    unsigned count;              /* of one SCAN */
-    unsigned share;              /* percent */
-    uint64_t patience_ms;
-    uint64_t seen_bytes; /* 0: nothing is remembered, and a name may come twice */
+    struct strata_bytes pattern;  /* copied; no bytes: all */
+    struct sta_listing_walk walk; /* checked */
+    uint64_t seen_bytes;          /* 0: nothing is remembered, and a name may come twice */
 };
 
 /* STRATA_ERR_NOMEM, STRATA_ERR_TOO_BIG (the pattern). */

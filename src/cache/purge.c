@@ -10,12 +10,9 @@
 
 #include "core/buffer.h"
 #include "core/clock.h"
+#include "core/pace.h"
 #include "net/waiter.h"
 #include "strata/status.h"
-
-/* Sleeping for less takes longer than that. */
-#define REST_LEAST_NS STA_NS_MS
-#define REST_MOST_NS  STA_NS_SEC
 
 /* Between two attempts at what failed. */
 #define AGAIN_FIRST_NS (20 * STA_NS_MS)
@@ -119,7 +116,7 @@ static void slice_give_up(struct purge *purge)
 static int slice_run(struct purge *purge)
 {
     uint64_t pause_ns = AGAIN_FIRST_NS, began_ns = sta_clock_now_ns();
-    uint64_t patience_ns = purge->config->patience_ms * STA_NS_MS;
+    uint64_t patience_ns = purge->config->walk.patience_ms * STA_NS_MS;
     for (;;) {
         int last = STRATA_OK;
         slice_delete(purge);
@@ -166,17 +163,6 @@ static int slice_fill(struct purge *purge, struct sta_listing *listing)
 
 /* ---- all of them ---- */
 
-static void purge_rest(struct purge *purge, uint64_t took_ns)
-{
-    uint64_t share = purge->config->share;
-    purge->owed_ns += took_ns * (100 - share) / share;
-    if (purge->owed_ns < REST_LEAST_NS)
-        return;
-    uint64_t rest_ns = purge->owed_ns < REST_MOST_NS ? purge->owed_ns : REST_MOST_NS;
-    nap(rest_ns);
-    purge->owed_ns -= rest_ns;
-}
-
 static bool purge_tell(struct purge *purge)
 {
     uint64_t now_ns = sta_clock_now_ns();
@@ -204,7 +190,8 @@ static int purge_all(struct purge *purge, struct sta_listing *listing)
             return status;
         if (!purge_tell(purge))
             return STRATA_MORE;
-        purge_rest(purge, sta_clock_now_ns() - began_ns);
+        nap(sta_pace_rest_ns(&purge->owed_ns, purge->config->walk.share,
+                             sta_clock_now_ns() - began_ns));
     }
 }
 
@@ -213,9 +200,7 @@ int sta_purge_run(struct sta_cache *cache, const struct sta_purge_config *config
 {
     const struct sta_listing_config names = {
         .pattern = config->pattern,
-        .count = config->count,
-        .share = config->share,
-        .patience_ms = config->patience_ms,
+        .walk = config->walk,
     };
     struct sta_listing *listing = NULL;
     struct purge *purge = calloc(1, sizeof *purge);

@@ -36,9 +36,7 @@ struct sta_purge_tally {
 
 struct sta_purge_config {
     struct strata_bytes pattern;
-    unsigned count; /* of one SCAN */
-    unsigned share; /* percent */
-    uint64_t patience_ms;
+    struct sta_listing_walk walk; /* deleting has the same share, and patience */
     uint64_t tell_ns; /* progress is told after a slice, when so long is over since the last time */
     /* May be NULL. False: stop here. */
     bool (*progress)(void *arg, const struct sta_purge_tally *tally);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/pace.h"
 #include "l2/backoff.h"
 #include "l2/redirect.h"
 #include "l2/scanner_inside.h"
@@ -16,10 +17,6 @@
 #define KEY_MAX     65535u /* as cache.h has it */
 #define ADDRESS_CAP 288u
 #define REASON_CAP  400u
-
-/* What the alarm of a loop can tell apart. */
-#define REST_LEAST_NS STA_NS_MS
-#define REST_MOST_NS  STA_NS_SEC
 
 /* Without one walk that came to its end: then it is no use, however well the node answers in between. */
 #define FAILURES_MOST 4096u
@@ -300,13 +297,11 @@ static void walk_confirmed(struct sta_scan_walk *walk, struct strata_bytes frame
 /* After a page, for as long as its share asks for. */
 static void walk_rest(struct sta_scan_walk *walk)
 {
-    uint64_t now_ns = walk_now_ns(walk), share = walk->scan->config.share;
-    walk->owed_ns += (now_ns - walk->asked_ns) * (100 - share) / share;
-    if (walk->owed_ns < REST_LEAST_NS)
-        return;
-    uint64_t rest_ns = walk->owed_ns < REST_MOST_NS ? walk->owed_ns : REST_MOST_NS;
-    walk->rest_ns = sta_clock_after(now_ns, rest_ns);
-    walk->owed_ns -= rest_ns;
+    uint64_t now_ns = walk_now_ns(walk);
+    uint64_t rest_ns =
+        sta_pace_rest_ns(&walk->owed_ns, walk->scan->config.share, now_ns - walk->asked_ns);
+    if (rest_ns > 0)
+        walk->rest_ns = sta_clock_after(now_ns, rest_ns);
 }
 
 void sta_scan_walk_taken(struct sta_scan_walk *walk, uint64_t cursor)

@@ -23,6 +23,7 @@
 
 #include "daemon/dispatch.h"
 #include "l2/connection.h"
+#include "l2/node_health.h"
 
 struct sta_worker;
 struct sta_exchange;
@@ -36,6 +37,7 @@ struct sta_lane {
     enum sta_lane_state state;
     bool fence_sent;
     struct sta_request fence;
+    struct sta_node_health health; /* of it the latency; the connection counts the rest */
     char reason[160]; /* why it is not usable, as last heard; empty: no trouble so far */
 };
 

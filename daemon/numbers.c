@@ -93,11 +93,13 @@ static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
 {
     struct sta_l2_node_health node = {.url = stratad->url, .state = STA_CONNECTION_READY};
     const struct sta_l2_health health = {&node, 1, STA_SLOT_COUNT};
+    uint64_t now_ns = sta_clock_now_ns();
     for (size_t i = 0; i < stratad->worker_count; i++) {
         for (unsigned kind = 0; kind < STA_LANE_COUNT; kind++) {
             const struct sta_stats_lane *lane = &stratad->workers[i]->lane_stats[kind];
             add_lane(&node, lane, kind == STA_LANE_SHARED);
             add_link(&out->link, lane);
+            sta_stats_lane_add_latency(lane, &node.health, now_ns);
         }
         int failure = atomic_load_explicit(
             &stratad->workers[i]->lane_stats[STA_LANE_SHARED].last_failure, memory_order_relaxed);

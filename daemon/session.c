@@ -244,19 +244,22 @@ static void session_concluded(struct sta_session *session, struct sta_exchange *
 }
 
 /* Requests are given the same time, each from its beginning. */
-static void take_time(const struct sta_exchange *exchange)
+static void take_time(const struct sta_exchange *exchange, int status)
 {
-    const struct sta_stratad *stratad = exchange->worker->stratad;
+    struct sta_worker *worker = exchange->worker;
+    const struct sta_stratad *stratad = worker->stratad;
+    uint64_t sent_ns = exchange->request.deadline_ns - stratad->timeout_ms * STA_NS_MS;
+    uint64_t now_ns = sta_loop_now_ns(worker->loop);
+    if (status == STRATA_OK)
+        sta_node_health_timed(&worker->lanes[exchange->lane].health, now_ns - sent_ns, now_ns);
     if (exchange->timed_as > 0)
-        sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2,
-                          exchange->request.deadline_ns - stratad->timeout_ms * STA_NS_MS,
-                          sta_loop_now_ns(exchange->worker->loop));
+        sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2, sent_ns, now_ns);
 }
 
 static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
     struct sta_exchange *exchange = STA_CONTAINER(request, struct sta_exchange, request);
-    take_time(exchange);
+    take_time(exchange, status);
     if (exchange->session != NULL) {
         session_concluded(exchange->session, exchange, status, replies);
         return;

@@ -38,6 +38,27 @@ void sta_stats_lane_store(struct sta_stats_lane *lane, const struct sta_connecti
 #undef STORE
 }
 
+void sta_stats_lane_store_latency(struct sta_stats_lane *lane, const struct sta_node_health *seen,
+                                  uint64_t now_ns)
+{
+    struct sta_node_health recent = {0};
+    sta_node_health_merge(&recent, seen, now_ns); /* one window of the two */
+    atomic_store_explicit(&lane->ewma_ns, recent.ewma_ns, memory_order_relaxed);
+    for (unsigned i = 0; i < STA_NODE_HEALTH_BUCKETS; i++)
+        atomic_store_explicit(&lane->answered[i], recent.windows[recent.current][i],
+                              memory_order_relaxed);
+}
+
+void sta_stats_lane_add_latency(const struct sta_stats_lane *lane, struct sta_node_health *sum,
+                                uint64_t now_ns)
+{
+    struct sta_node_health one = {.window_at_ns = now_ns};
+    one.ewma_ns = atomic_load_explicit(&lane->ewma_ns, memory_order_relaxed);
+    for (unsigned i = 0; i < STA_NODE_HEALTH_BUCKETS; i++)
+        one.windows[0][i] = atomic_load_explicit(&lane->answered[i], memory_order_relaxed);
+    sta_node_health_merge(sum, &one, now_ns);
+}
+
 struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad)
 {
     struct sta_stats_totals totals = {0};

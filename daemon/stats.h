@@ -14,6 +14,7 @@
 
 #include "core/buffer.h"
 #include "l2/connection.h"
+#include "l2/node_health.h"
 
 struct sta_stratad;
 
@@ -60,6 +61,9 @@ struct sta_stats_lane {
     _Atomic bool silent;      /* READY, and does not answer */
     _Atomic uint64_t requests, replies, late, timeouts, lost, refused, connects, failures;
     _Atomic uint64_t bytes_out, bytes_in, in_flight;
+    /* Latency of clients' commands, as in sta_node_health. */
+    _Atomic uint64_t ewma_ns;
+    _Atomic uint32_t answered[STA_NODE_HEALTH_BUCKETS]; /* in the windows that counted then */
 };
 
 enum sta_stats_tracking {
@@ -80,6 +84,12 @@ struct sta_stats_coherence {
 
 void sta_stats_lane_store(struct sta_stats_lane *lane,
                           const struct sta_connection_statistics *seen);
+void sta_stats_lane_store_latency(struct sta_stats_lane *lane, const struct sta_node_health *seen,
+                                  uint64_t now_ns);
+
+/* Any thread: adds the latency of this lane. */
+void sta_stats_lane_add_latency(const struct sta_stats_lane *lane, struct sta_node_health *sum,
+                                uint64_t now_ns);
 
 /* The counters of all workers together. */
 struct sta_stats_totals {

@@ -145,6 +145,8 @@ static void store_lane(struct sta_worker *worker, const struct sta_lane *lane)
         return;
     sta_connection_statistics(lane->connection, &seen);
     sta_stats_lane_store(&worker->lane_stats[lane->kind], &seen);
+    sta_stats_lane_store_latency(&worker->lane_stats[lane->kind], &lane->health,
+                                 sta_loop_now_ns(worker->loop));
 }
 
 static void lane_is_up(struct sta_worker *worker)

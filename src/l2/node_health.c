@@ -61,17 +61,22 @@ static void roll_windows(struct sta_node_health *health, uint64_t now_ns)
     health->window_at_ns = count == 1 ? health->window_at_ns + STA_NODE_HEALTH_WINDOW_NS : now_ns;
 }
 
-void sta_node_health_answered(struct sta_node_health *health, uint64_t latency_ns, uint64_t now_ns)
+void sta_node_health_timed(struct sta_node_health *health, uint64_t latency_ns, uint64_t now_ns)
 {
     roll_windows(health, now_ns);
     health->windows[health->current][bucket_of(latency_ns)]++;
-    if (health->replies == 0)
+    if (health->last_reply_ns == 0)
         health->ewma_ns = latency_ns;
     else
         health->ewma_ns += latency_ns / 16 - health->ewma_ns / 16;
+    health->last_reply_ns = now_ns;
+}
+
+void sta_node_health_answered(struct sta_node_health *health, uint64_t latency_ns, uint64_t now_ns)
+{
+    sta_node_health_timed(health, latency_ns, now_ns);
     health->replies++;
     health->in_flight--;
-    health->last_reply_ns = now_ns;
 }
 
 /* How many replies of this bucket count, as told by windows_that_count(). */

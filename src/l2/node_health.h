@@ -57,6 +57,9 @@ static inline void sta_node_health_sent(struct sta_node_health *health)
 /* A reply to a request that still waited; latency as its caller sees it on the loop. */
 void sta_node_health_answered(struct sta_node_health *health, uint64_t latency_ns, uint64_t now_ns);
 
+/* Its latency alone, for who counts requests and replies elsewhere. */
+void sta_node_health_timed(struct sta_node_health *health, uint64_t latency_ns, uint64_t now_ns);
+
 /* A request ends without a reply: TIMEOUT, LOST. */
 static inline void sta_node_health_dropped(struct sta_node_health *health,
                                            enum sta_node_health_error error)

@@ -162,6 +162,20 @@ static void a_lane_that_rests_keeps_its_mean_and_weighs_nothing(void **state)
     assert_true(sta_node_health_quantile(&all, 1, 50 * WINDOW) < 2 * MS);
 }
 
+/* Whoever counts requests elsewhere: the first latency is the mean, though it is no reply here. */
+static void a_latency_alone_counts_nothing(void **state)
+{
+    (void)state;
+    struct sta_node_health health = {0};
+    sta_node_health_timed(&health, 16 * MS, 5);
+    assert_int_equal(health.ewma_ns, 16 * MS);
+    sta_node_health_timed(&health, 32 * MS, 6);
+    assert_int_equal(health.ewma_ns, 17 * MS);
+    assert_in_range(sta_node_health_quantile(&health, 0.99, 7), 32 * MS, 36 * MS);
+    assert_int_equal(health.replies, 0);
+    assert_int_equal(health.in_flight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +188,7 @@ int main(void)
         cmocka_unit_test(what_is_in_flight_ends_in_one_way),
         cmocka_unit_test(lanes_are_merged),
         cmocka_unit_test(a_lane_that_rests_keeps_its_mean_and_weighs_nothing),
+        cmocka_unit_test(a_latency_alone_counts_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,7 @@ static void add_lane(struct sta_l2_node_health *node, const struct sta_stats_lan
     health->replies += LOAD(replies);
     health->late += LOAD(late);
     health->connects += LOAD(connects);
+    health->reconnects += LOAD(reconnects);
     health->in_flight += (uint32_t)LOAD(in_flight);
     health->errors[STA_NODE_HEALTH_TIMEOUT] += LOAD(timeouts);
     health->errors[STA_NODE_HEALTH_LOST] += LOAD(lost);
@@ -83,6 +84,7 @@ static void add_link(struct sta_connection_statistics *link, const struct sta_st
     ADD(lost);
     ADD(refused);
     ADD(connects);
+    ADD(reconnects);
     ADD(failures);
     ADD(bytes_out);
     ADD(bytes_in);
@@ -106,7 +108,7 @@ static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
         out->link.last_failure = failure < 0 ? failure : out->link.last_failure;
     }
     out->statistics.l2_connected = node.state == STA_CONNECTION_READY;
-    out->statistics.l2_reconnects = node.health.connects > 0 ? node.health.connects - 1 : 0;
+    out->statistics.l2_reconnects = out->link.reconnects;
     return sta_l2_report_make(&out->nodes, &health);
 }
 

@@ -31,6 +31,7 @@ void sta_stats_lane_store(struct sta_stats_lane *lane, const struct sta_connecti
     STORE(lost);
     STORE(refused);
     STORE(connects);
+    STORE(reconnects);
     STORE(failures);
     STORE(bytes_out);
     STORE(bytes_in);

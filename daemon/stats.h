@@ -59,7 +59,8 @@ struct sta_stats_lane {
     _Atomic int state;        /* enum sta_connection_state */
     _Atomic int last_failure; /* why it is not READY */
     _Atomic bool silent;      /* READY, and does not answer */
-    _Atomic uint64_t requests, replies, late, timeouts, lost, refused, connects, failures;
+    _Atomic uint64_t requests, replies, late, timeouts, lost, refused, connects, reconnects,
+        failures;
     _Atomic uint64_t bytes_out, bytes_in, in_flight;
     /* Latency of clients' commands, as in sta_node_health. */
     _Atomic uint64_t ewma_ns;

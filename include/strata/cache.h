@@ -213,8 +213,8 @@ struct strata_statistics {
     uint64_t l1_memory_bytes;
     uint64_t l1_evictions;
     uint64_t l1_expirations;
-    int l2_connected; /* 1 or 0 */
-    uint64_t l2_reconnects;
+    int l2_connected;       /* 1 or 0 */
+    uint64_t l2_reconnects; /* connections made again after a loss */
 
     enum strata_coherence coherence;
     uint64_t invalidations;        /* keys that servers named */

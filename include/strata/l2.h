@@ -69,7 +69,7 @@ struct strata_l2_node {
     uint64_t in_flight;      /* operations, now */
     uint64_t requests;       /* sent */
     uint64_t replies;        /* in time */
-    uint64_t reconnects;     /* connections after the first one */
+    uint64_t reconnects;     /* connections made again after a loss */
     /* Errors, by kind. Of an operation that was sent again each time counts. */
     uint64_t timeouts;   /* not answered in time */
     uint64_t losses;     /* the connection broke behind them */

@@ -74,7 +74,7 @@ static void fill_health(struct strata_cluster_node *out, const struct sta_node_h
     if (health->last_reply_ns != 0)
         out->silent_ms =
             now_ns > health->last_reply_ns ? (now_ns - health->last_reply_ns) / STA_NS_MS : 0;
-    out->reconnects = health->connects > 0 ? health->connects - 1 : 0;
+    out->reconnects = health->reconnects;
     out->timeouts = health->errors[STA_NODE_HEALTH_TIMEOUT];
     out->losses = health->errors[STA_NODE_HEALTH_LOST];
 }

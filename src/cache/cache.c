@@ -212,7 +212,7 @@ static void cache_l2_statistics(struct sta_cache *cache, struct strata_statistic
     struct sta_connection_statistics connection;
     sta_l2_statistics(cache->l2, &connection);
     out->l2_connected = connection.state == STA_CONNECTION_READY;
-    out->l2_reconnects = connection.connects > 0 ? connection.connects - 1 : 0;
+    out->l2_reconnects = connection.reconnects;
 }
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out)

@@ -73,7 +73,7 @@ static void on_state(void *arg, enum sta_connection_state state, const char *rea
         member_failed(member);
         return;
     }
-    member->health.connects++;
+    sta_node_health_connected(&member->health, member->health.connects > 0);
     sta_cluster_member_ping(member);
 }
 

@@ -247,6 +247,7 @@ static void enter_ready(struct sta_connection *connection)
     connection->state = STA_CONNECTION_READY;
     connection->hopeful = true;
     connection->failure = STRATA_OK;
+    connection->counts.reconnects += connection->counts.connects > 0;
     connection->counts.connects++;
     sta_backoff_reset(&connection->backoff);
     sta_timer_stop(connection->loop, &connection->timer);
@@ -489,6 +490,7 @@ void sta_connection_statistics_add(struct sta_connection_statistics *sum,
     sum->lost += one->lost;
     sum->refused += one->refused;
     sum->connects += one->connects;
+    sum->reconnects += one->reconnects;
     sum->failures += one->failures;
     sum->pushes += one->pushes;
     sum->bytes_out += one->bytes_out;

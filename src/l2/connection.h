@@ -69,9 +69,10 @@ struct sta_connection_statistics {
     uint64_t late;     /* replies to requests that had timed out */
     uint64_t timeouts;
     uint64_t lost;
-    uint64_t refused;  /* UNAVAILABLE and BUSY */
-    uint64_t connects; /* times READY was reached */
-    uint64_t failures; /* connects that failed */
+    uint64_t refused;    /* UNAVAILABLE and BUSY */
+    uint64_t connects;   /* times READY was reached */
+    uint64_t reconnects; /* of these, all but each connection's first */
+    uint64_t failures;   /* connects that failed */
     uint64_t pushes;
     uint64_t bytes_out;
     uint64_t bytes_in;

@@ -115,8 +115,10 @@ static void on_state(void *arg, enum sta_connection_state state, const char *rea
     struct sta_node *node = lane->node;
     bool was_ready = lane->ready;
     lane->ready = state == STA_CONNECTION_READY;
-    if (lane->ready)
-        sta_node_health_connected(&node->health);
+    if (lane->ready) {
+        sta_node_health_connected(&node->health, lane->was_ready);
+        lane->was_ready = true;
+    }
     if (lane->kind == STA_NODE_MAIN && (lane->ready || node->down_ns == 0))
         node->down_ns = lane->ready ? 0 : sta_loop_now_ns(node->loop);
     if (lane->ready && node->breaker.state != STA_BREAKER_CLOSED)

@@ -38,6 +38,7 @@ struct sta_node_lane {
     enum sta_node_lane_kind kind;
     struct sta_connection *connection; /* NULL: not used yet */
     bool ready;
+    bool was_ready; /* at any time before */
 };
 
 struct sta_node_events {

@@ -6,7 +6,6 @@
 #include "l2/node_health.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 #define UNIT_BITS   10u /* 1024 ns */
@@ -126,6 +125,7 @@ void sta_node_health_merge(struct sta_node_health *into, const struct sta_node_h
     into->replies += from->replies;
     into->late += from->late;
     into->connects += from->connects;
+    into->reconnects += from->reconnects;
     into->in_flight += from->in_flight;
     for (unsigned i = 0; i < STA_NODE_HEALTH_ERRORS; i++)
         into->errors[i] += from->errors[i];

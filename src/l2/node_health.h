@@ -12,6 +12,7 @@
 #ifndef STA_NODE_HEALTH_H
 #define STA_NODE_HEALTH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "strata/status.h"
@@ -33,10 +34,11 @@ enum sta_node_health_error {
 };
 
 struct sta_node_health {
-    uint64_t requests; /* sent */
-    uint64_t replies;  /* in time, error replies included */
-    uint64_t late;     /* replies to requests that had timed out */
-    uint64_t connects; /* times the node became ready; the first included */
+    uint64_t requests;   /* sent */
+    uint64_t replies;    /* in time, error replies included */
+    uint64_t late;       /* replies to requests that had timed out */
+    uint64_t connects;   /* times a connection became ready */
+    uint64_t reconnects; /* of these, not the first time of that connection */
     uint64_t errors[STA_NODE_HEALTH_ERRORS];
     uint64_t ewma_ns;       /* of latency: each reply counts a sixteenth; 0 before the first */
     uint64_t last_reply_ns; /* 0: never */
@@ -76,9 +78,11 @@ static inline void sta_node_health_unsent(struct sta_node_health *health,
     sta_node_health_dropped(health, error);
 }
 
-static inline void sta_node_health_connected(struct sta_node_health *health)
+/* A connection became ready; `again`: it has been before. */
+static inline void sta_node_health_connected(struct sta_node_health *health, bool again)
 {
     health->connects++;
+    health->reconnects += again;
 }
 
 /* Anything that is counted and ends no request that was sent: REFUSED, BUSY, kinds of replies. */

@@ -28,7 +28,7 @@ static void fill_node(struct strata_l2_node *out, const struct sta_l2_node_healt
         .in_flight = health->in_flight,
         .requests = health->requests,
         .replies = health->replies,
-        .reconnects = health->connects > 0 ? health->connects - 1 : 0,
+        .reconnects = health->reconnects,
         .timeouts = health->errors[STA_NODE_HEALTH_TIMEOUT],
         .losses = health->errors[STA_NODE_HEALTH_LOST],
         .refused = health->errors[STA_NODE_HEALTH_REFUSED],

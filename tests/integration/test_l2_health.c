@@ -81,6 +81,9 @@ static void a_server_is_up_sick_up_again_and_down(void **state)
     becomes(l2, STRATA_L2_UP);
     for (int i = 0; i < 100; i++)
         assert_int_equal(get(l2, "key"), STRATA_MISS);
+    static char large[100000]; /* for which there is a second connection */
+    assert_int_equal(strata_l2_set(l2, strata_text("large"), strata_bytes(large, sizeof large), 0),
+                     STRATA_OK);
     struct strata_l2_health *health = health_of(l2);
     assert_int_equal(health->total_nodes, 1);
     assert_int_equal(health->healthy_nodes, 1);

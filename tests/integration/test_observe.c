@@ -239,6 +239,46 @@ static void details_are_by_node(void **state)
     strata_close(&cache);
 }
 
+struct growth {
+    struct strata *cache;
+    const char *name;
+    double wanted;
+};
+
+static bool has_grown(void *arg)
+{
+    const struct growth *growth = arg;
+    char *text = metrics_of(growth->cache);
+    double value = sample(text, growth->name);
+    strata_text_free(&text);
+    return value >= growth->wanted;
+}
+
+static void kill_connections(void)
+{
+    redisContext *redis = cache_rig_foreign();
+    freeReplyObject(redisCommand(redis, "CLIENT KILL TYPE normal SKIPME yes"));
+}
+
+/* A large value opens a second one, which is none that was lost. */
+static void only_connections_made_again_count_as_such(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){.l1_enabled = STRATA_OFF});
+    static char large[100000];
+    assert_int_equal(strata_set(cache, strata_text("large"), strata_bytes(large, sizeof large), 0),
+                     STRATA_OK);
+    struct growth sent = {cache, "strata_l2_sent_bytes_total", sizeof large};
+    assert_true(wait_until(has_grown, &sent, PATIENT_MS));
+    char *text = metrics_of(cache);
+    assert_true(sample(text, "strata_l2_reconnects_total") == 0);
+    strata_text_free(&text);
+    kill_connections();
+    struct growth again = {cache, "strata_l2_reconnects_total", 2};
+    assert_true(wait_until(has_grown, &again, PATIENT_MS));
+    strata_close(&cache);
+}
+
 /* The page that people read, whole. */
 static char *page_of_metrics(void)
 {
@@ -373,6 +413,7 @@ int main(void)
         cmocka_unit_test(hits_by_copy_are_sampled_too),
         cmocka_unit_test(what_is_off_is_not_there),
         cmocka_unit_test(details_are_by_node),
+        cmocka_unit_test(only_connections_made_again_count_as_such),
         cmocka_unit_test(every_metric_is_documented),
         cmocka_unit_test(health_follows_a_redis_that_hangs_and_dies),
         cmocka_unit_test(a_refused_password_is_told),

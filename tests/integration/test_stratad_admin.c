@@ -44,6 +44,8 @@ static void daemon_start_with(struct daemon *daemon, const char *redis_url, cons
                                 "true",
                                 "--socket-timeout",
                                 "1.2",
+                                "--workers",
+                                "2",
                                 NULL};
     for (int i = 0; i < 5; i++) {
         daemon->port = port_choose("127.0.0.1");
@@ -134,6 +136,19 @@ static void assert_page_has(int port, const char *path, int expected, const char
     free(body);
 }
 
+/* The value of a series of the one node. */
+static double of_node(int port, const char *name)
+{
+    double value = -1;
+    char *text = page(port, "/metrics", 200), begin[128];
+    (void)snprintf(begin, sizeof begin, "\n%s{node=", name);
+    const char *at = strstr(text, begin);
+    if (at == NULL || sscanf(strstr(at, "} "), "} %lf", &value) != 1)
+        fail_msg("no %s:\n%s", name, text);
+    free(text);
+    return value;
+}
+
 /* ---- */
 
 static void pages_tell_what_they_should(void **state)
@@ -155,6 +170,8 @@ static void pages_tell_what_they_should(void **state)
     assert_page_has(daemon.port, "/metrics", 200, "\nredis_cluster_nodes_healthy 1\n");
     assert_page_has(daemon.port, "/metrics", 200, "\nredis_cluster_slots_ok 16384\n");
     assert_page_has(daemon.port, "/metrics", 200, "\ncache_hit_ratio 0.9");
+    assert_page_has(daemon.port, "/metrics", 200, "\nstrata_l2_reconnects_total 0\n");
+    assert_true(of_node(daemon.port, "strata_l2_node_reconnects_total") == 0);
     assert_page_has(daemon.port, "/metrics", 200,
                     "\ncache_operation_duration_seconds_count{operation=\"set\",tier=\"l2\"} 1\n");
     assert_page_has(daemon.port, "/metrics", 200, "\nstratad_commands_total ");
@@ -366,21 +383,9 @@ static void a_redis_that_hangs_or_dies_is_seen(void **state)
     assert_page_has(port, "/livez", 200, "ok");
     assert_int_equal(redis_server_restart(server), 0);
     assert_true(wait_until(is_ready, &port, 30000));
+    assert_true(of_node(port, "strata_l2_node_reconnects_total") >= 2);
     stratad_process_stop(&daemon.stratad);
     redis_server_stop(&server);
-}
-
-/* The value of a series of the one node. */
-static double of_node(int port, const char *name)
-{
-    double value = -1;
-    char *text = page(port, "/metrics", 200), begin[128];
-    (void)snprintf(begin, sizeof begin, "\n%s{node=", name);
-    const char *at = strstr(text, begin);
-    if (at == NULL || sscanf(strstr(at, "} "), "} %lf", &value) != 1)
-        fail_msg("no %s:\n%s", name, text);
-    free(text);
-    return value;
 }
 
 struct slowed {

@@ -127,7 +127,8 @@ static void what_is_in_flight_ends_in_one_way(void **state)
 static void lanes_are_merged(void **state)
 {
     (void)state;
-    struct sta_node_health one = {.late = 1, .connects = 2}, other = {.late = 10, .connects = 20};
+    struct sta_node_health one = {.late = 1, .connects = 2, .reconnects = 1},
+                           other = {.late = 10, .connects = 20, .reconnects = 18};
     struct sta_node_health all = {0};
     uint64_t now_ns = 50 * WINDOW;
     answer(&one, 1 * MS, now_ns - 1, 900);
@@ -142,6 +143,7 @@ static void lanes_are_merged(void **state)
     assert_int_equal(all.in_flight, 1);
     assert_int_equal(all.late, 11);
     assert_int_equal(all.connects, 22);
+    assert_int_equal(all.reconnects, 19);
     assert_int_equal(all.errors[STA_NODE_HEALTH_BUSY], 1);
     assert_int_equal(all.last_reply_ns, now_ns - 1);
     assert_in_range(all.ewma_ns, 2900 * US, 3100 * US); /* (900 * 1 + 100 * 21) / 1000 */

@@ -12,6 +12,7 @@
 #include "cli/resp_client.h"
 #include "cli/stats.h"
 #include "core/clock.h"
+#include "net/endpoint.h"
 #include "strata/options.h"
 
 enum { DOCTOR_REDIS };
@@ -20,7 +21,7 @@ enum { DOCTOR_REDIS };
 #define INFO_CAP (64u << 10)
 
 static const struct cli_option doctor_options[] = {
-    [DOCTOR_REDIS] = {"redis", "URL", "the Redis to look at; default ROUTER_REDIS_URL"},
+    [DOCTOR_REDIS] = {"redis", "URL", "the Redis to look at; default: the one that is configured"},
     {0},
 };
 
@@ -28,6 +29,7 @@ struct doctor {
     const struct cli_run *run;
     struct cli_doctor_report report;
     struct strata_options configuration;
+    bool configured; /* else `configuration` is empty: it is not valid */
     struct cli_resp_client *redis;
     char *info; /* INFO_CAP bytes */
 };
@@ -140,18 +142,34 @@ static void look_inside_redis(struct doctor *doctor)
     look_at_tracking(doctor);
 }
 
+/* A cluster is looked at through the first of its nodes, with the URL's user, password and TLS. */
+static int find_redis(const struct doctor *doctor, struct cli_target *target,
+                      struct strata_error *error)
+{
+    const struct strata_options *configuration = &doctor->configuration;
+    const char *named = cli_run_option(doctor->run, DOCTOR_REDIS);
+    const char *url = named != NULL ? named : configuration->redis_url;
+    int status =
+        cli_target_parse("redis", url != NULL ? url : "redis://localhost:6379/0", target, error);
+    if (status == STRATA_OK && named == NULL && configuration->cluster_enabled == STRATA_ON &&
+        configuration->cluster_node_count > 0) /* which were checked with the rest */
+        (void)sta_endpoint_parse_tcp(configuration->cluster_nodes[0], &target->url.endpoint, NULL);
+    return status;
+}
+
 static void look_at_redis(struct doctor *doctor)
 {
-    const char *url = cli_run_option(doctor->run, DOCTOR_REDIS);
     struct cli_target target = {.tls = NULL};
     struct strata_error error = {0};
-    if (url == NULL)
-        url = doctor->configuration.redis_url;
-    if (url == NULL)
-        url = "redis://localhost:6379/0";
     const struct strata_bytes ping = strata_text("PING");
     struct sta_resp_value value;
-    int status = cli_target_parse("redis", url, &target, &error);
+    if (!doctor->configured && cli_run_option(doctor->run, DOCTOR_REDIS) == NULL) {
+        cli_doctor_add(&doctor->report, "redis", CLI_DOCTOR_WARN,
+                       "mend the configuration, or name Redis with --redis",
+                       "not looked at: the configuration that names it is not valid");
+        return;
+    }
+    int status = find_redis(doctor, &target, &error);
     if (status == STRATA_OK)
         status = cli_resp_client_open(&doctor->redis, &target, doctor->run->timeout_ms, &error);
     if (status == STRATA_OK) /* a frozen one is connected to all the same */
@@ -171,7 +189,9 @@ static void look_at_redis(struct doctor *doctor)
 static void look_at_configuration(struct doctor *doctor)
 {
     struct strata_error error = {0};
-    if (strata_options_from_environment(&doctor->configuration, &error) == STRATA_OK)
+    doctor->configured =
+        strata_options_from_environment(&doctor->configuration, &error) == STRATA_OK;
+    if (doctor->configured)
         cli_doctor_add(&doctor->report, "configuration", CLI_DOCTOR_OK, NULL,
                        "the environment is valid");
     else

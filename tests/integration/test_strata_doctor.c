@@ -31,6 +31,15 @@ static json_t *doctor(struct strata_fixture *f, const char *redis, const char *s
     return strata_json(&f->result);
 }
 
+/* The same, where the environment says which Redis. */
+static json_t *doctor_of(struct strata_fixture *f, const char *environment)
+{
+    const struct command_input input = {.environment = environment};
+    command_result_fini(&f->result);
+    (void)strata_run(&f->result, &input, NOWHERE, "doctor", "--json", "--timeout", "3", NULL);
+    return strata_json(&f->result);
+}
+
 static const json_t *find(const json_t *document, const char *check)
 {
     size_t i;
@@ -206,6 +215,33 @@ static void a_configuration_that_is_wrong(void **state)
     assert_says(doctor(*state, NULL, NULL, "CACHE_L1_TTL=soon"), "configuration", "fail");
 }
 
+/* Which Redis that is nobody knows then, and another one is none of ours. */
+static void a_configuration_that_is_wrong_names_no_redis(void **state)
+{
+    json_t *document = doctor_of(*state, "CACHE_L1_TTL=soon");
+    assert_null(find(document, "version"));
+    assert_says(document, "redis", "warn");
+}
+
+static void a_cluster_is_found_by_its_nodes(void **state)
+{
+    struct redis_server *server;
+    const char *const args[] = {"--cluster-enabled", "yes", NULL};
+    char nodes[96], expected[64];
+    assert_int_equal(redis_server_start(&server, args), 0);
+    (void)snprintf(nodes, sizeof nodes, "REDIS_CLUSTER_NODES=127.0.0.1:%d,127.0.0.1:1",
+                   redis_server_port(server));
+    (void)snprintf(expected, sizeof expected, "127.0.0.1:%d", redis_server_port(server));
+    (void)setenv("REDIS_CLUSTER_ENABLED", "true", 1);
+    json_t *document = doctor_of(*state, nodes);
+    (void)unsetenv("REDIS_CLUSTER_ENABLED");
+    const char *text = json_string_value(json_object_get(find(document, "redis"), "text"));
+    if (text == NULL || strstr(text, expected) == NULL)
+        fail_msg("%s: %s", expected, text);
+    assert_says(document, "redis", "ok");
+    redis_server_stop(&server);
+}
+
 static void a_stratad_that_is_not_there_or_is_none(void **state)
 {
     struct strata_fixture *f = *state;
@@ -331,6 +367,8 @@ int main(void)
         TEST(connections_that_run_out),
         TEST(a_table_of_tracked_keys_that_is_full),
         TEST(a_configuration_that_is_wrong),
+        TEST(a_configuration_that_is_wrong_names_no_redis),
+        TEST(a_cluster_is_found_by_its_nodes),
         TEST(a_stratad_that_is_not_there_or_is_none),
         TEST(a_hit_ratio_that_is_low),
         TEST(top_shows_rates),

@@ -25,7 +25,6 @@ struct own {
 #define COUNTER_ROW(NAME, MEANING)                                                                 \
     {.name = "stratad_" #NAME "_total",                                                            \
      .offset = offsetof(struct own, totals.NAME),                                                  \
-     .unit = "",                                                                                   \
      .help = "stratad: " MEANING "."},
 
 static const struct sta_metric own_table[] = {
@@ -33,17 +32,14 @@ static const struct sta_metric own_table[] = {
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_NANOSECONDS,
      .offset = offsetof(struct own, up_ns),
-     .unit = "seconds",
      .help = "Time since stratad was started."},
     {.name = "stratad_workers",
      .kind = STA_METRIC_GAUGE,
      .offset = offsetof(struct own, workers),
-     .unit = "threads",
      .help = "Threads that serve clients."},
     {.name = "stratad_sessions",
      .kind = STA_METRIC_GAUGE,
      .offset = offsetof(struct own, sessions),
-     .unit = "clients",
      .help = "Clients that are connected."},
     STA_STATS_COUNTERS(COUNTER_ROW){0},
 };

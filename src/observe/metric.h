@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What one number is called, and what it means: a row of a table, from which the Prometheus text,
- * the JSON and the documentation come. Rows of one name stand next to each other.
+ * the JSON and the documentation come. Rows of one name stand next to each other. A name ends in its
+ * unit (_seconds, _bytes, _ratio); of others the help says what they count.
  */
 #ifndef STA_METRIC_H
 #define STA_METRIC_H
@@ -27,9 +28,8 @@ struct sta_metric {
     const char *path;   /* in JSON, dots between members; NULL: not there */
     enum sta_metric_kind kind;
     enum sta_metric_type type;
-    unsigned parts;   /* without all of these there is no such number */
-    size_t offset;    /* in the struct that the table is of */
-    const char *unit; /* "" where it is a count of what the help names */
+    unsigned parts; /* without all of these there is no such number */
+    size_t offset;  /* in the struct that the table is of */
     const char *help;
 };
 

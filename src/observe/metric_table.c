@@ -12,22 +12,21 @@
 
 #define COUNTER(NAME, PATH, PARTS, MEMBER, HELP)                                                   \
     {                                                                                              \
-        .name = NAME, .path = PATH, .parts = PARTS, AT(MEMBER), .unit = "", .help = HELP           \
+        .name = NAME, .path = PATH, .parts = PARTS, AT(MEMBER), .help = HELP                       \
     }
-#define GAUGE(NAME, PATH, PARTS, MEMBER, UNIT, HELP)                                               \
+#define GAUGE(NAME, PATH, PARTS, MEMBER, HELP)                                                     \
     {                                                                                              \
         .name = NAME, .path = PATH, .kind = STA_METRIC_GAUGE, .parts = PARTS, AT(MEMBER),          \
-        .unit = UNIT, .help = HELP                                                                 \
+        .help = HELP                                                                               \
     }
 #define RATIO(NAME, PATH, PARTS, MEMBER, HELP)                                                     \
     {                                                                                              \
         .name = NAME, .path = PATH, .kind = STA_METRIC_GAUGE, .type = STA_METRIC_DOUBLE,           \
-        .parts = PARTS, AT(MEMBER), .unit = "ratio", .help = HELP                                  \
+        .parts = PARTS, AT(MEMBER), .help = HELP                                                   \
     }
 #define LABELLED(NAME, LABELS, PATH, PARTS, MEMBER, HELP)                                          \
     {                                                                                              \
-        .name = NAME, .labels = LABELS, .path = PATH, .parts = PARTS, AT(MEMBER), .unit = "",      \
-        .help = HELP                                                                               \
+        .name = NAME, .labels = LABELS, .path = PATH, .parts = PARTS, AT(MEMBER), .help = HELP     \
     }
 
 #define MISSES(REASON, LABEL)                                                                      \
@@ -59,17 +58,16 @@ const struct sta_metric sta_metric_table[] = {
     MISSES(suspect, "suspect"),
     COUNTER("strata_l1_evictions_total", "l1_cache.evictions", L1, l1.evictions,
             "L1: entries that had to make room."),
-    GAUGE("strata_l1_entries", "l1_cache.total_entries", L1, l1.entries, "entries",
-          "Entries in L1."),
-    GAUGE("strata_l1_max_entries", "l1_cache.max_entries", L1, l1.max_entries, "entries",
+    GAUGE("strata_l1_entries", "l1_cache.total_entries", L1, l1.entries, "Entries in L1."),
+    GAUGE("strata_l1_max_entries", "l1_cache.max_entries", L1, l1.max_entries,
           "The most entries that L1 takes; 0: no bound but the bytes."),
-    GAUGE("cache_l1_memory_bytes", "l1_cache.memory_usage_bytes", L1, l1.memory_bytes, "bytes",
+    GAUGE("cache_l1_memory_bytes", "l1_cache.memory_usage_bytes", L1, l1.memory_bytes,
           "Memory of L1: index, entries and all that belongs to them."),
-    GAUGE("strata_l1_max_bytes", "l1_cache.max_bytes", L1, l1.max_bytes, "bytes",
+    GAUGE("strata_l1_max_bytes", "l1_cache.max_bytes", L1, l1.max_bytes,
           "The most memory that L1 takes."),
-    GAUGE("strata_l1_entry_bytes", "l1_cache.entry_bytes", L1, l1.entry_bytes, "bytes",
+    GAUGE("strata_l1_entry_bytes", "l1_cache.entry_bytes", L1, l1.entry_bytes,
           "Of the memory of L1: keys, values and headers of its entries."),
-    GAUGE("strata_l1_index_bytes", "l1_cache.index_bytes", L1, l1.index_bytes, "bytes",
+    GAUGE("strata_l1_index_bytes", "l1_cache.index_bytes", L1, l1.index_bytes,
           "Of the memory of L1: its index."),
 
     /* L2 */
@@ -79,21 +77,20 @@ const struct sta_metric sta_metric_table[] = {
             "Gets of keys that Redis had not."),
     RATIO(NULL, "metrics.l2.hit_ratio", L2, l2_hit_ratio,
           "Part of the gets that Redis answered for which it had a value."),
-    GAUGE("redis_cluster_nodes_healthy", "l2_cache.healthy_nodes", L2, healthy_nodes, "nodes",
+    GAUGE("redis_cluster_nodes_healthy", "l2_cache.healthy_nodes", L2, healthy_nodes,
           "Redis nodes that are connected and answer, of those that there was need for."),
-    GAUGE("strata_l2_nodes", "l2_cache.total_nodes", L2, known_nodes, "nodes",
+    GAUGE("strata_l2_nodes", "l2_cache.total_nodes", L2, known_nodes,
           "Redis nodes that there was need for."),
-    GAUGE("redis_cluster_slots_ok", "l2_cache.slots_ok", L2, slots_ok, "slots",
+    GAUGE("redis_cluster_slots_ok", "l2_cache.slots_ok", L2, slots_ok,
           "Slots, of 16384, that a node serves which is not known to be unwell; before a single "
           "Redis all or none."),
-    GAUGE("strata_l2_cluster", "l2_cache.cluster", L2, cluster, "", "1: Redis is a cluster."),
+    GAUGE("strata_l2_cluster", "l2_cache.cluster", L2, cluster, "1: Redis is a cluster."),
     {.name = "strata_l2_connected",
      .path = "l2_cache.connected",
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_INT,
      .parts = L2,
      AT(statistics.l2_connected),
-     .unit = "",
      .help = "1: Redis is connected to."},
     COUNTER("strata_l2_reconnects_total", "l2_cache.reconnects", L2, statistics.l2_reconnects,
             "Connections to Redis that were made again after a loss."),
@@ -154,19 +151,19 @@ const struct sta_metric sta_metric_table[] = {
     COUNTER("strata_invalidation_failed_total", "invalidation.failed", WRITES,
             statistics.invalidation.failed, "Queued keys that were given up."),
     GAUGE("strata_invalidation_waiting", "invalidation.waiting", WRITES,
-          statistics.invalidation.waiting, "keys", "Keys that are queued or sent now."),
+          statistics.invalidation.waiting, "Keys that are queued or sent now."),
 
     /* Write-behind. */
     GAUGE("strata_write_behind_entries", "write_behind.entries", WRITES,
-          statistics.write_behind.entries, "keys",
+          statistics.write_behind.entries,
           "Write-behind: keys whose last write is not in Redis yet."),
     GAUGE("strata_write_behind_bytes", "write_behind.bytes", WRITES, statistics.write_behind.bytes,
-          "bytes", "Write-behind: memory for them."),
+          "Write-behind: memory for them."),
     GAUGE("strata_write_behind_parked", "write_behind.parked", WRITES,
-          statistics.write_behind.parked, "keys",
+          statistics.write_behind.parked,
           "Write-behind: of these, refused again and again, and set aside for a while."),
     GAUGE("strata_write_behind_blocked", "write_behind.blocked", WRITES,
-          statistics.write_behind.blocked, "calls", "Write-behind: calls that wait for room."),
+          statistics.write_behind.blocked, "Write-behind: calls that wait for room."),
     COUNTER("strata_write_behind_accepted_total", "write_behind.accepted", WRITES,
             statistics.write_behind.accepted, "Write-behind: writes that were accepted."),
     COUNTER("strata_write_behind_coalesced_total", "write_behind.coalesced", WRITES,
@@ -191,7 +188,6 @@ const struct sta_metric sta_metric_table[] = {
      .type = STA_METRIC_INT,
      .parts = COHERENCE,
      AT(statistics.coherence),
-     .unit = "",
      .help = "How L1 hears of what others write: 0 not at all, by its TTL; 1 no server was reached "
              "yet; 2 tracking of what was read; 3 of all under the prefix."},
     COUNTER("strata_coherence_invalidations_total", "coherence.invalidations", COHERENCE,
@@ -217,8 +213,7 @@ const struct sta_metric sta_metric_table[] = {
 #define NODE_ERROR(KIND)                                                                           \
     {                                                                                              \
         .name = "strata_l2_node_errors_total", .labels = "kind=\"" #KIND "\"", .path = #KIND,      \
-        AT(KIND), .unit = "",                                                                      \
-        .help = "Operations that failed at a node, or had to be sent again, by kind."              \
+        AT(KIND), .help = "Operations that failed at a node, or had to be sent again, by kind."    \
     }
 
 const struct sta_metric sta_metric_node_table[] = {
@@ -226,23 +221,20 @@ const struct sta_metric sta_metric_node_table[] = {
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_INT,
      AT(state),
-     .unit = "",
      .help = "0 up, 1 connecting, 2 sick, 3 down."},
-    GAUGE("strata_l2_node_in_flight", "in_flight", 0, in_flight, "operations",
+    GAUGE("strata_l2_node_in_flight", "in_flight", 0, in_flight,
           "Operations under way at a node, now."),
     {.name = "strata_l2_node_latency_seconds",
      .path = "latency_seconds",
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_NANOSECONDS,
      AT(latency_ns),
-     .unit = "seconds",
      .help = "Time of an operation at a node, moving mean; 0: none was answered."},
     {.name = "strata_l2_node_latency_p99_seconds",
      .path = "latency_p99_seconds",
      .kind = STA_METRIC_GAUGE,
      .type = STA_METRIC_NANOSECONDS,
      AT(latency_p99_ns),
-     .unit = "seconds",
      .help = "The same, 99th percentile of the last 10 to 20 s."},
     COUNTER("strata_l2_node_requests_total", "requests", 0, requests, "Operations sent to a node."),
     COUNTER("strata_l2_node_replies_total", "replies", 0, replies,

@@ -66,6 +66,7 @@ struct sta_stratad {
     _Atomic uint64_t next_session_id; /* relaxed: only unique */
     _Atomic bool draining;            /* relaxed: a hint for who asks whether it is ready */
     _Atomic uint64_t sessions;        /* open now, all workers; relaxed: a limit, not a lock */
+    _Atomic bool canary_told; /* that it fails; relaxed: a line of the log too many is none */
 
     /* The main thread's. */
     enum sta_stratad_state state;

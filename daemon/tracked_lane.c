@@ -60,7 +60,8 @@ static void canary_send(void *arg, bool write, struct sta_request *request)
     sta_connection_submit(tracked->lane->connection, request);
 }
 
-/* Once per connection: else L1 would end to answer, and nobody knew why. */
+/* Once, and again after a worker's own went well: else L1 would end to answer, and nobody knew why.
+ * Any worker's tells it: only those whose answers are kept have one under way. */
 static void canary_failed(void *arg, int status, struct strata_bytes replies)
 {
     struct sta_tracked_lane *tracked = arg;
@@ -68,7 +69,7 @@ static void canary_failed(void *arg, int status, struct strata_bytes replies)
     if (status != STRATA_OK || tracked->canary.complained || *(const char *)replies.data != '-')
         return;
     tracked->canary.complained = true;
-    if (worker->index == 0)
+    if (!atomic_exchange_explicit(&worker->stratad->canary_told, true, memory_order_relaxed))
         sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, "daemon",
                       "a canary cannot be read and written, so what is cached is not served for "
                       "long: %.*s",
@@ -118,6 +119,8 @@ static void forget(void *arg, struct strata_bytes name)
     struct sta_worker *worker = worker_of(tracked);
     if (sta_canary_is_proven(&tracked->canary, name)) {
         sta_stats_add(&tracked->stats.canaries, 1);
+        tracked->canary.complained = false;
+        atomic_store_explicit(&worker->stratad->canary_told, false, memory_order_relaxed);
         tracked->canary.proven_ns = tracked->canary.read_ns;
         trust(tracked);
         return;

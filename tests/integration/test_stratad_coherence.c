@@ -350,6 +350,46 @@ static void a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told(void *
     rig_server = usual;
 }
 
+#define CANARY_FAILS "a canary cannot be read and written"
+
+static bool has_proofs(void *arg)
+{
+    return statistic(arg, "coherence", "canaries") > 0;
+}
+
+static bool told_again(void *arg)
+{
+    const struct bench *bench = arg;
+    return stratad_process_times_said(bench->stratad, CANARY_FAILS) > 1;
+}
+
+/* The first worker reads nothing. */
+static void a_user_who_may_not_write_canaries_is_told_by_any_worker(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--workers", "3", "--max-staleness", "1", NULL};
+    struct redis_server *usual = rig_server;
+    assert_int_equal(redis_server_start(&rig_server, NULL), 0);
+    struct bench bench = open_bench(args);
+    run(bench.direct, "MSET k1 value k2 value");
+    run(bench.direct, "ACL SETUSER default -set");
+    for (unsigned i = 1; i < WORKERS; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%u", i);
+        assert_string_equal(get(bench.clients[i], key), "value");
+        assert_true(stratad_process_says(bench.stratad, CANARY_FAILS));
+    }
+    assert_true(stratad_process_said(bench.stratad, "NOPERM"));
+    assert_int_equal(stratad_process_times_said(bench.stratad, CANARY_FAILS), 1);
+    run(bench.direct, "ACL SETUSER default +set");
+    assert_true(wait_until(has_proofs, &bench, PATIENT_MS));
+    run(bench.direct, "ACL SETUSER default -set");
+    assert_true(wait_until(told_again, &bench, PATIENT_MS));
+    close_bench(&bench);
+    redis_server_stop(&rig_server);
+    rig_server = usual;
+}
+
 static void without_tracking_entries_live_for_their_ttl(void **state)
 {
     (void)state;
@@ -491,6 +531,7 @@ int main(void)
         cmocka_unit_test(an_mget_beyond_what_l1_looks_up_leaves_nothing_older_behind),
         cmocka_unit_test(what_others_write_is_seen_by_broadcast),
         cmocka_unit_test(a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told),
+        cmocka_unit_test(a_user_who_may_not_write_canaries_is_told_by_any_worker),
         cmocka_unit_test(without_tracking_entries_live_for_their_ttl),
         cmocka_unit_test(a_lost_connection_makes_everything_suspect_that_came_on_it),
         cmocka_unit_test(a_frozen_redis_is_not_believed_for_longer_than_the_bound),

@@ -59,12 +59,19 @@ static char *read_log(const char *path)
     return text;
 }
 
-bool stratad_process_said(const struct stratad_process *stratad, const char *text)
+unsigned stratad_process_times_said(const struct stratad_process *stratad, const char *text)
 {
     char *log = read_log(stratad->log);
-    bool said = strstr(log, text) != NULL;
+    unsigned times = 0;
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+        times++;
     free(log);
-    return said;
+    return times;
+}
+
+bool stratad_process_said(const struct stratad_process *stratad, const char *text)
+{
+    return stratad_process_times_said(stratad, text) > 0;
 }
 
 struct saying {

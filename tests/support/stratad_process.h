@@ -33,7 +33,10 @@ int stratad_process_terminate(struct stratad_process *stratad, unsigned timeout_
 /* Whether its log holds `text` by now. */
 bool stratad_process_said(const struct stratad_process *stratad, const char *text);
 
-/* The same, waiting 10 s for it. */
+/* How often. */
+unsigned stratad_process_times_said(const struct stratad_process *stratad, const char *text);
+
+/* Whether it does so within 10 s. */
 bool stratad_process_says(const struct stratad_process *stratad, const char *text);
 
 /* The binary's path. */

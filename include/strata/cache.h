@@ -16,6 +16,8 @@
 #ifndef STRATA_CACHE_H
 #define STRATA_CACHE_H
 
+#include <stdbool.h>
+
 #include "bytes.h"
 #include "options.h"
 #include "status.h"
@@ -99,6 +101,11 @@ STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
  * interval or its rate. STRATA_OK, or STRATA_ERR_TIMEOUT after `timeout_ms`. Without write-behind
  * STRATA_OK at once. */
 STRATA_API int strata_flush(struct strata *cache, uint64_t timeout_ms);
+
+/* Whether a write that answered STRATA_OK is where all who share the cache look for it: Redis has
+ * it (write-through), or there is no L2. With write-behind Redis has it later; with neither never.
+ * By configuration, and the same for as long as the cache is open. Any thread. */
+STRATA_API bool strata_writes_through(const struct strata *cache);
 
 /* ---- batches: one round trip for all; statuses[i] (`statuses` may be NULL) is what the single
  * call would have answered for key i; it is set whatever happens. They return STRATA_OK where no

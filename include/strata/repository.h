@@ -23,8 +23,8 @@
  * coherence takes: the time of a push, and max_staleness_ms where Redis does not answer. Where the
  * change could not be told to Redis, or its process died before it was told, others hear of it
  * through the database, sweep_ms + grace_ms after the commit. Of changes that do not come through a
- * repository nothing is known. The cache must have write-through on and, where several processes
- * share a database, L2. docs/repository.md has all of it.
+ * repository nothing is known. The cache must write through to Redis, or have no L2, which is for a
+ * database that no other process changes. docs/repository.md has all of it.
  *
  * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and
  * for a transaction, which belongs to one thread at a time. Calls wait: for the database no longer
@@ -64,8 +64,9 @@ struct strata_database_options {
 
 /* Opens a database and makes its table of intents, strata_intents, where it is not there; what was
  * left in it is carried out by a thread of this database's, which ends with it. `cache` must
- * outlive it. STRATA_ERR_DATABASE, STRATA_ERR_INVALID, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM,
- * STRATA_ERR_UNSUPPORTED. */
+ * outlive it. STRATA_ERR_DATABASE, STRATA_ERR_INVALID, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM;
+ * STRATA_ERR_UNSUPPORTED: the driver is of another version, or strata_writes_through(cache) is
+ * false: with write-behind, or with neither, Redis would hear of changes late or never. */
 STRATA_API int strata_database_open(struct strata_database **out, struct strata *cache,
                                     const struct strata_driver *driver,
                                     const struct strata_database_options *options,

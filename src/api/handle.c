@@ -174,6 +174,8 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
     if (status < 0)
         return status;
     handle->metrics_detailed = effective.metrics_detailed == STRATA_ON;
+    handle->writes_through =
+        effective.write_through == STRATA_ON || effective.l2_enabled != STRATA_ON;
     sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
     if (effective.l2_enabled == STRATA_ON)
         status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);
@@ -192,6 +194,11 @@ void sta_handle_close(struct strata *handle)
 {
     sta_cache_destroy(&handle->cache);
     sta_tls_close(&handle->tls);
+}
+
+bool strata_writes_through(const struct strata *cache)
+{
+    return cache->writes_through;
 }
 
 const char *strata_version(void)

@@ -18,6 +18,7 @@ struct strata {
     struct sta_tls *tls; /* NULL: plain */
     struct sta_log log;
     bool metrics_detailed;
+    bool writes_through; /* strata_writes_through() */
 };
 
 struct strata_l1 {

@@ -105,6 +105,7 @@ static void database_fini(struct strata_database *database)
     sta_pool_fini(&database->pool);
 }
 
+/* What is written must be in Redis when it is said to be: an intent goes as soon as its tags are. */
 static int database_check(struct strata *cache, const struct strata_driver *driver,
                           const struct strata_database_options *options, struct strata_error *error)
 {
@@ -117,6 +118,11 @@ static int database_check(struct strata *cache, const struct strata_driver *driv
     if (driver->version != STA_DRIVER_VERSION)
         return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                              "the database's driver is of another version of strata");
+    if (!strata_writes_through(cache))
+        return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
+                             "the cache does not write through to Redis: others would hear of "
+                             "changes late or never; open it with write_through on, or without "
+                             "L2");
     return STRATA_OK;
 }
 

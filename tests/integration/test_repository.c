@@ -501,6 +501,32 @@ static void l1_alone_serves_one_process(void **state)
 
 /* ---- what is refused ---- */
 
+static int opened_with(struct strata_options options)
+{
+    struct strata_database *database = NULL;
+    const struct strata_database_options database_options = {.url = url};
+    struct strata *cache = cache_rig_open(options);
+    int status = strata_database_open(&database, cache, repository_rig_driver(), &database_options,
+                                      &user.error);
+    strata_database_close(&database);
+    strata_close(&cache);
+    return status;
+}
+
+static void a_cache_whose_writes_may_not_be_in_redis_is_refused(void **state)
+{
+    (void)state;
+    const struct strata_options behind = {.write_through = STRATA_OFF, .write_behind = STRATA_ON};
+    assert_int_equal(opened_with(behind), STRATA_ERR_UNSUPPORTED);
+    assert_non_null(strstr(user.error.text, "write_through"));
+    assert_int_equal(opened_with((struct strata_options){.write_through = STRATA_OFF}),
+                     STRATA_ERR_UNSUPPORTED);
+    assert_int_equal(
+        opened_with((struct strata_options){.write_through = STRATA_OFF, .l2_enabled = STRATA_OFF}),
+        STRATA_OK);
+    assert_int_equal(opened_with((struct strata_options){.l1_enabled = STRATA_OFF}), STRATA_OK);
+}
+
 static void assert_refused_model(struct strata_column column, const char *why)
 {
     struct strata_repository *none = NULL;
@@ -592,6 +618,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_entries_are_read_anew, open_user, close_user),
         cmocka_unit_test_setup_teardown(without_redis_the_database_answers, open_user, close_user),
         cmocka_unit_test_setup_teardown(l1_alone_serves_one_process, open_user, close_user),
+        cmocka_unit_test_setup_teardown(a_cache_whose_writes_may_not_be_in_redis_is_refused,
+                                        open_user, close_user),
         cmocka_unit_test_setup_teardown(models_are_checked, open_user, close_user),
         cmocka_unit_test_setup_teardown(questions_are_checked, open_user, close_user),
     };

@@ -168,6 +168,8 @@ STRATA_API int strata_repository_create_many(struct strata_repository *repositor
 STRATA_API int strata_repository_update(struct strata_repository *repository,
                                         struct strata_transaction *transaction, const void *row,
                                         struct strata_rows *changed, struct strata_error *error);
+/* All or none: where one of them is not there, STRATA_MISS, and a transaction in which rows before
+ * it were changed can only be rolled back. */
 STRATA_API int strata_repository_update_many(struct strata_repository *repository,
                                              struct strata_transaction *transaction,
                                              const void *rows, size_t count,

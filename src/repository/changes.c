@@ -18,7 +18,8 @@ struct change {
     bool own;     /* the transaction is the call's */
     bool keeps;   /* what comes back is wanted */
     bool wrote;   /* the row that comes next is a changed one, not one that is replaced */
-    size_t count; /* rows changed */
+    size_t count; /* rows of the last statement */
+    bool changed; /* any row, by any statement */
     struct sta_row_writer writer;
     struct strata_error *error;
 };
@@ -66,8 +67,8 @@ static int change_end(struct change *change, int status, struct strata_rows *cha
     sta_row_bytes_fini(&change->writer);
     if (status != STRATA_OK && change->own)
         strata_transaction_rollback(&change->transaction);
-    else if (status < 0)
-        change->transaction->failed = true;
+    else if (status < 0 || (status == STRATA_MISS && change->changed))
+        change->transaction->failed = true; /* some rows are changed, others not */
     else if (change->own)
         status = strata_transaction_commit(&change->transaction, change->error);
     if (status == STRATA_OK && changed != NULL)
@@ -108,6 +109,7 @@ static int change_run(struct change *change, struct sta_sql_text *text, bool wro
     status = status == STRATA_OK ? change->repository->database->driver->run(
                                        change->transaction->connection, &sql, change->error)
                                  : sta_inside_fail(change->error, status);
+    change->changed = change->changed || (wrote && change->count > 0);
     sta_sql_text_fini(text);
     return status;
 }

@@ -377,6 +377,33 @@ static void what_is_not_there_cannot_be_changed(void **state)
         STRATA_MISS);
 }
 
+static void many_updates_of_which_one_finds_nothing_change_none(void **state)
+{
+    (void)state;
+    struct strata_transaction *transaction = NULL;
+    int64_t one = machine_create(&user, "one", "a", 1);
+    struct machine machines[2] = {machine_of("one", "a", 2), machine_of("two", "a", 2)};
+    machines[0].id = one;
+    machines[1].id = one + 1;
+    assert_int_equal(
+        strata_repository_update_many(user.machines, NULL, machines, 2, NULL, &user.error),
+        STRATA_MISS);
+    assert_true(machine_cost(&user, one) == 1);
+
+    /* What finds nothing at once has changed nothing, and the transaction goes on. */
+    assert_int_equal(strata_transaction_begin(&transaction, user.database, &user.error), STRATA_OK);
+    assert_int_equal(strata_repository_update_many(user.machines, transaction, machines + 1, 1,
+                                                   NULL, &user.error),
+                     STRATA_MISS);
+    assert_int_equal(machine_set_cost(&user, transaction, one, 3), STRATA_OK);
+    assert_int_equal(
+        strata_repository_update_many(user.machines, transaction, machines, 2, NULL, &user.error),
+        STRATA_MISS);
+    assert_int_equal(machine_set_cost(&user, transaction, one, 4), STRATA_ERR_INVALID);
+    assert_int_equal(strata_transaction_commit(&transaction, &user.error), STRATA_ERR_INVALID);
+    assert_true(machine_cost(&user, one) == 1);
+}
+
 /* ---- several users ---- */
 
 struct expectation {
@@ -611,6 +638,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_change_leaves_nothing_but_the_rollback, open_user,
                                         close_user),
         cmocka_unit_test_setup_teardown(what_is_not_there_cannot_be_changed, open_user, close_user),
+        cmocka_unit_test_setup_teardown(many_updates_of_which_one_finds_nothing_change_none,
+                                        open_user, close_user),
         cmocka_unit_test_setup_teardown(what_another_user_changes_is_seen, open_user, close_user),
         cmocka_unit_test_setup_teardown(an_answer_is_shared_by_all_users, open_user, close_user),
         cmocka_unit_test_setup_teardown(what_another_schema_has_stored_is_not_read, open_user,

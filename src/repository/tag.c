@@ -149,17 +149,19 @@ int sta_tag_set_renew(struct strata_bytes bytes, struct strata *cache, _Atomic u
     int status = tag_set_items(bytes, &items, &count);
     if (status != STRATA_OK)
         return status;
-    for (size_t from = 0; from < count && status >= 0; from += TAG_AT_ONCE) {
+    for (size_t from = 0; from < count; from += TAG_AT_ONCE) {
         size_t some = count - from < TAG_AT_ONCE ? count - from : TAG_AT_ONCE;
         for (size_t i = 0; i < some; i++) {
             values[i] = sta_tag_new_version(versions);
             items[from + i].value = strata_bytes(&values[i], sizeof values[i]);
             items[from + i].ttl_ms = STA_TAG_TTL_MS;
         }
-        status = strata_set_many(cache, items + from, some, NULL);
+        int told = strata_set_many(cache, items + from, some, NULL);
+        if (status == STRATA_OK && told < 0)
+            status = told;
     }
     free(items);
-    return status < 0 ? status : STRATA_OK;
+    return status;
 }
 
 uint64_t sta_tag_new_version(_Atomic uint64_t *versions)

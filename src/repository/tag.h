@@ -50,7 +50,8 @@ int sta_tag_set_add_row(struct sta_tag_set *set, const struct sta_schema *schema
 bool sta_tag_set_concerns(struct strata_bytes bytes, const struct sta_schema *schema);
 
 /* Gives each tag in `bytes` a version that was never given: STRATA_OK where the cache has all of them,
- * STRATA_ERR_PROTOCOL where `bytes` is no set. */
+ * STRATA_ERR_PROTOCOL where `bytes` is no set. After a failure it goes on with the others, and answers
+ * the first: what can be told is told. */
 int sta_tag_set_renew(struct strata_bytes bytes, struct strata *cache, _Atomic uint64_t *versions);
 
 /* ---- versions ---- */

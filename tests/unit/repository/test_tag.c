@@ -103,6 +103,31 @@ static void a_set_renews_each_tag_of_its_rows(void **state)
     strata_close(&cache);
 }
 
+/* More than go to Redis together, and there is no Redis: each is tried all the same. */
+static void a_batch_that_fails_leaves_the_others_to_be_renewed(void **state)
+{
+    (void)state;
+    enum { ROWS = 1500 };
+    const struct strata_options options = {.redis_url = "unix:///nowhere.sock"};
+    _Atomic uint64_t versions = 1;
+    struct sta_tag_set set;
+    struct strata_statistics before, after;
+    struct strata *cache = NULL;
+    assert_int_equal(strata_open(&cache, &options, NULL), STRATA_OK);
+    sta_buffer_init(&set.bytes, STA_TAG_SET_LIMIT);
+    for (int i = 0; i < ROWS; i++) {
+        const struct strata_field fields[4] = {strata_field_integer(i), strata_field_text("a"),
+                                               strata_field_real(1), strata_field_integer(9)};
+        assert_int_equal(sta_tag_set_add_row(&set, &schema, fields), STRATA_OK);
+    }
+    strata_statistics(cache, &before);
+    assert_true(sta_tag_set_renew(sta_buffer_bytes(&set.bytes), cache, &versions) < 0);
+    strata_statistics(cache, &after);
+    assert_true(after.l2.sets - before.l2.sets > ROWS / 2); /* stripes are shared by few */
+    sta_buffer_fini(&set.bytes);
+    strata_close(&cache);
+}
+
 static void what_is_no_set_is_refused(void **state)
 {
     (void)state;
@@ -134,6 +159,7 @@ int main(void)
         cmocka_unit_test(values_that_are_equal_have_one_tag),
         cmocka_unit_test(the_longest_names_fit),
         cmocka_unit_test(a_set_renews_each_tag_of_its_rows),
+        cmocka_unit_test(a_batch_that_fails_leaves_the_others_to_be_renewed),
         cmocka_unit_test(what_is_no_set_is_refused),
         cmocka_unit_test(a_version_is_given_once),
     };

@@ -43,7 +43,8 @@ enum strata_type {
     STRATA_TYPE_TEXT = 3,     /* const char *; NULL is null; UTF-8 where the database wants it */
     STRATA_TYPE_BLOB = 4,     /* struct strata_bytes; data NULL is null, and so is no empty blob */
     STRATA_TYPE_BOOLEAN = 5,  /* bool */
-    STRATA_TYPE_TIMESTAMP = 6 /* int64_t: microseconds since 1970-01-01 UTC */
+    STRATA_TYPE_TIMESTAMP = 6 /* int64_t: microseconds since 1970-01-01 UTC; INT64_MAX and INT64_MIN
+                                 are PostgreSQL's infinity and -infinity */
 };
 
 enum {

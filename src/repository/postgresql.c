@@ -245,6 +245,26 @@ static uint64_t postgresql_get64(const char *at)
     return bits;
 }
 
+/* The ends of int64_t are PostgreSQL's infinities, both ways. False: it cannot be said there. */
+static bool postgresql_put_timestamp(char *at, int64_t integer)
+{
+    bool finite = integer != INT64_MAX && integer != INT64_MIN;
+    if (finite && __builtin_sub_overflow(integer, POSTGRESQL_EPOCH, &integer))
+        return false;
+    postgresql_put64(at, (uint64_t)integer);
+    return true;
+}
+
+/* The last thirty years of PostgreSQL's calendar (294247 to 294276) are past int64_t's last
+ * microsecond but one, which stands for them. */
+static int64_t postgresql_get_timestamp(int64_t integer)
+{
+    bool finite = integer != INT64_MAX && integer != INT64_MIN;
+    if (finite && __builtin_add_overflow(integer, POSTGRESQL_EPOCH, &integer))
+        return INT64_MAX - 1;
+    return integer;
+}
+
 /* False: it cannot be said in PostgreSQL. */
 static bool postgresql_param(struct postgresql_params *params, size_t i,
                              const struct strata_field *field)
@@ -257,10 +277,7 @@ static bool postgresql_param(struct postgresql_params *params, size_t i,
     params->formats[i] = 1;
     switch (field->type) {
     case STRATA_TYPE_TIMESTAMP:
-        if (__builtin_sub_overflow(integer, POSTGRESQL_EPOCH, &integer))
-            return false;
-        postgresql_put64(fixed, (uint64_t)integer);
-        return true;
+        return postgresql_put_timestamp(fixed, integer);
     case STRATA_TYPE_INTEGER:
         postgresql_put64(fixed, (uint64_t)integer);
         return true;
@@ -311,8 +328,8 @@ static struct strata_field postgresql_column(const PGresult *result, int row, in
         memcpy(&field.of.real, &bits, sizeof bits);
     else if (type == STRATA_TYPE_INTEGER)
         field.of.integer = (int64_t)bits;
-    else if (__builtin_add_overflow((int64_t)bits, POSTGRESQL_EPOCH, &field.of.integer))
-        field.of.integer = INT64_MAX; /* 'infinity' */
+    else
+        field.of.integer = postgresql_get_timestamp((int64_t)bits);
     return field;
 }
 

@@ -238,25 +238,35 @@ static int repository_find_one_by_one(struct strata_repository *repository,
     return first;
 }
 
+/* Questions for all of the keys, whose names in the cache fit; false: ask them one by one. */
+static bool repository_questions(struct strata_repository *repository,
+                                 struct sta_question *questions, const struct strata_field *keys,
+                                 size_t count)
+{
+    bool plain = questions != NULL && !sta_inside_in_doubt(repository);
+    for (size_t i = 0; i < count && plain; i++)
+        plain =
+            sta_question_by_key(&questions[i], &repository->schema, keys[i], NULL) == STRATA_OK &&
+            (keys[i].type != STRATA_TYPE_TEXT || keys[i].of.bytes.len < STA_QUESTION_KEY_MAX / 2);
+    return plain;
+}
+
 int strata_repository_find_many_cached(struct strata_repository *repository,
                                        const struct strata_field *keys, size_t count,
                                        struct strata_rows *found, int *statuses,
                                        struct strata_error *error)
 {
     struct sta_question *questions = malloc(REPOSITORY_AT_ONCE * sizeof *questions);
-    int first = questions != NULL ? STRATA_OK : sta_inside_fail(error, STRATA_ERR_NOMEM);
+    int first = STRATA_OK;
     memset(found, 0, count * sizeof *found);
     for (size_t from = 0; from < count; from += REPOSITORY_AT_ONCE) {
         size_t some = count - from < REPOSITORY_AT_ONCE ? count - from : REPOSITORY_AT_ONCE;
-        bool plain = questions != NULL && !sta_inside_in_doubt(repository);
-        for (size_t i = 0; i < some && plain; i++)
-            plain = sta_question_by_key(&questions[i], &repository->schema, keys[from + i], NULL) ==
-                        STRATA_OK &&
-                    keys[from + i].of.bytes.len < STA_QUESTION_KEY_MAX / 2;
+        bool plain = repository_questions(repository, questions, keys + from, some);
+        struct strata_error *told = first == STRATA_OK ? error : NULL;
         int status = (plain ? repository_find_some(repository, questions, some, found + from,
-                                                   statuses + from, error)
+                                                   statuses + from, told)
                             : repository_find_one_by_one(repository, keys + from, some,
-                                                         found + from, statuses + from, error));
+                                                         found + from, statuses + from, told));
         first = first == STRATA_OK ? status : first;
     }
     free(questions);

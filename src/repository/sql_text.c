@@ -115,7 +115,9 @@ static void sql_text_order(struct sta_sql_text *sql, const struct sta_schema *sc
 
 static void sql_text_bounds(struct sta_sql_text *sql, const struct strata_query *query)
 {
-    uint64_t limit = query->limit != 0 ? query->limit : STRATA_ROWS_MAX + 1u;
+    /* One more than may be answered says that there are more. */
+    const uint64_t most = STRATA_ROWS_MAX + 1u;
+    uint64_t limit = query->limit != 0 && query->limit < most ? query->limit : most;
     sta_sql_text_add(sql, " LIMIT ");
     sta_sql_text_param(sql, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)limit));
     if (query->offset > 0) {

@@ -83,7 +83,8 @@ static int sqlite_open(struct sta_connection **out, const char *url, uint64_t ti
     int code = sqlite3_open_v2(url, &connection->handle, flags, NULL);
     int status = code == SQLITE_OK ? STRATA_OK : sqlite_failed(connection, code, error);
     if (status == STRATA_OK) {
-        (void)sqlite3_busy_timeout(connection->handle, (int)(timeout_ms % INT32_MAX));
+        int busy_ms = timeout_ms < INT32_MAX ? (int)timeout_ms : INT32_MAX;
+        (void)sqlite3_busy_timeout(connection->handle, busy_ms);
         status = sqlite_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON", error);
     }
     if (status != STRATA_OK) {

@@ -11,9 +11,13 @@
 #include "integration/repository_rig.h"
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "repository/driver.h"
 #include "support/wait.h"
 
 static struct repository_user user;
@@ -101,6 +105,42 @@ static void a_row_comes_back_as_it_was_made(void **state)
     assert_goes_round(machine_of("gpt-4", "openai", 0.00003));
     assert_goes_round(bare);
     assert_goes_round(empty);
+}
+
+/* Written past the repository, in the database's own words. */
+static void assert_end_of_time(int64_t id, const char *word, int64_t made)
+{
+    char sql[256];
+    struct strata_rows rows = {0};
+    const struct strata_match by = {.column = "made", .field = strata_field_timestamp(made)};
+    const struct strata_query query = {.where = &by, .where_count = 1};
+    uint64_t count = 0;
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO machines (id, name, provider, cost, enabled, made) "
+                   "VALUES (%d, '%s', 'a', 1, true, '%s')",
+                   (int)id, word, word);
+    repository_rig_sql(url, sql);
+    assert_int_equal(
+        strata_repository_find(user.machines, NULL, strata_field_integer(id), &rows, &user.error),
+        STRATA_OK);
+    assert_int_equal(((const struct machine *)rows.rows)->made, made);
+    assert_int_equal(strata_repository_update(user.machines, NULL, rows.rows, NULL, &user.error),
+                     STRATA_OK);
+    strata_rows_release(&rows);
+    (void)snprintf(sql, sizeof sql, "UPDATE machines SET cost = 2 WHERE made = '%s'", word);
+    repository_rig_sql(url, sql);
+    assert_true(machine_cost(&user, id) == 2);
+    assert_int_equal(strata_repository_count(user.machines, NULL, &query, &count, &user.error),
+                     STRATA_OK);
+    assert_int_equal(count, 1);
+}
+
+static void the_ends_of_time_go_round(void **state)
+{
+    (void)state;
+    bool words = strcmp(repository_rig_driver()->name, "PostgreSQL") == 0;
+    assert_end_of_time(1, words ? "infinity" : "9223372036854775807", INT64_MAX);
+    assert_end_of_time(2, words ? "-infinity" : "-9223372036854775808", INT64_MIN);
 }
 
 static void what_was_found_once_is_answered_from_the_cache(void **state)
@@ -312,6 +352,46 @@ static void many_rows_are_changed_and_found_together(void **state)
     assert_int_equal(machine_counted(&user, NULL), 0);
 }
 
+/* How often Redis has read from a socket. */
+static long redis_reads(void)
+{
+    redisContext *foreign = cache_rig_foreign();
+    redisReply *reply = redisCommand(foreign, "INFO stats");
+    assert_non_null(reply);
+    const char *at = strstr(reply->str, "total_reads_processed:");
+    assert_non_null(at);
+    long reads = strtol(strchr(at, ':') + 1, NULL, 10);
+    freeReplyObject(reply);
+    return reads;
+}
+
+/* Whatever stands behind an integer in its field: it is not the length of a text. */
+static void many_integer_keys_are_looked_for_together(void **state)
+{
+    (void)state;
+    enum { KEYS = 320 };
+    static struct strata_field keys[KEYS];
+    static struct strata_rows found[KEYS];
+    static int statuses[KEYS];
+    struct repository_user other;
+    for (int i = 0; i < KEYS; i++) {
+        memset(&keys[i], 0xff, sizeof keys[i]);
+        keys[i].type = STRATA_TYPE_INTEGER;
+        keys[i].of.integer = i + 1;
+    }
+    assert_int_equal(
+        strata_repository_find_many_cached(user.machines, keys, KEYS, found, statuses, &user.error),
+        STRATA_OK);
+    repository_user_open(&other, url, (struct strata_options){0});
+    long before = redis_reads();
+    assert_int_equal(strata_repository_find_many_cached(other.machines, keys, KEYS, found, statuses,
+                                                        &other.error),
+                     STRATA_OK);
+    assert_true(redis_reads() - before < KEYS / 2);
+    assert_int_equal(repository_numbers(&other).hits, KEYS);
+    repository_user_close(&other);
+}
+
 static void a_rollback_changes_nothing_and_a_commit_all(void **state)
 {
     (void)state;
@@ -435,6 +515,36 @@ static void what_another_user_changes_is_seen(void **state)
     }
     assert_true(repository_numbers(&other).outdated > 0);
     repository_user_close(&other);
+}
+
+static void *change_with_patience(void *arg)
+{
+    struct repository_user *patient = arg;
+    static int status;
+    status = machine_set_cost(patient, NULL, 1, 3);
+    return &status;
+}
+
+static void the_longest_timeout_is_waited_for(void **state)
+{
+    (void)state;
+    struct repository_user patient;
+    struct strata_transaction *transaction = NULL;
+    pthread_t thread;
+    void *status;
+    assert_int_equal(machine_create(&user, "one", "a", 1), 1);
+    repository_user_open_as(&patient, url, (struct strata_options){0},
+                            (struct strata_database_options){.timeout_ms = INT32_MAX},
+                            repository_rig_driver());
+    assert_int_equal(strata_transaction_begin(&transaction, user.database, &user.error), STRATA_OK);
+    assert_int_equal(machine_set_cost(&user, transaction, 1, 2), STRATA_OK);
+    assert_int_equal(pthread_create(&thread, NULL, change_with_patience, &patient), 0);
+    (void)usleep(100000); /* it comes to wait, most likely */
+    assert_int_equal(strata_transaction_commit(&transaction, &user.error), STRATA_OK);
+    (void)pthread_join(thread, &status);
+    assert_int_equal(*(const int *)status, STRATA_OK);
+    assert_true(machine_cost(&patient, 1) == 3);
+    repository_user_close(&patient);
 }
 
 static void an_answer_is_shared_by_all_users(void **state)
@@ -618,6 +728,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_row_comes_back_as_it_was_made, open_user, close_user),
+        cmocka_unit_test_setup_teardown(the_ends_of_time_go_round, open_user, close_user),
         cmocka_unit_test_setup_teardown(what_was_found_once_is_answered_from_the_cache, open_user,
                                         close_user),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_remembered_until_it_is_created,
@@ -633,6 +744,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(several_columns_name_a_row, open_user, close_user),
         cmocka_unit_test_setup_teardown(many_rows_are_changed_and_found_together, open_user,
                                         close_user),
+        cmocka_unit_test_setup_teardown(many_integer_keys_are_looked_for_together, open_user,
+                                        close_user),
         cmocka_unit_test_setup_teardown(a_rollback_changes_nothing_and_a_commit_all, open_user,
                                         close_user),
         cmocka_unit_test_setup_teardown(a_failed_change_leaves_nothing_but_the_rollback, open_user,
@@ -641,6 +754,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_updates_of_which_one_finds_nothing_change_none,
                                         open_user, close_user),
         cmocka_unit_test_setup_teardown(what_another_user_changes_is_seen, open_user, close_user),
+        cmocka_unit_test_setup_teardown(the_longest_timeout_is_waited_for, open_user, close_user),
         cmocka_unit_test_setup_teardown(an_answer_is_shared_by_all_users, open_user, close_user),
         cmocka_unit_test_setup_teardown(what_another_schema_has_stored_is_not_read, open_user,
                                         close_user),

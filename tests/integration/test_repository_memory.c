@@ -116,6 +116,7 @@ static int find_many(void *arg)
     (void)arg;
     int status =
         strata_repository_find_many_cached(user.machines, keys, 2, found, statuses, &user.error);
+    assert_int_equal(status, statuses[0] < 0 ? statuses[0] : statuses[1] < 0 ? statuses[1] : 0);
     strata_rows_release(&found[0]);
     strata_rows_release(&found[1]);
     return status;

@@ -79,7 +79,9 @@ STRATA_API void strata_database_close(struct strata_database **database);
 
 struct strata_repository;
 
-/* `model` and all it points to is copied. STRATA_ERR_INVALID: a name, type or flag is not allowed,
+/* `model` and all it points to is copied. Until the database's thread has seen that nothing is left
+ * of others' changes, which takes it milliseconds while Redis answers, cached reads ask the
+ * database. STRATA_ERR_INVALID: a name, type or flag is not allowed,
  * or another repository of this database has the same prefix. The table need not exist yet. */
 STRATA_API int strata_repository_open(struct strata_repository **out,
                                       struct strata_database *database,
@@ -259,10 +261,10 @@ struct strata_repository_statistics {
     uint64_t statements; /* reads that the database was asked */
     uint64_t outdated;   /* entries that were found and not used: what they hold has changed */
     uint64_t unreadable; /* entries that were found and not used: of another schema, or damaged */
-    uint64_t
-        bypassed;    /* cached reads that passed by the cache, because a change was not told yet */
-    uint64_t untold; /* changes that Redis could not be told of at once */
-    uint64_t swept;  /* intents found late and carried out by this database's thread */
+    uint64_t bypassed;   /* cached reads that passed by the cache: a change was not told yet, or the
+                        repository was just opened */
+    uint64_t untold;     /* changes that Redis could not be told of at once */
+    uint64_t swept;      /* intents found late and carried out by this database's thread */
 };
 
 STRATA_API void strata_repository_statistics(const struct strata_repository *repository,

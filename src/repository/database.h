@@ -11,7 +11,8 @@
  *                                       ^^^^^^^^^^^^^^^^^^^^^^ a crash here leaves it to the sweep
  *
  * A repository is in doubt from the moment that versions could not be renewed until a sweep has renewed
- * them: its cached reads then ask the database.
+ * them, and from its opening until a sweep that began after it has left nothing untold: its cached
+ * reads then ask the database.
  */
 #ifndef STA_DATABASE_H
 #define STA_DATABASE_H

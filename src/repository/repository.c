@@ -28,7 +28,8 @@ static int repository_schemas(struct strata_repository *repository,
                                : status;
 }
 
-/* Among the database's, unless one of them has the same prefix. */
+/* Among the database's, unless one of them has the same prefix. In doubt: what was left by a process
+ * that died is not in the cache yet, so a sweep that begins from now on comes first. */
 static bool repository_add(struct strata_repository *repository)
 {
     struct strata_database *database = repository->database;
@@ -39,8 +40,12 @@ static bool repository_add(struct strata_repository *repository)
         const struct strata_repository *other = STA_CONTAINER(at, struct strata_repository, link);
         alone = alone && strcmp(other->schema.prefix, repository->schema.prefix) != 0;
     }
-    if (alone)
+    if (alone) {
+        atomic_init(&repository->doubted, 1);
         sta_list_push_back(end, &repository->link);
+        database->hurry = true;
+        (void)pthread_cond_signal(&database->wake);
+    }
     (void)pthread_mutex_unlock(&database->lock);
     return alone;
 }

@@ -12,6 +12,9 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "repository/inside.h"
+#include "support/wait.h"
+
 static const struct strata_column columns[] = {
     {"id", STRATA_TYPE_INTEGER, STRATA_COLUMN_KEY, offsetof(struct machine, id), 0},
     {"name", STRATA_TYPE_TEXT, STRATA_COLUMN_UNIQUE, offsetof(struct machine, name), 0},
@@ -32,6 +35,17 @@ const struct strata_model machine_model = {
     .size = sizeof(struct machine),
 };
 
+static bool is_settled(void *arg)
+{
+    struct strata_repository *repository = arg;
+    return !sta_inside_in_doubt(repository);
+}
+
+void repository_user_settle(struct repository_user *user)
+{
+    assert_true(wait_until(is_settled, user->machines, 30000));
+}
+
 void repository_user_open_as(struct repository_user *user, const char *url,
                              struct strata_options options,
                              struct strata_database_options database_options,
@@ -45,6 +59,7 @@ void repository_user_open_as(struct repository_user *user, const char *url,
             STRATA_OK ||
         strata_repository_create_table(user->machines, &user->error) != STRATA_OK)
         fail_msg("opening %s: %s", url, user->error.text);
+    repository_user_settle(user);
 }
 
 void repository_user_open(struct repository_user *user, const char *url,

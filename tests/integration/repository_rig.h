@@ -39,7 +39,8 @@ bool repository_rig_crash(void);
 
 /* ---- of all ---- */
 
-/* One user of a database: a cache, a database, a repository. */
+/* One user of a database: a cache, a database, a repository. Those that are opened here have
+ * settled: their reads go through the cache. */
 struct repository_user {
     struct strata *cache;
     struct strata_database *database;
@@ -53,6 +54,7 @@ void repository_user_open_as(struct repository_user *user, const char *url,
                              struct strata_options options,
                              struct strata_database_options database_options,
                              const struct strata_driver *driver);
+void repository_user_settle(struct repository_user *user);
 void repository_user_close(struct repository_user *user);
 
 struct strata_repository_statistics repository_numbers(const struct repository_user *user);

@@ -578,6 +578,7 @@ static void what_another_schema_has_stored_is_not_read(void **state)
     strata_repository_close(&user.machines);
     assert_int_equal(strata_repository_open(&user.machines, user.database, &wider, &user.error),
                      STRATA_OK);
+    repository_user_settle(&user);
     (void)strata_repository_find_cached(user.machines, strata_field_integer(id), &found,
                                         &user.error);
     strata_rows_release(&found);

@@ -20,7 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "repository/database.h"
 #include "repository/driver.h"
+#include "repository/intent.h"
 #include "support/child.h"
 #include "support/redis_server.h"
 #include "support/wait.h"
@@ -156,12 +158,35 @@ static void assert_cached_again(struct repository_user *who, int64_t id, double 
     assert_true(wait_until(is_cached_again, &expected, PATIENCE_MS));
 }
 
+static int count_intent(void *arg, int64_t id, struct strata_bytes tags)
+{
+    (void)id;
+    (void)tags;
+    ++*(int *)arg;
+    return STRATA_OK;
+}
+
+static bool are_no_intents(void *arg)
+{
+    (void)arg;
+    int count = 0;
+    struct sta_connection *connection;
+    const struct sta_intent_sink sink = {count_intent, &count};
+    assert_int_equal(sta_pool_acquire(&user.database->pool, &connection, NULL), STRATA_OK);
+    int status = sta_intent_list(repository_rig_driver(), connection, 0, 100, &sink);
+    sta_pool_release(&user.database->pool, connection);
+    return status == STRATA_OK && count == 0;
+}
+
 /* ---- processes that die ---- */
 
 static void a_process_that_dies_before_its_commit_has_changed_nothing(void **state)
 {
     (void)state;
     int64_t id = known_machine();
+    /* Who opens the database carries out what stands there, which costs others misses. */
+    assert_true(wait_until(are_no_intents, NULL, PATIENCE_MS));
+    assert_true(machine_cost(&other, id) == 1);
     uint64_t asked = repository_numbers(&other).statements;
     die_at_commit("before", id);
     assert_true(machine_cost(&other, id) == 1);
@@ -199,6 +224,33 @@ static void what_was_left_is_found_when_the_database_is_opened(void **state)
     repository_user_open(&other, url, options());
     assert_will_see(&user, id, 2);
     assert_will_see(&other, id, 2);
+}
+
+/* Young intents, too: how old one is says nothing about whether who wrote it lives. */
+static void the_first_reads_after_a_crash_are_not_of_before(void **state)
+{
+    (void)state;
+    struct repository_user late = {.cache = cache_rig_open(options())};
+    const struct strata_database_options database_options = {.url = url};
+    struct strata_value value = {0};
+    int64_t id = known_machine();
+    repository_user_close(&user);
+    repository_user_close(&other);
+    (void)strata_get(late.cache, strata_text("machines@v"), &value); /* Redis is reached */
+    strata_release(&value);
+    die_at_commit("after", id);
+    assert_int_equal(strata_database_open(&late.database, late.cache, repository_rig_driver(),
+                                          &database_options, &late.error),
+                     STRATA_OK);
+    assert_int_equal(
+        strata_repository_open(&late.machines, late.database, &machine_model, &late.error),
+        STRATA_OK);
+    for (int reads = 0; reads < 2000; reads++) {
+        assert_true(machine_cost(&late, id) == 2);
+        assert_true(machine_cost_by_name(&late, "one") == 2);
+    }
+    assert_cached_again(&late, id, 2);
+    repository_user_close(&late);
 }
 
 static void a_commit_whose_outcome_is_unknown_is_seen_if_it_happened(void **state)
@@ -299,6 +351,8 @@ int main(int argc, char **argv)
                                         open_users, close_users),
         cmocka_unit_test_setup_teardown(what_was_left_is_found_when_the_database_is_opened,
                                         open_users, close_users),
+        cmocka_unit_test_setup_teardown(the_first_reads_after_a_crash_are_not_of_before, open_users,
+                                        close_users),
         cmocka_unit_test_setup_teardown(a_commit_whose_outcome_is_unknown_is_seen_if_it_happened,
                                         open_users, close_users),
         cmocka_unit_test_setup_teardown(a_change_while_redis_hangs_is_seen_by_all_and_stays_seen,

@@ -56,7 +56,8 @@ struct strata_database_options {
     /* SQLite: a file; or ":memory:", which has a single connection: while a transaction has it,
      * other calls wait for it. PostgreSQL: strata/postgresql.h. */
     const char *url;
-    size_t connections;  /* the most that are open at a time; 0: 4 */
+    size_t connections;  /* the most that calls have open at a time; 0: 4. The database's thread has
+                            one more */
     uint64_t timeout_ms; /* to wait for a connection, a lock, a statement; 0: 5000 */
     uint64_t sweep_ms;   /* how often intents that others left are looked for; 0: 500 */
     uint64_t grace_ms;   /* how old an intent must be to have been left; 0: 1000 */
@@ -136,7 +137,9 @@ struct strata_query {
 /* ---- transactions ---- */
 
 /* Changes that are made together: all of them become visible, and all caches that they concern
- * fall, with the commit; after a rollback nothing has happened. It holds one connection. */
+ * fall, with the commit; after a rollback nothing has happened. It holds one connection. A cached
+ * read that misses takes one of its own, also on a thread that has a transaction open: where all
+ * are held by transactions that wait so, all of them wait for timeout_ms and get STRATA_ERR_BUSY. */
 struct strata_transaction;
 
 STRATA_API int strata_transaction_begin(struct strata_transaction **out,

@@ -74,20 +74,45 @@ static int database_prepare(struct strata_database *database, struct strata_erro
     return status;
 }
 
+/* The sweep does not wait for a lock as long as others do: what is to be removed can be removed later,
+ * and what is to be found cannot be found later. */
+static uint64_t database_sweep_timeout_ms(const struct strata_database *database,
+                                          uint64_t timeout_ms)
+{
+    uint64_t most = database->sweep_ms + database->grace_ms;
+    if (most < DATABASE_GRACE_MS)
+        most = DATABASE_GRACE_MS;
+    return timeout_ms < most ? timeout_ms : most;
+}
+
+static int database_pools(struct strata_database *database,
+                          const struct strata_database_options *options)
+{
+    const struct strata_driver *driver = database->driver;
+    const char *url = options->url;
+    bool shared = driver->shared(url);
+    size_t connections = options->connections != 0 ? options->connections : DATABASE_CONNECTIONS;
+    uint64_t timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DATABASE_TIMEOUT_MS;
+    int status = sta_pool_init(&database->pool, driver, url, shared ? connections : 1, timeout_ms);
+    if (status != STRATA_OK)
+        return status;
+    status = sta_pool_init(&database->own, driver, url, 1,
+                           database_sweep_timeout_ms(database, timeout_ms));
+    if (status != STRATA_OK)
+        sta_pool_fini(&database->pool);
+    database->sweep = shared ? &database->own : &database->pool;
+    return status;
+}
+
 static int database_init(struct strata_database *database,
                          const struct strata_database_options *options)
 {
     pthread_condattr_t monotonic;
-    size_t connections = options->connections != 0 ? options->connections : DATABASE_CONNECTIONS;
-    if (!database->driver->shared(options->url))
-        connections = 1;
-    int status =
-        sta_pool_init(&database->pool, database->driver, options->url, connections,
-                      options->timeout_ms != 0 ? options->timeout_ms : DATABASE_TIMEOUT_MS);
-    if (status != STRATA_OK)
-        return status;
     database->sweep_ms = options->sweep_ms != 0 ? options->sweep_ms : DATABASE_SWEEP_MS;
     database->grace_ms = options->grace_ms != 0 ? options->grace_ms : DATABASE_GRACE_MS;
+    int status = database_pools(database, options);
+    if (status != STRATA_OK)
+        return status;
     atomic_init(&database->versions, sta_random_seed());
     sta_list_init(&database->repositories);
     (void)pthread_mutex_init(&database->lock, NULL);
@@ -102,6 +127,7 @@ static void database_fini(struct strata_database *database)
 {
     (void)pthread_cond_destroy(&database->wake);
     (void)pthread_mutex_destroy(&database->lock);
+    sta_pool_fini(&database->own);
     sta_pool_fini(&database->pool);
 }
 

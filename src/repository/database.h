@@ -34,6 +34,8 @@ struct strata_database {
     uint64_t sweep_ms;
     uint64_t grace_ms;
     struct sta_pool pool;
+    struct sta_pool own;    /* one more connection, so that no transactions keep the sweep out */
+    struct sta_pool *sweep; /* `own`; `pool` where connections do not see the same data */
     pthread_t sweeper;
 
     _Atomic uint64_t versions; /* sta_tag_new_version() */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See intent_sweep.h. The thread has no connection of its own: it takes one from the pool for as
- * long as a statement runs, and none while it waits for Redis.
+ * See intent_sweep.h. The thread has a connection of its own where there can be several
+ * (database.h). Readers come first: what was found is in doubt at once, then it is told, then the doubt
+ * ends, and only then intents are removed, which may wait for a writer.
  */
 #include "repository/intent_sweep.h"
 
@@ -25,6 +26,8 @@ struct sweep {
     struct strata_database *database;
     struct sweep_found found[SWEEP_AT_ONCE];
     size_t count;
+    int64_t done[SWEEP_AT_ONCE]; /* of the found: what was carried out */
+    size_t done_count;
 };
 
 static int sweep_found(void *arg, int64_t id, struct strata_bytes tags)
@@ -47,10 +50,10 @@ static int sweep_found(void *arg, int64_t id, struct strata_bytes tags)
 static void sweep_remove(struct strata_database *database, const int64_t *ids, size_t count)
 {
     struct sta_connection *connection;
-    if (count == 0 || sta_pool_acquire(&database->pool, &connection, NULL) != STRATA_OK)
+    if (count == 0 || sta_pool_acquire(database->sweep, &connection, NULL) != STRATA_OK)
         return; /* they are found again, and carried out again, which costs misses */
     (void)sta_intent_remove(database->driver, connection, ids, count);
-    sta_pool_release(&database->pool, connection);
+    sta_pool_release(database->sweep, connection);
 }
 
 static void sweep_remove_done(struct strata_database *database)
@@ -114,10 +117,10 @@ static bool sweep_list(struct sweep *sweep, uint64_t age_ms)
     const struct sta_intent_sink sink = {sweep_found, sweep};
     struct sta_connection *connection;
     sweep->count = 0;
-    if (sta_pool_acquire(&database->pool, &connection, NULL) != STRATA_OK)
+    if (sta_pool_acquire(database->sweep, &connection, NULL) != STRATA_OK)
         return false;
     int status = sta_intent_list(database->driver, connection, age_ms, SWEEP_AT_ONCE, &sink);
-    sta_pool_release(&database->pool, connection);
+    sta_pool_release(database->sweep, connection);
     return status == STRATA_OK;
 }
 
@@ -125,20 +128,17 @@ static bool sweep_list(struct sweep *sweep, uint64_t age_ms)
 static bool sweep_carry_out(struct sweep *sweep)
 {
     struct strata_database *database = sweep->database;
-    int64_t done[SWEEP_AT_ONCE];
-    size_t done_count = 0;
     for (size_t i = 0; i < sweep->count; i++)
         sweep_doubt(database, strata_bytes(sweep->found[i].tags, sweep->found[i].len));
     for (size_t i = 0; i < sweep->count; i++) {
         struct strata_bytes tags = strata_bytes(sweep->found[i].tags, sweep->found[i].len);
         int status = sta_tag_set_renew(tags, database->cache, &database->versions);
         if (status == STRATA_OK || status == STRATA_ERR_PROTOCOL)
-            done[done_count++] = sweep->found[i].id;
+            sweep->done[sweep->done_count++] = sweep->found[i].id;
         free(sweep->found[i].tags);
     }
-    sweep_remove(database, done, done_count);
-    atomic_fetch_add_explicit(&database->swept, done_count, memory_order_relaxed);
-    return done_count == sweep->count;
+    atomic_fetch_add_explicit(&database->swept, sweep->done_count, memory_order_relaxed);
+    return sweep->done_count == sweep->count;
 }
 
 /* True: there may be more. */
@@ -152,6 +152,7 @@ static bool sweep_once(struct strata_database *database)
     bool whole = listed && sweep.count < SWEEP_AT_ONCE;
     if (told && whole)
         sweep_settle(database);
+    sweep_remove(database, sweep.done, sweep.done_count);
     return told && listed && !whole;
 }
 

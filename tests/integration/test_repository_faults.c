@@ -253,6 +253,33 @@ static void the_first_reads_after_a_crash_are_not_of_before(void **state)
     repository_user_close(&late);
 }
 
+static bool has_swept(void *arg)
+{
+    return repository_numbers(arg).swept >= 1;
+}
+
+static void transactions_that_have_all_connections_do_not_keep_the_sweep_out(void **state)
+{
+    (void)state;
+    struct repository_user busy;
+    struct strata_transaction *transaction = NULL;
+    int64_t id = known_machine();
+    assert_true(wait_until(are_no_intents, NULL, PATIENCE_MS));
+    repository_user_open_as(&busy, url, options(),
+                            (struct strata_database_options){.connections = 1, .grace_ms = 3000},
+                            repository_rig_driver());
+    assert_true(machine_cost(&busy, id) == 1);
+    repository_user_close(&user);
+    repository_user_close(&other);
+    die_at_commit("after", id);
+    assert_int_equal(strata_transaction_begin(&transaction, busy.database, &busy.error), STRATA_OK);
+    assert_true(wait_until(has_swept, &busy, PATIENCE_MS));
+    strata_transaction_rollback(&transaction);
+    assert_true(machine_cost(&busy, id) == 2);
+    assert_cached_again(&busy, id, 2);
+    repository_user_close(&busy);
+}
+
 static void a_commit_whose_outcome_is_unknown_is_seen_if_it_happened(void **state)
 {
     (void)state;
@@ -353,6 +380,9 @@ int main(int argc, char **argv)
                                         open_users, close_users),
         cmocka_unit_test_setup_teardown(the_first_reads_after_a_crash_are_not_of_before, open_users,
                                         close_users),
+        cmocka_unit_test_setup_teardown(
+            transactions_that_have_all_connections_do_not_keep_the_sweep_out, open_users,
+            close_users),
         cmocka_unit_test_setup_teardown(a_commit_whose_outcome_is_unknown_is_seen_if_it_happened,
                                         open_users, close_users),
         cmocka_unit_test_setup_teardown(a_change_while_redis_hangs_is_seen_by_all_and_stays_seen,

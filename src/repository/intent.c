@@ -85,11 +85,13 @@ int sta_intent_list(const struct strata_driver *driver, struct sta_connection *c
     static const enum strata_type types[] = {STRATA_TYPE_INTEGER, STRATA_TYPE_BLOB};
     struct sta_sql_text text;
     sta_sql_text_init(&text, &driver->dialect);
-    sta_sql_text_add(&text,
-                     "SELECT \"id\", \"tags\" FROM " INTENT_TABLE " WHERE \"created_ms\" <= ");
-    sta_sql_text_add(&text, driver->dialect.now_ms);
-    sta_sql_text_add(&text, " - ");
-    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)age_ms));
+    sta_sql_text_add(&text, "SELECT \"id\", \"tags\" FROM " INTENT_TABLE);
+    if (age_ms > 0) {
+        sta_sql_text_add(&text, " WHERE \"created_ms\" <= ");
+        sta_sql_text_add(&text, driver->dialect.now_ms);
+        sta_sql_text_add(&text, " - ");
+        sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)age_ms));
+    }
     sta_sql_text_add(&text, " ORDER BY \"created_ms\" LIMIT ");
     sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer((int64_t)most));
     struct sta_sql sql = sta_sql_text_end(&text);

@@ -19,7 +19,7 @@ int sta_intent_remove(const struct strata_driver *driver, struct sta_connection 
                       const int64_t *ids, size_t count);
 
 /* Calls found(arg, id, tags) for up to `most` of those that are older than `age_ms`, the oldest
- * first. */
+ * first; 0: of all, whatever the database's clock said when they were written. */
 struct sta_intent_sink {
     int (*found)(void *arg, int64_t id, struct strata_bytes tags);
     void *arg;

@@ -13,6 +13,7 @@
 #include "integration/repository_rig.h"
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,37 +37,41 @@ static struct repository_user other;
 
 /* ---- processes that die ---- */
 
-static struct strata_driver dying;
+/* What happens at the commits of one thread; those of the sweep go as ever. */
+enum fate { LIVE, DIE_BEFORE, DIE_AFTER, LOSE };
 
-static int die_before_commit(struct sta_connection *connection, struct strata_error *error)
+static struct strata_driver fateful;
+static pthread_t fated;
+static enum fate fate; /* the thread's own */
+
+static int commit_as_fated(struct sta_connection *connection, struct strata_error *error)
 {
-    (void)connection;
-    (void)error;
-    return raise(SIGKILL);
+    enum fate mine = pthread_equal(fated, pthread_self()) ? fate : LIVE;
+    if (mine == DIE_BEFORE)
+        return raise(SIGKILL);
+    int status = repository_rig_driver()->commit(connection, error);
+    if (status == STRATA_OK && mine == DIE_AFTER)
+        return raise(SIGKILL);
+    return status == STRATA_OK && mine == LOSE ? STRATA_ERR_LOST : status;
 }
 
-static int die_after_commit(struct sta_connection *connection, struct strata_error *error)
+static void open_fated(struct repository_user *opened, struct strata_options with)
 {
-    int status = repository_rig_driver()->commit(connection, error);
-    return status == STRATA_OK ? raise(SIGKILL) : status;
-}
-
-static int lose_after_commit(struct sta_connection *connection, struct strata_error *error)
-{
-    int status = repository_rig_driver()->commit(connection, error);
-    return status == STRATA_OK ? STRATA_ERR_LOST : status;
+    const struct strata_database_options calm = {.sweep_ms = 3600000};
+    fated = pthread_self();
+    fate = LIVE;
+    fateful = *repository_rig_driver();
+    fateful.commit = commit_as_fated;
+    repository_user_open_as(opened, url, with, calm, &fateful);
 }
 
 /* The role: argv is program, role, database, Redis, key. Sets the cost to 2 and dies at the commit. */
 static int play(char **argv)
 {
     struct repository_user mortal;
-    dying = *repository_rig_driver();
-    /* A sweep would be the first to commit. */
-    const struct strata_database_options calm = {.sweep_ms = 3600000};
-    repository_user_open_as(&mortal, argv[2], (struct strata_options){.redis_url = argv[3]}, calm,
-                            &dying);
-    dying.commit = strcmp(argv[1], "before") == 0 ? die_before_commit : die_after_commit;
+    url = argv[2];
+    open_fated(&mortal, (struct strata_options){.redis_url = argv[3]});
+    fate = strcmp(argv[1], "before") == 0 ? DIE_BEFORE : DIE_AFTER;
     (void)machine_set_cost(&mortal, NULL, atoll(argv[4]), 2);
     return 1;
 }
@@ -253,6 +258,29 @@ static void the_first_reads_after_a_crash_are_not_of_before(void **state)
     repository_user_close(&late);
 }
 
+/* A row and its intent, written past the repository as a process would have whose database's clock
+ * was ahead, and which died. */
+static void what_a_clock_that_was_ahead_has_dated_is_carried_out_at_the_opening(void **state)
+{
+    (void)state;
+    char sql[256];
+    bool hex = strcmp(repository_rig_driver()->name, "PostgreSQL") == 0;
+    int64_t id = known_machine();
+    assert_int_equal(machine_listed(&other, NULL), 1);
+    repository_user_close(&user);
+    repository_user_close(&other);
+    (void)snprintf(sql, sizeof sql, "DELETE FROM machines WHERE id = %d", (int)id);
+    repository_rig_sql(url, sql);
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO strata_intents (id, created_ms, tags) "
+                   "VALUES (1, 9000000000000000, %s0a6d616368696e65734076')",
+                   hex ? "'\\x" : "X'"); /* a set of one tag, machines@v */
+    repository_rig_sql(url, sql);
+    repository_user_open(&user, url, options());
+    assert_int_equal(machine_listed(&user, NULL), 0);
+    assert_true(repository_numbers(&user).swept >= 1);
+}
+
 static bool has_swept(void *arg)
 {
     return repository_numbers(arg).swept >= 1;
@@ -285,12 +313,10 @@ static void a_commit_whose_outcome_is_unknown_is_seen_if_it_happened(void **stat
     (void)state;
     struct repository_user unlucky;
     int64_t id = known_machine();
-    dying = *repository_rig_driver();
-    repository_user_open_as(&unlucky, url, options(),
-                            (struct strata_database_options){.sweep_ms = 3600000}, &dying);
-    dying.commit = lose_after_commit;
+    open_fated(&unlucky, options());
+    fate = LOSE;
     assert_int_equal(machine_set_cost(&unlucky, NULL, id, 2), STRATA_ERR_LOST);
-    dying.commit = repository_rig_driver()->commit;
+    fate = LIVE;
     assert_will_see(&unlucky, id, 2);
     assert_will_see(&other, id, 2);
     repository_user_close(&unlucky);
@@ -380,6 +406,9 @@ int main(int argc, char **argv)
                                         open_users, close_users),
         cmocka_unit_test_setup_teardown(the_first_reads_after_a_crash_are_not_of_before, open_users,
                                         close_users),
+        cmocka_unit_test_setup_teardown(
+            what_a_clock_that_was_ahead_has_dated_is_carried_out_at_the_opening, open_users,
+            close_users),
         cmocka_unit_test_setup_teardown(
             transactions_that_have_all_connections_do_not_keep_the_sweep_out, open_users,
             close_users),

@@ -95,12 +95,9 @@ static int change_row(void *arg, const struct strata_field *fields)
 static int change_run(struct change *change, struct sta_sql_text *text, bool wrote)
 {
     const struct sta_schema *schema = &change->repository->schema;
-    enum strata_type types[STRATA_MODEL_COLUMNS];
     struct sta_sql sql = sta_sql_text_end(text);
     int status = text->status;
-    for (size_t i = 0; i < schema->column_count; i++)
-        types[i] = schema->columns[i].type;
-    sql.types = types;
+    sql.types = schema->types;
     sql.column_count = schema->column_count;
     sql.row = change_row;
     sql.arg = change;

@@ -20,7 +20,7 @@
 
 /* ---- what has changed ---- */
 
-void sta_database_doubt(struct strata_database *database, struct strata_bytes tags)
+void sta_database_doubt(struct strata_database *database, struct strata_bytes tags, bool swept)
 {
     (void)pthread_mutex_lock(&database->lock);
     struct sta_list *end = &database->repositories;
@@ -29,9 +29,12 @@ void sta_database_doubt(struct strata_database *database, struct strata_bytes ta
         if (!sta_tag_set_concerns(tags, &repository->schema))
             continue;
         atomic_fetch_add_explicit(&repository->doubted, 1, memory_order_acq_rel);
-        sta_inside_count(&repository->untold);
+        if (swept)
+            repository->mark++;
+        else
+            sta_inside_count(&repository->untold);
     }
-    database->hurry = true;
+    database->hurry = database->hurry || !swept;
     (void)pthread_cond_signal(&database->wake);
     (void)pthread_mutex_unlock(&database->lock);
 }
@@ -54,7 +57,7 @@ int sta_database_tell(struct strata_database *database, int64_t intent, struct s
     if (status == STRATA_OK)
         database_done(database, intent);
     else
-        sta_database_doubt(database, tags);
+        sta_database_doubt(database, tags, false);
     return status;
 }
 

@@ -55,7 +55,9 @@ struct strata_database {
  * concerned are in doubt, and the sweeper is woken. */
 int sta_database_tell(struct strata_database *database, int64_t intent, struct strata_bytes tags);
 
-/* Whether a change has come about is not known: as if telling had failed. */
-void sta_database_doubt(struct strata_database *database, struct strata_bytes tags);
+/* The repositories that the tags concern are in doubt from now on: a change could not be told, or
+ * whether it has come about is not known. `swept`: an intent was found, and is told next; the doubt is
+ * the sweep's own, which nobody need wake and which ends with it. */
+void sta_database_doubt(struct strata_database *database, struct strata_bytes tags, bool swept);
 
 #endif

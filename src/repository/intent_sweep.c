@@ -84,22 +84,6 @@ static bool sweep_mark(struct strata_database *database)
     return any;
 }
 
-/* What was found is doubted before it is told, which may take its time; this doubt is the sweep's
- * own, and ends with it where all can be told. */
-static void sweep_doubt(struct strata_database *database, struct strata_bytes tags)
-{
-    (void)pthread_mutex_lock(&database->lock);
-    struct sta_list *end = &database->repositories;
-    for (struct sta_list *at = end->next; at != end; at = at->next) {
-        struct strata_repository *repository = STA_CONTAINER(at, struct strata_repository, link);
-        if (!sta_tag_set_concerns(tags, &repository->schema))
-            continue;
-        atomic_fetch_add_explicit(&repository->doubted, 1, memory_order_acq_rel);
-        repository->mark++;
-    }
-    (void)pthread_mutex_unlock(&database->lock);
-}
-
 static void sweep_settle(struct strata_database *database)
 {
     (void)pthread_mutex_lock(&database->lock);
@@ -128,8 +112,9 @@ static bool sweep_list(struct sweep *sweep, uint64_t age_ms)
 static bool sweep_carry_out(struct sweep *sweep)
 {
     struct strata_database *database = sweep->database;
+    /* Before any is told, which may take its time. */
     for (size_t i = 0; i < sweep->count; i++)
-        sweep_doubt(database, strata_bytes(sweep->found[i].tags, sweep->found[i].len));
+        sta_database_doubt(database, strata_bytes(sweep->found[i].tags, sweep->found[i].len), true);
     for (size_t i = 0; i < sweep->count; i++) {
         struct strata_bytes tags = strata_bytes(sweep->found[i].tags, sweep->found[i].len);
         int status = sta_tag_set_renew(tags, database->cache, &database->versions);

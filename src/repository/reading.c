@@ -36,13 +36,10 @@ static int reading_run(struct strata_repository *repository, struct sta_connecti
                        struct sta_sql_text *text, const struct sta_schema *answer,
                        struct reading_sink *sink, struct strata_error *error)
 {
-    enum strata_type types[STRATA_MODEL_COLUMNS];
     struct sta_sql sql = sta_sql_text_end(text);
     if (text->status != STRATA_OK)
         return sta_inside_fail(error, text->status);
-    for (size_t i = 0; i < answer->column_count; i++)
-        types[i] = answer->columns[i].type;
-    sql.types = types;
+    sql.types = answer->types;
     sql.column_count = answer->column_count;
     sql.row = reading_row;
     sql.arg = sink;

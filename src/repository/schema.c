@@ -105,6 +105,7 @@ static int schema_add_column(struct sta_schema *schema, const struct strata_colu
     if (sta_schema_column(schema, from->name) < schema->column_count)
         return sta_error_set(error, STRATA_ERR_INVALID, "column %s of %s: there are two",
                              from->name, schema->table);
+    schema->types[schema->column_count] = from->type;
     struct sta_column *column = &schema->columns[schema->column_count++];
     strcpy(column->name, from->name);
     column->type = from->type;

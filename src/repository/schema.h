@@ -33,6 +33,7 @@ struct sta_schema {
     char table[STA_SCHEMA_NAME_MAX + 1];
     char prefix[STA_SCHEMA_NAME_MAX + 1];
     struct sta_column columns[STRATA_MODEL_COLUMNS];
+    enum strata_type types[STRATA_MODEL_COLUMNS]; /* of the columns: what their rows are read as */
     size_t column_count;
     size_t key; /* index of the key's column */
     size_t size;

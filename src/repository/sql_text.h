@@ -29,7 +29,7 @@ void sta_sql_text_add(struct sta_sql_text *sql, const char *words);
 void sta_sql_text_name(struct sta_sql_text *sql, const char *name);
 void sta_sql_text_param(struct sta_sql_text *sql, enum strata_type type, struct strata_field field);
 
-/* Whole statements. `query` was checked (query.h). */
+/* Whole statements. `query` was checked (question.h). */
 void sta_sql_text_select(struct sta_sql_text *sql, const struct sta_schema *schema,
                          const struct strata_query *query, bool for_update);
 void sta_sql_text_count(struct sta_sql_text *sql, const struct sta_schema *schema,

@@ -49,7 +49,7 @@ static int transaction_commit(struct strata_transaction *transaction, int64_t in
     if (status == STRATA_OK)
         return driver->commit(transaction->connection, error);
     driver->rollback(transaction->connection);
-    return status == STRATA_ERR_LOST ? STRATA_ERR_DATABASE : status; /* nothing was committed */
+    return status; /* nothing was committed */
 }
 
 static void transaction_end(struct strata_transaction *transaction)
@@ -70,7 +70,7 @@ int strata_transaction_commit(struct strata_transaction **transaction, struct st
     if (status == STRATA_OK && tags.len > 0)
         (void)sta_database_tell(database, intent, tags);
     else if (status == STRATA_ERR_LOST && tags.len > 0)
-        sta_database_doubt(database, tags);
+        sta_database_doubt(database, tags, false);
     transaction_end(ending);
     return status;
 }

@@ -51,7 +51,8 @@ enum {
     STRATA_COLUMN_KEY = 1,     /* exactly one column of a model: integer or text, not null. An
                                    integer key that is 0 when a row is created is given by the
                                    database */
-    STRATA_COLUMN_INDEXED = 2, /* find_one_by looks for it; its changes are told apart by value */
+    STRATA_COLUMN_INDEXED = 2, /* find_one_by looks for it; its changes are told apart by value. All
+                                   programs agree on KEY, INDEXED and UNIQUE of a cache_prefix */
     STRATA_COLUMN_UNIQUE = 4,  /* indexed, and no two rows have the same */
     STRATA_COLUMN_NULLABLE = 8
 };

@@ -23,13 +23,15 @@
  * coherence takes: the time of a push, and max_staleness_ms where Redis does not answer. Where the
  * change could not be told to Redis, or its process died before it was told, others hear of it
  * through the database, sweep_ms + grace_ms after the commit. Of changes that do not come through a
- * repository nothing is known. The cache must write through to Redis, or have no L2, which is for a
+ * repository nothing is known. Programs that share a database must share the Redis and agree on
+ * which columns of a model are indexed. The cache must write through to Redis, or have no L2, which is for a
  * database that no other process changes. docs/repository.md has all of it.
  *
  * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and
- * for a transaction, which belongs to one thread at a time. Calls wait: for the database no longer
- * than timeout_ms for a connection and timeout_ms for each statement, for the cache no longer than
- * its budget. `error` may be NULL everywhere; it has the particulars of an error.
+ * for a transaction, which belongs to one thread at a time. Calls wait: timeout_ms for a
+ * connection; in SQLite timeout_ms for a lock, and as long as statements run; in PostgreSQL
+ * timeout_ms + 1 s for each round trip, of which a change has several; for the cache its budget, at
+ * a commit once for every 512 versions. `error` may be NULL everywhere; it has the particulars of an error.
  * Out parameters are untouched where a call does not say STRATA_OK.
  */
 #ifndef STRATA_REPOSITORY_H
@@ -58,7 +60,8 @@ struct strata_database_options {
     const char *url;
     size_t connections;  /* the most that calls have open at a time; 0: 4. The database's thread has
                             one more */
-    uint64_t timeout_ms; /* to wait for a connection, a lock, a statement; 0: 5000 */
+    uint64_t timeout_ms; /* to wait for a connection, a lock, in PostgreSQL an answer; 0: 5000. A
+                            statement of SQLite's is not ended by it */
     uint64_t sweep_ms;   /* how often intents that others left are looked for; 0: 500 */
     uint64_t grace_ms;   /* how old an intent must be to have been left; 0: 1000 */
 };

@@ -118,7 +118,8 @@ static void fill_stored(struct sta_fill *fill, int status)
     /* Whatever Redis has pushed because of our SET has been dealt with. */
     if (cache->l1 != NULL)
         fill->token = sta_l1_token(cache->l1, &fill->key);
-    fill->settled = true;
+    /* A token of after an invalidation does not say so. */
+    fill->settled = !sta_invalidate_hides(&cache->invalidate, fill->key.bytes);
 }
 
 static void on_added(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)

@@ -50,7 +50,8 @@ struct sta_fill {
 
     /* the room's own */
     int status;
-    bool settled; /* no own write is under way any more: `token` is of after it */
+    bool settled; /* no own write is under way any more, `token` is of after it, and no queued
+                     invalidation hides the key */
     unsigned pending;
     struct strata_bytes stored; /* `value` as Redis gets it */
     struct sta_buffer envelope; /* if it is in one */

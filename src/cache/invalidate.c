@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/load.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
 #include "core/random.h"
@@ -28,6 +29,7 @@ struct sta_invalidate_entry {
     struct sta_list link;   /* waiting or sent; held: in no list */
     struct sta_list bucket; /* obsolete: in no list */
     uint64_t hash;
+    uint64_t number; /* no other has it; from 1 */
     uint64_t since_ns;
     uint64_t pause_ns;
     unsigned holders; /* own writes that are under way */
@@ -97,8 +99,10 @@ static int enter_locked(struct sta_invalidate *invalidate, const struct sta_key 
         free(entry);
         return STRATA_ERR_NOMEM;
     }
-    *entry = (struct sta_invalidate_entry){
-        .hash = key->hash, .since_ns = now_ns, .key_len = key->bytes.len};
+    *entry = (struct sta_invalidate_entry){.hash = key->hash,
+                                           .number = ++invalidate->last,
+                                           .since_ns = now_ns,
+                                           .key_len = key->bytes.len};
     memcpy(entry->key, key->bytes.data, key->bytes.len);
     sta_list_push_back(bucket_of(invalidate, key->hash), &entry->bucket);
     sta_list_push_back(&invalidate->waiting, &entry->link);
@@ -336,6 +340,8 @@ int sta_invalidate_add(struct sta_invalidate *invalidate, struct strata_bytes by
     if (cache->l1 != NULL) {
         struct sta_key key = sta_l1_key(cache->l1, bytes);
         (void)sta_l1_invalidate(cache->l1, &key, now_ns / STA_NS_MS, NULL);
+    } else {
+        sta_load_overtake(cache, bytes);
     }
     if (wakes)
         sta_loop_post(cache->loop, &invalidate->task);
@@ -351,7 +357,7 @@ bool sta_invalidate_hides_slow(struct sta_invalidate *invalidate, struct strata_
     return hides;
 }
 
-bool sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_bytes bytes)
+uint64_t sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_bytes bytes)
 {
     struct sta_key key = sta_key_make(bytes, invalidate->seed);
     pthread_mutex_lock(&invalidate->lock);
@@ -360,8 +366,9 @@ bool sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_b
         sta_list_remove(&entry->link);
         invalidate->waiting_count--;
     }
+    uint64_t number = entry != NULL ? entry->number : 0;
     pthread_mutex_unlock(&invalidate->lock);
-    return entry != NULL;
+    return number;
 }
 
 /* The last write that held it has failed: true where the loop has to know. */
@@ -379,15 +386,15 @@ static bool release_locked(struct sta_invalidate *invalidate, struct sta_invalid
     return wants_loop_locked(invalidate);
 }
 
-/* Where it was acknowledged, or entered anew, meanwhile, nobody holds it. */
+/* Another write that held it may have been acknowledged meanwhile: then it is gone. */
 void sta_invalidate_settle(struct sta_invalidate *invalidate, struct strata_bytes bytes,
-                           bool written)
+                           uint64_t held, bool written)
 {
     struct sta_key key = sta_key_make(bytes, invalidate->seed);
     bool wakes = false;
     pthread_mutex_lock(&invalidate->lock);
     struct sta_invalidate_entry *entry = find_locked(invalidate, &key);
-    if (entry != NULL && entry->holders > 0) {
+    if (entry != NULL && entry->number == held) {
         entry->holders--;
         if (written) {
             unlist_locked(invalidate, entry);

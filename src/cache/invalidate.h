@@ -55,6 +55,7 @@ struct sta_invalidate {
     struct sta_list waiting; /* entries, the eldest first */
     size_t waiting_count;
     size_t bytes;
+    uint64_t last;            /* number of the entry that was made last */
     struct sta_list *buckets; /* NULL until the first add() */
     bool posted;
     bool closing;
@@ -96,18 +97,22 @@ static inline bool sta_invalidate_hides(struct sta_invalidate *invalidate, struc
            sta_invalidate_hides_slow(invalidate, key);
 }
 
-bool sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_bytes key);
+uint64_t sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_bytes key);
 
-/* An own write of the key begins; true: it must be settled. */
-static inline bool sta_invalidate_hold(struct sta_invalidate *invalidate, struct strata_bytes key)
+/* An own write of the key begins: the number of the entry that it holds, which must be settled; 0: there
+ * is none. */
+static inline uint64_t sta_invalidate_hold(struct sta_invalidate *invalidate,
+                                           struct strata_bytes key)
 {
-    return atomic_load_explicit(&invalidate->count, memory_order_relaxed) > 0 &&
-           sta_invalidate_hold_slow(invalidate, key);
+    return atomic_load_explicit(&invalidate->count, memory_order_relaxed) > 0
+               ? sta_invalidate_hold_slow(invalidate, key)
+               : 0;
 }
 
-/* It has ended; `written`: Redis acknowledged it. */
+/* It has ended; `held` is what hold() said, and `written`: Redis acknowledged it. An entry that was
+ * made since is another one, and stays as it is. */
 void sta_invalidate_settle(struct sta_invalidate *invalidate, struct strata_bytes key,
-                           bool written);
+                           uint64_t held, bool written);
 
 void sta_invalidate_statistics(struct sta_invalidate *invalidate,
                                struct strata_invalidation_statistics *out);

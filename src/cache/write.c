@@ -33,8 +33,8 @@
 struct sta_write_doubt {
     struct sta_key key;
     struct sta_l1_token token;
-    bool removed; /* L1 had it */
-    bool held;    /* its queued invalidation waits for the outcome */
+    bool removed;  /* L1 had it */
+    uint64_t held; /* its queued invalidation waits for the outcome; 0: there is none */
 };
 
 static struct sta_l1_entry write_entry(const struct sta_write *write, size_t index,
@@ -159,8 +159,8 @@ static int write_doubt(struct sta_write *write, size_t index, uint64_t now_ms)
     }
     doubt->held = sta_invalidate_hold(&cache->invalidate, write->items[index].key);
     status = write_append(write, index);
-    if (status < 0 && doubt->held)
-        sta_invalidate_settle(&cache->invalidate, write->items[index].key, false);
+    if (status < 0 && doubt->held != 0)
+        sta_invalidate_settle(&cache->invalidate, write->items[index].key, doubt->held, false);
     return status;
 }
 
@@ -245,8 +245,9 @@ static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
         sta_tiers_count(&write->cache->l2_counters.errors);
     write->statuses[tag] = status;
     write_settle(write, tag, replies, now_ms);
-    if (write->doubts[tag].held)
-        sta_invalidate_settle(&write->cache->invalidate, write->items[tag].key, status >= 0);
+    uint64_t held = write->doubts[tag].held;
+    if (held != 0)
+        sta_invalidate_settle(&write->cache->invalidate, write->items[tag].key, held, status >= 0);
 }
 
 static void write_ended(struct sta_batch *batch)

@@ -10,10 +10,13 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handle.h"
+#include "cache/tiers.h"
 #include "core/clock.h"
 #include "core/random.h"
 #include "integration/cache_rig.h"
@@ -269,6 +272,133 @@ static void a_bad_key_is_refused(void **state)
     strata_close(&cache);
 }
 
+/* ---- own writes that are under way ---- */
+
+/* Two writes held an entry of which the first was acknowledged; the next entry is another one, and so
+ * are those who hold it. */
+static void a_write_settles_the_entry_that_it_held_and_no_later_one(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){.invalidation_timeout_ms = 1});
+    struct sta_invalidate *queue = &cache->cache->invalidate;
+    struct strata_bytes key = strata_text("k");
+    redis_do("SET", PREFIX "k", "new");
+    assert_int_equal(sta_invalidate_add(queue, key, sta_clock_now_ns()), STRATA_OK);
+    uint64_t first = sta_invalidate_hold(queue, key), second = sta_invalidate_hold(queue, key);
+    sta_invalidate_settle(queue, key, first, true);
+    assert_int_equal(sta_invalidate_add(queue, key, sta_clock_now_ns()), STRATA_OK);
+    uint64_t third = sta_invalidate_hold(queue, key);
+    assert_true(first != 0 && first == second);
+    assert_true(third != 0 && third != first);
+    sta_invalidate_settle(queue, key, second, false);
+    sta_invalidate_settle(queue, key, third, true);
+    assert_comes(cache, 2, 0);
+    assert_value(cache, "k", "new");
+    strata_close(&cache);
+    assert_in_redis(PREFIX "k", "new");
+}
+
+/* ---- loads that are under way ---- */
+
+struct load {
+    struct strata *cache;
+    atomic_bool begun, open;
+    pthread_t thread;
+    int status;
+};
+
+static bool has_begun(void *arg)
+{
+    return atomic_load(&((struct load *)arg)->begun);
+}
+
+static bool is_open(void *arg)
+{
+    return atomic_load(&((struct load *)arg)->open);
+}
+
+static int load_old(struct strata_load *load, void *arg)
+{
+    struct load *source = arg;
+    atomic_store(&source->begun, true);
+    if (!wait_until(is_open, source, PATIENT_MS))
+        return STRATA_ERR_TIMEOUT;
+    return strata_load_set(load, strata_text("old"), 0);
+}
+
+static void *get_or_load(void *arg)
+{
+    struct load *source = arg;
+    struct strata_value value = {0};
+    source->status =
+        strata_get_or_load(source->cache, strata_text("k"), load_old, source, NULL, &value);
+    strata_release(&value);
+    return NULL;
+}
+
+static void load_start(struct load *load, struct strata *cache)
+{
+    *load = (struct load){.cache = cache};
+    assert_int_equal(pthread_create(&load->thread, NULL, get_or_load, load), 0);
+    assert_true(wait_until(has_begun, load, PATIENT_MS));
+}
+
+static void load_end(struct load *load)
+{
+    atomic_store(&load->open, true);
+    pthread_join(load->thread, NULL);
+    assert_int_equal(load->status, STRATA_OK);
+}
+
+/* Whether its copy in Redis has been deleted meanwhile or not. */
+static void what_is_invalidated_while_it_is_loaded_is_not_kept(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct strata_options options = {.invalidation_batch_size = i < 2 ? 1 : 10,
+                                         .l1_enabled = i % 2 == 0 ? STRATA_OFF : STRATA_ON};
+        struct strata *cache = open_slow(options);
+        struct load load;
+        load_start(&load, cache);
+        assert_int_equal(invalidate(cache, "k"), STRATA_OK);
+        if (i < 2)
+            assert_comes(cache, 1, 0);
+        load_end(&load);
+        assert_int_equal(get_status(cache, "k"), STRATA_MISS);
+        strata_close(&cache);
+        assert_in_redis(PREFIX "k", NULL);
+    }
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* Its SET has been sent, and is not answered: Redis has it until the batch goes, L1 never. */
+static void what_is_invalidated_while_it_is_stored_is_not_kept_in_l1(void **state)
+{
+    (void)state;
+    struct redis_server *server = NULL;
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    struct strata *cache = open_slow((struct strata_options){.redis_url = redis_server_url(server),
+                                                             .socket_timeout_ms = PATIENT_MS,
+                                                             .max_staleness_ms = PATIENT_MS});
+    struct load load;
+    load_start(&load, cache);
+    redis_server_freeze(server);
+    atomic_store(&load.open, true);
+    (void)wait_until(never, NULL, 200); /* just a while, in which it is sent */
+    assert_int_equal(invalidate(cache, "k"), STRATA_OK);
+    redis_server_thaw(server);
+    load_end(&load);
+    assert_int_equal(get_status(cache, "k"), STRATA_MISS);
+    assert_int_equal(numbers(cache).invalidation.waiting, 1);
+    strata_close(&cache);
+    redis_server_stop(&server);
+}
+
 /* ---- threads ---- */
 
 #define THREADS 6u
@@ -352,6 +482,9 @@ int main(void)
         CASE(switched_off_it_is_refused_and_does_nothing),
         CASE(with_one_tier_alone_it_works_as_well),
         CASE(a_bad_key_is_refused),
+        CASE(a_write_settles_the_entry_that_it_held_and_no_later_one),
+        CASE(what_is_invalidated_while_it_is_loaded_is_not_kept),
+        CASE(what_is_invalidated_while_it_is_stored_is_not_kept_in_l1),
         CASE(threads_get_what_they_set_and_not_what_they_invalidated),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

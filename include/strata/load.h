@@ -68,9 +68,9 @@ struct strata_load_options {
      * to EVAL. */
     uint64_t lease_ms;
     /* Not 0: for so long after its TTL a value is kept, for the loader to see, and to be served
-     * where the loader fails; the answer is STRATA_STALE then. Other reads do not see it. It goes
-     * to Redis behind a head (docs/strategies.md) that strata understands and other clients do
-     * not. */
+     * where the loader fails; the answer is STRATA_STALE then. Other reads do not see it, with
+     * serve_stale neither. A hundred years at most, STRATA_UNLIMITED too. It goes to Redis behind a
+     * head (docs/strategies.md) that strata understands and other clients do not. */
     uint64_t stale_ms;
     /* After a failed load the stale value is served without another load for so long. 0: 1000. */
     uint64_t throttle_ms;
@@ -81,10 +81,12 @@ struct strata_load_options {
     /* With any of those that follow, loaders run on threads of the cache, too: at most four, made
      * when they are needed. Then `arg` must stay valid until the loader has ended, and at the
      * latest until strata_close() returns, which waits for loaders that run and begins no
-     * others. */
+     * others: calls that wait for one get STRATA_ERR_CLOSED. A call from within a loader that finds all
+     * threads busy runs its load itself, and takes as long as that. */
 
     /* 0 to 1: after this share of the time for which L1 has a value, the next call that gets it has
-     * it loaded anew in the background. 0: not. */
+     * it loaded anew in the background. 0: not. Values with tags (tags.h) are not loaded early: what a
+     * loader brings has none. */
     double refresh_ahead;
     /* The same by chance, the likelier the nearer the end and the longer a load takes, so that of
      * many processes few load (XFetch). 1 is a good start, more is earlier. 0: not. The time that

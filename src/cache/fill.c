@@ -15,6 +15,10 @@
 #include "core/clock.h"
 #include "strata/status.h"
 
+/* Longer than anybody waits, and short enough for a TTL and it to be one that Redis can add to its clock:
+ * the end of a value's time is told by that of its key. */
+#define STALE_MOST_MS (UINT64_C(100) * 365 * 24 * 3600 * 1000)
+
 static bool is_current(const struct sta_fill *fill)
 {
     struct sta_cache *cache = fill->cache;
@@ -309,6 +313,7 @@ int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)
     bool both = fill->cache->l2 != NULL && config->write_through && config->read_through;
     fill->begun_ns = now_ns;
     fill->there = (struct strata_value){0};
+    fill->stale_ms = fill->stale_ms < STALE_MOST_MS ? fill->stale_ms : STALE_MOST_MS;
     sta_buffer_init(&fill->envelope, SIZE_MAX);
     int status = fill->none ? STRATA_OK : fill_wrap(fill);
     if (status == STRATA_OK)

@@ -172,6 +172,17 @@ void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, p
     pthread_mutex_unlock(&flights->lock);
 }
 
+bool sta_flight_is_runner(struct sta_flights *flights, pthread_t thread)
+{
+    bool runs = false;
+    pthread_mutex_lock(&flights->lock);
+    struct sta_list *all = &flights->under_way;
+    for (struct sta_list *node = all->next; node != all && !runs; node = node->next)
+        runs = pthread_equal(STA_CONTAINER(node, struct sta_flight, link_running)->runner, thread);
+    pthread_mutex_unlock(&flights->lock);
+    return runs;
+}
+
 static void let_go(struct sta_flights *flights, struct sta_flight *flight)
 {
     pthread_mutex_lock(&flights->lock);

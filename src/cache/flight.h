@@ -60,6 +60,9 @@ void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight
 /* The thread that runs it from here on. */
 void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread);
 
+/* Whether `thread` runs any, and so must not wait for what nobody runs yet. */
+bool sta_flight_is_runner(struct sta_flights *flights, pthread_t thread);
+
 /* Waits for the end of a flight that was joined, as `thread`, until `deadline_ns` at the latest:
  * its status (STRATA_MORE where that was it: nobody loads it any more, join anew), with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
  * cancellation point. */

@@ -64,8 +64,8 @@ static int ask_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease,
     if ((lease->flags & STA_TIERS_AGED) == 0)
         return STRATA_OK;
     if (now_ms < aged.fresh_until_ms) {
-        early->due = options != NULL && now_ms >= aged.throttled_until_ms &&
-                     is_due(cache, &aged, options, now_ms);
+        early->due = options != NULL && (lease->flags & STA_TIERS_TAGGED) == 0 &&
+                     now_ms >= aged.throttled_until_ms && is_due(cache, &aged, options, now_ms);
         early->fresh_until_ms = aged.fresh_until_ms;
         return STRATA_OK;
     }
@@ -278,14 +278,15 @@ static int ask_in_turn(struct strata_load *load, struct sta_lease *lease,
     }
 }
 
-/* A value that is loaded early: whether Redis has it for no longer than L1, or another has loaded it
- * since, or does so. */
+/* A value that is loaded early: not where Redis has it for longer than L1, or another has loaded it since,
+ * or does so; nor where it has tags, which the new one would not have. */
 static bool is_still_due(struct strata_load *load, const struct sta_fill *fill)
 {
     struct sta_envelope envelope;
     uint64_t now_ms = sta_clock_now_ms();
     if (load->found.stored.owner[1] == NULL ||
-        sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK)
+        sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK ||
+        envelope.tag_count > 0)
         return false;
     uint64_t there_ms = sta_envelope_fresh_ms(&envelope, load->found.ttl_ms);
     uint64_t here_ms = load->fresh_until_ms > now_ms ? load->fresh_until_ms - now_ms : 0;
@@ -385,6 +386,7 @@ static int wait_for(struct strata_load *load, const struct sta_fill *fill,
         uint64_t most_ns = sta_clock_after(load->begun_ns, most_ms * STA_NS_MS);
         until_ns = most_ns < until_ns ? most_ns : until_ns;
     }
+    sta_load_run_waiting(load->cache, fill->flight);
     int status =
         sta_flight_wait(&load->cache->flights, fill->flight, pthread_self(), until_ns, value);
     if (status == STRATA_ERR_TIMEOUT)

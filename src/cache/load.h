@@ -90,6 +90,10 @@ int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_
  * ours. */
 int sta_load_hand_over(const struct strata_load *load, const struct sta_fill *fill);
 
+/* From within a loader, before it waits for a flight: where that waits for a thread of the pool, and there
+ * is none, it is run here. Threads that all wait for what waits for them would do so for good. */
+void sta_load_run_waiting(struct sta_cache *cache, const struct sta_flight *flight);
+
 /* Runs the loader: STRATA_OK with a value, STRATA_MISS, or its error. */
 int sta_load_call(struct strata_load *load);
 

@@ -56,12 +56,22 @@ static void job_run(struct sta_load_pool_job *pool_job, bool work)
     free(job);
 }
 
+void sta_load_run_waiting(struct sta_cache *cache, const struct sta_flight *flight)
+{
+    if (!sta_flight_is_runner(&cache->flights, pthread_self()))
+        return;
+    struct sta_load_pool_job *job = sta_load_pool_take(&cache->pool, flight);
+    if (job != NULL)
+        job_run(job, true);
+}
+
 int sta_load_hand_over(const struct strata_load *load, const struct sta_fill *fill)
 {
     struct load_job *job = job_create(load, fill);
     if (job == NULL)
         return STRATA_ERR_NOMEM;
     job->job.run = job_run;
+    job->job.about = fill->flight;
     sta_flight_hand_over(&load->cache->flights, fill->flight);
     int status = sta_load_pool_submit(&load->cache->pool, &job->job);
     if (status < 0) {
@@ -84,6 +94,7 @@ void sta_load_refresh(const struct strata_load *load, const struct sta_load_earl
     int status = STRATA_ERR_NOMEM;
     if (job != NULL) {
         job->job.run = job_run;
+        job->job.about = fill.flight;
         job->load.early = true;
         job->load.fresh_until_ms = early->fresh_until_ms;
         status = sta_load_pool_submit(&cache->pool, &job->job);

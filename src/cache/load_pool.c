@@ -22,15 +22,14 @@ void sta_load_pool_fini(struct sta_load_pool *pool)
     pthread_mutex_destroy(&pool->lock);
 }
 
-/* NULL: it closes. */
+/* By a thread that is idle. NULL: it closes. */
 static struct sta_load_pool_job *next_locked(struct sta_load_pool *pool)
 {
-    pool->idle++;
     while (sta_list_empty(&pool->jobs) && !pool->closing)
         pthread_cond_wait(&pool->changed, &pool->lock);
-    pool->idle--;
     if (pool->closing)
         return NULL;
+    pool->idle--;
     pool->waiting--;
     return STA_CONTAINER(sta_list_pop_front(&pool->jobs), struct sta_load_pool_job, link);
 }
@@ -38,14 +37,16 @@ static struct sta_load_pool_job *next_locked(struct sta_load_pool *pool)
 static void *work(void *arg)
 {
     struct sta_load_pool *pool = arg;
-    for (;;) {
-        pthread_mutex_lock(&pool->lock);
-        struct sta_load_pool_job *job = next_locked(pool);
+    struct sta_load_pool_job *job;
+    pthread_mutex_lock(&pool->lock);
+    while ((job = next_locked(pool)) != NULL) {
         pthread_mutex_unlock(&pool->lock);
-        if (job == NULL)
-            return NULL;
         job->run(job, true);
+        pthread_mutex_lock(&pool->lock);
+        pool->idle++;
     }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
 }
 
 /* Signals are the program's, and for its own threads. */
@@ -58,6 +59,7 @@ static void start_thread_locked(struct sta_load_pool *pool)
     if (pthread_create(&pool->threads[pool->started], NULL, work, pool) == 0) {
         (void)pthread_setname_np(pool->threads[pool->started], "strata-load");
         pool->started++;
+        pool->idle++;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -86,17 +88,45 @@ int sta_load_pool_submit(struct sta_load_pool *pool, struct sta_load_pool_job *j
     return status;
 }
 
+struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *about)
+{
+    struct sta_load_pool_job *taken = NULL;
+    pthread_mutex_lock(&pool->lock);
+    /* As long as there are as many idle threads as jobs, each of these has one. */
+    bool scarce = pool->waiting > pool->idle;
+    for (struct sta_list *node = pool->jobs.next; scarce && node != &pool->jobs && taken == NULL;
+         node = node->next) {
+        struct sta_load_pool_job *job = STA_CONTAINER(node, struct sta_load_pool_job, link);
+        if (job->about == about)
+            taken = job;
+    }
+    if (taken != NULL) {
+        sta_list_remove(&taken->link);
+        pool->waiting--;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return taken;
+}
+
+/* NULL: there is none any more. */
+static struct sta_load_pool_job *take_first(struct sta_load_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct sta_list *node = sta_list_pop_front(&pool->jobs);
+    pool->waiting -= node != NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return node != NULL ? STA_CONTAINER(node, struct sta_load_pool_job, link) : NULL;
+}
+
 void sta_load_pool_close(struct sta_load_pool *pool)
 {
+    struct sta_load_pool_job *job;
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
+    while ((job = take_first(pool)) != NULL)
+        job->run(job, false);
     for (unsigned i = 0; i < pool->started; i++)
         pthread_join(pool->threads[i], NULL);
-    for (struct sta_list *node = sta_list_pop_front(&pool->jobs); node != NULL;
-         node = sta_list_pop_front(&pool->jobs)) {
-        struct sta_load_pool_job *job = STA_CONTAINER(node, struct sta_load_pool_job, link);
-        job->run(job, false);
-    }
 }

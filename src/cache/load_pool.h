@@ -5,9 +5,12 @@
  * (STA_LOAD_POOL_JOBS); beyond that it is STRATA_ERR_BUSY.
  *
  *     submit --> WAITS --> run(job, true)    on a thread of the pool
+ *                  |-----> take()            by who has to wait for it and may not, and runs it himself
  *                  '-----> run(job, false)   by close(): it is not to do its work, but to end
  *
- * Threads: submit() by any, also from within run(); close() by one, once, and after it only
+ * What runs may wait for what waits: that is what take() is for, and why close() ends what waits before it
+ * waits for what runs.
+ * Threads: submit() and take() by any, also from within run(); close() by one, once, and after it only
  * submit(), which refuses.
  */
 #ifndef STA_LOAD_POOL_H
@@ -24,6 +27,7 @@
 /* The caller's memory, until run(), which may free it. */
 struct sta_load_pool_job {
     struct sta_list link;
+    const void *about; /* for take(); NULL: nobody takes it */
     void (*run)(struct sta_load_pool_job *job, bool work);
 };
 
@@ -32,19 +36,24 @@ struct sta_load_pool {
     pthread_cond_t changed;
     /* Guarded by lock. */
     struct sta_list jobs;
-    unsigned waiting, idle, started;
+    unsigned waiting; /* jobs */
+    unsigned idle;    /* threads that have no job, or are about to begin */
+    unsigned started;
     bool closing;
     pthread_t threads[STA_LOAD_POOL_THREADS];
 };
 
 void sta_load_pool_init(struct sta_load_pool *pool);
 
-/* Lets run what runs, ends what waits, joins the threads. */
+/* Ends what waits, lets run what runs, joins the threads. */
 void sta_load_pool_close(struct sta_load_pool *pool);
 void sta_load_pool_fini(struct sta_load_pool *pool);
 
 /* STRATA_OK: run() will be called. STRATA_ERR_BUSY, STRATA_ERR_CLOSED; STRATA_ERR_SYSTEM: there is no
  * thread, and none can be made. */
 int sta_load_pool_submit(struct sta_load_pool *pool, struct sta_load_pool_job *job);
+
+/* The job about this, which the caller has to run; NULL: it is not waiting, or a thread is free for it. */
+struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *about);
 
 #endif

@@ -283,12 +283,13 @@ static int read_stale(struct sta_read *read, const struct sta_read_missing *miss
     if (!silent || !cache->config.serve_stale || cache->l1 == NULL ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
-    struct sta_aged aged;
+    struct sta_aged aged = {.fresh_until_ms = STA_NEVER};
     struct strata_bytes value = lease.value;
     if ((lease.flags & STA_TIERS_AGED) != 0)
         value = sta_aged_open(value, &aged);
-    /* Whether tags are current nobody can say. */
+    /* Whether tags are current nobody can say; and past its time it is for who loads alone. */
     if ((lease.flags & (STA_TIERS_ABSENT | STA_TIERS_TAGGED)) == 0 &&
+        now_ms < aged.fresh_until_ms &&
         sta_value_from_bytes(&read->values[missing->index], value) == STRATA_OK) {
         sta_tiers_count(&cache->stale);
         status = STRATA_STALE;

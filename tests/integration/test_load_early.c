@@ -173,6 +173,25 @@ static void a_foreign_value_is_not_replaced_by_an_early_load(void **state)
     assert_in_redis(PREFIX "k", "9");
 }
 
+/* Another process has set it with a tag. */
+static void a_value_with_tags_is_not_loaded_early(void **state)
+{
+    (void)state;
+    struct strata *other = cache_rig_open((struct strata_options){0});
+    struct source source = {.cache = cache_rig_open((struct strata_options){0}),
+                            .options = {.ttl_ms = LONG_MS, .refresh_ahead = 0.000001}};
+    struct strata_bytes tag = strata_text("x");
+    assert_int_equal(strata_set_tagged(other, strata_text("k"), strata_text("9"), LONG_MS, &tag, 1),
+                     STRATA_OK);
+    (void)wait_until(asks_and_has_begun_twice, &source, 200); /* no: just a while */
+    assert_int_equal(atomic_load(&source.begun), 0);
+    assert_int_equal(ask(&source, STRATA_OK), 9);
+    assert_int_equal(strata_invalidate_tag(other, tag), STRATA_OK);
+    assert_int_equal(get_status(other, "k"), STRATA_MISS);
+    strata_close(&source.cache);
+    strata_close(&other);
+}
+
 static void an_early_load_that_fails_leaves_the_value_and_is_not_tried_again_at_once(void **state)
 {
     (void)state;
@@ -253,6 +272,11 @@ static void a_load_in_time_is_answered_as_without_timeouts(void **state)
     strata_close(&source.cache);
 }
 
+static bool has_begun(void *arg)
+{
+    return atomic_load(&((struct source *)arg)->begun) >= 1;
+}
+
 static void *open_soon(void *arg)
 {
     struct source *source = arg;
@@ -272,9 +296,12 @@ static void closing_waits_for_loaders_that_run(void **state)
     int status = strata_get_or_load(source.cache, strata_text("k"), load_it, &source,
                                     &source.options, &value);
     assert_true(status == STRATA_ERR_TIMEOUT);
+    assert_true(
+        wait_until(has_begun, &source, PATIENT_MS)); /* what has not is not begun any more */
     assert_int_equal(pthread_create(&opener, NULL, open_soon, &source), 0);
     strata_close(&source.cache);
-    assert_int_equal(atomic_load(&source.loads), atomic_load(&source.begun));
+    assert_int_equal(atomic_load(&source.begun), 1);
+    assert_int_equal(atomic_load(&source.loads), 1);
     pthread_join(opener, NULL);
 }
 
@@ -287,6 +314,7 @@ int main(void)
         TEST(by_chance_a_value_is_loaded_in_the_background),
         TEST(what_is_loaded_early_is_in_redis_too_and_plain_where_it_can_be),
         TEST(a_foreign_value_is_not_replaced_by_an_early_load),
+        TEST(a_value_with_tags_is_not_loaded_early),
         TEST(an_early_load_that_fails_leaves_the_value_and_is_not_tried_again_at_once),
         TEST(past_the_hard_timeout_the_call_ends_and_the_load_goes_on),
         TEST(past_the_soft_timeout_the_old_value_is_served_and_the_load_goes_on),

@@ -331,6 +331,48 @@ static void jitter_shortens_the_ttl_and_not_the_time_after_it(void **state)
     strata_close(&cache);
 }
 
+static void no_other_read_serves_it_though_redis_is_away(void **state)
+{
+    (void)state;
+    struct redis_server *server = NULL;
+    struct source source = {.loads = 0};
+    struct strata_value value = {0};
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    struct strata *cache = open_past(
+        (struct strata_options){.redis_url = redis_server_url(server), .serve_stale = STRATA_ON},
+        &source);
+    assert_int_equal(set_text(cache, "in its time", "v", 0), STRATA_OK);
+    assert_value(cache, "in its time", "v");
+    redis_server_kill9(server);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(get_status(cache, "k") < 0);
+    assert_int_equal(strata_get(cache, strata_text("in its time"), &value), STRATA_STALE);
+    strata_release(&value);
+    source.error = 0;
+    source.value = strata_text("new");
+    assert_answer(cache, &source, &stale, STRATA_OK, "new"); /* nor is it instead of a load */
+    strata_close(&cache);
+    redis_server_stop(&server);
+}
+
+static void however_long_it_may_be_served_its_time_ends(void **state)
+{
+    (void)state;
+    static const uint64_t long_times[] = {STRATA_UNLIMITED, STRATA_UNLIMITED - 1, INT64_MAX};
+    for (unsigned i = 0; i < 6; i++) {
+        struct strata *cache = cache_rig_open(
+            (struct strata_options){.l2_enabled = i % 2 == 0 ? STRATA_ON : STRATA_OFF});
+        struct source source = {.value = strata_text("v")};
+        struct strata_load_options options = {.ttl_ms = SOON_MS, .stale_ms = long_times[i / 2]};
+        assert_answer(cache, &source, &options, STRATA_OK, "v");
+        assert_true(wait_until(is_past_its_time, cache, PATIENT_MS));
+        assert_answer(cache, &source, &options, STRATA_OK, "v");
+        assert_int_equal(source.loads, 2);
+        strata_close(&cache);
+        assert_int_equal(cache_rig_flush(NULL), 0);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, cache_rig_flush)
@@ -350,6 +392,8 @@ int main(void)
         TEST(a_value_that_looks_like_an_envelope_comes_back_as_it_was),
         TEST(what_begins_as_an_envelope_and_is_none_is_a_miss),
         TEST(jitter_shortens_the_ttl_and_not_the_time_after_it),
+        TEST(no_other_read_serves_it_though_redis_is_away),
+        TEST(however_long_it_may_be_served_its_time_ends),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
 }

@@ -109,12 +109,72 @@ static void jobs_are_bounded_and_end_once_whatever_happens(void **state)
     sta_load_pool_fini(&pool);
 }
 
+/* What is taken is the taker's, and close() knows nothing of it. */
+static void what_waits_is_taken_where_no_thread_is_free(void **state)
+{
+    (void)state;
+    static struct counted jobs[STA_LOAD_POOL_THREADS + 2];
+    struct sta_load_pool pool;
+    struct tally tally = {.open = false};
+    sta_load_pool_init(&pool);
+    for (unsigned i = 0; i < STA_LOAD_POOL_THREADS; i++) {
+        jobs[i] = (struct counted){.job = {.run = run, .about = &jobs[i]}, .tally = &tally};
+        assert_int_equal(sta_load_pool_submit(&pool, &jobs[i].job), STRATA_OK);
+    }
+    assert_null(sta_load_pool_take(&pool, &jobs[0])); /* runs, or has a thread that will run it */
+    assert_true(wait_until(all_threads_work, &tally, PATIENT_MS));
+    for (unsigned i = STA_LOAD_POOL_THREADS; i < STA_LOAD_POOL_THREADS + 2; i++) {
+        jobs[i] = (struct counted){.job = {.run = run, .about = &jobs[i]}, .tally = &tally};
+        assert_int_equal(sta_load_pool_submit(&pool, &jobs[i].job), STRATA_OK);
+    }
+    struct counted *last = &jobs[STA_LOAD_POOL_THREADS + 1];
+    assert_ptr_equal(sta_load_pool_take(&pool, last), &last->job);
+    assert_null(sta_load_pool_take(&pool, last));
+    atomic_store(&tally.open, true);
+    sta_load_pool_close(&pool);
+    assert_int_equal(atomic_load(&tally.worked) + atomic_load(&tally.ended_idle),
+                     STA_LOAD_POOL_THREADS + 1);
+    sta_load_pool_fini(&pool);
+}
+
+/* As one whose end a job waits for. */
+static void open_it(struct sta_load_pool_job *job, bool work)
+{
+    struct tally *tally = STA_CONTAINER(job, struct counted, job)->tally;
+    if (!work)
+        atomic_fetch_add(&tally->ended_idle, 1);
+    atomic_store(&tally->open, true);
+}
+
+static void closing_ends_what_waits_before_it_waits_for_what_runs(void **state)
+{
+    (void)state;
+    static struct counted jobs[STA_LOAD_POOL_THREADS + 1];
+    struct sta_load_pool pool;
+    struct tally tally = {.open = false};
+    sta_load_pool_init(&pool);
+    for (unsigned i = 0; i < STA_LOAD_POOL_THREADS; i++) {
+        jobs[i] = (struct counted){.job.run = run, .tally = &tally};
+        assert_int_equal(sta_load_pool_submit(&pool, &jobs[i].job), STRATA_OK);
+    }
+    assert_true(wait_until(all_threads_work, &tally, PATIENT_MS));
+    struct counted *last = &jobs[STA_LOAD_POOL_THREADS];
+    *last = (struct counted){.job.run = open_it, .tally = &tally};
+    assert_int_equal(sta_load_pool_submit(&pool, &last->job), STRATA_OK);
+    sta_load_pool_close(&pool);
+    assert_int_equal(atomic_load(&tally.ended_idle), 1);
+    assert_int_equal(atomic_load(&tally.worked), STA_LOAD_POOL_THREADS);
+    sta_load_pool_fini(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_thread_is_made_without_a_job),
         cmocka_unit_test(one_job_after_another_needs_one_thread),
         cmocka_unit_test(jobs_are_bounded_and_end_once_whatever_happens),
+        cmocka_unit_test(what_waits_is_taken_where_no_thread_is_free),
+        cmocka_unit_test(closing_ends_what_waits_before_it_waits_for_what_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

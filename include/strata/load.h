@@ -72,7 +72,8 @@ struct strata_load_options {
      * serve_stale neither. A hundred years at most, STRATA_UNLIMITED too. It goes to Redis behind a
      * head (docs/strategies.md) that strata understands and other clients do not. */
     uint64_t stale_ms;
-    /* After a failed load the stale value is served without another load for so long. 0: 1000. */
+    /* After a failed load the stale value is served without another load for so long, as long as L1
+     * has it. 0: 1000. */
     uint64_t throttle_ms;
     /* 0 to 1: TTLs are shortened by up to this share, evenly, so that what was loaded together does
      * not end together. Those of "there is none" are not. */
@@ -93,17 +94,19 @@ struct strata_load_options {
      * the load took goes to Redis behind a head, as with stale_ms. */
     double xfetch_beta;
     /* How long a call waits for a load, its own included, where L1 has an old value (stale_ms) to
-     * answer with: then STRATA_STALE. 0: as long as the next one says. */
+     * answer with: then STRATA_STALE. 0, or there is none: as long as the next one says. */
     uint64_t soft_timeout_ms;
     /* How long a call waits for a load in any case: then STRATA_STALE or STRATA_ERR_TIMEOUT. 0: own
-     * loads as long as they take, those of others for wait_ms. In both cases the load goes on, and
-     * is kept. With either, STRATA_ERR_BUSY: 256 loads wait to begin. */
+     * loads as long as they take, those of others for wait_ms, which does not count where this one is
+     * given. In both cases the load goes on, and is kept. With either, STRATA_ERR_BUSY: 256 loads
+     * wait to begin. */
     uint64_t hard_timeout_ms;
 };
 
 /* STRATA_OK with a value to release: from L1, from Redis, or loaded. STRATA_MISS: the loader says
  * that there is none. Else the loader's error, or that of waiting for it. STRATA_STALE as
- * strata_get(), and with stale_ms where the loader failed.
+ * strata_get(), and with stale_ms where the loader failed: of those that wait for one load, each as
+ * its own options say.
  * Where Redis does not answer, the value is loaded and not kept. `options` may be NULL. A hit costs
  * what strata_get() costs; the call that runs the loader takes as long as the loader, and as Redis
  * before and after it, each within socket_timeout_ms. */

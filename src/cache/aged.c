@@ -78,9 +78,7 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
         .filled_ms = entry->since_ms,
         .load_us = envelope.load_us,
     };
-    if (entry->throttle_ms > 0)
-        head.throttled_until_ms = sta_clock_after(entry->since_ms, entry->throttle_ms);
-    else if (fresh_ms == 0)
+    if (fresh_ms == 0)
         head.throttled_until_ms = throttled_until(cache, entry->key, now_ms);
     struct sta_l1_entry l1_entry = {
         .value = envelope.tag_count > 0 ? entry->stored : envelope.value,
@@ -90,4 +88,38 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
     bool aged = entry->aged || envelope.stale_ms > 0 || envelope.load_us > 0;
     return aged ? fill_with_head(cache, entry, &head, &l1_entry, now_ms)
                 : fill(cache, entry, &l1_entry, now_ms);
+}
+
+/* The whole entry again, with another head: entries never change where they are. */
+static int fill_again(struct sta_cache *cache, const struct sta_key *key,
+                      const struct sta_l1_lease *was, struct sta_l1_token token, uint64_t until_ms,
+                      uint64_t now_ms)
+{
+    struct sta_aged head;
+    uint8_t *block = malloc(was->value.len);
+    if (block == NULL)
+        return STRATA_ERR_NOMEM;
+    memcpy(block, was->value.data, was->value.len);
+    (void)sta_aged_open(was->value, &head);
+    head.throttled_until_ms = until_ms;
+    memcpy(block, &head, STA_AGED_HEAD);
+    struct sta_l1_entry entry = {.value = strata_bytes(block, was->value.len),
+                                 .deadline_ms = was->deadline_ms,
+                                 .flags = was->flags};
+    token.stamp = was->stamp;
+    int status = sta_l1_fill(cache->l1, key, &entry, token, now_ms);
+    free(block);
+    return status;
+}
+
+void sta_aged_throttle(struct sta_cache *cache, const struct sta_key *key,
+                       struct sta_l1_token token, uint64_t until_ms, uint64_t now_ms)
+{
+    struct sta_l1_lease lease = {0};
+    if (cache->l1 == NULL || sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK)
+        return;
+    if ((lease.flags & STA_TIERS_AGED) != 0 &&
+        fill_again(cache, key, &lease, token, until_ms, now_ms) < 0)
+        sta_tiers_count(&cache->l1_counters.errors);
+    sta_l1_release(cache->l1, &lease);
 }

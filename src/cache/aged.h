@@ -26,7 +26,7 @@ struct sta_cache;
 
 struct sta_aged {
     uint64_t fresh_until_ms;     /* as the deadlines of l1.h */
-    uint64_t throttled_until_ms; /* it is stale, and a load has failed just now: not again before */
+    uint64_t throttled_until_ms; /* a load has failed: not again before */
     uint64_t filled_ms;
     uint64_t load_us; /* what the load took; 0: not known */
 };
@@ -37,7 +37,6 @@ struct sta_aged_entry {
     struct strata_bytes stored; /* envelope or plain */
     uint64_t ttl_ms;            /* that is left of it there; UINT64_MAX: no end */
     uint64_t since_ms;          /* when that was asked, or before */
-    uint64_t throttle_ms;       /* > 0: a load has failed */
     bool aged;                  /* with a head, though it is plain */
     struct sta_l1_token token;
 };
@@ -46,6 +45,11 @@ struct sta_aged_entry {
  * stale already is kept, too, for who may serve it. STRATA_OK; else it is not kept, and what was there stays:
  * STRATA_SKIPPED, or an error, which is counted. */
 int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms);
+
+/* A load has failed: what L1 has of the key, believed or not, says so until then, and is otherwise as it
+ * was. Under the token, whose stamp is not looked at. Nothing where it is not there, or has no head. */
+void sta_aged_throttle(struct sta_cache *cache, const struct sta_key *key,
+                       struct sta_l1_token token, uint64_t until_ms, uint64_t now_ms);
 
 /* The head, and the value behind it, of what L1 has with the flag. */
 struct strata_bytes sta_aged_open(struct strata_bytes kept, struct sta_aged *out);

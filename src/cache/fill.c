@@ -38,7 +38,6 @@ static void keep_stored(struct sta_fill *fill, struct strata_bytes stored, uint6
         .stored = stored,
         .ttl_ms = ttl_ms,
         .since_ms = fill->begun_ns / STA_NS_MS,
-        .throttle_ms = fill->throttle_ms,
         .aged = fill->aged,
         .token = fill->token,
     };
@@ -83,7 +82,7 @@ static int fill_l1_only(struct sta_fill *fill)
     if (!is_current(fill))
         return STRATA_SKIPPED;
     uint64_t ttl_ms = fill->ttl_ms;
-    if (ttl_ms == 0 && fill->throttle_ms == 0)
+    if (ttl_ms == 0)
         ttl_ms = cache->config.l1_ttl_ms;
     if (fill->none)
         keep_none(fill, now_ms);
@@ -119,6 +118,10 @@ static void fill_stored(struct sta_fill *fill, int status)
         fill->status = status;
         return;
     }
+    /* What L1 has is older than what Redis has now, and nothing will replace it. */
+    if (cache->l1 != NULL && fill->get.count == 0)
+        (void)sta_l1_invalidate(cache->l1, &fill->key, sta_loop_now_ns(cache->loop) / STA_NS_MS,
+                                NULL);
     /* Whatever Redis has pushed because of our SET has been dealt with. */
     if (cache->l1 != NULL)
         fill->token = sta_l1_token(cache->l1, &fill->key);
@@ -159,8 +162,8 @@ static void fill_got(struct sta_fill *fill, struct strata_bytes stored, uint64_t
                 (stored.len == 0 || memcmp(stored.data, fill->stored.data, stored.len) == 0);
     if (fill->settled)
         keep_stored(fill, stored, ttl_ms, now_ms);
-    if (!ours && fill->throttle_ms == 0 && sta_envelope_read(stored, &envelope) == STRATA_OK &&
-        envelope.tag_count == 0 && sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
+    if (!ours && sta_envelope_read(stored, &envelope) == STRATA_OK && envelope.tag_count == 0 &&
+        sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
         (void)sta_value_from_bytes(&fill->there, envelope.value); /* no memory: ours is as good */
 }
 
@@ -190,7 +193,7 @@ static void fill_start(struct sta_task *task)
 {
     struct sta_fill *fill = STA_CONTAINER(task, struct sta_fill, task);
     uint64_t deadline_ns = sta_clock_after(fill->begun_ns, fill->cache->budget_ns);
-    bool adds = !fill->none && fill->throttle_ms == 0, gets = fill->get.count > 0;
+    bool adds = !fill->none, gets = fill->get.count > 0;
     fill->pending = 1;
     fill->settled = !adds;
     if (is_current(fill)) {
@@ -246,7 +249,7 @@ static int fill_encode(struct sta_fill *fill)
     uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l2_ttl_ms;
     int status = STRATA_OK;
     ttl_ms = sta_clock_after(ttl_ms, fill->stale_ms);
-    if (!fill->none && fill->throttle_ms == 0) {
+    if (!fill->none) {
         if (fill->lease != NULL || fill->old.len > 0)
             status = encode_script(fill, ttl_ms);
         else
@@ -299,7 +302,7 @@ static bool is_still_current(void *arg)
  * L1 alone has it. */
 static int fill_behind(struct sta_fill *fill)
 {
-    if (fill->none || fill->throttle_ms > 0 || sta_buffer_len(&fill->envelope) > 0)
+    if (fill->none || sta_buffer_len(&fill->envelope) > 0)
         return fill_l1_only(fill);
     struct strata_item item = {fill->key.bytes, fill->value, fill->ttl_ms};
     int status =

@@ -37,12 +37,10 @@ struct sta_fill {
     struct strata_bytes value; /* readable until run() returns */
     struct strata_bytes old;   /* what Redis has, as it is stored, and this one replaces; empty:
                                   none, it replaces nothing */
-    uint64_t stale_ms;    /* after ttl_ms: may be served where loads fail; 0: not; a hundred years
+    uint64_t stale_ms; /* after ttl_ms: may be served where loads fail; 0: not; a hundred years
                                   at most */
-    uint64_t load_us;     /* what the load took, for who decides early; 0: not told */
-    bool aged;            /* L1 is to know its age (cache/aged.h) */
-    uint64_t throttle_ms; /* > 0: a load has failed; nothing is stored, but what Redis has goes
-                                  into L1 with this throttle. Without L2: `value`, fresh for ttl_ms */
+    uint64_t load_us;  /* what the load took, for who decides early; 0: not told */
+    bool aged;         /* L1 is to know its age (cache/aged.h) */
     struct sta_lease *lease; /* held; NULL: none. Stored and dropped is one step */
     uint64_t ttl_ms;         /* 0: the configured */
 

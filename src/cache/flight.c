@@ -25,7 +25,7 @@ struct sta_flight {
     struct sta_flight *waits_for; /* its runner waits for that one */
     unsigned holders;             /* the runner until it ends, and who waits */
     bool ended;
-    int status;
+    int status, failure;
     struct strata_value value; /* shared */
     pthread_cond_t over;
 
@@ -183,6 +183,17 @@ bool sta_flight_is_runner(struct sta_flights *flights, pthread_t thread)
     return runs;
 }
 
+unsigned sta_flight_holders(struct sta_flights *flights)
+{
+    unsigned holders = 0;
+    pthread_mutex_lock(&flights->lock);
+    struct sta_list *all = &flights->under_way;
+    for (struct sta_list *node = all->next; node != all; node = node->next)
+        holders += STA_CONTAINER(node, struct sta_flight, link_running)->holders;
+    pthread_mutex_unlock(&flights->lock);
+    return holders;
+}
+
 static void let_go(struct sta_flights *flights, struct sta_flight *flight)
 {
     pthread_mutex_lock(&flights->lock);
@@ -207,7 +218,7 @@ static void note_locked(struct sta_flights *flights, pthread_t thread, struct st
 }
 
 static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
-                       uint64_t deadline_ns, struct strata_value *value)
+                       uint64_t deadline_ns, int *failure, struct strata_value *value)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / STA_NS_SEC),
                              .tv_nsec = (long)(deadline_ns % STA_NS_SEC)};
@@ -225,18 +236,19 @@ static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, p
     note_locked(flights, thread, NULL);
     if (!flight->ended)
         return STRATA_ERR_TIMEOUT;
+    *failure = flight->failure;
     if (flight->value.owner[1] != NULL)
         *value = sta_value_share(&flight->value);
     return flight->status;
 }
 
 int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
-                    uint64_t deadline_ns, struct strata_value *value)
+                    uint64_t deadline_ns, int *failure, struct strata_value *value)
 {
     int cancelling;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     pthread_mutex_lock(&flights->lock);
-    int status = wait_locked(flights, flight, thread, deadline_ns, value);
+    int status = wait_locked(flights, flight, thread, deadline_ns, failure, value);
     pthread_mutex_unlock(&flights->lock);
     (void)pthread_setcancelstate(cancelling, NULL);
     let_go(flights, flight);
@@ -268,7 +280,7 @@ void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, ui
     pthread_mutex_unlock(&flights->lock);
 }
 
-void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status,
+void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status, int failure,
                     struct strata_value *value)
 {
     bool answered = status == STRATA_OK || status == STRATA_STALE;
@@ -276,6 +288,7 @@ void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int 
     sta_list_remove(&flight->link);
     sta_list_remove(&flight->link_running);
     flight->status = status;
+    flight->failure = failure;
     if (answered && flight->holders > 1) {
         if (sta_value_make_shared(value) == STRATA_OK)
             flight->value = sta_value_share(value);

@@ -63,11 +63,15 @@ void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, p
 /* Whether `thread` runs any, and so must not wait for what nobody runs yet. */
 bool sta_flight_is_runner(struct sta_flights *flights, pthread_t thread);
 
+/* How many run a load or wait for one; for tests. */
+unsigned sta_flight_holders(struct sta_flights *flights);
+
 /* Waits for the end of a flight that was joined, as `thread`, until `deadline_ns` at the latest:
- * its status (STRATA_MORE where that was it: nobody loads it any more, join anew), with a value to release where that is STRATA_OK or STALE; STRATA_ERR_TIMEOUT. No
+ * its status (STRATA_MORE where that was it: nobody loads it any more, join anew), with a value to
+ * release where that is STRATA_OK or STALE, and with STALE its `failure`; STRATA_ERR_TIMEOUT. No
  * cancellation point. */
 int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
-                    uint64_t deadline_ns, struct strata_value *value);
+                    uint64_t deadline_ns, int *failure, struct strata_value *value);
 
 /* Nobody joins a flight of this key from here on that began before. */
 void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key);
@@ -81,8 +85,9 @@ bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight 
 void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, uint64_t generation);
 
 /* By who runs it, once: hands status and value to all that wait, and leaves the caller with
- * his share of `value`. */
-void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status,
+ * his share of `value`. `failure`: with STRATA_STALE, what is to be answered by who does not want what
+ * is stale; 0: nobody was asked. */
+void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status, int failure,
                     struct strata_value *value);
 
 #endif

@@ -277,6 +277,7 @@ int sta_lease_take(struct sta_lease *lease, uint64_t ttl_ms)
     if (asking.status == STRATA_OK)
         ask(lease, &asking);
     sta_command_fini(&asking.command);
+    lease->doubtful |= asking.status == STRATA_ERR_TIMEOUT || asking.status == STRATA_ERR_LOST;
     if (asking.status != STRATA_OK)
         return asking.status;
     lease->held = asking.integers[0] == 1;
@@ -288,7 +289,7 @@ int sta_lease_take(struct sta_lease *lease, uint64_t ttl_ms)
     return lease->held ? STRATA_OK : STRATA_SKIPPED;
 }
 
-/* Where it is still ours. Nobody is told where this fails: it ends by itself. */
+/* Where it is ours. Nobody is told where this fails: it ends by itself. */
 static void drop(struct sta_lease *lease)
 {
     static const char script[] =
@@ -306,7 +307,7 @@ static void drop(struct sta_lease *lease)
 void sta_lease_fini(struct sta_lease *lease)
 {
     unwatch(lease);
-    if (lease->held)
+    if (lease->held || lease->doubtful)
         drop(lease);
     pthread_cond_destroy(&lease->changed);
     sta_buffer_fini(&lease->names);

@@ -52,6 +52,7 @@ struct sta_lease {
     struct strata_bytes key, name;
     char word[STA_LEASE_WORD_LEN + 1];
     bool held;
+    bool doubtful; /* it was asked for, and nobody said whose it is: it may be ours later */
 
     /* Of the last take() that found another's. */
     bool tracked;
@@ -82,7 +83,7 @@ bool sta_lease_is_name(struct strata_bytes key);
 
 /* `key` without the prefix. STRATA_ERR_NOMEM, STRATA_ERR_INVALID: nothing to be freed. */
 int sta_lease_init(struct sta_lease *lease, struct sta_cache *cache, struct strata_bytes key);
-/* Drops it where it is held. */
+/* Drops it where it is held, or may be. */
 void sta_lease_fini(struct sta_lease *lease);
 
 /* From here on wait() hears of what is named; what was named before is forgotten. */

@@ -8,7 +8,7 @@
  *     sta_load_fly           by who runs it: this thread, or one of the pool (cache/load_background.c)
  *       ask_l2               an ordinary read (cache/read.c), waited for
  *       sta_load_call        what is the user's (cache/load_answer.c)
- *       serve_previous       where it failed
+ *       offer_previous       where it failed
  *       keep                 into both tiers (cache/fill.c)
  *     sta_flight_end        the others get it, too
  */
@@ -163,10 +163,12 @@ static void find_in_l2(struct strata_load *load)
         sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK ||
         envelope.tag_count > 0)
         return;
+    uint64_t now_ms = sta_clock_now_ms();
     previous->there = true;
     previous->value = envelope.value;
-    previous->fresh_ms = sta_envelope_fresh_ms(&envelope, load->found.ttl_ms);
-    previous->left_ms = load->found.ttl_ms;
+    previous->fresh_until_ms =
+        sta_clock_after(now_ms, sta_envelope_fresh_ms(&envelope, load->found.ttl_ms));
+    previous->until_ms = sta_clock_after(now_ms, load->found.ttl_ms);
 }
 
 /* In L1, proven or not: it is all that we have. */
@@ -184,30 +186,47 @@ static void find_in_l1(struct strata_load *load, const struct sta_key *key)
         return;
     }
     previous->there = true;
-    previous->left_ms = lease.deadline_ms > now_ms ? lease.deadline_ms - now_ms : 0;
     previous->value = sta_aged_open(lease.value, &aged);
-    previous->fresh_ms = aged.fresh_until_ms > now_ms ? aged.fresh_until_ms - now_ms : 0;
+    previous->until_ms = lease.deadline_ms;
+    previous->fresh_until_ms = aged.fresh_until_ms;
+    previous->throttled_until_ms = aged.throttled_until_ms;
     sta_value_from_lease(&previous->held, load->cache->l1, &lease);
 }
 
 /* The load has failed: for a while, nobody of this process tries it again where there is another
  * answer. */
-static void throttle(struct strata_load *load, struct sta_fill *fill)
+static void throttle(struct strata_load *load, const struct sta_fill *fill)
 {
-    const struct sta_load_previous *previous = &load->previous;
-    fill->value = previous->value;
-    fill->ttl_ms = previous->fresh_ms;
-    fill->stale_ms = previous->left_ms - previous->fresh_ms;
-    fill->throttle_ms = load->options->throttle_ms != 0 ? load->options->throttle_ms : THROTTLE_MS;
-    (void)sta_fill_run(fill, sta_clock_now_ns());
+    uint64_t now_ms = sta_clock_now_ms(), throttle_ms = load->options->throttle_ms;
+    throttle_ms = throttle_ms != 0 ? throttle_ms : THROTTLE_MS;
+    sta_aged_throttle(load->cache, &fill->key, fill->token, sta_clock_after(now_ms, throttle_ms),
+                      now_ms);
 }
 
-/* What was there before is the answer, where that is asked for; else what went wrong. */
-static int serve_previous(struct strata_load *load, int status, struct strata_value *value)
+/* What was there before, for who wants it instead of the `failure`. */
+static int offer_previous(struct strata_load *load, int failure, struct strata_value *value)
 {
-    if (load->options->stale_ms == 0 || !load->previous.there ||
-        sta_value_from_bytes(value, load->previous.value) != STRATA_OK)
+    const struct sta_load_previous *previous = &load->previous;
+    uint64_t now_ms = sta_clock_now_ms();
+    if (!previous->there || now_ms >= previous->until_ms ||
+        sta_value_from_bytes(value, previous->value) != STRATA_OK)
+        return failure;
+    if (load->early && now_ms < previous->fresh_until_ms)
+        return STRATA_OK;
+    load->failure = failure;
+    return STRATA_STALE;
+}
+
+/* What this call answers: of what is stale, each decides for himself. */
+static int choose(const struct strata_load *load, int status, int failure,
+                  struct strata_value *value)
+{
+    if (status != STRATA_STALE || failure == 0)
         return status;
+    if (load->options->stale_ms == 0) {
+        sta_value_release(value);
+        return failure;
+    }
     sta_tiers_count(&load->cache->stale);
     return STRATA_STALE;
 }
@@ -307,6 +326,15 @@ static void renew(struct sta_fill *fill)
     sta_flight_renew(&cache->flights, fill->flight, fill->token.generation);
 }
 
+/* Redis does not answer, a load has failed just now, and who runs this one takes the old value. */
+static bool is_throttled(const struct strata_load *load)
+{
+    const struct sta_load_previous *previous = &load->previous;
+    uint64_t now_ms = sta_clock_now_ms();
+    return load->options->stale_ms != 0 && previous->there &&
+           now_ms < previous->throttled_until_ms && now_ms < previous->until_ms;
+}
+
 /* L2, then the loader. */
 static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value)
 {
@@ -316,6 +344,8 @@ static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_va
         sta_value_release(value);
         there = STRATA_MISS;
     }
+    /* What Redis would not keep is not loaded early. */
+    load->gave_up |= there < 0 && load->early;
     if (there == STRATA_OK || there == STRATA_STALE || load->gave_up)
         return there;
     if (fill->lease != NULL && !fill->lease->held)
@@ -325,12 +355,13 @@ static int fly(struct strata_load *load, struct sta_fill *fill, struct strata_va
         find_in_l2(load);
     else
         find_in_l1(load, &fill->key);
+    if (there < 0 && is_throttled(load))
+        return offer_previous(load, STRATA_MORE, value);
     renew(fill);
     int status = sta_load_call(load);
     if (status < 0) {
-        if (there == STRATA_MISS && load->previous.left_ms > 0)
-            throttle(load, fill);
-        return serve_previous(load, status, value);
+        throttle(load, fill);
+        return offer_previous(load, status, value);
     }
     if (there == STRATA_MISS)
         status = keep(load, fill);
@@ -346,6 +377,7 @@ int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_
     struct sta_load_early early = {.due = false};
     struct sta_lease lease;
     int status = STRATA_MORE;
+    load->failure = 0;
     /* L1 has been asked before the flight was ours, and may have got it since. */
     if (!load->early)
         status = ask_l1(cache, &fill->key, options, sta_clock_now_ns(), value, &early);
@@ -365,35 +397,40 @@ int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_
     return status;
 }
 
+static uint64_t after_ms(uint64_t now_ns, uint64_t ms)
+{
+    return ms > STA_NEVER / STA_NS_MS ? STA_NEVER : sta_clock_after(now_ns, ms * STA_NS_MS);
+}
+
 static bool has_timeouts(const struct strata_load *load)
 {
     return load->options->soft_timeout_ms != 0 || load->options->hard_timeout_ms != 0;
 }
 
-/* Waits for a flight, ours or another's, within this call's time-outs: the soft one counts where L1 has
+/* Waits for a flight, `own` or another's, within this call's time-outs: the soft one counts where L1 has
  * an old value to answer with. */
-static int wait_for(struct strata_load *load, const struct sta_fill *fill,
+static int wait_for(struct strata_load *load, const struct sta_fill *fill, bool own,
                     struct strata_value *value)
 {
     const struct strata_load_options *options = load->options;
-    uint64_t until_ns = load->deadline_ns;
+    uint64_t until_ns = own && options->hard_timeout_ms == 0 ? STA_NEVER : load->deadline_ns;
+    int failure = 0;
     if (has_timeouts(load) && options->stale_ms != 0)
         find_in_l1(load, &fill->key);
-    uint64_t most_ms = options->hard_timeout_ms;
-    if (load->previous.there && options->soft_timeout_ms != 0)
-        most_ms = options->soft_timeout_ms;
-    if (most_ms != 0 && most_ms < STA_NEVER / STA_NS_MS) {
-        uint64_t most_ns = sta_clock_after(load->begun_ns, most_ms * STA_NS_MS);
-        until_ns = most_ns < until_ns ? most_ns : until_ns;
+    if (load->previous.there && options->soft_timeout_ms != 0) {
+        uint64_t soft_ns = after_ms(load->begun_ns, options->soft_timeout_ms);
+        until_ns = soft_ns < until_ns ? soft_ns : until_ns;
     }
     sta_load_run_waiting(load->cache, fill->flight);
-    int status =
-        sta_flight_wait(&load->cache->flights, fill->flight, pthread_self(), until_ns, value);
-    if (status == STRATA_ERR_TIMEOUT)
-        status = serve_previous(load, status, value);
+    int status = sta_flight_wait(&load->cache->flights, fill->flight, pthread_self(), until_ns,
+                                 &failure, value);
+    if (status == STRATA_ERR_TIMEOUT) {
+        status = offer_previous(load, status, value);
+        failure = load->failure;
+    }
     sta_value_release(&load->previous.held);
     load->previous = (struct sta_load_previous){.there = false};
-    return status;
+    return choose(load, status, failure, value);
 }
 
 /* STRATA_MORE: who ran the load we waited for gave up before we do. */
@@ -408,7 +445,7 @@ static int run_once(struct strata_load *load, struct strata_value *value)
     if (status < 0)
         return status;
     if (status == STRATA_MORE) {
-        status = wait_for(load, &fill, value);
+        status = wait_for(load, &fill, false, value);
         if (status != STRATA_MORE)
             sta_tiers_count(&cache->loads_shared);
         return status;
@@ -416,23 +453,24 @@ static int run_once(struct strata_load *load, struct strata_value *value)
     if (has_timeouts(load)) {
         status = sta_load_hand_over(load, &fill);
         if (status == STRATA_OK)
-            return wait_for(load, &fill, value);
+            return wait_for(load, &fill, true, value);
     } else {
         status = sta_load_fly(load, &fill, value);
     }
     bool again = load->gave_up || (status < 0 && has_timeouts(load));
-    sta_flight_end(&cache->flights, fill.flight, again ? STRATA_MORE : status, value);
-    return status;
+    sta_flight_end(&cache->flights, fill.flight, again ? STRATA_MORE : status, load->failure,
+                   value);
+    return choose(load, status, load->failure, value);
 }
 
 int sta_load_run(struct strata_load *load, struct strata_value *value)
 {
     struct strata_value got = {0};
-    uint64_t wait_ns = load->cache->budget_ns, wait_ms = load->options->wait_ms;
-    if (wait_ms != 0)
-        wait_ns = wait_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : wait_ms * STA_NS_MS;
+    uint64_t hard_ms = load->options->hard_timeout_ms, wait_ms = load->options->wait_ms;
     load->begun_ns = sta_clock_now_ns();
-    load->deadline_ns = sta_clock_after(load->begun_ns, wait_ns);
+    load->patience_ns = wait_ms != 0 ? after_ms(load->begun_ns, wait_ms)
+                                     : sta_clock_after(load->begun_ns, load->cache->budget_ns);
+    load->deadline_ns = hard_ms != 0 ? after_ms(load->begun_ns, hard_ms) : load->patience_ns;
     int status = run_once(load, &got);
     while (status == STRATA_MORE && sta_clock_now_ns() < load->deadline_ns)
         status = run_once(load, &got);

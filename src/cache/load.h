@@ -6,8 +6,9 @@
  *              '--miss--> FLIGHT --another loads it--> wait for it --> done
  *                            '---ours: L1 again -> L2 -> LOADER -> FILL --> done, for all that wait
  *
- * Where the loader fails, and that is asked for, who waits gets what was there before, as long as it may
- * be served (STRATA_STALE): what Redis has behind an envelope, or what L1 has, where Redis is away.
+ * Where the loader fails, each of those that wait and ask for it gets what was there before, as long as
+ * it may be served (STRATA_STALE): what Redis has behind an envelope, or what L1 has, where Redis is away;
+ * the others get the failure. A failed load of what is still in its time answers all of them with that.
  *
  * No lock is held and nothing is led while the loader runs.
  */
@@ -22,8 +23,9 @@ struct sta_load_previous {
     bool there;
     struct strata_bytes value;
     struct strata_value held; /* it, or the envelope that it is in; to be released */
-    uint64_t fresh_ms;        /* for so long it is still in its time: it is loaded early */
-    uint64_t left_ms;         /* for so long it may still be served */
+    uint64_t fresh_until_ms;  /* until then it is still in its time: it is loaded early */
+    uint64_t until_ms;        /* until then it may be served */
+    uint64_t throttled_until_ms;
 };
 
 /* That a hit is to be loaded anew before its time is over. */
@@ -52,8 +54,10 @@ struct strata_load {
     uint64_t fresh_until_ms; /* early: for so long L1 has it */
     uint64_t load_us;        /* what the loader took */
     uint64_t begun_ns;
-    uint64_t deadline_ns; /* of waiting for others */
-    bool gave_up;         /* that is over, and nothing was loaded */
+    uint64_t deadline_ns; /* of waiting for others: by hard_timeout_ms, else patience_ns */
+    uint64_t patience_ns; /* by wait_ms */
+    bool gave_up;         /* that is over, and nothing was loaded; or nothing can be */
+    int failure;          /* with STRATA_STALE: what went wrong, as sta_flight_end() has it */
     struct sta_load_previous previous;
     struct sta_read_found found;
 };
@@ -83,7 +87,8 @@ int sta_load_set_unchanged(struct strata_load *load, uint64_t ttl_ms);
 struct sta_fill;
 struct sta_flight;
 
-/* By who runs the flight: L2, the loader, the tiers. As strata_get_or_load(). */
+/* By who runs the flight: L2, the loader, the tiers. As strata_get_or_load(), but that STRATA_STALE comes
+ * with `failure`, and is not for who does not ask for it. */
 int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_value *value);
 
 /* Lets a thread of the pool run a flight that is ours: STRATA_OK, and it will be ended; else it is still

@@ -33,7 +33,9 @@ static struct load_job *job_create(const struct strata_load *load, const struct 
     job->load.loader = load->loader;
     job->load.arg = load->arg;
     job->load.options = &job->options;
-    job->load.deadline_ns = load->deadline_ns;
+    /* The load goes on where its call has ended. */
+    job->load.deadline_ns =
+        load->deadline_ns > load->patience_ns ? load->deadline_ns : load->patience_ns;
     job->fill = *fill;
     job->fill.key.bytes = job->load.key;
     return job;
@@ -51,7 +53,7 @@ static void job_run(struct sta_load_pool_job *pool_job, bool work)
     }
     if (job->load.gave_up)
         status = STRATA_MORE;
-    sta_flight_end(flights, job->fill.flight, status, &value);
+    sta_flight_end(flights, job->fill.flight, status, job->load.failure, &value);
     sta_value_release(&value);
     free(job);
 }
@@ -101,6 +103,6 @@ void sta_load_refresh(const struct strata_load *load, const struct sta_load_earl
     }
     if (status == STRATA_OK)
         return;
-    sta_flight_end(&cache->flights, fill.flight, STRATA_MORE, &nothing);
+    sta_flight_end(&cache->flights, fill.flight, STRATA_MORE, 0, &nothing);
     free(job);
 }

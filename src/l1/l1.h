@@ -66,8 +66,9 @@ struct sta_l1_lease {
     struct strata_bytes value;
     uint64_t deadline_ms;
     uint8_t flags;
-    bool suspect; /* its source is doubted; only peek() hands such out */
-    void *pin;    /* l1's own */
+    bool suspect;                /* its source is doubted; only peek() hands such out */
+    struct sta_item_stamp stamp; /* under which it was stored: for who stores the same value anew */
+    void *pin;                   /* l1's own */
 };
 
 /* What goes in. */

@@ -375,6 +375,7 @@ static void lease_make(struct sta_l1_lease *lease, struct sta_item_head head, co
         .deadline_ms = terms.deadline_ms,
         .flags = head.flags,
         .suspect = suspect,
+        .stamp = terms.stamp,
         .pin = (void *)pin,
     };
 }

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/handle.h"
+#include "cache/tiers.h"
 #include "core/clock.h"
 #include "integration/cache_rig.h"
 #include "support/wait.h"
@@ -214,6 +216,95 @@ static void an_early_load_that_fails_leaves_the_value_and_is_not_tried_again_at_
     strata_close(&source.cache);
 }
 
+/* ---- large values, which are not asked for again when they are stored ---- */
+
+static char large[2][20000] = {"o", "n"};
+
+struct large_source {
+    struct strata *cache;
+    struct strata_load_options options;
+    bool grows; /* the first value is small */
+    _Atomic int error;
+    atomic_uint begun;
+};
+
+static int load_large(struct strata_load *load, void *arg)
+{
+    struct large_source *source = arg;
+    unsigned number = atomic_fetch_add(&source->begun, 1);
+    int error = atomic_load(&source->error);
+    size_t len = source->grows && number == 0 ? 1 : sizeof large[0];
+    return error != 0 ? error : strata_load_set(load, strata_bytes(large[number > 0], len), 0);
+}
+
+/* Its first letter. */
+static char ask_large(struct large_source *source)
+{
+    struct strata_value value = {0};
+    assert_int_equal(strata_get_or_load(source->cache, strata_text("k"), load_large, source,
+                                        &source->options, &value),
+                     STRATA_OK);
+    char letter = *(const char *)value.bytes.data;
+    strata_release(&value);
+    return letter;
+}
+
+static bool large_asks_and_has_begun_twice(void *arg)
+{
+    struct large_source *source = arg;
+    if (atomic_load(&source->begun) >= 2)
+        return true; /* a hit would be loaded early again, and find out */
+    (void)ask_large(source);
+    return false;
+}
+
+static bool is_new(void *arg)
+{
+    return ask_large(arg) == 'n';
+}
+
+static void a_large_value_that_is_loaded_early_takes_the_place_of_the_old_one(void **state)
+{
+    (void)state;
+    static const enum strata_tracking modes[] = {STRATA_TRACKING_AUTO, STRATA_TRACKING_OFF};
+    for (unsigned i = 0; i < 2; i++) {
+        struct large_source source = {
+            .cache = cache_rig_open((struct strata_options){.tracking = modes[i]}),
+            .grows = true,
+            .options = {.ttl_ms = LONG_MS, .refresh_ahead = 0.000001}};
+        assert_true(wait_until(large_asks_and_has_begun_twice, &source, PATIENT_MS));
+        source.options.refresh_ahead = 0;
+        assert_true(wait_until(is_new, &source, PATIENT_MS));
+        strata_close(&source.cache);
+        assert_int_equal(cache_rig_flush(NULL), 0);
+    }
+}
+
+static bool has_failed(void *arg)
+{
+    return numbers(arg).loads_failed > 0;
+}
+
+static void an_early_load_of_a_large_value_that_fails_is_not_tried_again_at_once(void **state)
+{
+    (void)state;
+    struct large_source source = {
+        .cache = cache_rig_open((struct strata_options){0}),
+        .options = {.ttl_ms = LONG_MS, .refresh_ahead = 0.000001, .throttle_ms = LONG_MS}};
+    assert_int_equal(ask_large(&source), 'o');
+    atomic_store(&source.error, OWN_ERROR);
+    assert_true(wait_until(large_asks_and_has_begun_twice, &source, PATIENT_MS));
+    assert_true(wait_until(has_failed, source.cache, PATIENT_MS));
+    struct sta_flights *flights = &source.cache->cache->flights;
+    while (sta_flight_holders(flights) > 0)
+        continue; /* it ends when L1 knows */
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(ask_large(&source), 'o');
+    assert_int_equal(atomic_load(&source.begun), 2);
+    assert_int_equal(numbers(source.cache).stale_answers, 0);
+    strata_close(&source.cache);
+}
+
 /* ---- time-outs ---- */
 
 static void past_the_hard_timeout_the_call_ends_and_the_load_goes_on(void **state)
@@ -316,6 +407,8 @@ int main(void)
         TEST(a_foreign_value_is_not_replaced_by_an_early_load),
         TEST(a_value_with_tags_is_not_loaded_early),
         TEST(an_early_load_that_fails_leaves_the_value_and_is_not_tried_again_at_once),
+        TEST(a_large_value_that_is_loaded_early_takes_the_place_of_the_old_one),
+        TEST(an_early_load_of_a_large_value_that_fails_is_not_tried_again_at_once),
         TEST(past_the_hard_timeout_the_call_ends_and_the_load_goes_on),
         TEST(past_the_soft_timeout_the_old_value_is_served_and_the_load_goes_on),
         TEST(a_load_in_time_is_answered_as_without_timeouts),

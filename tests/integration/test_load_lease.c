@@ -348,6 +348,33 @@ static int start(void **state)
     return setenv("TEST_REDIS_SOCKET", cache_rig_socket(), 1);
 }
 
+static bool is_lease_there(void *arg)
+{
+    redisReply *reply = redisCommand(cache_rig_foreign(), "EXISTS " PREFIX "k:strata-lease");
+    bool there = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return there == *(bool *)arg;
+}
+
+/* It loads without one, and the lease that Redis made later holds up nobody. */
+static void a_lease_that_redis_was_late_to_give_is_given_back(void **state)
+{
+    (void)state;
+    bool gone = false;
+    struct source source = {.value = "v", .error = OWN_ERROR};
+    struct strata *cache = cache_rig_open((struct strata_options){.socket_timeout_ms = SHORT_MS});
+    struct call call = {.cache = cache, .source = &source, .options = {.lease_ms = LONG_MS}};
+    assert_int_equal(get_status(cache, "other"), STRATA_MISS); /* it is connected */
+    freeReplyObject(redisCommand(cache_rig_foreign(), "CLIENT PAUSE 700 WRITE"));
+    source.held = true;
+    call_start(&call);
+    redis_do("SET", PREFIX "other", "v"); /* as long as the pause takes */
+    atomic_store(&source.open, true);
+    call_expect(&call, OWN_ERROR, "");
+    assert_true(wait_until(is_lease_there, &gone, PATIENT_MS));
+    strata_close(&cache);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, cache_rig_flush)
@@ -360,6 +387,7 @@ int main(void)
         TEST(who_waits_for_another_process_has_a_budget_of_his_own),
         TEST(a_late_owner_stores_nothing),
         TEST(a_late_owner_stores_nothing_where_nobody_came_after_it),
+        TEST(a_lease_that_redis_was_late_to_give_is_given_back),
     };
     return cmocka_run_group_tests(tests, start, cache_rig_stop);
 }

@@ -355,6 +355,58 @@ static void no_other_read_serves_it_though_redis_is_away(void **state)
     redis_server_stop(&server);
 }
 
+/* Five calls while the source fails cost one load. */
+static void assert_throttled(struct strata *cache, struct source *source,
+                             const struct strata_load_options *options)
+{
+    struct strata_value value = {0};
+    unsigned loads = source->loads;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(
+            strata_get_or_load(cache, strata_text("k"), load_it, source, options, &value),
+            STRATA_STALE);
+        strata_release(&value);
+    }
+    assert_int_equal(source->loads, loads + 1);
+}
+
+static void a_large_value_is_throttled_as_well(void **state)
+{
+    (void)state;
+    static char large[20000];
+    static const enum strata_tracking modes[] = {STRATA_TRACKING_AUTO, STRATA_TRACKING_OFF};
+    for (unsigned i = 0; i < 2; i++) {
+        struct source source = {.value = strata_bytes(large, sizeof large)};
+        struct strata_value value = {0};
+        struct strata *cache = cache_rig_open((struct strata_options){.tracking = modes[i]});
+        assert_int_equal(
+            strata_get_or_load(cache, strata_text("k"), load_it, &source, &stale, &value),
+            STRATA_OK);
+        strata_release(&value);
+        assert_true(wait_until(is_past_its_time, cache, PATIENT_MS));
+        source.error = OWN_ERROR;
+        assert_throttled(cache, &source, &stale);
+        strata_close(&cache);
+        assert_int_equal(cache_rig_flush(NULL), 0);
+    }
+}
+
+static void while_redis_is_away_failed_loads_are_throttled_as_well(void **state)
+{
+    (void)state;
+    struct redis_server *server = NULL;
+    struct source source = {.loads = 0};
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    struct strata *cache =
+        open_past((struct strata_options){.redis_url = redis_server_url(server)}, &source);
+    redis_server_kill9(server);
+    assert_throttled(cache, &source, &stale);
+    assert_answer(cache, &source, NULL, OWN_ERROR, ""); /* who does not ask for it */
+    assert_true(get_status(cache, "k") < 0);
+    strata_close(&cache);
+    redis_server_stop(&server);
+}
+
 static void however_long_it_may_be_served_its_time_ends(void **state)
 {
     (void)state;
@@ -393,6 +445,8 @@ int main(void)
         TEST(what_begins_as_an_envelope_and_is_none_is_a_miss),
         TEST(jitter_shortens_the_ttl_and_not_the_time_after_it),
         TEST(no_other_read_serves_it_though_redis_is_away),
+        TEST(a_large_value_is_throttled_as_well),
+        TEST(while_redis_is_away_failed_loads_are_throttled_as_well),
         TEST(however_long_it_may_be_served_its_time_ends),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -57,15 +57,17 @@ static struct strata_value value_of(const char *text)
 static void end_with(struct table *table, struct sta_flight *flight, const char *text)
 {
     struct strata_value value = value_of(text);
-    sta_flight_end(&table->flights, flight, STRATA_OK, &value);
+    sta_flight_end(&table->flights, flight, STRATA_OK, 0, &value);
     assert_memory_equal(value.bytes.data, text, strlen(text));
     sta_value_release(&value);
 }
 
 static void assert_waits(struct table *table, struct sta_flight *flight, const char *text)
 {
+    int failure = 0;
     struct strata_value value = {0};
-    assert_int_equal(sta_flight_wait(&table->flights, flight, bob, STA_NEVER, &value), STRATA_OK);
+    assert_int_equal(sta_flight_wait(&table->flights, flight, bob, STA_NEVER, &failure, &value),
+                     STRATA_OK);
     assert_int_equal(value.bytes.len, strlen(text));
     assert_memory_equal(value.bytes.data, text, strlen(text));
     sta_value_release(&value);
@@ -97,13 +99,15 @@ static void keys_with_the_same_hash_have_flights_of_their_own(void **state)
 
 static void an_error_goes_to_all(void **state)
 {
+    int failure = 0;
     struct table *table = *state;
     struct sta_flight *run, *second;
     struct strata_value value = {0};
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
-    sta_flight_end(&table->flights, run, -1234, &value);
-    assert_int_equal(sta_flight_wait(&table->flights, second, bob, STA_NEVER, &value), -1234);
+    sta_flight_end(&table->flights, run, -1234, 0, &value);
+    assert_int_equal(sta_flight_wait(&table->flights, second, bob, STA_NEVER, &failure, &value),
+                     -1234);
     assert_null(value.bytes.data);
 }
 
@@ -142,13 +146,14 @@ static void what_is_overtaken_is_not_current_and_not_joined(void **state)
 
 static void a_wait_ends_at_its_deadline_and_the_load_goes_on(void **state)
 {
+    int failure = 0;
     struct table *table = *state;
     struct sta_flight *run, *second;
     struct strata_value value = {0};
     uint64_t soon_ns = sta_clock_now_ns() + 5 * STA_NS_MS;
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
-    assert_int_equal(sta_flight_wait(&table->flights, second, bob, soon_ns, &value),
+    assert_int_equal(sta_flight_wait(&table->flights, second, bob, soon_ns, &failure, &value),
                      STRATA_ERR_TIMEOUT);
     assert_true(sta_clock_now_ns() >= soon_ns);
     assert_true(sta_flight_is_current(&table->flights, run, 1));
@@ -182,10 +187,11 @@ struct waiter {
 
 static void *wait_for_it(void *arg)
 {
+    int failure = 0;
     struct waiter *waiter = arg;
     struct strata_value value = {0};
-    waiter->status =
-        sta_flight_wait(&waiter->table->flights, waiter->flight, pthread_self(), STA_NEVER, &value);
+    waiter->status = sta_flight_wait(&waiter->table->flights, waiter->flight, pthread_self(),
+                                     STA_NEVER, &failure, &value);
     atomic_store(&waiter->got, value.bytes.len == 5 && memcmp(value.bytes.data, "value", 5) == 0);
     sta_value_release(&value);
     return NULL;
@@ -220,6 +226,7 @@ struct circle {
 /* Asks as Ann until the other thread waits for her. */
 static bool ann_is_told(void *arg)
 {
+    int failure = 0;
     struct circle *circle = arg;
     struct table *table = circle->table;
     struct sta_flight *flight;
@@ -229,13 +236,14 @@ static bool ann_is_told(void *arg)
     if (status != STRATA_MORE)
         return status == STRATA_ERR_DEADLOCK;
     struct strata_value value = {0};
-    (void)sta_flight_wait(&table->flights, flight, cid, 0, &value);
+    (void)sta_flight_wait(&table->flights, flight, cid, 0, &failure, &value);
     return false;
 }
 
 /* Runs the load of `other`, and needs `key` for it. */
 static void *load_other(void *arg)
 {
+    int failure = 0;
     struct circle *circle = arg;
     struct sta_flights *flights = &circle->table->flights;
     struct sta_flight *needed;
@@ -246,8 +254,8 @@ static void *load_other(void *arg)
     atomic_store(&circle->runs, true);
     if (sta_flight_join(flights, &circle->table->key, 1, pthread_self(), &needed) != STRATA_MORE)
         return NULL;
-    int status = sta_flight_wait(flights, needed, pthread_self(), STA_NEVER, &value);
-    sta_flight_end(flights, circle->own, status, &value);
+    int status = sta_flight_wait(flights, needed, pthread_self(), STA_NEVER, &failure, &value);
+    sta_flight_end(flights, circle->own, status, 0, &value);
     sta_value_release(&value);
     return NULL;
 }
@@ -266,6 +274,27 @@ static void who_would_close_a_circle_is_told_instead(void **state)
     pthread_join(thread, NULL);
 }
 
+/* Each that waits has both, and chooses. */
+static void a_failure_goes_with_what_is_stale(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *second;
+    struct strata_value value = value_of("value"), got = {0};
+    int failure = 0;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
+    assert_true(sta_flight_is_runner(&table->flights, ann));
+    assert_false(sta_flight_is_runner(&table->flights, bob));
+    sta_flight_end(&table->flights, run, STRATA_STALE, -1234, &value);
+    assert_int_equal(sta_flight_wait(&table->flights, second, bob, STA_NEVER, &failure, &got),
+                     STRATA_STALE);
+    assert_int_equal(failure, -1234);
+    assert_int_equal(got.bytes.len, 5);
+    assert_false(sta_flight_is_runner(&table->flights, ann));
+    sta_value_release(&got);
+    sta_value_release(&value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_with_the_same_hash_have_flights_of_their_own, start,
                                         stop),
         cmocka_unit_test_setup_teardown(an_error_goes_to_all, start, stop),
+        cmocka_unit_test_setup_teardown(a_failure_goes_with_what_is_stale, start, stop),
         cmocka_unit_test_setup_teardown(who_comes_after_an_invalidation_does_not_join, start, stop),
         cmocka_unit_test_setup_teardown(what_is_overtaken_is_not_current_and_not_joined, start,
                                         stop),

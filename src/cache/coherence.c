@@ -99,6 +99,11 @@ bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes
     return cache->l1 != NULL && is_tracking(cache) && sta_coherence_keeps(value);
 }
 
+bool sta_coherence_hears(const struct sta_cache *cache)
+{
+    return cache->l1 != NULL && is_tracking(cache) && sta_l2_is_tracked(cache->l2);
+}
+
 void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics *out)
 {
     struct sta_tracking_statistics tracking;

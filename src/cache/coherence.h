@@ -29,6 +29,9 @@ bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes
 /* Whether a value of this size is asked for again where it was written for L1 to keep. */
 bool sta_coherence_keeps(struct strata_bytes value);
 
+/* Whether this cache hears of what others write; where not, entries of L1 are as good as their TTL. */
+bool sta_coherence_hears(const struct sta_cache *cache);
+
 void sta_coherence_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
 #endif

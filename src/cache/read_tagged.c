@@ -90,7 +90,7 @@ static int version_answered(struct sta_read *read, const struct sta_read_version
     open_stored(read, missing, &envelope);
     (void)sta_tags_name(&name, envelope.tags[version->tag].name);
     struct sta_read_missing tag = {.token = version->token};
-    if (cache->l1 != NULL) {
+    if (sta_coherence_hears(cache)) {
         tag.key = sta_l1_key(cache->l1, sta_tags_key(&name));
         if (sta_coherence_admit(cache, &tag.key, read->batch.source, &tag.token, now_ms))
             sta_read_keep(read, &tag, now_ms, text, ttl_ms, false);

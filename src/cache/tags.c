@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/coherence.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -63,7 +64,7 @@ int sta_tags_ask_l1(struct sta_cache *cache, const struct sta_envelope_tag *tag,
     uint8_t text[STA_TAGS_VERSION_LEN];
     struct sta_l1_copy copy = {.buffer = text, .cap = sizeof text};
     uint64_t version;
-    if (cache->l1 == NULL || sta_tags_name(&name, tag->name) < 0)
+    if (!sta_coherence_hears(cache) || sta_tags_name(&name, tag->name) < 0)
         return STRATA_MORE;
     struct sta_key key = sta_l1_key(cache->l1, sta_tags_key(&name));
     if (sta_l1_copy(cache->l1, &key, now_ms, &copy) != STRATA_OK)
@@ -129,14 +130,23 @@ static int versions_take(struct versions *versions)
     return status;
 }
 
+/* What a read has kept of a key of which nobody will tell. */
+static void forget(struct sta_cache *cache, struct strata_bytes bytes)
+{
+    struct sta_key key = sta_l1_key(cache->l1, bytes);
+    (void)sta_l1_invalidate(cache->l1, &key, sta_clock_now_ms(), NULL);
+}
+
 static int versions_read(struct versions *versions)
 {
+    bool hears = sta_coherence_hears(versions->cache);
     versions->read = (struct sta_read){
         .cache = versions->cache,
         .keys = versions->keys,
         .count = versions->count,
         .values = versions->values,
         .statuses = versions->statuses,
+        .l1_asked = !hears,
         .done = on_read,
     };
     memset(versions->values, 0, sizeof versions->values);
@@ -145,6 +155,8 @@ static int versions_read(struct versions *versions)
         sta_read_send(&versions->read);
         sta_waiter_wait(&versions->waiter);
     }
+    for (size_t i = 0; i < versions->count && !hears && versions->cache->l1 != NULL; i++)
+        forget(versions->cache, versions->keys[i]);
     return versions_take(versions);
 }
 
@@ -251,10 +263,8 @@ static int write_stored(struct sta_cache *cache, const struct strata_item *store
     return status;
 }
 
-static uint64_t tag_ttl_ms(const struct sta_cache *cache, uint64_t ttl_ms)
+uint64_t sta_tags_ttl_ms(uint64_t ttl_ms)
 {
-    if (ttl_ms == 0)
-        ttl_ms = cache->config.l2_ttl_ms;
     if (ttl_ms > UINT64_MAX / 4)
         return UINT64_MAX;
     return 2 * ttl_ms > STA_TAGS_TTL_MS ? 2 * ttl_ms : STA_TAGS_TTL_MS;
@@ -274,7 +284,7 @@ int sta_tags_set(struct sta_cache *cache, const struct strata_item *item,
     struct versions versions = {.cache = cache,
                                 .count = count,
                                 .now_ns = now_ns,
-                                .ttl_ms = tag_ttl_ms(cache, item->ttl_ms),
+                                .ttl_ms = sta_tags_ttl_ms(sta_tiers_ttl_ms(cache, item)),
                                 .envelope = &envelope};
     if (count == 0 || count > STA_ENVELOPE_TAGS_MOST)
         return STRATA_ERR_INVALID;
@@ -289,8 +299,9 @@ int sta_tags_set(struct sta_cache *cache, const struct strata_item *item,
         status = versions_find(&versions);
     if (status < 0)
         return status;
+    sta_tags_lengthen(cache, versions.keys, count, sta_tiers_ttl_ms(cache, item), now_ns);
     struct sta_buffer stored;
-    sta_buffer_init(&stored, STA_CACHE_VALUE_MAX);
+    sta_buffer_init(&stored, STA_BATCH_WIRE_MAX); /* the value alone is bounded, not its head */
     status = sta_envelope_write(&stored, &envelope);
     if (status == STRATA_OK)
         status = write_stored(

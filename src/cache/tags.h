@@ -14,7 +14,10 @@
  *
  * Versions are random words of 64 bits, so that one that has gone does not come back, whatever became
  * of its key: deleted, expired, evicted or flushed. That needs no clock and no list of what has a tag.
- * A tag's key lives at least STA_TAGS_TTL_MS and twice as long as the value that made it.
+ * A tag's key lives at least STA_TAGS_TTL_MS and twice as long as the value that made it; a value that
+ * lives longer than that gives it a longer life (tags_lengthen.c).
+ * Where nobody tells of what others write (no tracking), L1 is neither asked for versions nor given any:
+ * values with tags are read from Redis, each time.
  *
  * Threads: any; set() not on the loop's.
  */
@@ -54,6 +57,15 @@ int sta_tags_ask_l1(struct sta_cache *cache, const struct sta_envelope_tag *tag,
 
 /* The same of all tags of what L1 has kept as it is stored; with STRATA_OK `kept` becomes the value. */
 int sta_tags_open(struct sta_cache *cache, struct strata_bytes *kept, uint64_t now_ms);
+
+/* How long a tag's key lives that was made for a value with this TTL. */
+uint64_t sta_tags_ttl_ms(uint64_t ttl_ms);
+
+/* Keys of tags under which a value with this TTL is about to be set shall not end before it. Where their
+ * TTLs cannot be told or changed, they stay: the value is read from its source once more then. Costs
+ * nothing for a TTL of which a new tag's is longer in any case; else a round trip. Not on the loop's thread. */
+void sta_tags_lengthen(struct sta_cache *cache, const struct strata_bytes *keys, size_t count,
+                       uint64_t ttl_ms, uint64_t now_ns);
 
 /* STRATA_OK, or STRATA_ERR_DISABLED: this cache has no use of tags. */
 int sta_tags_may(const struct sta_cache *cache);

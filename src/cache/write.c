@@ -57,7 +57,8 @@ static int write_check(const struct sta_write *write, size_t index)
 {
     const struct strata_item *item = &write->items[index];
     int status = sta_cache_check_key(item->key);
-    if (status == STRATA_OK && write->kind == STA_WRITE_SET)
+    /* What has flags has a head, and its value was looked at. */
+    if (status == STRATA_OK && write->kind == STA_WRITE_SET && write->flags == 0)
         status = sta_cache_check_value(item->value);
     return status;
 }

@@ -37,6 +37,9 @@ struct sta_l2 {
     /* Atomic, relaxed: a hint for people. */
     _Atomic(enum sta_connection_state) state;
 
+    /* Atomic, relaxed. */
+    _Atomic(enum sta_tracking_state) tracking_state;
+
     /* Guarded by lock. */
     pthread_mutex_t lock;
     struct sta_connection_statistics statistics;
@@ -132,6 +135,7 @@ static void l2_refresh(struct sta_l2 *l2)
     struct sta_connection_statistics now;
     struct sta_tracking_statistics tracking;
     sta_tracking_statistics(l2->router, &tracking);
+    atomic_store_explicit(&l2->tracking_state, tracking.state, memory_order_relaxed);
     sta_router_statistics(l2->router, &now);
     atomic_store_explicit(&l2->state, now.state, memory_order_relaxed);
     pthread_mutex_lock(&l2->lock);
@@ -171,6 +175,11 @@ void sta_l2_tracking_statistics(struct sta_l2 *l2, struct sta_tracking_statistic
     pthread_mutex_lock(&l2->lock);
     *out = l2->tracking;
     pthread_mutex_unlock(&l2->lock);
+}
+
+bool sta_l2_is_tracked(const struct sta_l2 *l2)
+{
+    return atomic_load_explicit(&l2->tracking_state, memory_order_relaxed) == STA_TRACKING_IN_FORCE;
 }
 
 /* ---- life ---- */

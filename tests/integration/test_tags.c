@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -401,6 +402,83 @@ static void a_tag_goes_with_its_time(void **state)
     strata_close(&one);
 }
 
+/* With and without the right to track: nobody tells what others write. */
+static void without_tracking_a_tag_takes_its_values_all_the_same(void **state)
+{
+    (void)state;
+    char url[128];
+    freeReplyObject(redisCommand(cache_rig_foreign(), "ACL SETUSER plain on >secret ~* +@all %s",
+                                 "-client|tracking"));
+    (void)snprintf(url, sizeof url, "redis://plain:secret@%s", strstr(cache_rig_url(), "://") + 3);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct strata_options options = {.redis_url = i == 0 ? NULL : url,
+                                               .tracking = i == 0 ? STRATA_TRACKING_OFF
+                                                                  : STRATA_TRACKING_AUTO};
+        struct strata *one = cache_rig_open(options), *other = cache_rig_open(options);
+        assert_int_equal(set_tagged(one, "k", "v", "x"), STRATA_OK);
+        for (unsigned reads = 0; reads < 3; reads++)
+            assert_value(one, "k", "v");
+        assert_int_equal(invalidate_tag(other, "x"), STRATA_OK);
+        assert_int_equal(get_status(one, "k"), STRATA_MISS);
+        assert_int_equal(set_tagged(one, "m", "new", "x"), STRATA_OK);
+        assert_value(other, "m", "new");
+        assert_value(one, "m", "new");
+        strata_close(&one);
+        strata_close(&other);
+        assert_int_equal(cache_rig_flush(NULL), 0);
+    }
+}
+
+static int64_t left_ms(const char *key)
+{
+    redisReply *reply = redisCommand(cache_rig_foreign(), "PTTL %s", key);
+    int64_t left = reply->integer;
+    freeReplyObject(reply);
+    return left;
+}
+
+#define DAY_MS ((int64_t)24 * 3600 * 1000)
+
+static void a_tag_lives_as_long_as_what_is_set_with_it_later(void **state)
+{
+    (void)state;
+    struct strata *one = cache_rig_open((struct strata_options){0});
+    struct strata_bytes k = strata_text("k"), x = strata_text("x");
+    assert_int_equal(strata_set_tagged(one, k, k, 1000, &x, 1), STRATA_OK);
+    assert_true(left_ms(TAG "x") <= DAY_MS);
+    assert_int_equal(strata_set_tagged(one, k, k, 3 * (uint64_t)DAY_MS, &x, 1), STRATA_OK);
+    assert_true(left_ms(TAG "x") > 5 * DAY_MS && left_ms(TAG "x") <= 6 * DAY_MS);
+    assert_int_equal(strata_set_tagged(one, k, k, 1000, &x, 1), STRATA_OK);
+    assert_true(left_ms(TAG "x") > 5 * DAY_MS);
+    assert_int_equal(strata_set_tagged(one, k, k, STRATA_UNLIMITED, &x, 1), STRATA_OK);
+    assert_int_equal(left_ms(TAG "x"), -1);
+    assert_int_equal(strata_set_tagged(one, k, k, 3 * (uint64_t)DAY_MS, &x, 1), STRATA_OK);
+    assert_int_equal(left_ms(TAG "x"), -1);
+    assert_value(one, "k", "k");
+    strata_close(&one);
+}
+
+static void the_largest_value_may_have_tags(void **state)
+{
+    (void)state;
+    size_t most = (size_t)64 << 20;
+    struct strata *one = cache_rig_open((struct strata_options){.socket_timeout_ms = PATIENT_MS});
+    struct strata_bytes x = strata_text("x");
+    struct strata_value value = {0};
+    char *bytes = calloc(1, most + 1);
+    assert_non_null(bytes);
+    assert_int_equal(strata_set_tagged(one, strata_text("k"), strata_bytes(bytes, most), 0, &x, 1),
+                     STRATA_OK);
+    assert_int_equal(
+        strata_set_tagged(one, strata_text("k"), strata_bytes(bytes, most + 1), 0, &x, 1),
+        STRATA_ERR_TOO_BIG);
+    assert_int_equal(strata_get(one, strata_text("k"), &value), STRATA_OK);
+    assert_int_equal(value.bytes.len, most);
+    strata_release(&value);
+    free(bytes);
+    strata_close(&one);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, cache_rig_flush)
 
 int main(void)
@@ -419,6 +497,9 @@ int main(void)
         CASE(a_value_that_looks_as_if_it_had_a_head_comes_back_as_it_was),
         CASE(so_does_one_that_is_written_later),
         CASE(a_tag_goes_with_its_time),
+        CASE(without_tracking_a_tag_takes_its_values_all_the_same),
+        CASE(a_tag_lives_as_long_as_what_is_set_with_it_later),
+        CASE(the_largest_value_may_have_tags),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
 }

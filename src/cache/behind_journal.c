@@ -10,8 +10,9 @@
  * stays for long (parked, or its node is away) would keep all that came after it: it is recorded anew
  * when the journal is more than JOURNAL_MOST times the queue's bound.
  *
- * Replay pushes each record into the queue and takes out what was done; what is left is recorded in a
- * segment of ours, and only when that is on disk are the old ones deleted.
+ * A DONE is appended only when nothing is owed for its key any more. Replay pushes each record into the
+ * queue, and a DONE takes out whatever is owed for its key; what is left is recorded in a segment of
+ * ours, and only when that is on disk are the old ones deleted.
  */
 #include <inttypes.h>
 #include <time.h>
@@ -178,7 +179,7 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
     struct sta_key key = sta_behind_key(replay->behind, record->key);
     struct sta_behind_entry *entry = sta_behind_queue_find(queue, &key);
     if (record->type == STA_JOURNAL_DONE) {
-        if (entry != NULL && entry->mark == record->version)
+        if (entry != NULL) /* an older write, if a newer one of before it is torn */
             sta_behind_queue_drop(queue, entry);
         return STRATA_OK;
     }
@@ -189,10 +190,7 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
         .is_delete = record->type == STA_JOURNAL_DELETE,
         .expires_ns = sta_clock_after(replay->now_ns, left_ns),
     };
-    int status = sta_behind_queue_push(queue, &key, &push, replay->now_ns, &entry);
-    if (status == STRATA_OK)
-        entry->mark = record->version;
-    return status;
+    return sta_behind_queue_push(queue, &key, &push, replay->now_ns, NULL);
 }
 
 static void behind_tell_replay(const struct sta_behind *behind, int status)

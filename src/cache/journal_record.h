@@ -13,7 +13,7 @@
  *            u16 length of the key
  *            the key, the value                     (set)
  *
- * DONE says that Redis has acknowledged the write of this key and version.
+ * DONE says that nothing is owed for this key any more: Redis has acknowledged its newest write.
  */
 #ifndef STA_JOURNAL_RECORD_H
 #define STA_JOURNAL_RECORD_H

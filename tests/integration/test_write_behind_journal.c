@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache/journal_record.h"
 #include "core/clock.h"
 #include "integration/log_record.h"
 #include "support/redis_server.h"
@@ -208,6 +209,59 @@ static void a_torn_journal_gives_what_stands_before_the_tear(void **state)
     strata_close(&cache);
 }
 
+/* ---- journals as a crash may leave them ---- */
+
+struct left {
+    enum sta_journal_type type;
+    const char *key;
+    const char *value;
+    bool torn; /* a byte of it is missing */
+};
+
+static void leave_segment(unsigned number, const struct left *records, size_t count)
+{
+    char path[128];
+    struct sta_buffer out;
+    (void)snprintf(path, sizeof path, "%s/%016x.journal", directory, number);
+    sta_buffer_init(&out, SIZE_MAX);
+    assert_int_equal(sta_buffer_append(&out, strata_text(STA_JOURNAL_HEAD)), STRATA_OK);
+    for (size_t i = 0; i < count; i++) {
+        struct sta_journal_record record = {
+            .type = records[i].type,
+            .version = i + 1,
+            .ttl_ms = STA_NEVER,
+            .wall_ms = 1,
+            .key = strata_text(records[i].key),
+            .value = strata_text(records[i].value),
+        };
+        assert_int_equal(sta_journal_record_append(&out, &record), STRATA_OK);
+    }
+    size_t len = sta_buffer_len(&out) - records[count - 1].torn;
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(sta_buffer_bytes(&out).data, 1, len, file), len);
+    fclose(file);
+    sta_buffer_fini(&out);
+}
+
+static void a_done_takes_an_older_write_along_where_its_own_is_torn(void **state)
+{
+    (void)state;
+    const struct left before[] = {{STA_JOURNAL_SET, "k", "old", false},
+                                  {STA_JOURNAL_SET, "k", "new", true}};
+    const struct left after[] = {{STA_JOURNAL_SET, "other", "1", false},
+                                 {STA_JOURNAL_DONE, "k", "", false}};
+    leave_segment(1, before, 2);
+    leave_segment(2, after, 2);
+    redis_do("SET", PREFIX "k", "new");
+    struct strata *cache = cache_rig_open(journaled());
+    assert_int_equal(numbers(cache).write_behind.entries, 1);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    assert_in_redis(PREFIX "k", "new");
+    assert_in_redis(PREFIX "other", "1");
+    strata_close(&cache);
+}
+
 /* ---- kill -9 ---- */
 
 #define KILL_KEYS 40
@@ -302,6 +356,7 @@ int main(void)
         CASE(a_second_cache_may_not_have_the_same_journal),
         CASE(a_full_disk_is_a_full_queue_until_there_is_room_again),
         CASE(a_torn_journal_gives_what_stands_before_the_tear),
+        CASE(a_done_takes_an_older_write_along_where_its_own_is_torn),
         CASE(no_write_that_was_acknowledged_is_missing_after_kill_9),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -264,7 +264,9 @@ static void behind_tell_rest(const struct sta_behind *behind)
                   "write-behind: closed before %" PRIu64 " keys (%" PRIu64
                   " bytes) were in Redis: %s",
                   numbers.entries, numbers.bytes,
-                  behind->journaled ? "these writes are in the journal" : "these writes are lost");
+                  behind->saved       ? "these writes are in the journal"
+                  : behind->journaled ? "these writes are lost, for the journal cannot be written"
+                                      : "these writes are lost");
 }
 
 void sta_behind_destroy(struct sta_behind **behind_ptr)

@@ -42,13 +42,16 @@ void sta_behind_destroy(struct sta_behind **behind);
 int sta_behind_get(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns,
                    struct strata_value *value);
 
-/* The loop's thread: nothing else becomes of the answer while it runs. */
+/* Any thread. What follows from the answer must not depend on what is pushed after it. */
 bool sta_behind_owes(struct sta_behind *behind, const struct sta_key *key);
 
 /* Any thread, as sta_write_begin() and send(). Where begin() answers STRATA_MORE and `through` of
  * the write is not 0, the items whose status is STRATA_MORE are to be written by the caller. */
 int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_t now_ns);
 void sta_behind_send(struct sta_behind *behind, struct sta_write *write);
+
+/* Any thread: whether it need not wait for the journal. */
+bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write);
 
 /* The loop's thread: the write has been dealt with, and is done when the journal has it. */
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write);

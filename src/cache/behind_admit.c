@@ -4,15 +4,23 @@
  *
  *     BEGUN --room for all of it--> acknowledged
  *       '---none: REJECT-----------> STRATA_ERR_BUSY for what has none
- *       '---none: THROUGH----------> what has none goes to Redis at once, and is answered from there
+ *       '---none: THROUGH----------> what has none goes to Redis at once, and is answered from there;
+ *                                    STRATA_ERR_BUSY where it is the journal that has none
  *       '---none: BLOCK------------> BLOCKED --room--> acknowledged
  *                                       '----the call's deadline--> STRATA_ERR_BUSY for the rest
  *
  * Blocked writes stand in line on the loop; nobody overtakes them with a key of his own.
  * A key that is owed already never goes through: its write would pass the one that waits. Where it
  * grows beyond what is left, it is blocked or, under THROUGH, turned away.
+ * Nor does anything go through while the journal is not whole: a replay would put an older write of the
+ * key, whose DONE is missing, over it. Where it is, a write that went through is done when the DONEs
+ * before it are on disk.
+ * Of a batch, what comes after a write that went through and is of the same key goes through, too.
  */
 #include "cache/behind_inside.h"
+
+#include <string.h>
+
 #include "cache/load.h"
 #include "core/clock.h"
 #include "strata/status.h"
@@ -51,14 +59,20 @@ static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
         sta_tiers_count(&cache->l1_counters.errors);
 }
 
+struct admitted {
+    uint64_t saved_at; /* in the journal; 0: it has nothing of it */
+    bool crowded;      /* STRATA_ERR_BUSY: by the queue; else by the journal */
+};
+
 /* To the queue, and to the journal before it, so that what has no room there is not in the queue. */
 static int admit_push(struct sta_behind *behind, const struct sta_key *key,
-                      const struct sta_behind_push *push, uint64_t now_ns)
+                      const struct sta_behind_push *push, uint64_t now_ns, struct admitted *out)
 {
     struct sta_behind_queue *queue = behind->queue;
     struct sta_behind_entry *entry;
     uint64_t position = 0;
     int status = sta_behind_queue_has_room(queue, key, push);
+    out->crowded = status == STRATA_ERR_BUSY;
     if (status == STRATA_OK && behind->journal != NULL)
         status = sta_behind_record(behind, key, push, now_ns, &position);
     if (status < 0)
@@ -70,13 +84,16 @@ static int admit_push(struct sta_behind *behind, const struct sta_key *key,
         sta_behind_recorded(behind, entry, position, now_ns);
     else
         sta_behind_take_back(behind, key, now_ns);
+    out->saved_at = status == STRATA_OK ? position + 1 : 0;
     return status;
 }
 
 /* STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
 static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
-                        const struct strata_item *item, bool in_line, uint64_t now_ns)
+                        const struct strata_item *item, bool in_line, uint64_t now_ns,
+                        struct admitted *out)
 {
+    *out = (struct admitted){0};
     int status = admit_check(kind, item);
     if (status < 0)
         return status;
@@ -90,46 +107,86 @@ static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
         .is_delete = kind == STA_WRITE_DELETE,
         .expires_ns = sta_clock_after(now_ns, ttl_ns),
     };
-    status = admit_push(behind, &key, &push, now_ns);
+    status = admit_push(behind, &key, &push, now_ns, out);
     if (status == STRATA_OK)
         admit_to_l1(behind->cache, kind, &key, item, now_ns);
     return status;
 }
 
-/* There is no room for this item: whether it is to wait. */
-static bool admit_blocks_locked(struct sta_behind *behind, struct sta_write *write, size_t index)
+static bool same_key(const struct strata_item *a, const struct strata_item *b)
 {
-    struct sta_key key = sta_behind_key(behind, write->items[index].key);
+    return a->key.len == b->key.len && memcmp(a->key.data, b->key.data, a->key.len) == 0;
+}
+
+/* Whether an earlier item of the same key went through. */
+static bool admit_follows(const struct sta_write *write, size_t index)
+{
+    size_t i = write->behind.through > 0 ? write->behind.first_through : index;
+    while (i < index &&
+           (write->statuses[i] != STRATA_MORE || !same_key(&write->items[i], &write->items[index])))
+        i++;
+    return i < index;
+}
+
+static bool admit_goes_through(const struct sta_behind *behind, const struct strata_item *item)
+{
+    struct sta_key key = sta_behind_key(behind, item->key);
+    return behind->config.full == STA_BEHIND_THROUGH &&
+           sta_behind_queue_find(behind->queue, &key) == NULL &&
+           (behind->journal == NULL || sta_journal_is_whole(behind->journal));
+}
+
+static void admit_wait_for(struct sta_write *write, uint64_t saved_at)
+{
+    if (write->behind.saved_at < saved_at)
+        write->behind.saved_at = saved_at;
+}
+
+/* There is no room for this item: whether it is to wait. */
+static bool admit_blocks_locked(struct sta_behind *behind, struct sta_write *write, size_t index,
+                                bool crowded)
+{
     if (behind->config.full == STA_BEHIND_BLOCK)
         return true;
-    if (behind->config.full == STA_BEHIND_THROUGH &&
-        sta_behind_queue_find(behind->queue, &key) == NULL) {
-        write->statuses[index] = STRATA_MORE;
-        write->behind.through++;
-        behind->through++;
-    } else {
+    if (!crowded || !admit_goes_through(behind, &write->items[index])) {
         behind->rejected++;
+        return false;
     }
+    if (write->behind.through++ == 0)
+        write->behind.first_through = index;
+    write->statuses[index] = STRATA_MORE;
+    behind->through++;
+    admit_wait_for(write, behind->done_at);
     return false;
 }
 
-/* From behind.next on: STRATA_OK, all have been dealt with; STRATA_MORE: it is to wait. */
+/* The next item: STRATA_OK, it has been dealt with; STRATA_MORE: it is to wait. */
+static int admit_next_locked(struct sta_behind *behind, struct sta_write *write, bool in_line,
+                             uint64_t now_ns)
+{
+    size_t index = write->behind.next;
+    struct admitted admitted = {.crowded = true};
+    int status = STRATA_ERR_BUSY;
+    if (!admit_follows(write, index))
+        status =
+            admit_locked(behind, write->kind, &write->items[index], in_line, now_ns, &admitted);
+    write->statuses[index] = status;
+    admit_wait_for(write, admitted.saved_at);
+    if (status == STRATA_ERR_BUSY && admit_blocks_locked(behind, write, index, admitted.crowded))
+        return STRATA_MORE;
+    write->behind.next++;
+    return STRATA_OK;
+}
+
+/* From behind.next on: STRATA_OK, some have been dealt with; STRATA_MORE: the next is to wait. */
 static int admit_some(struct sta_behind *behind, struct sta_write *write, bool in_line,
                       uint64_t now_ns)
 {
-    size_t *next = &write->behind.next;
     int status = STRATA_OK;
     pthread_mutex_lock(&behind->lock);
-    for (size_t i = 0; i < ADMIT_AT_ONCE && *next < write->count && status == STRATA_OK; i++) {
-        int *answer = &write->statuses[*next];
-        *answer = admit_locked(behind, write->kind, &write->items[*next], in_line, now_ns);
-        if (*answer == STRATA_ERR_BUSY && admit_blocks_locked(behind, write, *next))
-            status = STRATA_MORE;
-        else
-            (*next)++;
-    }
-    if (behind->journal != NULL)
-        write->behind.saved_at = sta_journal_end(behind->journal);
+    for (size_t i = 0;
+         i < ADMIT_AT_ONCE && write->behind.next < write->count && status == STRATA_OK; i++)
+        status = admit_next_locked(behind, write, in_line, now_ns);
     bool kick = sta_behind_wants_kick(behind);
     pthread_mutex_unlock(&behind->lock);
     if (kick)
@@ -162,7 +219,8 @@ int sta_behind_erase(struct sta_behind *behind, struct strata_bytes key, uint64_
     struct strata_item item = {.key = key};
     struct sta_key hashed = sta_behind_key(behind, key);
     pthread_mutex_lock(&behind->lock);
-    int status = admit_locked(behind, STA_WRITE_DELETE, &item, false, now_ns);
+    struct admitted admitted;
+    int status = admit_locked(behind, STA_WRITE_DELETE, &item, false, now_ns, &admitted);
     if (status < 0) {
         behind->rejected++;
         admit_to_l1(behind->cache, STA_WRITE_DELETE, &hashed, &item, now_ns);
@@ -177,10 +235,11 @@ int sta_behind_erase(struct sta_behind *behind, struct strata_bytes key, uint64_
 int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
                     bool (*current)(void *arg), void *arg, uint64_t now_ns)
 {
+    struct admitted admitted;
     int status = STRATA_SKIPPED;
     pthread_mutex_lock(&behind->lock);
     if (current(arg))
-        status = admit_locked(behind, STA_WRITE_SET, item, false, now_ns);
+        status = admit_locked(behind, STA_WRITE_SET, item, false, now_ns, &admitted);
     bool kick = sta_behind_wants_kick(behind);
     pthread_mutex_unlock(&behind->lock);
     if (kick)

@@ -48,7 +48,8 @@ struct sta_behind {
     uint64_t looks_ns; /* the loop looks for what is due by then; 0: as soon as a flight ends */
     bool kicked;       /* the loop was asked to look now */
     size_t blocked_count;
-    struct sta_journal *journal; /* NULL: none; has a lock of its own */
+    struct sta_journal *journal; /* NULL: none, or closed; has a lock of its own */
+    uint64_t done_at;            /* behind the last DONE in it */
     uint64_t rejected;
     uint64_t through;
 
@@ -65,8 +66,10 @@ struct sta_behind {
     struct sta_list blocked;   /* writes */
     struct sta_list flushes;
     struct sta_behind_flight flights[STA_BEHIND_FLIGHTS];
-    bool closed; /* nothing is sent any more */
-    int refusal; /* of the last key that was parked */
+    bool closed;      /* nothing is sent any more */
+    bool saved;       /* closed: the journal has what is owed */
+    uint64_t durable; /* closed: what of the journal was */
+    int refusal;      /* of the last key that was parked */
     uint64_t refusals_told_ns;
 };
 
@@ -112,9 +115,6 @@ void sta_behind_record_done(struct sta_behind *behind, const struct sta_behind_e
 
 /* The loop's thread: a task that is posted when the journal has news. */
 void sta_behind_hear(struct sta_task *task);
-
-/* Any thread: whether it need not wait for the journal. */
-bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write);
 
 /* The loop's thread: ends those that are saved, or have waited long enough. Returns until when the
  * next one waits. */

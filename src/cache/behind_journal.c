@@ -93,32 +93,29 @@ void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *ent
     behind_trim(behind);
 }
 
+/* Where it cannot be recorded, the write is repeated after a crash; the journal is not whole then, and
+ * nothing goes past it. */
+static void behind_append_done(struct sta_behind *behind, uint64_t version, struct strata_bytes key)
+{
+    uint64_t position;
+    struct sta_journal_record done = {.type = STA_JOURNAL_DONE, .version = version, .key = key};
+    if (sta_journal_append(behind->journal, &done, &position) == STRATA_OK)
+        behind->done_at = position + 1;
+}
+
 /* The write was recorded, and there was no memory for it: what was owed before is owed. */
 void sta_behind_take_back(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns)
 {
     struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, key);
-    uint64_t position;
-    struct sta_journal_record done = {
-        .type = STA_JOURNAL_DONE,
-        .version = sta_behind_queue_newest(behind->queue) + 1,
-        .key = key->bytes,
-    };
     if (entry != NULL)
         (void)behind_record_again(behind, entry, now_ns);
     else
-        (void)sta_journal_append(behind->journal, &done, &position);
+        behind_append_done(behind, sta_behind_queue_newest(behind->queue) + 1, key->bytes);
 }
 
 void sta_behind_record_done(struct sta_behind *behind, const struct sta_behind_entry *entry)
 {
-    uint64_t position;
-    struct sta_journal_record done = {
-        .type = STA_JOURNAL_DONE,
-        .version = entry->version,
-        .key = sta_behind_entry_key(entry).bytes,
-    };
-    /* Where it cannot be recorded, the write is repeated after a crash. */
-    (void)sta_journal_append(behind->journal, &done, &position);
+    behind_append_done(behind, entry->version, sta_behind_entry_key(entry).bytes);
     behind_trim(behind);
 }
 
@@ -224,20 +221,17 @@ int sta_behind_open_journal(struct sta_behind *behind)
 
 /* ---- who waits for the disk, on the loop ---- */
 
-static bool write_is_saved(const struct sta_behind *behind, const struct sta_write *write)
-{
-    return behind->journal == NULL || behind->config.sync != STA_JOURNAL_ALWAYS ||
-           write->behind.saved_at <= sta_journal_durable(behind->journal);
-}
-
 bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write)
 {
-    return write->behind.saved_at == 0 || write_is_saved(behind, write);
+    if (write->behind.saved_at == 0 || behind->config.sync != STA_JOURNAL_ALWAYS)
+        return true;
+    uint64_t durable =
+        behind->journal != NULL ? sta_journal_durable(behind->journal) : behind->durable;
+    return write->behind.saved_at <= durable;
 }
 
-static void unsaved_end(struct sta_write *write, int status)
+static void write_end(struct sta_write *write, int status)
 {
-    sta_list_remove(&write->behind.link);
     for (size_t i = 0; i < write->count; i++) {
         if (status < 0 && write->statuses[i] >= 0)
             write->statuses[i] = status;
@@ -247,8 +241,10 @@ static void unsaved_end(struct sta_write *write, int status)
 
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write)
 {
-    if (behind->closed || sta_behind_is_saved(behind, write))
+    if (sta_behind_is_saved(behind, write))
         write->done(write);
+    else if (behind->journal == NULL) /* it is closed, and will not have it any more */
+        write_end(write, STRATA_ERR_CLOSED);
     else
         sta_list_push_back(&behind->unsaved, &write->behind.link);
 }
@@ -260,23 +256,40 @@ uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns)
     while (node != &behind->unsaved) {
         struct sta_write *write = STA_CONTAINER(node, struct sta_write, behind.link);
         uint64_t deadline_ns = sta_clock_after(write->begun_ns, behind->cache->budget_ns);
+        bool saved = sta_behind_is_saved(behind, write);
         node = node->next;
-        if (sta_behind_is_saved(behind, write))
-            unsaved_end(write, STRATA_OK);
-        else if (deadline_ns <= now_ns)
-            unsaved_end(write, STRATA_ERR_TIMEOUT);
-        else if (deadline_ns < until_ns)
+        if (saved || deadline_ns <= now_ns) {
+            sta_list_remove(&write->behind.link);
+            write_end(write, saved ? STRATA_OK : STRATA_ERR_TIMEOUT);
+        } else if (deadline_ns < until_ns) {
             until_ns = deadline_ns;
+        }
     }
     return until_ns;
 }
 
+/* One more attempt where the journal cannot be written, or was not mended in time. */
+static bool behind_save_rest(struct sta_behind *behind)
+{
+    behind_trim(behind);
+    int status = sta_journal_stop(behind->journal);
+    if (status < 0 && sta_journal_renew(behind->journal) == STRATA_OK &&
+        behind_record_all(behind, sta_clock_now_ns()) == STRATA_OK)
+        status = sta_journal_stop(behind->journal);
+    return status == STRATA_OK;
+}
+
 void sta_behind_close_journal(struct sta_behind *behind)
 {
-    if (behind->journal != NULL)
-        behind_trim(behind);
+    if (behind->journal != NULL) {
+        behind->saved = behind_save_rest(behind);
+        behind->durable = sta_journal_durable(behind->journal);
+    }
     sta_journal_close(&behind->journal);
-    while (!sta_list_empty(&behind->unsaved))
-        unsaved_end(STA_CONTAINER(behind->unsaved.next, struct sta_write, behind.link),
-                    STRATA_ERR_CLOSED);
+    while (!sta_list_empty(&behind->unsaved)) {
+        struct sta_write *write =
+            STA_CONTAINER(behind->unsaved.next, struct sta_write, behind.link);
+        sta_list_remove(&write->behind.link);
+        sta_behind_finish(behind, write);
+    }
 }

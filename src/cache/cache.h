@@ -170,6 +170,7 @@ enum sta_write_kind {
 struct sta_write_behind {
     size_t next;       /* the first item that has not been dealt with */
     uint64_t saved_at; /* position in the journal that it waits for; 0: none */
+    size_t first_through;
     size_t through;    /* items that go to Redis at once: their status is STRATA_MORE until then */
     struct sta_list link;
     struct sta_task task;

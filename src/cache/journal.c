@@ -40,8 +40,8 @@ struct sta_journal {
     uint64_t end;
     uint64_t durable;
     uint64_t trim;
-    uint64_t bytes;
-    uint64_t failures;
+    uint64_t first;   /* where what is still in files begins */
+    uint64_t missing; /* of what stands before it a DONE is not in the journal; 0: all are */
     bool closing;
 
     /* Of the thread; before start() of who opens. */
@@ -52,23 +52,37 @@ struct sta_journal {
 
 /* ---- callers ---- */
 
+static int journal_append_locked(struct sta_journal *journal, struct strata_bytes bytes,
+                                 uint64_t *position)
+{
+    size_t waits = sta_buffer_len(&journal->waiting);
+    bool full = journal->state == JOURNAL_GOOD && waits > 0 && waits + bytes.len > WAITING_MOST;
+    if (journal->state == JOURNAL_BROKEN || full)
+        return STRATA_ERR_BUSY;
+    int status = sta_buffer_append(&journal->waiting, bytes);
+    if (status < 0)
+        return status;
+    *position = journal->end;
+    journal->end += bytes.len;
+    if (waits == 0)
+        pthread_cond_signal(&journal->wake);
+    return STRATA_OK;
+}
+
+/* The record is made before the lock is taken: the thread needs it, and a CRC takes its time. */
 int sta_journal_append(struct sta_journal *journal, const struct sta_journal_record *record,
                        uint64_t *position)
 {
-    size_t len = sta_journal_record_len(record);
+    struct sta_buffer made;
+    sta_buffer_init(&made, SIZE_MAX);
+    int status = sta_journal_record_append(&made, record);
     pthread_mutex_lock(&journal->lock);
-    size_t waits = sta_buffer_len(&journal->waiting);
-    bool full = journal->state == JOURNAL_GOOD && waits > 0 && waits + len > WAITING_MOST;
-    int status = STRATA_ERR_BUSY;
-    if (journal->state != JOURNAL_BROKEN && !full)
-        status = sta_journal_record_append(&journal->waiting, record);
-    if (status == STRATA_OK) {
-        *position = journal->end;
-        journal->end += len;
-        if (waits == 0)
-            pthread_cond_signal(&journal->wake);
-    }
+    if (status == STRATA_OK)
+        status = journal_append_locked(journal, sta_buffer_bytes(&made), position);
+    if (status < 0 && record->type == STA_JOURNAL_DONE)
+        journal->missing = journal->end;
     pthread_mutex_unlock(&journal->lock);
+    sta_buffer_fini(&made);
     return status;
 }
 
@@ -90,18 +104,20 @@ uint64_t sta_journal_durable(struct sta_journal *journal)
     return journal_read(journal, &journal->durable);
 }
 
-void sta_journal_statistics(struct sta_journal *journal, uint64_t *bytes, uint64_t *failures)
-{
-    *bytes = journal_read(journal, &journal->bytes);
-    *failures = journal_read(journal, &journal->failures);
-}
-
 bool sta_journal_is_mended(struct sta_journal *journal)
 {
     pthread_mutex_lock(&journal->lock);
     bool mended = journal->state == JOURNAL_MENDED;
     pthread_mutex_unlock(&journal->lock);
     return mended;
+}
+
+bool sta_journal_is_whole(struct sta_journal *journal)
+{
+    pthread_mutex_lock(&journal->lock);
+    bool whole = journal->state == JOURNAL_GOOD && journal->missing <= journal->first;
+    pthread_mutex_unlock(&journal->lock);
+    return whole;
 }
 
 void sta_journal_mend(struct sta_journal *journal)
@@ -155,39 +171,55 @@ static void journal_break(struct sta_journal *journal, int reason)
                   strerror(reason));
     pthread_mutex_lock(&journal->lock);
     journal->state = JOURNAL_BROKEN;
-    journal->failures++;
+    journal->missing = journal->end;
     sta_buffer_clear(&journal->waiting);
     sta_journal_files_abandon(&journal->files, journal->end);
     pthread_mutex_unlock(&journal->lock);
     journal->synced_ns = 0;
 }
 
-/* What was taken goes to the file, and to the disk where it is time for that. */
-static int journal_write(struct sta_journal *journal, uint64_t begin, bool sync_now)
+/* A segment that is left is on disk, whatever the way: nobody syncs it later. */
+static int journal_roll(struct sta_journal *journal, uint64_t begin)
+{
+    int status = sta_journal_files_sync(&journal->files);
+    if (status == STRATA_OK)
+        status = sta_journal_files_roll(&journal->files, begin);
+    return status;
+}
+
+static bool journal_sync_is_due(const struct sta_journal *journal, uint64_t now_ns)
+{
+    if (journal->synced_ns == 0)
+        return false;
+    return journal->sync == STA_JOURNAL_ALWAYS ||
+           (journal->sync == STA_JOURNAL_INTERVAL && now_ns - journal->synced_ns >= SYNC_NS);
+}
+
+/* What was taken goes to the file, and to the disk where it is time for that, or where segments will
+ * be deleted: what replaces them is safe before. */
+static int journal_write(struct sta_journal *journal, uint64_t begin, bool closing, bool deletes)
 {
     struct sta_journal_files *files = &journal->files;
     struct strata_bytes bytes = sta_buffer_bytes(&journal->writing);
     int status = STRATA_OK;
     uint64_t now_ns = sta_clock_now_ns();
     if (bytes.len > 0 && files->files[files->count - 1].bytes >= SEGMENT_BYTES)
-        status = sta_journal_files_roll(files, begin);
+        status = journal_roll(journal, begin);
     if (status == STRATA_OK)
         status = sta_journal_files_write(files, bytes);
     if (status == STRATA_OK && bytes.len > 0 && journal->synced_ns == 0)
         journal->synced_ns = now_ns;
-    bool due = journal->synced_ns != 0 &&
-               (sync_now || journal->sync == STA_JOURNAL_ALWAYS ||
-                (journal->sync == STA_JOURNAL_INTERVAL && now_ns - journal->synced_ns >= SYNC_NS));
-    if (status == STRATA_OK && due) {
+    bool never = journal->sync == STA_JOURNAL_NEVER;
+    bool due = (closing && journal->synced_ns != 0) || (never && deletes) ||
+               journal_sync_is_due(journal, now_ns);
+    if (status == STRATA_OK && due)
         status = sta_journal_files_sync(files);
-        journal->synced_ns = 0;
-    }
-    if (journal->sync == STA_JOURNAL_NEVER)
+    if (due || never)
         journal->synced_ns = 0;
     return status;
 }
 
-/* One round: takes what waits, writes it, tells. */
+/* One round: takes what waits, and writes it. */
 static void journal_round(struct sta_journal *journal)
 {
     pthread_mutex_lock(&journal->lock);
@@ -199,7 +231,8 @@ static void journal_round(struct sta_journal *journal)
     bool closing = journal->closing;
     pthread_mutex_unlock(&journal->lock);
     uint64_t begin = end - sta_buffer_len(&journal->writing);
-    int status = journal_write(journal, begin, closing);
+    bool deletes = sta_journal_files_would_trim(&journal->files, trim);
+    int status = journal_write(journal, begin, closing, deletes);
     int reason = errno;
     sta_buffer_consume(&journal->writing, sta_buffer_len(&journal->writing));
     if (status < 0) {
@@ -210,10 +243,10 @@ static void journal_round(struct sta_journal *journal)
         sta_journal_files_trim(&journal->files, trim);
         pthread_mutex_lock(&journal->lock);
         journal->durable = end;
-        journal->bytes = sta_journal_files_bytes(&journal->files);
+        if (journal->files.count > 0)
+            journal->first = sta_journal_files_first(&journal->files);
         pthread_mutex_unlock(&journal->lock);
     }
-    journal->news(journal->arg);
 }
 
 /* Waits until there is something to do. False: the end. */
@@ -236,8 +269,7 @@ static bool journal_rest(struct sta_journal *journal)
     pthread_mutex_unlock(&journal->lock);
     if (good)
         journal_round(journal);
-    else
-        journal->news(journal->arg);
+    journal->news(journal->arg);
     return !ends;
 }
 
@@ -344,18 +376,43 @@ int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void
     return journal->started ? STRATA_OK : STRATA_ERR_SYSTEM;
 }
 
+static void journal_end_thread(struct sta_journal *journal)
+{
+    pthread_mutex_lock(&journal->lock);
+    journal->closing = true;
+    pthread_cond_signal(&journal->wake);
+    pthread_mutex_unlock(&journal->lock);
+    pthread_join(journal->thread, NULL);
+    journal->started = false;
+}
+
+int sta_journal_stop(struct sta_journal *journal)
+{
+    if (journal->started)
+        journal_end_thread(journal);
+    else if (journal->state == JOURNAL_GOOD)
+        journal_round(journal);
+    bool whole = journal->state == JOURNAL_GOOD && journal->durable == journal->end;
+    return whole ? STRATA_OK : STRATA_ERR_SYSTEM;
+}
+
+int sta_journal_renew(struct sta_journal *journal)
+{
+    int status = STRATA_OK;
+    if (journal->state != JOURNAL_MENDED)
+        status = sta_journal_files_roll(&journal->files, journal->end);
+    if (status == STRATA_OK)
+        journal->state = JOURNAL_MENDED;
+    return status;
+}
+
 void sta_journal_close(struct sta_journal **journal_ptr)
 {
     struct sta_journal *journal = *journal_ptr;
     if (journal == NULL)
         return;
-    if (journal->started) {
-        pthread_mutex_lock(&journal->lock);
-        journal->closing = true;
-        pthread_cond_signal(&journal->wake);
-        pthread_mutex_unlock(&journal->lock);
-        pthread_join(journal->thread, NULL);
-    }
+    if (journal->started)
+        journal_end_thread(journal);
     sta_journal_files_fini(&journal->files);
     sta_buffer_fini(&journal->waiting);
     sta_buffer_fini(&journal->writing);

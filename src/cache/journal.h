@@ -53,7 +53,16 @@ int sta_journal_replay(struct sta_journal *journal, sta_journal_replayed replaye
  * has moved, or the state has changed. */
 int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void *arg);
 
-/* Writes and syncs what was appended, ends the thread, unlocks. NULL is fine. */
+/* Ends the thread, and writes and syncs what was appended, by the thread or, where that has ended
+ * already, here. No news after it. STRATA_OK: the journal is whole and on disk (`never`: in files);
+ * STRATA_ERR_SYSTEM: it is not; then, as a last attempt, renew(). */
+int sta_journal_stop(struct sta_journal *journal);
+
+/* After stop(): makes a new segment, and the state is MENDED: append, mend() and stop() again.
+ * STRATA_ERR_SYSTEM with errno, STRATA_ERR_NOMEM. */
+int sta_journal_renew(struct sta_journal *journal);
+
+/* stop(), and unlocks. NULL is fine. */
 void sta_journal_close(struct sta_journal **journal);
 
 /* `position` takes where it begins. STRATA_OK; STRATA_ERR_BUSY: broken, or too much waits;
@@ -65,13 +74,14 @@ int sta_journal_append(struct sta_journal *journal, const struct sta_journal_rec
 uint64_t sta_journal_end(struct sta_journal *journal);
 uint64_t sta_journal_durable(struct sta_journal *journal);
 
+/* Whether a replay would bring back only what is owed: not where it is broken, or a DONE could not be
+ * recorded, until all that stood before that is trimmed and gone. */
+bool sta_journal_is_whole(struct sta_journal *journal);
+
 bool sta_journal_is_mended(struct sta_journal *journal);
 void sta_journal_mend(struct sta_journal *journal);
 
 /* Nothing below `position` is needed any more. */
 void sta_journal_trim(struct sta_journal *journal, uint64_t position);
-
-/* Bytes on disk and failures so far. */
-void sta_journal_statistics(struct sta_journal *journal, uint64_t *bytes, uint64_t *failures);
 
 #endif

@@ -55,7 +55,8 @@ static int files_add_name(struct sta_journal_files *files, const char *name, uin
         return STRATA_ERR_SYSTEM;
     if (number >= files->next_number)
         files->next_number = number + 1;
-    return files_add(files, (struct sta_journal_file){number, end, (uint64_t)stat.st_size});
+    return files_add(files, (struct sta_journal_file){
+                                .number = number, .end = end, .bytes = (uint64_t)stat.st_size});
 }
 
 static int files_list(struct sta_journal_files *files, uint64_t end)
@@ -69,11 +70,28 @@ static int files_list(struct sta_journal_files *files, uint64_t end)
             (void)close(copy);
         return STRATA_ERR_SYSTEM;
     }
-    while (status == STRATA_OK && (entry = readdir(listing)) != NULL)
+    while (status == STRATA_OK && (errno = 0, entry = readdir(listing)) != NULL)
         status = files_add_name(files, entry->d_name, end);
+    if (status == STRATA_OK && errno != 0) /* or a part of them would not be replayed */
+        status = STRATA_ERR_SYSTEM;
+    int reason = errno;
     (void)closedir(listing);
+    errno = reason;
     if (files->count > 1)
         qsort(files->files, files->count, sizeof *files->files, by_number);
+    return status;
+}
+
+/* The directory was made just now: its name is to be on disk as well. */
+static int files_sync_parent(const struct sta_journal_files *files)
+{
+    int parent = openat(files->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return STRATA_ERR_SYSTEM;
+    int status = fsync(parent) == 0 ? STRATA_OK : STRATA_ERR_SYSTEM;
+    int reason = errno;
+    (void)close(parent);
+    errno = reason;
     return status;
 }
 
@@ -81,10 +99,11 @@ int sta_journal_files_init(struct sta_journal_files *files, const char *director
 {
     *files = (struct sta_journal_files){.directory = -1, .lock = -1, .current = -1};
     files->next_number = 1;
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+    bool made = mkdir(directory, 0700) == 0;
+    if (!made && errno != EEXIST)
         return STRATA_ERR_SYSTEM;
     files->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (files->directory < 0)
+    if (files->directory < 0 || (made && files_sync_parent(files) < 0))
         return STRATA_ERR_SYSTEM;
     files->lock = openat(files->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (files->lock < 0)
@@ -147,12 +166,23 @@ void sta_journal_files_abandon(struct sta_journal_files *files, uint64_t end)
     files->files[files->count - 1].end = end;
 }
 
+/* Nothing was written to it that anybody needs. */
+static void files_undo_roll(struct sta_journal_files *files, const char *name, uint64_t end)
+{
+    int reason = errno;
+    sta_journal_files_abandon(files, end);
+    if (unlinkat(files->directory, name, 0) == 0)
+        files->count--; /* or a trim has it again */
+    errno = reason;
+}
+
 int sta_journal_files_roll(struct sta_journal_files *files, uint64_t end)
 {
     char name[STA_JOURNAL_NAME_CAP];
     sta_journal_files_abandon(files, end);
     sta_journal_files_name(files->next_number, name);
-    int status = files_add(files, (struct sta_journal_file){.number = files->next_number});
+    int status =
+        files_add(files, (struct sta_journal_file){.number = files->next_number, .begin = end});
     if (status < 0)
         return status;
     int flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC;
@@ -167,11 +197,8 @@ int sta_journal_files_roll(struct sta_journal_files *files, uint64_t end)
         status = sta_journal_files_sync(files);
     if (status == STRATA_OK && fsync(files->directory) != 0) /* or its name may be lost */
         status = STRATA_ERR_SYSTEM;
-    if (status < 0) {
-        int reason = errno;
-        sta_journal_files_abandon(files, end);
-        errno = reason;
-    }
+    if (status < 0)
+        files_undo_roll(files, name, end);
     return status;
 }
 
@@ -196,6 +223,11 @@ int sta_journal_files_sync(struct sta_journal_files *files)
     return fdatasync(files->current) == 0 ? STRATA_OK : STRATA_ERR_SYSTEM;
 }
 
+bool sta_journal_files_would_trim(const struct sta_journal_files *files, uint64_t position)
+{
+    return files->count > 0 && files->files[0].end != 0 && files->files[0].end <= position;
+}
+
 void sta_journal_files_trim(struct sta_journal_files *files, uint64_t position)
 {
     char name[STA_JOURNAL_NAME_CAP];
@@ -213,10 +245,7 @@ void sta_journal_files_trim(struct sta_journal_files *files, uint64_t position)
     files->count -= gone;
 }
 
-uint64_t sta_journal_files_bytes(const struct sta_journal_files *files)
+uint64_t sta_journal_files_first(const struct sta_journal_files *files)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < files->count; i++)
-        bytes += files->files[i].bytes;
-    return bytes;
+    return files->files[0].begin;
 }

@@ -6,6 +6,7 @@
 #ifndef STA_JOURNAL_FILES_H
 #define STA_JOURNAL_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,8 @@
 
 struct sta_journal_file {
     uint64_t number;
-    uint64_t end; /* position behind its last byte; 0: it is being written */
+    uint64_t begin; /* position of its first byte; 0: by an earlier process */
+    uint64_t end;   /* position behind its last byte; 0: it is being written */
     uint64_t bytes;
 };
 
@@ -27,7 +29,8 @@ struct sta_journal_files {
     uint64_t next_number;
 };
 
-/* STRATA_ERR_BUSY: somebody else uses it; STRATA_ERR_SYSTEM with errno; STRATA_ERR_NOMEM. Lists the
+/* Makes the directory where it is not there, and has its name on disk.
+ * STRATA_ERR_BUSY: somebody else uses it; STRATA_ERR_SYSTEM with errno; STRATA_ERR_NOMEM. Lists the
  * segments that are there, with `end` as their end. fini() is right after a failure, too. */
 int sta_journal_files_init(struct sta_journal_files *files, const char *directory, uint64_t end);
 void sta_journal_files_fini(struct sta_journal_files *files);
@@ -36,7 +39,8 @@ void sta_journal_files_fini(struct sta_journal_files *files);
 int sta_journal_files_read(const struct sta_journal_files *files,
                            const struct sta_journal_file *file, struct strata_bytes *out);
 
-/* Ends the current segment at `end`, and begins one. After a failure there is none. */
+/* Ends the current segment at `end`, and begins one. After a failure there is none. What the one that
+ * ends has is not synced here. */
 int sta_journal_files_roll(struct sta_journal_files *files, uint64_t end);
 
 /* STRATA_ERR_SYSTEM with errno: nobody knows how much of it was written, or is on disk. */
@@ -49,7 +53,11 @@ void sta_journal_files_abandon(struct sta_journal_files *files, uint64_t end);
 /* Deletes segments that end at `position` or below, the oldest first, up to one that does not. */
 void sta_journal_files_trim(struct sta_journal_files *files, uint64_t position);
 
-uint64_t sta_journal_files_bytes(const struct sta_journal_files *files);
+/* Whether that would delete one. */
+bool sta_journal_files_would_trim(const struct sta_journal_files *files, uint64_t position);
+
+/* Where the oldest segment begins; there must be one. */
+uint64_t sta_journal_files_first(const struct sta_journal_files *files);
 
 /* Of the name of a segment. */
 #define STA_JOURNAL_NAME_CAP 32u

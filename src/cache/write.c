@@ -198,6 +198,10 @@ static bool write_may_keep(struct sta_write *write, size_t index, struct strata_
     struct strata_bytes value = write->items[index].value;
     if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK)
         return false;
+    /* What was owed before the token was taken is newer; what came since has moved its generation. */
+    if (write->cache->behind != NULL && write->cache->l1 != NULL &&
+        sta_behind_owes(write->cache->behind, &doubt->key))
+        return false;
     if (!write_is_through(write->cache) || write->batch.source == 0)
         return true;
     return sta_coherence_reads_back(write->cache, value) &&
@@ -261,6 +265,16 @@ static void write_ended(struct sta_batch *batch)
         write->done(write);
 }
 
+/* Nothing goes to Redis after all. What write-behind has taken may wait for the disk. */
+static int write_begun_unsent(struct sta_write *write)
+{
+    write_fini(write);
+    if (write->cache->behind == NULL || sta_behind_is_saved(write->cache->behind, write))
+        return STRATA_OK;
+    write->behind.through = 0;
+    return STRATA_MORE;
+}
+
 int sta_write_begin(struct sta_write *write, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / STA_NS_MS;
@@ -286,12 +300,11 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
             if (write->cache->behind == NULL || write->statuses[i] == STRATA_MORE)
                 write->statuses[i] = STRATA_ERR_NOMEM;
         }
-        return STRATA_OK;
+        return write_begun_unsent(write);
     }
     if (write_doubt_all(write, now_ms) > 0)
         return STRATA_MORE;
-    write_fini(write);
-    return STRATA_OK;
+    return write_begun_unsent(write);
 }
 
 void sta_write_send(struct sta_write *write)

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,53 +133,6 @@ static void a_second_cache_may_not_have_the_same_journal(void **state)
     struct strata_error error;
     options.redis_url = NOWHERE;
     assert_int_equal(strata_open(&second, &options, &error), STRATA_ERR_BUSY);
-    strata_close(&cache);
-}
-
-/* A file that may not grow stands for a full disk. */
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static void a_full_disk_is_a_full_queue_until_there_is_room_again(void **state)
-{
-    (void)state;
-    static struct log_record log;
-    struct strata_options options = journaled();
-    char value[4000];
-    memset(value, 'x', sizeof value);
-    value[sizeof value - 1] = '\0';
-    log_record_init(&log);
-    options.log_sink = log_record_sink;
-    options.log_arg = &log;
-    options.write_behind_full = STRATA_FULL_REJECT;
-    options.redis_url = NOWHERE;
-    options.socket_timeout_ms = 1000;
-    struct strata *cache = cache_rig_open(options);
-    assert_int_equal(set_text(cache, "a", "before", 0), STRATA_OK);
-    (void)signal(SIGXFSZ, SIG_IGN);
-    limit_files(4);
-    int status = set_text(cache, "b", value, 0);
-    assert_true(status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_BUSY);
-    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_ERR_BUSY;) {
-        status = set_text(cache, "c", value, 0);
-        assert_int_not_equal(status, STRATA_OK);
-        assert_true(sta_clock_now_ms() < end);
-    }
-    assert_true(log_record_count(&log, "journal: cannot be written", 0) > 0);
-    limit_files(RLIM_INFINITY);
-    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_OK;) {
-        status = set_text(cache, "d", "after", 0);
-        assert_true(sta_clock_now_ms() < end);
-    }
-    strata_close(&cache);
-    cache = open_away();
-    assert_value(cache, "a", "before");
-    assert_value(cache, "d", "after");
     strata_close(&cache);
 }
 
@@ -354,7 +306,6 @@ int main(void)
         CASE(what_a_closed_cache_owed_is_written_by_the_next),
         CASE(what_redis_has_is_not_written_again),
         CASE(a_second_cache_may_not_have_the_same_journal),
-        CASE(a_full_disk_is_a_full_queue_until_there_is_room_again),
         CASE(a_torn_journal_gives_what_stands_before_the_tear),
         CASE(a_done_takes_an_older_write_along_where_its_own_is_torn),
         CASE(no_write_that_was_acknowledged_is_missing_after_kill_9),

@@ -9,11 +9,15 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cache/journal.h"
@@ -131,6 +135,73 @@ static void what_is_left_of_a_ttl_is_never_more_than_it_was(void **state)
     assert_true(sta_journal_record_left_ms(&record, 90000) == STA_NEVER);
 }
 
+/* ---- what goes to the disk: these stand before those of libc ---- */
+
+#define SYNCED_MOST 1024
+
+static struct {
+    pthread_mutex_t lock;
+    size_t count;
+    struct {
+        ino_t inode;
+        off_t bytes; /* it had when it was synced */
+    } synced[SYNCED_MOST];
+} disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int listing_fails; /* errno for who lists a directory; 0: it does not */
+
+static void disk_note(int fd)
+{
+    struct stat stat;
+    if (fstat(fd, &stat) != 0)
+        return;
+    pthread_mutex_lock(&disk.lock);
+    if (disk.count < SYNCED_MOST) {
+        disk.synced[disk.count].inode = stat.st_ino;
+        disk.synced[disk.count++].bytes = stat.st_size;
+    }
+    pthread_mutex_unlock(&disk.lock);
+}
+
+int fdatasync(int fd)
+{
+    disk_note(fd);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    disk_note(fd);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+/* By this name, whatever this file's own readdir() is called. */
+struct dirent *next_listed(DIR *listing) __asm__("readdir");
+
+struct dirent *next_listed(DIR *listing)
+{
+    struct dirent *(*next)(DIR *) = (struct dirent * (*)(DIR *)) dlsym(RTLD_NEXT, "readdir");
+    if (listing_fails == 0)
+        return next(listing);
+    errno = listing_fails;
+    return NULL;
+}
+
+/* How many bytes the file had when it was synced last; -1: it never was. */
+static off_t bytes_synced(const char *path)
+{
+    struct stat stat_of;
+    off_t bytes = -1;
+    assert_int_equal(stat(path, &stat_of), 0);
+    pthread_mutex_lock(&disk.lock);
+    for (size_t i = 0; i < disk.count; i++) {
+        if (disk.synced[i].inode == stat_of.st_ino)
+            bytes = disk.synced[i].bytes;
+    }
+    pthread_mutex_unlock(&disk.lock);
+    return bytes;
+}
+
 /* ---- files ---- */
 
 static char directory[64];
@@ -138,6 +209,7 @@ static char directory[64];
 static int make_directory(void **state)
 {
     (void)state;
+    disk.count = 0;
     (void)snprintf(directory, sizeof directory, "/tmp/test_journal.XXXXXX");
     return mkdtemp(directory) != NULL ? 0 : -1;
 }
@@ -276,6 +348,111 @@ static void segments_are_deleted_from_the_oldest_on(void **state)
     sta_journal_close(&journal);
 }
 
+static void await_segments(size_t count)
+{
+    for (uint64_t until = sta_clock_now_ms() + 60000; count_segments() != count; usleep(1000))
+        assert_true(sta_clock_now_ms() < until);
+}
+
+/* Whatever the way of syncing: a segment that is left is not synced by anybody later, and one that is
+ * deleted was replaced by what is on disk. */
+static void what_is_left_is_on_disk_and_so_is_what_replaces_the_deleted(void **state)
+{
+    static const enum sta_journal_sync ways[] = {STA_JOURNAL_INTERVAL, STA_JOURNAL_NEVER};
+    (void)state;
+    char *value = calloc(1, 6 << 20);
+    struct sta_journal_record large = {STA_JOURNAL_SET, 1, 1, 1, {"k", 1}, {value, 6 << 20}};
+    for (size_t way = 0; way < 2; way++) {
+        char first[96], second[96];
+        struct stat stat_of;
+        uint64_t position;
+        struct sta_journal *journal = open_journal(ways[way]);
+        unsigned number = way == 0 ? 1 : 3;
+        (void)snprintf(first, sizeof first, "%s/%016x.journal", directory, number);
+        (void)snprintf(second, sizeof second, "%s/%016x.journal", directory, number + 1);
+        start(journal);
+        if (way == 1) /* of the round before */
+            sta_journal_trim(journal, sta_journal_end(journal));
+        for (int i = 0; i < 3; i++) {
+            uint64_t until = sta_clock_now_ms() + 60000;
+            while (sta_journal_append(journal, &large, &position) != STRATA_OK)
+                assert_true(sta_clock_now_ms() < until);
+        }
+        for (uint64_t until = sta_clock_now_ms() + 60000;
+             stat(first, &stat_of) != 0 || (size_t)stat_of.st_size < (size_t)3 * (6 << 20);)
+            assert_true(sta_clock_now_ms() < until);
+        position = append(journal, 0);
+        for (uint64_t until = sta_clock_now_ms() + 60000; stat(second, &stat_of) != 0;)
+            assert_true(sta_clock_now_ms() < until);
+        assert_int_equal(stat(first, &stat_of), 0);
+        assert_int_equal(bytes_synced(first), stat_of.st_size);
+        sta_journal_trim(journal, position);
+        (void)append(journal, 0);
+        await_segments(1);
+        assert_true(bytes_synced(second) >=
+                    (off_t)(STA_JOURNAL_HEAD_LEN + sta_journal_record_len(&samples[0])));
+        sta_journal_close(&journal);
+    }
+    free(value);
+}
+
+static void a_directory_that_was_made_has_its_name_on_disk(void **state)
+{
+    (void)state;
+    char path[96];
+    struct sta_journal *journal = NULL;
+    (void)snprintf(path, sizeof path, "%s/new", directory);
+    assert_int_equal(sta_journal_open(&journal, path, STA_JOURNAL_ALWAYS, NULL), STRATA_OK);
+    assert_true(bytes_synced(directory) >= 0);
+    sta_journal_close(&journal);
+}
+
+static void a_directory_that_cannot_be_listed_is_no_empty_one(void **state)
+{
+    (void)state;
+    struct sta_journal *journal = NULL;
+    listing_fails = EIO;
+    int status = sta_journal_open(&journal, directory, STA_JOURNAL_ALWAYS, NULL);
+    int reason = errno;
+    listing_fails = 0;
+    assert_int_equal(status, STRATA_ERR_SYSTEM);
+    assert_int_equal(reason, EIO);
+}
+
+/* A DONE that is refused, for whatever reason, makes it less than whole, until all that stood before is
+ * gone. */
+static void it_is_whole_again_when_what_a_missing_done_names_is_gone(void **state)
+{
+    (void)state;
+    struct sta_journal *journal = open_journal(STA_JOURNAL_ALWAYS);
+    struct sta_journal_record done = {.type = STA_JOURNAL_DONE, .key = strata_text("k")};
+    uint64_t position;
+    assert_int_equal(sta_journal_start(journal, no_news, NULL), STRATA_OK);
+    assert_false(sta_journal_is_whole(journal)); /* MENDED */
+    sta_journal_mend(journal);
+    assert_true(sta_journal_is_whole(journal));
+    (void)append(journal, 0);
+    char *key = calloc(1, (size_t)17 << 20); /* no key is so long: there is no room for it */
+    done.key = strata_bytes(key, (size_t)17 << 20);
+    int status = STRATA_OK;
+    for (uint64_t until = sta_clock_now_ms() + 60000; status == STRATA_OK;) {
+        assert_true(sta_clock_now_ms() < until);
+        if (sta_journal_append(journal, &samples[0], &position) == STRATA_OK)
+            status = sta_journal_append(journal, &done, &position);
+    }
+    assert_int_equal(status, STRATA_ERR_BUSY);
+    assert_false(sta_journal_is_whole(journal));
+    struct sta_journal_record large = {STA_JOURNAL_SET, 1, 1, 1, {"k", 1}, {key, 6 << 20}};
+    for (uint64_t until = sta_clock_now_ms() + 60000; !sta_journal_is_whole(journal);
+         usleep(1000)) {
+        if (sta_journal_append(journal, &large, &position) == STRATA_OK)
+            sta_journal_trim(journal, position);
+        assert_true(sta_clock_now_ms() < until);
+    }
+    free(key);
+    sta_journal_close(&journal);
+}
+
 /* ---- group commit ---- */
 
 #define WRITERS 8
@@ -338,6 +515,10 @@ int main(void)
         WITH_DIRECTORY(what_was_written_is_replayed_by_the_next_and_kept_until_it_is_trimmed),
         WITH_DIRECTORY(a_second_one_is_kept_out),
         WITH_DIRECTORY(segments_are_deleted_from_the_oldest_on),
+        WITH_DIRECTORY(what_is_left_is_on_disk_and_so_is_what_replaces_the_deleted),
+        WITH_DIRECTORY(a_directory_that_was_made_has_its_name_on_disk),
+        WITH_DIRECTORY(a_directory_that_cannot_be_listed_is_no_empty_one),
+        WITH_DIRECTORY(it_is_whole_again_when_what_a_missing_done_names_is_gone),
         WITH_DIRECTORY(many_threads_append_and_all_of_it_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Write-behind with a journal that cannot be written: what is turned away, what is not lost, and what
+ * is said when it ends so.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "integration/cache_rig.h"
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "integration/log_record.h"
+
+#define LONG_MS   60000u
+#define PREFIX    "atp:cache:"
+#define NEVER_YET 3600000u
+#define NOWHERE   "redis://127.0.0.1:1"
+
+static char directory[64];
+
+static int prepare(void **state)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+    (void)snprintf(directory, sizeof directory, "/tmp/test_wb_disk.XXXXXX");
+    return mkdtemp(directory) != NULL ? cache_rig_flush(state) : -1;
+}
+
+static void limit_files(rlim_t bytes);
+
+static int clear(void **state)
+{
+    char command[128];
+    (void)state;
+    limit_files(RLIM_INFINITY); /* where a test failed */
+    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command);
+}
+
+static struct strata_options journaled(void)
+{
+    return (struct strata_options){
+        .write_through = STRATA_OFF,
+        .write_behind = STRATA_ON,
+        .write_behind_interval_ms = NEVER_YET,
+        .write_behind_journal = directory,
+        .write_behind_drain_timeout_ms = 1,
+    };
+}
+
+/* As if the process had died: Redis got nothing, and the journal stays. */
+static struct strata *open_away(void)
+{
+    struct strata_options options = journaled();
+    options.redis_url = NOWHERE;
+    return cache_rig_open(options);
+}
+
+/* A file that may not grow stands for a full disk. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_is_a_full_queue_until_there_is_room_again(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled();
+    char value[4000];
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.write_behind_full = STRATA_FULL_REJECT;
+    options.redis_url = NOWHERE;
+    options.socket_timeout_ms = 1000;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "a", "before", 0), STRATA_OK);
+    limit_files(4);
+    int status = set_text(cache, "b", value, 0);
+    assert_true(status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_BUSY);
+    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_ERR_BUSY;) {
+        status = set_text(cache, "c", value, 0);
+        assert_int_not_equal(status, STRATA_OK);
+        assert_true(sta_clock_now_ms() < end);
+    }
+    assert_true(log_record_count(&log, "journal: cannot be written", 0) > 0);
+    limit_files(RLIM_INFINITY);
+    for (uint64_t end = sta_clock_now_ms() + LONG_MS; status != STRATA_OK;) {
+        status = set_text(cache, "d", "after", 0);
+        assert_true(sta_clock_now_ms() < end);
+    }
+    strata_close(&cache);
+    cache = open_away();
+    assert_value(cache, "a", "before");
+    assert_value(cache, "d", "after");
+    strata_close(&cache);
+}
+
+/* The thread that writes the journal has seen that it cannot. */
+static void await_broken(struct log_record *log)
+{
+    for (uint64_t end = sta_clock_now_ms() + LONG_MS;
+         log_record_count(log, "journal: cannot be written", 0) == 0;) {
+        assert_true(sta_clock_now_ms() < end);
+        usleep(1000);
+    }
+}
+
+/* Room in the queue, and none in the journal: Redis is there, and does not get it at once. */
+static void what_the_journal_has_no_room_for_does_not_go_through(void **state)
+{
+    (void)state;
+    static const enum strata_full ways[] = {STRATA_FULL_THROUGH, STRATA_FULL_REJECT};
+    static struct log_record log;
+    for (size_t way = 0; way < 2; way++) {
+        struct strata_options options = journaled();
+        log_record_init(&log);
+        options.log_sink = log_record_sink;
+        options.log_arg = &log;
+        options.write_behind_full = ways[way];
+        options.socket_timeout_ms = LONG_MS; /* who waited for it would be seen */
+        options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
+        struct strata *cache = cache_rig_open(options);
+        limit_files(4);
+        assert_int_equal(set_text(cache, "broke", "1", 0), STRATA_OK);
+        await_broken(&log);
+        uint64_t begun_ms = sta_clock_now_ms();
+        assert_int_equal(set_text(cache, "k", "1", 0), STRATA_ERR_BUSY);
+        assert_true(sta_clock_now_ms() - begun_ms < LONG_MS / 2);
+        assert_in_redis(PREFIX "k", NULL);
+        assert_int_equal(numbers(cache).write_behind.through, 0);
+        limit_files(RLIM_INFINITY);
+        strata_close(&cache);
+    }
+}
+
+/* With fsync `always` who is turned away does not wait for a disk that is not there. */
+static void who_is_turned_away_does_not_wait_for_the_disk(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled();
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.write_behind_full = STRATA_FULL_REJECT;
+    options.socket_timeout_ms = 2000;
+    struct strata *cache = cache_rig_open(options);
+    limit_files(4);
+    assert_int_equal(set_text(cache, "broke", "1", 0), STRATA_ERR_TIMEOUT);
+    await_broken(&log);
+    uint64_t best_ms = LONG_MS;
+    for (int i = 0; i < 5; i++) {
+        uint64_t begun_ms = sta_clock_now_ms();
+        assert_int_equal(set_text(cache, "k", "1", 0), STRATA_ERR_BUSY);
+        if (sta_clock_now_ms() - begun_ms < best_ms)
+            best_ms = sta_clock_now_ms() - begun_ms;
+    }
+    assert_true(best_ms < 2000);
+    limit_files(RLIM_INFINITY);
+    strata_close(&cache);
+}
+
+static size_t count_segments(void)
+{
+    size_t count = 0;
+    const struct dirent *entry;
+    DIR *listing = opendir(directory);
+    assert_non_null(listing);
+    while ((entry = readdir(listing)) != NULL)
+        count += strstr(entry->d_name, ".journal") != NULL;
+    closedir(listing);
+    return count;
+}
+
+static void attempts_to_write_it_again_leave_no_files(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled();
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.redis_url = NOWHERE;
+    options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
+    struct strata *cache = cache_rig_open(options);
+    limit_files(4);
+    assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
+    await_broken(&log);
+    usleep(2500000); /* four attempts, or less: then it shows less */
+    assert_true(count_segments() <= 2);
+    limit_files(RLIM_INFINITY);
+    strata_close(&cache);
+    assert_int_equal(count_segments(), 1);
+}
+
+/* "k" was written and done, and that could not be recorded. Where its next value passed the journal, a
+ * replay would bring the old one back. */
+static void write_past_a_broken_journal_and_die(int out)
+{
+    struct strata_options options = journaled();
+    struct strata *cache = NULL;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    options.redis_url = cache_rig_url();
+    options.write_behind_full = STRATA_FULL_THROUGH;
+    options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
+    options.write_behind_max_entries = 1;
+    if (strata_open(&cache, &options, NULL) != STRATA_OK || set_text(cache, "k", "A", 0) < 0)
+        _exit(2);
+    usleep(1500000); /* it is in a file */
+    limit_files(4);
+    if (strata_flush(cache, LONG_MS) != STRATA_OK)
+        _exit(3);
+    usleep(500000); /* its DONE is not */
+    (void)set_text(cache, "fill", "1", 0);
+    int status = set_text(cache, "k", "B", 0);
+    if (write(out, &status, sizeof status) != (ssize_t)sizeof status)
+        _exit(4);
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void nothing_passes_a_done_that_could_not_be_recorded(void **state)
+{
+    (void)state;
+    int ends[2], status, answer = STRATA_OK;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        write_past_a_broken_journal_and_die(ends[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(read(ends[0], &answer, sizeof answer), sizeof answer);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    struct strata *cache = cache_rig_open(journaled());
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    strata_close(&cache);
+    assert_in_redis(PREFIX "k", answer == STRATA_OK ? "B" : "A");
+    assert_int_equal(answer, STRATA_ERR_BUSY);
+}
+
+/* The disk has room again, or has none, when the cache closes with a broken journal. */
+static void closing_tries_the_journal_once_more_and_says_what_is_lost(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    for (int again = 0; again < 2; again++) {
+        struct strata_options options = journaled();
+        log_record_init(&log);
+        options.log_sink = log_record_sink;
+        options.log_arg = &log;
+        options.redis_url = NOWHERE;
+        options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
+        struct strata *cache = cache_rig_open(options);
+        limit_files(4);
+        assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
+        await_broken(&log);
+        if (again == 1)
+            limit_files(RLIM_INFINITY);
+        strata_close(&cache);
+        limit_files(RLIM_INFINITY);
+        bool saved = log_record_count(&log, "these writes are in the journal", 0) == 1;
+        bool lost = log_record_count(&log, "these writes are lost", 0) == 1;
+        assert_true(saved == (again == 1) && lost == (again == 0));
+        cache = open_away();
+        assert_int_equal(numbers(cache).write_behind.entries, again == 1 ? 1 : 0);
+        strata_close(&cache);
+    }
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, prepare, clear)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_full_disk_is_a_full_queue_until_there_is_room_again),
+        CASE(what_the_journal_has_no_room_for_does_not_go_through),
+        CASE(who_is_turned_away_does_not_wait_for_the_disk),
+        CASE(attempts_to_write_it_again_leave_no_files),
+        CASE(nothing_passes_a_done_that_could_not_be_recorded),
+        CASE(closing_tries_the_journal_once_more_and_says_what_is_lost),
+    };
+    return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
+}

@@ -258,7 +258,8 @@ static void blocked_end(struct sta_behind *behind, struct sta_write *write, int 
 {
     sta_list_remove(&write->behind.link);
     pthread_mutex_lock(&behind->lock);
-    behind->blocked_count--;
+    if (--behind->blocked_count == 0)
+        sta_behind_queue_want(behind->queue, false, 0);
     for (size_t i = write->behind.next; i < write->count; i++)
         behind->rejected += status == STRATA_ERR_BUSY;
     pthread_mutex_unlock(&behind->lock);
@@ -279,6 +280,7 @@ static void blocked_begin(struct sta_task *task)
     atomic_store_explicit(&behind->awaited, true, memory_order_relaxed);
     pthread_mutex_lock(&behind->lock);
     behind->blocked_count++;
+    sta_behind_queue_want(behind->queue, true, sta_loop_now_ns(behind->cache->loop));
     pthread_mutex_unlock(&behind->lock);
     if (behind->closed)
         blocked_end(behind, write, STRATA_ERR_CLOSED);

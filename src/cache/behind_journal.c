@@ -187,21 +187,23 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
         .is_delete = record->type == STA_JOURNAL_DELETE,
         .expires_ns = sta_clock_after(replay->now_ns, left_ns),
     };
-    return sta_behind_queue_push(queue, &key, &push, replay->now_ns, NULL);
+    return sta_behind_queue_restore(queue, &key, &push, replay->now_ns);
 }
 
-static void behind_tell_replay(const struct sta_behind *behind, int status)
+static void behind_tell_replay(const struct sta_behind *behind)
 {
     const struct sta_log *log = behind->cache->log;
     struct sta_behind_queue_statistics numbers;
     sta_behind_queue_statistics(behind->queue, &numbers);
-    if (status == STRATA_ERR_BUSY || status == STRATA_ERR_TOO_BIG)
-        sta_log_write(log, STRATA_LOG_ERROR, "cache",
-                      "journal: holds more than write_behind_max_entries or max_bytes allow");
-    else if (status == STRATA_OK && numbers.entries > 0)
+    if (numbers.entries > 0)
         sta_log_write(log, STRATA_LOG_INFO, "cache",
                       "journal: %" PRIu64 " keys were not in Redis yet, and will be written",
                       numbers.entries);
+    if (numbers.entries > behind->config.max_entries || numbers.bytes > behind->config.max_bytes)
+        sta_log_write(
+            log, STRATA_LOG_WARNING, "cache",
+            "journal: holds more than write_behind_max_entries or max_bytes allow; writes "
+            "find no room until Redis has enough of it");
 }
 
 int sta_behind_open_journal(struct sta_behind *behind)
@@ -214,8 +216,8 @@ int sta_behind_open_journal(struct sta_behind *behind)
         status = sta_journal_replay(behind->journal, behind_replayed, &replay);
     if (status == STRATA_OK)
         status = sta_journal_start(behind->journal, on_news, behind);
-    if (behind->journal != NULL)
-        behind_tell_replay(behind, status);
+    if (status == STRATA_OK)
+        behind_tell_replay(behind);
     return status == STRATA_OK ? behind_record_all(behind, replay.now_ns) : status;
 }
 

@@ -81,7 +81,7 @@ struct sta_behind_entry *sta_behind_queue_find(const struct sta_behind_queue *qu
 
 bool sta_behind_queue_is_pressed(const struct sta_behind_queue *queue)
 {
-    return queue->numbers.entries > queue->config.max_entries / 2 ||
+    return queue->wanted || queue->numbers.entries > queue->config.max_entries / 2 ||
            queue->numbers.bytes > queue->config.max_bytes / 2;
 }
 
@@ -91,11 +91,15 @@ static uint64_t push_due(const struct sta_behind_queue *queue, uint64_t now_ns)
     return at_once ? now_ns : sta_clock_after(now_ns, queue->config.interval_ns);
 }
 
+static bool entry_fits(const struct sta_behind_entry *entry, size_t len)
+{
+    return len <= entry->value_cap && len >= entry->value_cap / 4;
+}
+
 /* Room for the value, in the entry or anew; what is there stays until it is overwritten. */
 static int entry_reserve(struct sta_behind_entry *entry, size_t len)
 {
-    bool fits = len <= entry->value_cap && len >= entry->value_cap / 4;
-    if (fits)
+    if (entry_fits(entry, len))
         return STRATA_OK;
     uint8_t *value = len > 0 ? malloc(len) : NULL;
     if (len > 0 && value == NULL)
@@ -146,25 +150,33 @@ static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
     sta_list_init(&entry->order);
     sta_list_push_back(&queue->places, &entry->place);
     push_number(queue, entry);
-    entry->due_ns = push_due(queue, now_ns);
     table_grow(queue);
     table_add(queue, entry);
-    sta_behind_heap_push(&queue->heap, entry);
     queue->numbers.entries++;
     queue->numbers.bytes += cost;
+    entry->due_ns = push_due(queue, now_ns); /* with itself counted */
+    sta_behind_heap_push(&queue->heap, entry);
     *out = entry;
     return STRATA_OK;
+}
+
+/* Waits for nothing but its interval: not after a failure, nor to be sure. */
+static bool entry_is_hasty(const struct sta_behind_entry *entry)
+{
+    return entry->state == STA_BEHIND_WAITING && entry->failures == 0 && entry->refusals == 0 &&
+           !entry->unsure;
 }
 
 static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                      const struct sta_behind_push *push, uint64_t now_ns)
 {
-    uint64_t before = entry->value_len;
+    uint64_t before = entry->value_cap;
+    bool hasty = entry_is_hasty(entry);
     bool unsent = entry->state != STA_BEHIND_FLYING || entry->version != entry->sent_version;
     if (entry_take(entry, push) < 0)
         return STRATA_ERR_NOMEM;
     push_number(queue, entry);
-    queue->numbers.bytes += entry->value_len - before;
+    queue->numbers.bytes += entry->value_cap - before;
     queue->numbers.coalesced += unsent;
     entry->refusals = 0;
     if (entry->state == STA_BEHIND_PARKED) {
@@ -172,22 +184,49 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
         queue->numbers.parked--;
         entry->due_ns = push_due(queue, now_ns);
         sta_behind_heap_move(&queue->heap, entry);
+    } else if (hasty && entry->due_ns > now_ns && sta_behind_queue_is_pressed(queue)) {
+        entry->due_ns = now_ns;
+        sta_behind_heap_move(&queue->heap, entry);
     }
     return STRATA_OK;
+}
+
+/* What the key's entry will count with this push in it. */
+static uint64_t push_cost(const struct sta_behind_entry *entry, const struct sta_key *key,
+                          const struct sta_behind_push *push)
+{
+    size_t len = push->is_delete ? 0 : push->value.len;
+    if (entry != NULL && entry_fits(entry, len))
+        len = entry->value_cap;
+    return sta_behind_queue_cost(key->bytes.len, len);
 }
 
 int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
                               const struct sta_behind_push *push)
 {
-    uint64_t cost = sta_behind_queue_cost(key->bytes.len, push->is_delete ? 0 : push->value.len);
+    const struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
+    uint64_t cost = push_cost(entry, key, push);
+    uint64_t before = entry != NULL ? sta_behind_queue_cost(entry->key_len, entry->value_cap) : 0;
+    if (entry != NULL && cost <= before)
+        return STRATA_OK; /* though there may be more than the bounds, after restore() */
     if (cost > queue->config.max_bytes)
         return STRATA_ERR_TOO_BIG;
-    const struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
-    uint64_t others = queue->numbers.bytes;
-    if (entry != NULL)
-        others -= sta_behind_queue_cost(key->bytes.len, entry->value_len);
     bool full = entry == NULL && queue->numbers.entries >= queue->config.max_entries;
-    return full || others + cost > queue->config.max_bytes ? STRATA_ERR_BUSY : STRATA_OK;
+    bool large = queue->numbers.bytes - before + cost > queue->config.max_bytes;
+    return full || large ? STRATA_ERR_BUSY : STRATA_OK;
+}
+
+static int queue_take(struct sta_behind_queue *queue, const struct sta_key *key,
+                      const struct sta_behind_push *push, uint64_t now_ns,
+                      struct sta_behind_entry **out)
+{
+    struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
+    int status = entry == NULL
+                     ? push_new(queue, key, push, push_cost(NULL, key, push), now_ns, &entry)
+                     : push_over(queue, entry, push, now_ns);
+    if (status == STRATA_OK && out != NULL)
+        *out = entry;
+    return status;
 }
 
 int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *key,
@@ -195,15 +234,20 @@ int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *
                           struct sta_behind_entry **out)
 {
     int status = sta_behind_queue_has_room(queue, key, push);
-    if (status < 0)
-        return status;
-    struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
-    size_t len = push->is_delete ? 0 : push->value.len;
-    uint64_t cost = sta_behind_queue_cost(key->bytes.len, len);
-    status = entry == NULL ? push_new(queue, key, push, cost, now_ns, &entry)
-                           : push_over(queue, entry, push, now_ns);
-    if (status == STRATA_OK && out != NULL)
-        *out = entry;
+    return status < 0 ? status : queue_take(queue, key, push, now_ns, out);
+}
+
+static bool queue_is_over(const struct sta_behind_queue *queue)
+{
+    return queue->numbers.entries > queue->config.max_entries ||
+           queue->numbers.bytes > queue->config.max_bytes;
+}
+
+int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_key *key,
+                             const struct sta_behind_push *push, uint64_t now_ns)
+{
+    int status = queue_take(queue, key, push, now_ns, NULL);
+    queue->over = queue_is_over(queue);
     return status;
 }
 
@@ -282,7 +326,7 @@ static uint64_t entry_again_ns(const struct sta_behind_queue *queue,
                                const struct sta_behind_entry *entry, uint64_t now_ns)
 {
     uint64_t due_ns = sta_clock_after(entry->sent_ns, queue->config.interval_ns);
-    return queue->hurry || due_ns < now_ns ? now_ns : due_ns;
+    return queue->hurry || queue->wanted || due_ns < now_ns ? now_ns : due_ns;
 }
 
 static bool entry_is_superseded(const struct sta_behind_entry *entry)
@@ -308,7 +352,8 @@ static void queue_forget(struct sta_behind_queue *queue, struct sta_behind_entry
     sta_list_remove(&entry->order);
     sta_list_remove(&entry->place);
     queue->numbers.entries--;
-    queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_len);
+    queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_cap);
+    queue->over = queue->over && queue_is_over(queue);
 }
 
 static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
@@ -418,6 +463,20 @@ void sta_behind_queue_hurry(struct sta_behind_queue *queue, bool on, uint64_t no
     sta_behind_heap_sort(&queue->heap);
     if (queue->quiet_ns > now_ns)
         queue->quiet_ns = now_ns;
+}
+
+void sta_behind_queue_want(struct sta_behind_queue *queue, bool on, uint64_t now_ns)
+{
+    bool before = queue->wanted;
+    queue->wanted = on;
+    if (!on || before)
+        return;
+    for (size_t i = 0; i < queue->heap.count; i++) {
+        struct sta_behind_entry *entry = queue->heap.entries[i];
+        if (entry_is_hasty(entry) && entry->due_ns > now_ns)
+            entry->due_ns = now_ns;
+    }
+    sta_behind_heap_sort(&queue->heap);
 }
 
 /* ---- order ---- */

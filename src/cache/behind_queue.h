@@ -24,7 +24,8 @@
  * entry is `unsure`: it is gone only when a write was acknowledged that was sent `settle_ns` after
  * the first one that was acknowledged since. What such a write repeats is the newest value.
  *
- * Bounds: entries and bytes, keys and values and what an entry takes beside them.
+ * Bounds: entries and bytes, of keys, of what is allocated for values (up to four times a value that
+ * has replaced a larger one), and of what an entry takes beside them. Only restore() goes beyond.
  * Threads: one owner (a lock around it). Memory: keys and values are copied in.
  */
 #ifndef STA_BEHIND_QUEUE_H
@@ -123,6 +124,11 @@ int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *
 int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
                               const struct sta_behind_push *push);
 
+/* As push(), of what was owed before: whatever the bounds. Beyond them push() has no room for new keys
+ * nor for more bytes, until enough was settled. STRATA_OK, STRATA_ERR_NOMEM. */
+int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_key *key,
+                             const struct sta_behind_push *push, uint64_t now_ns);
+
 /* NULL: nothing is owed for this key. */
 struct sta_behind_entry *sta_behind_queue_find(const struct sta_behind_queue *queue,
                                                const struct sta_key *key);
@@ -146,11 +152,15 @@ void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_ent
 /* While on: everything is due at once, the rate does not hold, delays are short. */
 void sta_behind_queue_hurry(struct sta_behind_queue *queue, bool on, uint64_t now_ns);
 
+/* While on, somebody waits for room: what waits for its interval is due at once. The rate holds, and so
+ * do delays after failures. */
+void sta_behind_queue_want(struct sta_behind_queue *queue, bool on, uint64_t now_ns);
+
 /* The lowest version that is owed; STA_NEVER: none. And the highest that was given out. */
 uint64_t sta_behind_queue_oldest(const struct sta_behind_queue *queue);
 uint64_t sta_behind_queue_newest(const struct sta_behind_queue *queue);
 
-/* More than half of a bound is taken: what is pushed is due at once. */
+/* More than half of a bound is taken, or room is waited for: what is pushed is due at once. */
 bool sta_behind_queue_is_pressed(const struct sta_behind_queue *queue);
 
 /* Sets the entry's mark and puts it behind all others that have one; first_placed() is the one that

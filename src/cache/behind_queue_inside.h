@@ -25,12 +25,15 @@ struct sta_behind_queue {
     uint64_t quiet_ns;      /* nothing is sent before */
     unsigned failures;      /* in a row, without any answer of Redis */
     bool hurry;
+    bool wanted; /* its room */
+    bool over;   /* restore() has filled it beyond its bounds */
     struct sta_behind_queue_statistics numbers;
 };
 
-static inline uint64_t sta_behind_queue_cost(size_t key_len, size_t value_len)
+/* By what is allocated for the value. */
+static inline uint64_t sta_behind_queue_cost(size_t key_len, size_t value_cap)
 {
-    return sizeof(struct sta_behind_entry) + STA_BEHIND_ENTRY_SLACK + key_len + value_len;
+    return sizeof(struct sta_behind_entry) + STA_BEHIND_ENTRY_SLACK + key_len + value_cap;
 }
 
 #endif

@@ -19,9 +19,11 @@ static bool entry_is_valid(const struct sta_behind_queue *queue,
     struct sta_key key = sta_behind_entry_key(entry);
     bool flying = entry->state == STA_BEHIND_FLYING;
     sums->entries++;
-    sums->bytes += sta_behind_queue_cost(entry->key_len, entry->value_len);
+    sums->bytes += sta_behind_queue_cost(entry->key_len, entry->value_cap);
     sums->flying += flying;
     sums->parked += entry->state == STA_BEHIND_PARKED;
+    if (entry->value_len > entry->value_cap || (entry->value == NULL) != (entry->value_cap == 0))
+        return false;
     if (!flying &&
         (entry->heap_at >= queue->heap.count || queue->heap.entries[entry->heap_at] != entry))
         return false;
@@ -46,6 +48,7 @@ bool sta_behind_queue_valid(const struct sta_behind_queue *queue)
     return sums.entries == queue->numbers.entries && sums.bytes == queue->numbers.bytes &&
            sums.flying == queue->numbers.flying && sums.parked == queue->numbers.parked &&
            queue->heap.count + sums.flying == sums.entries && queue->heap.room >= sums.entries &&
-           list_length(&queue->places) == sums.entries && sums.bytes <= queue->config.max_bytes &&
-           sums.entries <= queue->config.max_entries;
+           list_length(&queue->places) == sums.entries &&
+           (queue->over ||
+            (sums.bytes <= queue->config.max_bytes && sums.entries <= queue->config.max_entries));
 }

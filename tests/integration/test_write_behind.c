@@ -433,6 +433,22 @@ static void who_waits_for_room_gets_it(void **state)
     assert_in_redis(PREFIX "c", "1");
 }
 
+/* Redis is well, the interval is one that no test waits for, and a third of the bounds is left. */
+static void who_waits_for_room_does_not_wait_for_the_interval(void **state)
+{
+    (void)state;
+    static char third[20001], most[50001];
+    struct strata_options options = behind();
+    memset(third, 't', sizeof third - 1);
+    memset(most, 'm', sizeof most - 1);
+    options.write_behind_max_bytes = 65536;
+    options.socket_timeout_ms = LONG_MS / 2;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "k", third, 0), STRATA_OK);
+    assert_int_equal(set_text(cache, "l", most, 0), STRATA_OK); /* waits until k is written */
+    strata_close(&cache);
+}
+
 static void a_full_queue_lets_through(void **state)
 {
     (void)state;
@@ -760,6 +776,7 @@ int main(void)
         CASE(a_full_queue_rejects),
         CASE(a_full_queue_blocks_until_the_time_is_up),
         CASE(who_waits_for_room_gets_it),
+        CASE(who_waits_for_room_does_not_wait_for_the_interval),
         CASE(a_full_queue_lets_through),
         CASE(of_a_batch_what_follows_a_write_that_went_through_goes_through_too),
         CASE(closing_writes_what_is_owed),

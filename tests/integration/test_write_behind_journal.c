@@ -214,6 +214,37 @@ static void a_done_takes_an_older_write_along_where_its_own_is_torn(void **state
     strata_close(&cache);
 }
 
+/* The DONE of one key is torn, and so more is owed than the bounds allow. */
+static void a_journal_of_more_than_the_bounds_is_replayed_and_leaves_no_room(void **state)
+{
+    (void)state;
+    const struct left before[] = {{STA_JOURNAL_SET, "a", "1", false},
+                                  {STA_JOURNAL_SET, "b", "1", false},
+                                  {STA_JOURNAL_DONE, "a", "", true}};
+    const struct left after[] = {{STA_JOURNAL_SET, "c", "1", false}};
+    static struct log_record log;
+    struct strata_options options = journaled();
+    leave_segment(1, before, 3);
+    leave_segment(2, after, 1);
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.write_behind_max_entries = 2;
+    options.write_behind_full = STRATA_FULL_REJECT;
+    options.redis_url = NOWHERE;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(numbers(cache).write_behind.entries, 3);
+    assert_int_equal(log_record_count(&log, "journal: holds more than", 0), 1);
+    assert_int_equal(set_text(cache, "d", "1", 0), STRATA_ERR_BUSY);
+    strata_close(&cache);
+    options.redis_url = NULL;
+    cache = cache_rig_open(options);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    assert_in_redis(PREFIX "c", "1");
+    assert_int_equal(set_text(cache, "d", "1", 0), STRATA_OK);
+    strata_close(&cache);
+}
+
 /* ---- kill -9 ---- */
 
 #define KILL_KEYS 40
@@ -308,6 +339,7 @@ int main(void)
         CASE(a_second_cache_may_not_have_the_same_journal),
         CASE(a_torn_journal_gives_what_stands_before_the_tear),
         CASE(a_done_takes_an_older_write_along_where_its_own_is_torn),
+        CASE(a_journal_of_more_than_the_bounds_is_replayed_and_leaves_no_room),
         CASE(no_write_that_was_acknowledged_is_missing_after_kill_9),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -136,6 +136,123 @@ static void bounds_hold_and_a_key_that_is_owed_is_replaced_though_it_is_full(voi
     sta_behind_queue_destroy(&queue);
 }
 
+/* Of `len` bytes. */
+static int push_sized(struct sta_behind_queue *queue, const char *key, size_t len, uint64_t now_ns)
+{
+    char *value = calloc(1, len + 1);
+    assert_non_null(value);
+    memset(value, 'x', len);
+    int status = push(queue, key, value, now_ns);
+    free(value);
+    return status;
+}
+
+static void what_fills_more_than_half_is_due_at_once_be_it_new_or_grown(void **state)
+{
+    (void)state;
+    struct sta_behind_queue_config config = calm;
+    struct sta_behind_entry *entry;
+    config.max_bytes = 10000;
+    struct sta_behind_queue *queue = queue_with(config);
+    assert_int_equal(push_sized(queue, "new", 6000, SEC), STRATA_OK);
+    assert_next(queue, SEC, "new", &entry);
+    written(queue, entry, SEC);
+    assert_int_equal(push_sized(queue, "grown", 10, SEC), STRATA_OK);
+    assert_null(sta_behind_queue_next(queue, SEC));
+    assert_int_equal(push_sized(queue, "grown", 6000, SEC), STRATA_OK);
+    assert_true(sta_behind_queue_valid(queue));
+    assert_next(queue, SEC, "grown", &entry);
+    /* But not after a failure. */
+    assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_NOT_SENT, SEC));
+    assert_int_equal(push_sized(queue, "grown", 6001, SEC), STRATA_OK);
+    assert_null(sta_behind_queue_next(queue, SEC));
+    assert_true(sta_behind_queue_valid(queue));
+    sta_behind_queue_destroy(&queue);
+}
+
+static void while_room_is_wanted_nothing_waits_for_its_interval_and_the_rate_holds(void **state)
+{
+    (void)state;
+    struct sta_behind_queue_config config = calm;
+    struct sta_behind_entry *entry;
+    struct sta_behind_queue *queue = queue_with(config);
+    assert_int_equal(push(queue, "a", "1", SEC), STRATA_OK);
+    assert_null(sta_behind_queue_next(queue, SEC));
+    sta_behind_queue_want(queue, true, SEC);
+    assert_true(sta_behind_queue_valid(queue));
+    assert_next(queue, SEC, "a", &entry);
+    assert_int_equal(push(queue, "a", "2", SEC), STRATA_OK);
+    assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_WRITTEN, SEC));
+    assert_next(queue, SEC, "a", &entry);
+    written(queue, entry, SEC);
+    sta_behind_queue_want(queue, false, SEC);
+    assert_int_equal(push(queue, "b", "1", SEC), STRATA_OK);
+    assert_null(sta_behind_queue_next(queue, SEC));
+    sta_behind_queue_destroy(&queue);
+    config.rate = 1;
+    queue = queue_with(config);
+    sta_behind_queue_want(queue, true, SEC);
+    assert_int_equal(push(queue, "a", "1", SEC), STRATA_OK);
+    assert_int_equal(push(queue, "b", "1", SEC), STRATA_OK);
+    assert_next(queue, SEC, "a", &entry);
+    written(queue, entry, SEC);
+    assert_null(sta_behind_queue_next(queue, SEC + 100 * MS));
+    sta_behind_queue_destroy(&queue);
+}
+
+/* A value that replaces a larger one may stay in its place: that place counts. */
+static void bytes_are_those_that_are_allocated(void **state)
+{
+    (void)state;
+    struct sta_behind_queue_config config = calm;
+    config.max_bytes = 100000;
+    struct sta_behind_queue *queue = queue_with(config);
+    assert_int_equal(push_sized(queue, "k", 60000, 0), STRATA_OK);
+    uint64_t large = numbers(queue).bytes;
+    assert_int_equal(push_sized(queue, "k", 20000, 0), STRATA_OK);
+    assert_true(numbers(queue).bytes == large);
+    assert_int_equal(push_sized(queue, "other", 50000, 0), STRATA_ERR_BUSY);
+    assert_true(sta_behind_queue_valid(queue));
+    assert_int_equal(push_sized(queue, "k", 1000, 0), STRATA_OK); /* a place of its own */
+    assert_true(numbers(queue).bytes == large - 59000);
+    assert_int_equal(push_sized(queue, "other", 50000, 0), STRATA_OK);
+    assert_int_equal(push_sized(queue, "k", 60000, 0), STRATA_ERR_BUSY);
+    assert_true(sta_behind_queue_valid(queue));
+    sta_behind_queue_destroy(&queue);
+}
+
+static void what_is_restored_is_not_bounded_and_leaves_no_room(void **state)
+{
+    (void)state;
+    struct sta_behind_queue_config config = calm;
+    struct sta_behind_entry *entry;
+    char key[16];
+    config.max_entries = 2;
+    struct sta_behind_queue *queue = queue_with(config);
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        struct sta_key hashed = sta_key_make(strata_text(key), 1);
+        struct sta_behind_push what = {.value = strata_text("old"), .expires_ns = STA_NEVER};
+        assert_int_equal(sta_behind_queue_restore(queue, &hashed, &what, 0), STRATA_OK);
+    }
+    assert_true(sta_behind_queue_valid(queue));
+    for (int left = 4; left > 2; left--) {
+        assert_int_equal(push(queue, "new", "1", 0), STRATA_ERR_BUSY);
+        assert_int_equal(push(queue, "k3", "new", 0), STRATA_OK);
+        entry = sta_behind_queue_next(queue, 100 * MS);
+        assert_non_null(entry);
+        written(queue, entry, 100 * MS);
+        assert_true(sta_behind_queue_valid(queue));
+    }
+    assert_int_equal(push(queue, "new", "1", 0), STRATA_ERR_BUSY);
+    entry = sta_behind_queue_next(queue, 100 * MS);
+    assert_non_null(entry);
+    written(queue, entry, 100 * MS);
+    assert_int_equal(push(queue, "new", "1", 0), STRATA_OK);
+    assert_true(sta_behind_queue_valid(queue));
+    sta_behind_queue_destroy(&queue);
+}
+
 static void what_is_refused_is_parked_and_others_do_not_wait_for_it(void **state)
 {
     (void)state;
@@ -510,6 +627,10 @@ int main(void)
         cmocka_unit_test(a_key_is_due_an_interval_after_its_first_push_with_its_last_value),
         cmocka_unit_test(a_key_is_under_way_once_and_again_an_interval_later),
         cmocka_unit_test(bounds_hold_and_a_key_that_is_owed_is_replaced_though_it_is_full),
+        cmocka_unit_test(what_fills_more_than_half_is_due_at_once_be_it_new_or_grown),
+        cmocka_unit_test(while_room_is_wanted_nothing_waits_for_its_interval_and_the_rate_holds),
+        cmocka_unit_test(bytes_are_those_that_are_allocated),
+        cmocka_unit_test(what_is_restored_is_not_bounded_and_leaves_no_room),
         cmocka_unit_test(what_is_refused_is_parked_and_others_do_not_wait_for_it),
         cmocka_unit_test(while_redis_is_away_only_probes_go_and_afterwards_all),
         cmocka_unit_test(what_may_be_carried_out_late_is_repeated_until_it_no_longer_can),

@@ -24,7 +24,9 @@ struct strata_bytes sta_aged_open(struct strata_bytes kept, struct sta_aged *out
 static int fill(struct sta_cache *cache, const struct sta_aged_entry *entry,
                 const struct sta_l1_entry *l1_entry, uint64_t now_ms)
 {
-    int status = sta_l1_fill(cache->l1, entry->key, l1_entry, entry->token, now_ms);
+    int status = entry->replaces
+                     ? sta_l1_publish(cache->l1, entry->key, l1_entry, entry->token, now_ms)
+                     : sta_l1_fill(cache->l1, entry->key, l1_entry, entry->token, now_ms);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
     return status;

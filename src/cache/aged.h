@@ -38,6 +38,7 @@ struct sta_aged_entry {
     uint64_t ttl_ms;            /* that is left of it there; UINT64_MAX: no end */
     uint64_t since_ms;          /* when that was asked, or before */
     bool aged;                  /* with a head, though it is plain */
+    bool replaces;              /* published: in the place of what is there */
     struct sta_l1_token token;
 };
 

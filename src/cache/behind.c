@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "cache/behind_inside.h"
+#include "cache/envelope.h"
 #include "cache/value.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -30,6 +31,20 @@ struct sta_key sta_behind_key(const struct sta_behind *behind, struct strata_byt
 
 /* ---- reads ---- */
 
+/* Out of its envelope, if it is in one. What is stale is no answer. */
+static int behind_read(const struct sta_behind_entry *entry, uint64_t now_ns,
+                       struct strata_value *value)
+{
+    struct sta_envelope envelope;
+    uint64_t left_ms = UINT64_MAX;
+    if (entry->expires_ns != STA_NEVER)
+        left_ms = (entry->expires_ns - now_ns + STA_NS_MS - 1) / STA_NS_MS;
+    if (sta_envelope_read(sta_behind_entry_value(entry), &envelope) < 0 ||
+        sta_envelope_fresh_ms(&envelope, left_ms) == 0)
+        return STRATA_MISS;
+    return sta_value_from_bytes(value, envelope.value);
+}
+
 int sta_behind_get(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns,
                    struct strata_value *value)
 {
@@ -40,7 +55,7 @@ int sta_behind_get(struct sta_behind *behind, const struct sta_key *key, uint64_
     if (entry != NULL && sta_behind_entry_is_gone(entry, now_ns))
         status = STRATA_MISS;
     else if (entry != NULL)
-        status = sta_value_from_bytes(value, sta_behind_entry_value(entry));
+        status = behind_read(entry, now_ns, value);
     pthread_mutex_unlock(&behind->lock);
     return status;
 }

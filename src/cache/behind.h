@@ -56,7 +56,7 @@ bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *writ
 /* The loop's thread: the write has been dealt with, and is done when the journal has it. */
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write);
 
-/* Any thread. A write of what was loaded, if `current`, which is asked under the lock, says that no
+/* Any thread. A write of what was loaded, as Redis is to get it (cache/envelope.h), if `current`, which is asked under the lock, says that no
  * other write of the key came since: STRATA_OK; STRATA_SKIPPED: one did; STRATA_ERR_BUSY,
  * STRATA_ERR_TOO_BIG, STRATA_ERR_NOMEM: nothing was done. */
 int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,

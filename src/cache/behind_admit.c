@@ -17,10 +17,11 @@
  * before it are on disk.
  * Of a batch, what comes after a write that went through and is of the same key goes through, too.
  */
-#include "cache/behind_inside.h"
-
 #include <string.h>
 
+#include "cache/aged.h"
+#include "cache/behind_inside.h"
+#include "cache/envelope.h"
 #include "cache/load.h"
 #include "core/clock.h"
 #include "strata/status.h"
@@ -36,7 +37,21 @@ static int admit_check(enum sta_write_kind kind, const struct strata_item *item)
     return status;
 }
 
-/* What L1 has of the key from now on. Under the lock: so L1 and the queue agree on the order. */
+/* Of what is in an envelope: the value, and its age where that is told. */
+static void admit_stored_to_l1(struct sta_cache *cache, const struct sta_key *key,
+                               const struct strata_item *item, uint64_t now_ms)
+{
+    struct sta_aged_entry entry = {
+        .key = key,
+        .stored = item->value,
+        .ttl_ms = sta_tiers_ttl_ms(cache, item),
+        .since_ms = now_ms,
+        .token = sta_l1_invalidate(cache->l1, key, now_ms, NULL),
+    };
+    (void)sta_aged_fill(cache, &entry, now_ms);
+}
+
+/* What L1 has of the key from now on, of an item as Redis gets it. Under the lock: so L1 and the queue agree on the order. */
 static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
                         const struct sta_key *key, const struct strata_item *item, uint64_t now_ns)
 {
@@ -49,6 +64,10 @@ static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
     sta_tiers_count(set ? &cache->l1_counters.sets : &cache->l1_counters.deletes);
     if (!set) {
         (void)sta_l1_invalidate(cache->l1, key, now_ms, NULL);
+        return;
+    }
+    if (sta_envelope_begins(item->value)) {
+        admit_stored_to_l1(cache, key, item, now_ms);
         return;
     }
     struct sta_l1_entry entry = {
@@ -88,16 +107,13 @@ static int admit_push(struct sta_behind *behind, const struct sta_key *key,
     return status;
 }
 
-/* STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
-static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
-                        const struct strata_item *item, bool in_line, uint64_t now_ns,
-                        struct admitted *out)
+/* `item` as Redis will get it: STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
+static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind kind,
+                               const struct strata_item *item, bool in_line, uint64_t now_ns,
+                               struct admitted *out)
 {
-    *out = (struct admitted){0};
-    int status = admit_check(kind, item);
-    if (status < 0)
-        return status;
     struct sta_key key = sta_behind_key(behind, item->key);
+    *out = (struct admitted){.crowded = true};
     if (behind->blocked_count > 0 && !in_line && sta_behind_queue_find(behind->queue, &key) == NULL)
         return STRATA_ERR_BUSY;
     uint64_t ttl_ms = sta_tiers_ttl_ms(behind->cache, item);
@@ -107,9 +123,30 @@ static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
         .is_delete = kind == STA_WRITE_DELETE,
         .expires_ns = sta_clock_after(now_ns, ttl_ns),
     };
-    status = admit_push(behind, &key, &push, now_ns, out);
+    int status = admit_push(behind, &key, &push, now_ns, out);
     if (status == STRATA_OK)
         admit_to_l1(behind->cache, kind, &key, item, now_ns);
+    return status;
+}
+
+/* A plain value that begins as an envelope does goes into one. */
+static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
+                        const struct strata_item *item, bool in_line, uint64_t now_ns,
+                        struct admitted *out)
+{
+    int status = admit_check(kind, item);
+    if (status < 0)
+        return status;
+    if (kind == STA_WRITE_DELETE || !sta_envelope_begins(item->value))
+        return admit_stored_locked(behind, kind, item, in_line, now_ns, out);
+    struct sta_buffer envelope;
+    struct strata_item stored = *item;
+    sta_buffer_init(&envelope, SIZE_MAX);
+    status = sta_envelope_write(&envelope, &(struct sta_envelope){.value = item->value});
+    stored.value = sta_buffer_bytes(&envelope);
+    if (status == STRATA_OK)
+        status = admit_stored_locked(behind, kind, &stored, in_line, now_ns, out);
+    sta_buffer_fini(&envelope);
     return status;
 }
 
@@ -239,7 +276,9 @@ int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
     int status = STRATA_SKIPPED;
     pthread_mutex_lock(&behind->lock);
     if (current(arg))
-        status = admit_locked(behind, STA_WRITE_SET, item, false, now_ns, &admitted);
+        status = admit_check(STA_WRITE_SET, item);
+    if (status == STRATA_OK)
+        status = admit_stored_locked(behind, STA_WRITE_SET, item, false, now_ns, &admitted);
     bool kick = sta_behind_wants_kick(behind);
     pthread_mutex_unlock(&behind->lock);
     if (kick)

@@ -11,9 +11,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "cache/aged.h"
 #include "cache/behind_inside.h"
 #include "cache/coherence.h"
-#include "cache/envelope.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "strata/status.h"
@@ -65,11 +65,16 @@ static void land_in_l1(struct sta_behind_flight *flight, struct sta_behind_flown
         return;
     uint64_t left_ms =
         entry->expires_ns == STA_NEVER ? UINT64_MAX : (entry->expires_ns - now_ns) / STA_NS_MS;
-    struct sta_l1_entry kept = {
-        .value = value,
-        .deadline_ms = sta_cache_l1_deadline(cache, left_ms > 0 ? left_ms : 1, now_ms),
+    struct sta_aged_entry kept = {
+        .key = &key,
+        .stored = value,
+        .ttl_ms = left_ms > 0 ? left_ms : 1,
+        .since_ms = now_ms,
+        .replaces = true,
+        .token = flown->token,
     };
-    (void)sta_l1_publish(cache->l1, &key, &kept, flown->token, now_ms);
+    if (sta_aged_fill(cache, &kept, now_ms) != STRATA_OK)
+        (void)sta_l1_invalidate(cache->l1, &key, now_ms, NULL);
 }
 
 static void flight_count(struct sta_cache *cache, bool is_delete, enum sta_behind_outcome outcome)
@@ -174,8 +179,6 @@ static int flight_append(struct sta_behind_flight *flight, const struct sta_behi
     uint64_t left_ms = UINT64_MAX;
     if (entry->expires_ns != STA_NEVER)
         left_ms = (entry->expires_ns - now_ns + STA_NS_MS - 1) / STA_NS_MS;
-    if (sta_envelope_begins(value))
-        return sta_write_wrapped(&flight->sets, tag, key, value, left_ms);
     return sta_coherence_reads_back(cache, value)
                ? sta_batch_set_read(&flight->sets, tag, key, value, left_ms)
                : sta_batch_set(&flight->sets, tag, key, value, left_ms);

@@ -59,7 +59,7 @@ struct sta_behind_entry {
     uint64_t version;      /* of the newest push */
     uint64_t sent_version; /* of the one under way */
     uint64_t expires_ns;   /* STA_NEVER: it does not */
-    uint8_t *value;        /* NULL: a delete, or an empty value */
+    uint8_t *value;        /* as Redis gets it; NULL: a delete, or empty */
     size_t value_len;
     bool is_delete;
     enum sta_behind_state state;

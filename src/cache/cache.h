@@ -168,10 +168,10 @@ enum sta_write_kind {
 
 /* Of a write that write-behind takes. */
 struct sta_write_behind {
-    size_t next;       /* the first item that has not been dealt with */
-    uint64_t saved_at; /* position in the journal that it waits for; 0: none */
-    size_t first_through;
-    size_t through;    /* items that go to Redis at once: their status is STRATA_MORE until then */
+    size_t next;          /* the first item that has not been dealt with */
+    uint64_t saved_at;    /* position in the journal that it waits for; 0: none */
+    size_t first_through; /* of these, the first */
+    size_t through; /* items that go to Redis at once: their status is STRATA_MORE until then */
     struct sta_list link;
     struct sta_task task;
 };
@@ -196,9 +196,5 @@ struct sta_write {
 /* As sta_read_begin() and sta_read_send(). A write that began must be sent. */
 int sta_write_begin(struct sta_write *write, uint64_t now_ns);
 void sta_write_send(struct sta_write *write);
-
-/* Appends a set of a plain value that begins as an envelope does (cache/envelope.h), in one. */
-int sta_write_wrapped(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
-                      struct strata_bytes value, uint64_t ttl_ms);
 
 #endif

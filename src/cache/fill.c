@@ -181,6 +181,8 @@ static void on_got(struct sta_batch *batch, uint32_t tag, int status, struct str
         sta_tiers_count(&cache->l2_counters.errors);
         return; /* L1 stays empty */
     }
+    if (cache->behind != NULL && sta_behind_owes(cache->behind, &fill->key))
+        return; /* what Redis has is not the newest; what is pushed later moves the generation */
     if (!sta_coherence_admit(cache, &fill->key, batch->source, &fill->token, now_ms))
         fill->settled = false;
     if (status == STRATA_OK)
@@ -298,16 +300,16 @@ static bool is_still_current(void *arg)
     return is_current(arg);
 }
 
-/* What was loaded is written as any other value. Where there is no room, or it is more than its bytes,
- * L1 alone has it. */
+/* What was loaded is written as any other value. Where there is no room, L1 does not have it either:
+ * nobody would tell when it changes. What is not written is read back, so that it is tracked. */
 static int fill_behind(struct sta_fill *fill)
 {
-    if (fill->none || sta_buffer_len(&fill->envelope) > 0)
-        return fill_l1_only(fill);
-    struct strata_item item = {fill->key.bytes, fill->value, fill->ttl_ms};
-    int status =
-        sta_behind_keep(fill->cache->behind, &item, is_still_current, fill, fill->begun_ns);
-    return status < 0 ? fill_l1_only(fill) : status;
+    struct strata_item item = {fill->key.bytes, fill->stored, fill->ttl_ms};
+    if (fill->none)
+        return fill->cache->config.read_through ? fill_both(fill) : fill_l1_only(fill);
+    if (fill->stale_ms > 0)
+        item.ttl_ms = sta_clock_after(sta_tiers_ttl_ms(fill->cache, &item), fill->stale_ms);
+    return sta_behind_keep(fill->cache->behind, &item, is_still_current, fill, fill->begun_ns);
 }
 
 int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)

@@ -11,9 +11,10 @@
 #include "core/crc32c.h"
 #include "strata/status.h"
 
-#define FRAME_LEN 8u                       /* CRC and length */
-#define FIXED_LEN (1u + 8u + 8u + 8u + 2u) /* behind them, before the key */
-#define BODY_MOST (FIXED_LEN + STA_KEY_MAX + STA_CACHE_VALUE_MAX)
+#define FRAME_LEN  8u                          /* CRC and length */
+#define FIXED_LEN  (1u + 8u + 8u + 8u + 2u)    /* behind them, before the key */
+#define VALUE_MOST (STA_CACHE_VALUE_MAX + 64u) /* in an envelope */
+#define BODY_MOST  (FIXED_LEN + STA_KEY_MAX + VALUE_MOST)
 
 static void put(uint8_t **at, uint64_t number, unsigned bytes)
 {
@@ -66,7 +67,7 @@ int sta_journal_record_append(struct sta_buffer *out, const struct sta_journal_r
 static bool record_is_sound(const struct sta_journal_record *record)
 {
     bool valueless = record->type == STA_JOURNAL_DELETE || record->type == STA_JOURNAL_DONE;
-    return record->key.len > 0 && record->value.len <= STA_CACHE_VALUE_MAX &&
+    return record->key.len > 0 && record->value.len <= VALUE_MOST &&
            (record->type == STA_JOURNAL_SET || (valueless && record->value.len == 0));
 }
 

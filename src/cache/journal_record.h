@@ -11,7 +11,7 @@
  *            u64 TTL in ms; all ones: none          (set)
  *            u64 wall clock in ms when it came      (set)
  *            u16 length of the key
- *            the key, the value                     (set)
+ *            the key, the value as Redis gets it    (set)
  *
  * DONE says that nothing is owed for this key any more: Redis has acknowledged its newest write.
  */

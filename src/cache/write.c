@@ -111,8 +111,9 @@ static bool write_is_through(const struct sta_cache *cache)
     return cache->config.write_through || cache->behind != NULL;
 }
 
-int sta_write_wrapped(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
-                      struct strata_bytes value, uint64_t ttl_ms)
+/* Of a plain value that begins as an envelope does, in one. */
+static int write_wrapped(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
+                         struct strata_bytes value, uint64_t ttl_ms)
 {
     struct sta_buffer stored;
     sta_buffer_init(&stored, STA_BATCH_WIRE_MAX);
@@ -130,8 +131,8 @@ static int write_append(struct sta_write *write, size_t index)
     if (write->kind == STA_WRITE_DELETE || !write_is_through(write->cache))
         return sta_batch_delete(&write->batch, tag, item->key);
     if (write->flags == 0 && sta_envelope_begins(item->value))
-        return sta_write_wrapped(&write->batch, tag, item->key, item->value,
-                                 sta_tiers_ttl_ms(write->cache, item));
+        return write_wrapped(&write->batch, tag, item->key, item->value,
+                             sta_tiers_ttl_ms(write->cache, item));
     /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
     if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
         return sta_batch_set_read(&write->batch, tag, item->key, item->value,

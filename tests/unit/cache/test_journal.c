@@ -150,17 +150,21 @@ static struct {
 
 static int listing_fails; /* errno for who lists a directory; 0: it does not */
 
-static void disk_note(int fd)
+static void disk_note_file(ino_t inode, off_t bytes)
 {
-    struct stat stat;
-    if (fstat(fd, &stat) != 0)
-        return;
     pthread_mutex_lock(&disk.lock);
     if (disk.count < SYNCED_MOST) {
-        disk.synced[disk.count].inode = stat.st_ino;
-        disk.synced[disk.count++].bytes = stat.st_size;
+        disk.synced[disk.count].inode = inode;
+        disk.synced[disk.count++].bytes = bytes;
     }
     pthread_mutex_unlock(&disk.lock);
+}
+
+static void disk_note(int fd)
+{
+    struct stat stat = {0};
+    if (fstat(fd, &stat) == 0)
+        disk_note_file(stat.st_ino, stat.st_size);
 }
 
 int fdatasync(int fd)

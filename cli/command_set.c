@@ -9,7 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
-#include "cli/resp_client.h"
+#include "cli/route.h"
 #include "core/buffer.h"
 #include "core/error.h"
 
@@ -43,16 +43,24 @@ static int read_input(struct sta_buffer *value, struct strata_error *error)
 static int set_value(const struct cli_run *run, struct strata_bytes value, uint64_t ttl_ms,
                      struct strata_error *error)
 {
-    struct cli_resp_client *client = NULL;
+    struct cli_route *route = NULL;
     struct sta_resp_value reply;
     char ttl[24];
     (void)snprintf(ttl, sizeof ttl, "%llu", (unsigned long long)ttl_ms);
     const struct strata_bytes argv[] = {strata_text("SET"), strata_text(run->operands[0]), value,
                                         strata_text("PX"), strata_text(ttl)};
-    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
+    size_t argc = ttl_ms > 0 ? 5 : 3;
+    int status = cli_route_open(&route, run, error);
     if (status == STRATA_OK)
-        status = cli_resp_client_call(client, argv, ttl_ms > 0 ? 5 : 3, &reply, error);
-    cli_resp_client_close(&client);
+        status = cli_route_send(route, argv, argc, error);
+    if (status == STRATA_OK)
+        status = cli_route_reply(route, argv, argc, &reply, error);
+    if (status == STRATA_OK)
+        status = cli_resp_client_check(&reply, error);
+    if (status == STRATA_OK && reply.type != STA_RESP_SIMPLE)
+        status = sta_error_set(error, STRATA_ERR_PROTOCOL,
+                               "SET was answered with something that is no text");
+    cli_route_close(&route);
     return status;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "cli/tally.h"
 
+#include "cli/route.h"
+
 enum cli_exit cli_tally_exit(const struct cli_tally *tally)
 {
     size_t rest = tally->no + tally->denied + tally->failed;
@@ -15,13 +17,13 @@ enum cli_exit cli_tally_exit(const struct cli_tally *tally)
     return tally->denied == rest ? CLI_DENIED : CLI_NEGATIVE;
 }
 
-static int ask_all(const struct cli_run *run, struct cli_resp_client *client, const char *verb,
+static int ask_all(const struct cli_run *run, struct cli_route *route, const char *verb,
                    struct strata_error *error)
 {
     int status = STRATA_OK;
     for (size_t i = 0; i < run->count && status == STRATA_OK; i++) {
         const struct strata_bytes argv[] = {strata_text(verb), strata_text(run->operands[i])};
-        status = cli_resp_client_send(client, argv, 2, error);
+        status = cli_route_send(route, argv, 2, error);
     }
     return status;
 }
@@ -31,18 +33,19 @@ int cli_tally_ask(const struct cli_run *run, const char *verb,
                               int status, const struct strata_error *error),
                   void *arg, struct strata_error *error)
 {
-    struct cli_resp_client *client = NULL;
-    int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
+    struct cli_route *route = NULL;
+    int status = cli_route_open(&route, run, error);
     if (status == STRATA_OK)
-        status = ask_all(run, client, verb, error);
+        status = ask_all(run, route, verb, error);
     for (size_t i = 0; i < run->count && status == STRATA_OK; i++) {
+        const struct strata_bytes argv[] = {strata_text(verb), strata_text(run->operands[i])};
         struct sta_resp_value reply;
         struct strata_error refusal = {0};
-        status = cli_resp_client_reply(client, &reply, error);
+        status = cli_route_reply(route, argv, 2, &reply, error);
         if (status == STRATA_OK)
             status = each(arg, run->operands[i], &reply, cli_resp_client_check(&reply, &refusal),
                           &refusal);
     }
-    cli_resp_client_close(&client);
+    cli_route_close(&route);
     return status;
 }

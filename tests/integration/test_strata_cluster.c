@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * strata cluster, as a person runs it: before a real cluster, before one that has lost a node, and
- * before what is none.
+ * before what is none; and strata get, set and del before a cluster.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -181,6 +181,57 @@ static void what_cannot_be_shown_is_one_clear_line(void **state)
     assert_int_equal(strata_run(&world->result, NULL, world->url, "cluster", NULL), 2);
 }
 
+/* Six keys of six slots: whichever node is asked, most live elsewhere. */
+static void keys_are_found_wherever_they_live(void **state)
+{
+    struct world *world = *state;
+    static const char *const keys[] = {"a", "b", "c", "d", "e", "f"};
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(strata_run(&world->result, NULL, world->url, "set", keys[i], keys[5 - i],
+                                    "--ttl", "600", NULL),
+                         0);
+        command_result_fini(&world->result);
+        int owner =
+            redis_cluster_primary(world->cluster, redis_cluster_slot(world->cluster, keys[i]));
+        assert_int_equal(
+            redis_cluster_tell(world->cluster, (unsigned)owner, "APPEND %s !", keys[i]), 0);
+    }
+    assert_int_equal(
+        strata_run(&world->result, NULL, world->url, "get", "a", "b", "c", "d", "e", "f", NULL), 0);
+    assert_string_equal(world->result.out, "f!\ne!\nd!\nc!\nb!\na!\n");
+    command_result_fini(&world->result);
+    assert_int_equal(strata_run(&world->result, NULL, world->url, "del", "a", "b", "c", "d", "e",
+                                "f", "none", NULL),
+                     6);
+    assert_string_equal(world->result.out, "6\n");
+}
+
+/* What is half moved is asked for where it is, with ASKING. */
+static void a_key_in_a_slot_that_moves_is_found(void **state)
+{
+    struct world *world = *state;
+    unsigned slot = redis_cluster_slot(world->cluster, "{moving}1");
+    unsigned from = (unsigned)redis_cluster_primary(world->cluster, slot);
+    unsigned to = (from + 1) % 3;
+    assert_int_equal(strata_run(&world->result, NULL, world->url, "set", "{moving}1", "here", NULL),
+                     0);
+    command_result_fini(&world->result);
+    assert_int_equal(redis_cluster_begin_move(world->cluster, slot, to), 0);
+    assert_int_equal(redis_cluster_move_keys(world->cluster, slot, to, 100), 0);
+    assert_int_equal(strata_run(&world->result, NULL, world->url, "get", "{moving}1", NULL), 0);
+    assert_string_equal(world->result.out, "here");
+    command_result_fini(&world->result);
+    assert_int_equal(strata_run(&world->result, NULL, world->url, "set", "{moving}2", "new", NULL),
+                     0);
+    command_result_fini(&world->result);
+    assert_int_equal(redis_cluster_finish_move(world->cluster, slot, to), 0);
+    assert_int_equal(
+        strata_run(&world->result, NULL, world->url, "del", "{moving}1", "{moving}2", NULL), 0);
+    assert_string_equal(world->result.out, "2\n");
+    command_result_fini(&world->result);
+    assert_int_equal(redis_cluster_move_slot(world->cluster, slot, from), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +240,8 @@ int main(void)
         cmocka_unit_test_teardown(all_of_it_is_there_as_json, discard),
         cmocka_unit_test_teardown(without_a_server_named_the_environment_says_where_the_cluster_is,
                                   discard),
+        cmocka_unit_test_teardown(keys_are_found_wherever_they_live, discard),
+        cmocka_unit_test_teardown(a_key_in_a_slot_that_moves_is_found, discard),
         cmocka_unit_test_teardown(watching_is_looking_again_and_again, discard),
         cmocka_unit_test_teardown(a_node_that_died_is_seen, discard),
         cmocka_unit_test_teardown(what_cannot_be_shown_is_one_clear_line, discard),

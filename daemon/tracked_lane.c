@@ -18,6 +18,8 @@
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
 #include "l2/invalidation.h"
+#include "l2/redirect.h"
+#include "resp/resp.h"
 #include "strata/status.h"
 
 #define ROUNDS        3u /* of a canary within max_staleness */
@@ -66,14 +68,17 @@ static void canary_failed(void *arg, int status, struct strata_bytes replies)
 {
     struct sta_tracked_lane *tracked = arg;
     struct sta_worker *worker = worker_of(tracked);
-    if (status != STRATA_OK || tracked->canary.complained || *(const char *)replies.data != '-')
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value error;
+    if (status != STRATA_OK || tracked->canary.complained || !sta_redirect_is_error(replies) ||
+        sta_resp_next(&walk, &error) != STRATA_OK)
         return;
     tracked->canary.complained = true;
     if (!atomic_exchange_explicit(&worker->stratad->canary_told, true, memory_order_relaxed))
         sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, "daemon",
                       "a canary cannot be read and written, so what is cached is not served for "
                       "long: %.*s",
-                      (int)strcspn(replies.data, "\r") - 1, (const char *)replies.data + 1);
+                      (int)error.bytes.len, (const char *)error.bytes.data);
 }
 
 static const struct sta_canary_way canary_way = {.send = canary_send, .failed = canary_failed};

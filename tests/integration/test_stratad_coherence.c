@@ -322,6 +322,20 @@ static void what_others_write_is_seen_by_broadcast(void **state)
 
 /* ---- what is promised where Redis refuses, or is not asked ---- */
 
+/* Fixtures of who changes what Redis allows: a server of his own. */
+static int start_own_server(void **state)
+{
+    *state = rig_server;
+    return redis_server_start(&rig_server, NULL);
+}
+
+static int stop_own_server(void **state)
+{
+    redis_server_stop(&rig_server);
+    rig_server = *state;
+    return 0;
+}
+
 static bool mode_is_ttl(void *arg)
 {
     return mode_is(arg, "ttl");
@@ -330,8 +344,6 @@ static bool mode_is_ttl(void *arg)
 static void a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told(void **state)
 {
     (void)state;
-    struct redis_server *usual = rig_server;
-    assert_int_equal(redis_server_start(&rig_server, NULL), 0);
     redisContext *admin = rig_connect(redis_server_socket(rig_server));
     run(admin, "ACL SETUSER default -client|tracking");
     struct bench bench = open_usual();
@@ -346,8 +358,6 @@ static void a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told(void *
     assert_next_is_a_hit(&bench, "own");
     close_bench(&bench);
     redisFree(admin);
-    redis_server_stop(&rig_server);
-    rig_server = usual;
 }
 
 #define CANARY_FAILS "a canary cannot be read and written"
@@ -368,8 +378,6 @@ static void a_user_who_may_not_write_canaries_is_told_by_any_worker(void **state
 {
     (void)state;
     static const char *const args[] = {"--workers", "3", "--max-staleness", "1", NULL};
-    struct redis_server *usual = rig_server;
-    assert_int_equal(redis_server_start(&rig_server, NULL), 0);
     struct bench bench = open_bench(args);
     run(bench.direct, "MSET k1 value k2 value");
     run(bench.direct, "ACL SETUSER default -set");
@@ -386,8 +394,6 @@ static void a_user_who_may_not_write_canaries_is_told_by_any_worker(void **state
     run(bench.direct, "ACL SETUSER default -set");
     assert_true(wait_until(told_again, &bench, PATIENT_MS));
     close_bench(&bench);
-    redis_server_stop(&rig_server);
-    rig_server = usual;
 }
 
 static void without_tracking_entries_live_for_their_ttl(void **state)
@@ -530,8 +536,11 @@ int main(void)
         cmocka_unit_test(a_large_value_that_was_set_is_tracked_once_it_was_read),
         cmocka_unit_test(an_mget_beyond_what_l1_looks_up_leaves_nothing_older_behind),
         cmocka_unit_test(what_others_write_is_seen_by_broadcast),
-        cmocka_unit_test(a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told),
-        cmocka_unit_test(a_user_who_may_not_write_canaries_is_told_by_any_worker),
+        cmocka_unit_test_setup_teardown(
+            a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told, start_own_server,
+            stop_own_server),
+        cmocka_unit_test_setup_teardown(a_user_who_may_not_write_canaries_is_told_by_any_worker,
+                                        start_own_server, stop_own_server),
         cmocka_unit_test(without_tracking_entries_live_for_their_ttl),
         cmocka_unit_test(a_lost_connection_makes_everything_suspect_that_came_on_it),
         cmocka_unit_test(a_frozen_redis_is_not_believed_for_longer_than_the_bound),

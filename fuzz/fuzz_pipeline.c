@@ -6,7 +6,8 @@
  * Facts: whatever the cuts, the same requests get the same replies and the same pushes come in
  * the same order, and the stream ends the same way; each request ends exactly once; what it gets
  * are as many whole frames as it had commands, and no frame is given to two. The same holds, but
- * for the replies, where requests time out in between.
+ * for the replies, where requests time out in between; a stream that ended because the replies to
+ * one request were too large may then go on, for nobody keeps those of a request that is gone.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -131,6 +132,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         run_fini(&runs[i]);
     }
     CHECK(runs[0].digest == runs[1].digest && runs[0].status == runs[1].status);
-    CHECK(runs[1].status == runs[2].status);
+    CHECK(runs[1].status == runs[2].status || runs[1].status == STRATA_ERR_TOO_BIG);
     return 0;
 }

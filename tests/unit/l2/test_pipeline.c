@@ -284,6 +284,29 @@ static void a_request_may_time_out_between_its_replies(void **state)
     }
 }
 
+/* Late replies are dropped one by one: it is no matter how many bytes they are together, whenever
+ * the time was over. */
+static void late_replies_may_be_larger_together_than_the_limit(void **state)
+{
+    (void)state;
+    static const char *const before[] = {"", "+g1234567\r\n", "+g1234567\r\n>1\r\n_\r\n+g1234"};
+    static const char *const after[] = {"+g1234567\r\n+g1234567\r\n+g1234567\r\n",
+                                        "+g1234567\r\n+g1234567\r\n", "567\r\n+g1234567\r\n"};
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        struct bench bench;
+        bench_init(&bench, 10, 20);
+        struct ask *gone = ask(&bench, 3, 50, 0);
+        struct ask *last = ask(&bench, 1, 200, 0);
+        assert_int_equal(feed_text(&bench, before[i]), STRATA_OK);
+        (void)sta_pipeline_expire(&bench.pipeline, 50);
+        assert_int_equal(feed_text(&bench, after[i]), STRATA_OK);
+        assert_int_equal(feed_text(&bench, "+last\r\n"), STRATA_OK);
+        assert_int_equal(gone->status, STRATA_ERR_TIMEOUT);
+        assert_string_equal(last->replies, "+last\r\n");
+        bench_fini(&bench);
+    }
+}
+
 static void done_may_ask_again_while_others_time_out(void **state)
 {
     (void)state;
@@ -547,6 +570,7 @@ int main(void)
         cmocka_unit_test(replies_beyond_the_limit_are_too_big),
         cmocka_unit_test(a_request_that_timed_out_keeps_its_place),
         cmocka_unit_test(a_request_may_time_out_between_its_replies),
+        cmocka_unit_test(late_replies_may_be_larger_together_than_the_limit),
         cmocka_unit_test(done_may_ask_again_while_others_time_out),
         cmocka_unit_test(more_than_the_limit_in_flight_is_busy),
         cmocka_unit_test(at_the_end_requests_are_known_as_sent_or_not),

@@ -65,6 +65,13 @@ static void fake_tells_topology(struct fake *fake, struct peer *peer, bool slots
     peer_say(peer, slots ? fake->topology : "$20\r\ncluster_state:ok\r\n\r\n\r\n");
 }
 
+static void fake_takes_canary(struct peer *peer, const char *command)
+{
+    peer_say(peer, begins(command, "GET")   ? "_\r\n"
+                   : begins(command, "SET") ? "+OK\r\n"
+                                            : ":1\r\n");
+}
+
 /* What the scripts of tests have nothing to do with. */
 static void fake_greets(struct fake *fake, struct peer *peer, const char *command)
 {
@@ -72,6 +79,8 @@ static void fake_greets(struct fake *fake, struct peer *peer, const char *comman
         peer_say(peer, "%1\r\n$5\r\nproto\r\n:3\r\n");
     else if (begins(command, "PING"))
         peer_say(peer, fake->greets_with != NULL ? fake->greets_with : "+PONG\r\n");
+    else if (begins(command, "CLIENT TRACKING"))
+        peer_say(peer, fake->tracks_with != NULL ? fake->tracks_with : "+OK\r\n");
     else
         fake_tells_topology(fake, peer, begins(command, "CLUSTER SLOTS"));
 }
@@ -79,10 +88,14 @@ static void fake_greets(struct fake *fake, struct peer *peer, const char *comman
 static void fake_hears(struct fake *fake, struct peer *peer, const char *command)
 {
     size_t len = strlen(fake->heard);
-    bool ours = begins(command, "HELLO") || begins(command, "PING") || begins(command, "CLUSTER");
-    if (ours && !fake->silent && !peer->stuck)
+    bool ours = begins(command, "HELLO") || begins(command, "PING") ||
+                begins(command, "CLIENT TRACKING") || begins(command, "CLUSTER");
+    bool canary = fake->canaries && strstr(command, "strata:canary:") != NULL;
+    if (canary)
+        fake_takes_canary(peer, command);
+    else if (ours && !fake->silent && !peer->stuck)
         fake_greets(fake, peer, command);
-    if (ours || fake->silent)
+    if (ours || canary || fake->silent)
         return;
     (void)snprintf(fake->heard + len, sizeof fake->heard - len, "%s;", command);
     if (begins(command, "ASKING"))
@@ -255,6 +268,7 @@ static void on_done(struct sta_operation *operation, int status, struct strata_b
     struct ask *ask = STA_CONTAINER(operation, struct ask, operation);
     ask->done++;
     ask->status = status;
+    ask->source = status == STRATA_OK ? sta_tracking_source(operation) : STA_TRACKING_NOBODY;
     assert_true(status == STRATA_OK || replies.len == 0);
     (void)snprintf(ask->replies, sizeof ask->replies, "%.*s", (int)replies.len,
                    (const char *)replies.data);

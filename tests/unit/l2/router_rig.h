@@ -34,6 +34,8 @@ struct fake {
     unsigned accepted;
     bool silent;             /* takes commands and answers nothing at all */
     const char *greets_with; /* the reply to PING; NULL: +PONG */
+    const char *tracks_with; /* the reply to CLIENT TRACKING; NULL: +OK */
+    bool canaries;           /* are read and written, and never heard of again */
     const char *topology;    /* the reply to CLUSTER SLOTS; NULL: none comes */
     unsigned topologies;     /* how often it was asked for */
     struct {
@@ -51,6 +53,7 @@ struct ask {
     char wire[256];
     unsigned done;
     int status;
+    int source; /* of the answer, as sta_tracking_source() says */
     char replies[512];
 };
 

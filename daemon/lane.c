@@ -110,6 +110,7 @@ int sta_lane_open(struct sta_lane *lane)
         .url = &stratad->url,
         .tls = stratad->tls,
         .protocol = lane->kind == STA_LANE_PLAIN2 ? 2 : 3,
+        .or_protocol_2 = lane->kind == STA_LANE_SHARED,
         .name = "stratad",
         .ping_ns = PING_NS,
         /* One request of the largest size fits beside the ordinary ones. */
@@ -119,6 +120,13 @@ int sta_lane_open(struct sta_lane *lane)
         config.tracking = sta_tracked_lane_greeting(stratad);
     return sta_connection_open(&lane->connection, lane->worker->loop, NULL, &config, &lane_events,
                                lane);
+}
+
+bool sta_lane_speaks_only_2(const struct sta_lane *lane)
+{
+    return lane->kind != STA_LANE_PLAIN2 && lane->connection != NULL &&
+           sta_connection_state(lane->connection) == STA_CONNECTION_READY &&
+           sta_connection_protocol(lane->connection) == 2;
 }
 
 void sta_lane_close(struct sta_lane *lane)

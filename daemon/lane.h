@@ -43,7 +43,8 @@ struct sta_lane {
 
 void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind);
 
-/* Opens the connection where it is not. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+/* Opens the connection where it is not. Where RESP3 is refused, the shared lane makes do with RESP2:
+ * without tracking, and clients are not given RESP3 either. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
 int sta_lane_open(struct sta_lane *lane);
 
 /* All that is under way ends with STRATA_ERR_CLOSED before this returns. */
@@ -51,6 +52,9 @@ void sta_lane_close(struct sta_lane *lane);
 
 /* done() comes in any case, as with sta_connection_submit(). */
 void sta_lane_submit(struct sta_lane *lane, struct sta_request *request);
+
+/* The server has refused RESP3 to this lane. */
+bool sta_lane_speaks_only_2(const struct sta_lane *lane);
 
 /* A write on this lane has ended without an answer. */
 void sta_lane_doubt(struct sta_lane *lane);

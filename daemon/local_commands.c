@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/client_auth.h"
+#include "daemon/lane.h"
 #include "daemon/session.h"
 #include "daemon/stats.h"
 #include "daemon/stratad.h"
@@ -268,6 +269,8 @@ static int run_hello(struct local_call *call)
                                         "ERR Protocol version is not an integer or out of range");
         if (protocol != 2 && protocol != 3)
             return sta_resp_write_error(call->out, "NOPROTO unsupported protocol version");
+        if (protocol == 3 && sta_lane_speaks_only_2(&call->session->worker->lanes[STA_LANE_SHARED]))
+            return sta_resp_write_error(call->out, "NOPROTO redis behind stratad has no RESP3");
         hello.protocol = (int)protocol;
     }
     size_t wrong = hello_read_options(call, &hello);

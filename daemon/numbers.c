@@ -170,7 +170,7 @@ int sta_numbers_take(struct sta_snapshot *out, const struct sta_stratad *stratad
     struct sta_snapshot taken = {
         .parts = STA_SNAPSHOT_ALWAYS | STA_SNAPSHOT_L2,
         .detailed = cache->metrics_detailed == STRATA_ON,
-        .serve_stale = cache->serve_stale == STRATA_ON,
+        .serve_stale = cache->serve_stale,
         .budget_ns = stratad->timeout_ms * STA_NS_MS,
         .timing = stratad->timing,
     };

@@ -143,15 +143,44 @@ static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer 
     return true;
 }
 
+static enum strata_serve_stale stale_policy(const struct sta_worker *worker)
+{
+    return worker->stratad->options.cache.serve_stale;
+}
+
 /* Whether the values are in worker->parts, which the caller empties in any case. */
 static bool read_stale(struct sta_exchange *exchange, const struct sta_buffer *out)
 {
     struct sta_worker *worker = exchange->worker;
-    if (out == NULL || worker->stratad->options.cache.serve_stale != STRATA_ON ||
+    if (out == NULL || stale_policy(worker) != STRATA_SERVE_STALE_ON ||
         !stale_values(exchange, &worker->parts))
         return false;
     sta_stats_add(&worker->stats.reads_stale, exchange->key_count);
     return true;
+}
+
+/* L1 has something of one of the keys, and does not answer it because nobody vouches for it. */
+static bool is_unproven(const struct sta_exchange *exchange)
+{
+    struct sta_worker *worker = exchange->worker;
+    struct sta_l1 *l1 = worker->stratad->l1;
+    bool found = false;
+    for (size_t i = 0; i < exchange->key_count && !found; i++) {
+        struct sta_l1_lease lease = {0};
+        if (sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) ==
+            STRATA_OK) {
+            found = lease.suspect;
+            sta_l1_release(l1, &lease);
+        }
+    }
+    return found;
+}
+
+static int read_failed(struct sta_exchange *exchange, int status, struct sta_buffer *out)
+{
+    if (stale_policy(exchange->worker) == STRATA_SERVE_STALE_ERROR && is_unproven(exchange))
+        status = STRATA_ERR_UNPROVEN;
+    return sta_forward_error(exchange, status, out);
 }
 
 static void empty_parts(struct sta_worker *worker)
@@ -163,7 +192,7 @@ static int get_failed(struct sta_exchange *exchange, int status, struct sta_buff
 {
     struct sta_worker *worker = exchange->worker;
     status = read_stale(exchange, out) ? sta_buffer_append(out, sta_buffer_bytes(&worker->parts))
-                                       : sta_forward_error(exchange, status, out);
+                                       : read_failed(exchange, status, out);
     empty_parts(worker);
     return status;
 }
@@ -196,6 +225,17 @@ static int conclude_get(struct sta_exchange *exchange, int status, struct strata
     return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
 }
 
+/* Whoever wants an error instead of what nobody vouches for does not wait for it. */
+static int read_refuse(struct sta_session *session, struct sta_exchange *exchange)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    int status = STRATA_ERR_NOMEM;
+    if (out != NULL)
+        status = sta_forward_error(exchange, STRATA_ERR_UNPROVEN, out);
+    sta_exchange_destroy(&exchange);
+    return status;
+}
+
 /* Completes the wire of a read of the keys in argv[1..], which the exchange has already, and
  * sends it: the command and a PTTL for each key. The tokens are read here, before Redis is
  * asked. Takes the exchange, also on failure. */
@@ -204,6 +244,9 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
 {
     const struct sta_stratad *stratad = session->worker->stratad;
     struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
+    if (stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR &&
+        sta_tracked_lane_is_silent(&session->worker->tracked) && is_unproven(exchange))
+        return read_refuse(session, exchange);
     int status = sta_exchange_write(exchange, argv, argc);
     for (size_t i = 1; i < argc && status == STRATA_OK; i++) {
         pttl[1] = argv[i];
@@ -337,7 +380,7 @@ static int mget_failed(struct sta_exchange *exchange, int status, struct sta_buf
     struct sta_worker *worker = exchange->worker;
     status = read_stale(exchange, out)
                  ? mget_write(exchange, sta_resp_walk(sta_buffer_bytes(&worker->parts)), out)
-                 : sta_forward_error(exchange, status, out);
+                 : read_failed(exchange, status, out);
     empty_parts(worker);
     return status;
 }

@@ -183,6 +183,15 @@ void sta_tracked_lane_changed(struct sta_tracked_lane *tracked, enum sta_connect
     tell(tracked);
 }
 
+bool sta_tracked_lane_is_silent(const struct sta_tracked_lane *tracked)
+{
+    const struct sta_worker *worker = worker_of(tracked);
+    const struct sta_canary *canary = &tracked->canary;
+    return is_on(tracked) && canary->up && canary->tracked && canary->used && !canary->complained &&
+           sta_loop_now_ns(worker->loop) >
+               sta_clock_after(canary->proven_ns, worker->stratad->max_staleness_ns);
+}
+
 /* ---- what is kept ---- */
 
 void sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_key *key,

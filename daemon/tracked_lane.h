@@ -59,6 +59,10 @@ void sta_tracked_lane_pushed(struct sta_tracked_lane *tracked, struct strata_byt
 void sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_key *key,
                             struct sta_l1_token *token);
 
+/* What came on the lane is kept, its canary may be written, and for max_staleness there was no proof:
+ * whoever asks waits in vain. */
+bool sta_tracked_lane_is_silent(const struct sta_tracked_lane *tracked);
+
 /* What may be left in L1 of a SET that is sent now. */
 enum sta_tracked_set {
     STA_TRACKED_SET_ANY,  /* its value: there is no tracking */

@@ -34,6 +34,9 @@ void sta_upstream_error_text(int status, const char *reason, uint64_t timeout_ms
                        "LOST strata: the connection to redis broke before the answer; "
                        "a write may have happened");
         return;
+    case STRATA_ERR_UNPROVEN:
+        (void)snprintf(text, cap, "UNPROVEN strata: %s", strata_status_text(status));
+        return;
     default:
         (void)snprintf(text, cap, "ERR strata: %s", strata_status_text(status));
         return;

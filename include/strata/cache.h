@@ -54,9 +54,9 @@ struct strata_value {
 };
 
 /* STRATA_OK with a value to release, STRATA_MISS, or an error. L1 answers first; then, with
- * read-through on, Redis, whose answer fills L1. With serve_stale on, STRATA_STALE with a value to
- * release: Redis does not answer, and L1 has one that may have changed since. The same holds for
- * all gets below. */
+ * read-through on, Redis, whose answer fills L1. Where Redis does not answer and L1
+ * has a value that may have changed since, serve_stale says what becomes of it: STRATA_STALE with that
+ * value to release, STRATA_ERR_UNPROVEN, or else Redis' failure. The same holds for all gets below. */
 STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
                           struct strata_value *value);
 

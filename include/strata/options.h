@@ -43,6 +43,14 @@ enum strata_tracking {
     STRATA_TRACKING_OFF = 3      /* not at all */
 };
 
+/* What a get does with an entry of L1 that is not proven to be current, where Redis does not answer. */
+enum strata_serve_stale {
+    STRATA_SERVE_STALE_DEFAULT = 0, /* off */
+    STRATA_SERVE_STALE_ON = 1,      /* answers it, as STRATA_STALE */
+    STRATA_SERVE_STALE_OFF = 2,     /* passes it by: Redis' failure is the answer, when it is one */
+    STRATA_SERVE_STALE_ERROR = 3    /* STRATA_ERR_UNPROVEN, at once where the node gives no sign */
+};
+
 /* What a write does that finds no room in the queue of write-behind. */
 enum strata_full {
     STRATA_FULL_DEFAULT = 0, /* block */
@@ -111,9 +119,9 @@ struct strata_options {
     uint64_t null_ttl_ms;                   /* 60 000 */
 
     /* coherence with other writers */
-    enum strata_tracking tracking;  /* auto */
-    uint64_t max_staleness_ms;      /* 1500; without proof for so long L1 answers nothing */
-    enum strata_switch serve_stale; /* off; on: STRATA_STALE where Redis does not answer */
+    enum strata_tracking tracking;       /* auto */
+    uint64_t max_staleness_ms;           /* 1500; without proof for so long L1 answers nothing */
+    enum strata_serve_stale serve_stale; /* off */
 
     /* queued invalidation */
     enum strata_switch invalidation_enabled; /* on; off: it is refused, queued and by pattern */

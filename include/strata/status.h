@@ -39,7 +39,8 @@ extern "C" {
     X(ERR_UNTRUSTED, -17, "the server cannot prove who it is")                                     \
     X(ERR_DEADLOCK, -18, "a loader asked for what waits for its own end")                          \
     X(ERR_DATABASE, -19, "the database failed, or refused")                                        \
-    X(ERR_CONFLICT, -20, "a unique value is there already, or another change was first")
+    X(ERR_CONFLICT, -20, "a unique value is there already, or another change was first")           \
+    X(ERR_UNPROVEN, -21, "what memory has is not proven to be current, and Redis does not answer")
 
 enum strata_status {
 #define STRATA_STATUS_ENUM(name, value, text) STRATA_##name = (value),

@@ -101,6 +101,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .l2_enabled = options->l2_enabled == STRATA_ON,
         .l2.router.node.connection = {.url = url,
                                       .protocol = 3,
+                                      .or_protocol_2 = true,
                                       .name = "strata",
                                       .ping_ns = PING_NS,
                                       .max_pending_bytes = PENDING_MAX},
@@ -122,7 +123,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .invalidation_batch_size = options->invalidation_batch_size,
         .invalidation_timeout_ms = options->invalidation_timeout_ms,
         .max_staleness_ms = options->max_staleness_ms,
-        .serve_stale = options->serve_stale == STRATA_ON,
+        .serve_stale = options->serve_stale,
         .timed = options->metrics_enabled == STRATA_ON,
     };
     /* A connection that takes longer than a call may take is of no use to the call. */

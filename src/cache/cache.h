@@ -24,6 +24,7 @@
 #include "l1/l1.h"
 #include "l2/batch.h"
 #include "strata/cache.h"
+#include "strata/options.h"
 
 struct sta_cache;
 struct sta_timing;
@@ -60,7 +61,7 @@ struct sta_cache_config {
 
     enum sta_tracking_mode tracking; /* how L1 hears of what others write; OFF: by its TTL */
     uint64_t max_staleness_ms;
-    bool serve_stale; /* STRATA_STALE with what L1 has, where Redis does not answer */
+    enum strata_serve_stale serve_stale; /* ON, ERROR; anything else is OFF */
 
     bool write_through;
     bool write_behind; /* not with write_through, nor without l2 */

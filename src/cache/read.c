@@ -72,6 +72,18 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
                           struct strata_bytes replies);
 static void read_ended(struct sta_batch *batch);
 
+/* L1 has an entry of the key, and does not answer it because nobody vouches for it. */
+static bool read_doubts(const struct sta_read *read, const struct sta_key *key)
+{
+    struct sta_l1 *l1 = read->cache->l1;
+    struct sta_l1_lease lease = {0};
+    if (l1 == NULL || sta_l1_peek(l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
+        return false;
+    bool suspect = lease.suspect;
+    sta_l1_release(l1, &lease);
+    return suspect;
+}
+
 static int read_add_missing(struct sta_read *read, const struct sta_key *key,
                             struct sta_l1_token token, size_t index)
 {
@@ -91,6 +103,8 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
     *missing = (struct sta_read_missing){.key = *key, .token = token, .index = index};
+    if (read->cache->config.serve_stale == STRATA_SERVE_STALE_ERROR && read_doubts(read, key))
+        read->batch.hurried = true;
     return STRATA_MORE;
 }
 
@@ -272,28 +286,39 @@ static void read_fini(struct sta_read *read)
     sta_batch_fini(&read->batch);
 }
 
-/* Redis does not answer: what L1 has and would not answer by itself, where that is wanted. */
-static int read_stale(struct sta_read *read, const struct sta_read_missing *missing, int status,
-                      uint64_t now_ms)
+/* Answers from what L1 has of a key: STRATA_STALE, or `otherwise`. */
+static int read_serve_stale(struct sta_read *read, const struct sta_read_missing *missing,
+                            const struct sta_l1_lease *lease, int otherwise, uint64_t now_ms)
+{
+    struct sta_aged aged = {.fresh_until_ms = STA_NEVER};
+    struct strata_bytes value = lease->value;
+    if ((lease->flags & STA_TIERS_AGED) != 0)
+        value = sta_aged_open(value, &aged);
+    /* Whether tags are current nobody can say; and past its time it is for who loads alone. */
+    if ((lease->flags & (STA_TIERS_ABSENT | STA_TIERS_TAGGED)) != 0 ||
+        now_ms >= aged.fresh_until_ms ||
+        sta_value_from_bytes(&read->values[missing->index], value) != STRATA_OK)
+        return otherwise;
+    sta_tiers_count(&read->cache->stale);
+    return STRATA_STALE;
+}
+
+/* Redis does not answer, and L1 has something that it would not answer by itself: as is wanted. */
+static int read_unproven(struct sta_read *read, const struct sta_read_missing *missing, int status,
+                         uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
+    enum strata_serve_stale policy = cache->config.serve_stale;
+    bool wanted = policy == STRATA_SERVE_STALE_ON || policy == STRATA_SERVE_STALE_ERROR;
     struct sta_l1_lease lease = {0};
     bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
                   status == STRATA_ERR_LOST || status == STRATA_ERR_BUSY;
-    if (!silent || !cache->config.serve_stale || cache->l1 == NULL ||
+    if (!silent || !wanted || cache->l1 == NULL ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
-    struct sta_aged aged = {.fresh_until_ms = STA_NEVER};
-    struct strata_bytes value = lease.value;
-    if ((lease.flags & STA_TIERS_AGED) != 0)
-        value = sta_aged_open(value, &aged);
-    /* Whether tags are current nobody can say; and past its time it is for who loads alone. */
-    if ((lease.flags & (STA_TIERS_ABSENT | STA_TIERS_TAGGED)) == 0 &&
-        now_ms < aged.fresh_until_ms &&
-        sta_value_from_bytes(&read->values[missing->index], value) == STRATA_OK) {
-        sta_tiers_count(&cache->stale);
-        status = STRATA_STALE;
-    }
+    status = policy == STRATA_SERVE_STALE_ERROR
+                 ? STRATA_ERR_UNPROVEN
+                 : read_serve_stale(read, missing, &lease, status, now_ms);
     sta_l1_release(cache->l1, &lease);
     return status;
 }
@@ -310,7 +335,7 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
         status = read_finish_key(read, missing, replies, now_ms);
     else
         sta_tiers_count(&read->cache->l2_counters.errors);
-    read->statuses[missing->index] = read_stale(read, missing, status, now_ms);
+    read->statuses[missing->index] = read_unproven(read, missing, status, now_ms);
 }
 
 static void read_ended(struct sta_batch *batch)

@@ -16,6 +16,7 @@
 
 static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
 static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
+static const char *const stale_policies[] = {"", "true", "false", "error", NULL};
 static const char *const fsync_modes[] = {"", "always", "interval", "never", NULL};
 static const char *const full_policies[] = {"", "block", "through", "reject", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
@@ -491,13 +492,16 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .name = "serve_stale",
         .env = "STRATA_SERVE_STALE",
         .flag = "--serve-stale",
-        .type = STA_OPTION_SWITCH,
+        .type = STA_OPTION_CHOICE,
         AT(serve_stale),
+        .choices = stale_policies,
         .default_text = "false",
         .group = "Coherence",
         .help =
-            "Where Redis does not answer, answer with what memory has until its TTL, though it "
-            "may have changed; the library's answer says so (STRATA_STALE), stratad's does not.",
+            "Where Redis does not answer and memory has a value that may have changed. true: "
+            "answer with it until its TTL; the library's answer says so (STRATA_STALE), stratad's "
+            "does not. error: fail with STRATA_ERR_UNPROVEN (stratad: UNPROVEN), at once where "
+            "the node has given no proof for max_staleness. false: fail as for any other key.",
     },
     {
         .name = "invalidation_enabled",

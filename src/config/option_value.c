@@ -222,8 +222,7 @@ int sta_option_value_check(const struct sta_option *option, const struct sta_opt
 
 /* ---- from text ---- */
 
-static int parse_switch(const struct sta_option *option, const char *text, uint64_t *number,
-                        struct strata_error *error)
+static bool read_switch(const char *text, uint64_t *number)
 {
     static const char *const on[] = {"true", "yes", "on", "1"};
     static const char *const off[] = {"false", "no", "off", "0"};
@@ -231,10 +230,16 @@ static int parse_switch(const struct sta_option *option, const char *text, uint6
         bool is_on = strcasecmp(text, on[i]) == 0;
         if (is_on || strcasecmp(text, off[i]) == 0) {
             *number = is_on ? STRATA_ON : STRATA_OFF;
-            return STRATA_OK;
+            return true;
         }
     }
-    return refuse(option, "neither true nor false", error);
+    return false;
+}
+
+static int parse_switch(const struct sta_option *option, const char *text, uint64_t *number,
+                        struct strata_error *error)
+{
+    return read_switch(text, number) ? STRATA_OK : refuse(option, "neither true nor false", error);
 }
 
 static int parse_number(const struct sta_option *option, const char *text, uint64_t *number,
@@ -260,9 +265,12 @@ static int parse_number(const struct sta_option *option, const char *text, uint6
     return check_number(option, found, error);
 }
 
+/* A choice that has true and false is a switch with more: it knows all their words. */
 static int parse_choice(const struct sta_option *option, const char *text, uint64_t *number,
                         struct strata_error *error)
 {
+    if (strcmp(option->choices[STRATA_ON], "true") == 0 && read_switch(text, number))
+        return STRATA_OK;
     for (size_t i = 0; option->choices[i] != NULL; i++) {
         if (option->choices[i][0] != '\0' && strcasecmp(text, option->choices[i]) == 0) {
             *number = i;

@@ -113,6 +113,7 @@ void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_by
     batch->count = 0;
     batch->kind = STA_BATCH_GET;
     batch->flights = NULL;
+    batch->hurried = false;
     batch->source = 0;
     sta_buffer_init(&batch->wire, STA_BATCH_WIRE_MAX);
 }
@@ -339,6 +340,7 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
     flight->operation.request.deadline_ns = batch->deadline_ns;
     flight->operation.repeatable =
         batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
+    flight->operation.hurried = batch->hurried;
     flight->operation.done = on_flight_done;
     flight_feed(flight);
 }

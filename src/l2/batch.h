@@ -79,6 +79,9 @@ struct sta_batch {
     /* The same: all are answered. May free the batch. */
     void (*ended)(struct sta_batch *batch);
 
+    /* May be set before submit(): see sta_operation. */
+    bool hurried;
+
     /* In answered(), where the status is STRATA_OK: what sta_tracking_source() says. */
     int source;
 

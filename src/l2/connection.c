@@ -53,6 +53,7 @@ static void connection_free(struct sta_connection *connection)
 {
     sta_pipeline_fini(&connection->pipeline);
     sta_greeting_fini(&connection->greeting);
+    sta_greeting_fini(&connection->plain);
     sta_tls_drop_ticket(connection->config.tls, &connection->ticket);
     free(connection);
 }
@@ -150,39 +151,18 @@ static const struct sta_stream_events stream_events = {
 
 /* ---- the greeting ---- */
 
-static void on_greeting_done(struct sta_request *request, int status, struct strata_bytes replies)
-{
-    struct sta_connection *connection = request->engine;
-    unsigned step = (unsigned)(request - connection->greetings);
-    char reason[STA_CONNECTION_REASON_CAP];
-    if (status != STRATA_OK)
-        return;                     /* the attempt has ended already */
-    connection->pipeline.replies--; /* nobody asked for it */
-    status =
-        sta_greeting_judge(connection->greeting.steps[step].kind, replies, reason, sizeof reason);
-    if (connection->greeting.steps[step].kind == STA_GREETING_TRACKING) {
-        connection->tracked = status == STRATA_OK;
-        if (status == STRATA_SKIPPED) {
-            (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
-            sta_log_write(connection->log, STRATA_LOG_WARNING, "l2",
-                          "%s: it does not track reads, so what is cached is only as good as its "
-                          "TTL: %s",
-                          connection->address, reason);
-        }
-    }
-    if (status < 0)
-        connection_step(connection, EVENT_FAILED, status, reason);
-    else if (step + 1 == connection->greeting.count)
-        connection_step(connection, EVENT_GREETED, STRATA_OK, "ready");
-}
+static void on_greeting_done(struct sta_request *request, int status, struct strata_bytes replies);
 
-static int connection_send_greeting(struct sta_connection *connection)
+static int connection_send_greeting(struct sta_connection *connection,
+                                    const struct sta_greeting *greeting)
 {
     int status = STRATA_OK;
-    for (unsigned i = 0; i < connection->greeting.count && status == STRATA_OK; i++) {
+    connection->said = greeting;
+    connection->turned_away = false;
+    for (unsigned i = 0; i < greeting->count && status == STRATA_OK; i++) {
         struct sta_request *request = &connection->greetings[i];
         *request = (struct sta_request){
-            .wire = sta_greeting_wire(&connection->greeting, i),
+            .wire = sta_greeting_wire(greeting, i),
             .commands = 1,
             .deadline_ns = STA_NEVER, /* the state's timer minds it */
             .done = on_greeting_done,
@@ -191,6 +171,71 @@ static int connection_send_greeting(struct sta_connection *connection)
         status = sta_connection_send(connection, request);
     }
     return status;
+}
+
+static bool wants_tracking(const struct sta_connection *connection)
+{
+    return connection->config.tracking.mode != STA_TRACKING_OFF;
+}
+
+static void connection_note_untracked(struct sta_connection *connection, const char *what,
+                                      const char *reason)
+{
+    (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
+    sta_log_write(connection->log,
+                  wants_tracking(connection) ? STRATA_LOG_WARNING : STRATA_LOG_DEBUG, "l2",
+                  "%s: %s, so what is cached is only as good as its TTL: %s", connection->address,
+                  what, reason);
+}
+
+/* Of HELLO. What proxies and renamed commands say has no code of its own. */
+static bool is_about_protocol(int status, const char *reason)
+{
+    return status == STRATA_ERR_UNSUPPORTED || status == STRATA_ERR_SERVER ||
+           (status == STRATA_ERR_DENIED && strncmp(reason, "NOPERM", strlen("NOPERM")) == 0);
+}
+
+/* Judges one answer, and says whether the greeting may go on. */
+static int connection_judge_greeting(struct sta_connection *connection, enum sta_greeting_kind kind,
+                                     struct strata_bytes replies, char *reason)
+{
+    if (connection->turned_away)
+        return STRATA_OK;
+    int status = sta_greeting_judge(kind, replies, reason, STA_CONNECTION_REASON_CAP);
+    if (kind == STA_GREETING_HELLO && connection->config.or_protocol_2 &&
+        is_about_protocol(status, reason)) {
+        connection->turned_away = true;
+        connection_note_untracked(connection, "it does not speak RESP3", reason);
+        return STRATA_OK;
+    }
+    if (kind == STA_GREETING_TRACKING) {
+        connection->tracked = status == STRATA_OK;
+        if (status == STRATA_SKIPPED)
+            connection_note_untracked(connection, "it does not track reads", reason);
+    }
+    return status;
+}
+
+static void on_greeting_done(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    struct sta_connection *connection = request->engine;
+    unsigned step = (unsigned)(request - connection->greetings);
+    char reason[STA_CONNECTION_REASON_CAP] = "";
+    if (status != STRATA_OK)
+        return;                     /* the attempt has ended already */
+    connection->pipeline.replies--; /* nobody asked for it */
+    bool last = step + 1 == connection->said->count;
+    status =
+        connection_judge_greeting(connection, connection->said->steps[step].kind, replies, reason);
+    if (status >= 0 && last && connection->turned_away) {
+        status = connection_send_greeting(connection, &connection->plain);
+        (void)snprintf(reason, sizeof reason, "%s", strata_status_text(status));
+        last = false;
+    }
+    if (status < 0)
+        connection_step(connection, EVENT_FAILED, status, reason);
+    else if (last)
+        connection_step(connection, EVENT_GREETED, STRATA_OK, "ready");
 }
 
 /* ---- the state machine ---- */
@@ -236,7 +281,7 @@ static void enter_greeting(struct sta_connection *connection)
     sta_timer_start(connection->loop, &connection->timer, connection->attempt_ends_ns);
     sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: connected, greeting",
                   connection->address);
-    int status = connection_send_greeting(connection);
+    int status = connection_send_greeting(connection, &connection->greeting);
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, strata_status_text(status));
 }
@@ -255,7 +300,7 @@ static void enter_ready(struct sta_connection *connection)
     connection->drained_for = NULL;
     sta_connection_watch_start(connection);
     sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
-                  connection->address, connection->config.protocol);
+                  connection->address, sta_connection_protocol(connection));
     connection_tell(connection, "ready");
     sta_connection_send_waiting(connection);
 }
@@ -382,6 +427,8 @@ int sta_connection_open(struct sta_connection **out, struct sta_loop *loop, stru
                                    config->name);
     if (status == STRATA_OK)
         status = sta_greeting_track(&connection->greeting, &config->tracking);
+    if (status == STRATA_OK && config->or_protocol_2)
+        status = sta_greeting_init(&connection->plain, config->url, 2, config->name);
     if (status < 0) {
         connection_free(connection);
         return status;
@@ -423,6 +470,11 @@ size_t sta_connection_partial_bytes(const struct sta_connection *connection)
 bool sta_connection_is_tracked(const struct sta_connection *connection)
 {
     return connection->state == STA_CONNECTION_READY && connection->tracked;
+}
+
+int sta_connection_protocol(const struct sta_connection *connection)
+{
+    return connection->said == &connection->plain ? 2 : connection->config.protocol;
 }
 
 const char *sta_connection_untracked_reason(const struct sta_connection *connection)

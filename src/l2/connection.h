@@ -9,6 +9,8 @@
  *                        |    '----------'---------'  lost, refused, time over
  *                        '-- timer -- BACKOFF <-----'
  *
+ * With `or_protocol_2`, a server that refuses HELLO is greeted anew in RESP2, and nothing is tracked
+ * there; each connection begins with HELLO again.
  * Until the first attempt after open or READY has failed, requests wait (bounded) for READY; after
  * that they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that were sent end with
  * STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.
@@ -40,6 +42,7 @@ struct sta_connection_config {
                                         server is and how it proves itself are separate things: a
                                         cluster's nodes share this, each with a url of its own */
     int protocol;                    /* 2 or 3 */
+    bool or_protocol_2;              /* where 3 is refused */
     const char *name;                /* CLIENT SETNAME; NULL: none */
     struct sta_greeting_tracking tracking; /* with protocol 3; the prefix is copied by open() */
     uint64_t connect_timeout_ns;           /* connect and greeting together; default 1 s */
@@ -119,6 +122,9 @@ bool sta_connection_is_open(const struct sta_connection *connection);
 
 /* READY, and the server has said that it tracks what is read on this connection. */
 bool sta_connection_is_tracked(const struct sta_connection *connection);
+
+/* READY: 2 or 3. */
+int sta_connection_protocol(const struct sta_connection *connection);
 
 /* Why it is not, where that was asked for: text for people, until the next event. */
 const char *sta_connection_untracked_reason(const struct sta_connection *connection);

@@ -39,7 +39,10 @@ struct sta_connection {
     int failure;                            /* its status; STRATA_OK since READY */
 
     struct sta_greeting greeting;
-    bool tracked; /* the server agreed, this time */
+    struct sta_greeting plain;       /* in protocol 2, for where the other is refused */
+    const struct sta_greeting *said; /* that of the two which is being answered, or was */
+    bool turned_away;                /* the rest of its answers say nothing */
+    bool tracked;                    /* the server agreed, this time */
     struct sta_request greetings[STA_GREETING_STEPS];
 
     struct sta_list waiting;

@@ -39,6 +39,8 @@ struct sta_operation {
     uint16_t slot;   /* of its keys (l2/slot.h), or STA_OPERATION_ANY_NODE; a single Redis does
                         not ask for it */
     bool repeatable; /* it changes nothing */
+    bool hurried; /* refused (UNAVAILABLE) where the node should have proven itself by now and has
+                        not (sta_tracking_is_silent()): who has it has something else to answer */
 
     /* On the loop's thread. Status and replies as in l2/request.h. May free the operation or
      * submit it again. */

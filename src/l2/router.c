@@ -45,6 +45,8 @@ void sta_router_send(struct sta_router *router, struct sta_operation *operation)
     int status = STRATA_OK;
     if (node == NULL)
         status = sta_router_node_of(router, operation->slot, &node);
+    if (status == STRATA_OK && operation->hurried && sta_tracking_is_silent(router, node))
+        status = STRATA_ERR_UNAVAILABLE;
     if (status == STRATA_OK)
         sta_router_send_to(operation, node);
     else if (status == STRATA_MISS)

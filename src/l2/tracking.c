@@ -221,6 +221,14 @@ static void on_timer(struct sta_timer *timer)
                     sta_clock_after(now_ns, config_of(router)->max_staleness_ns / ROUNDS));
 }
 
+bool sta_tracking_is_silent(const struct sta_router *router, const struct sta_node *node)
+{
+    const struct sta_canary *canary = &node->canary;
+    uint64_t end_ns = sta_clock_after(canary->proven_ns, config_of(router)->max_staleness_ns);
+    return is_on(router) && canary->up && canary->tracked && canary->used && !canary->complained &&
+           sta_loop_now_ns(router->loop) > end_ns;
+}
+
 /* ---- news ---- */
 
 static void node_forget(void *arg, struct strata_bytes key)

@@ -57,6 +57,10 @@ struct sta_tracking_config {
 #define STA_TRACKING_NOBODY (-1)
 int sta_tracking_source(const struct sta_operation *operation);
 
+/* What came from the node is kept, its canary may be written, and for max_staleness there was no
+ * proof: whoever waits for an answer waits in vain. */
+bool sta_tracking_is_silent(const struct sta_router *router, const struct sta_node *node);
+
 enum sta_tracking_state {
     STA_TRACKING_DISABLED,
     STA_TRACKING_UNKNOWN, /* no server has been reached */

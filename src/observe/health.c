@@ -131,8 +131,10 @@ static struct strata_health_part judge_doubt(const struct sta_snapshot *snapshot
                     snapshot->nodes->healthy_nodes == snapshot->nodes->total_nodes;
     if (!snapshot->tracking || all_well)
         return healthy();
-    if (snapshot->serve_stale)
+    if (snapshot->serve_stale == STRATA_SERVE_STALE_ON)
         return part(STRATA_DEGRADED, "stale", "what Redis does not confirm is answered as stale");
+    if (snapshot->serve_stale == STRATA_SERVE_STALE_ERROR)
+        return part(l2->state, "unproven", "what Redis does not confirm is answered as an error");
     return part(l2->state, "in_doubt", "what Redis does not confirm is not answered");
 }
 

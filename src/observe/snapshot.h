@@ -35,7 +35,7 @@ struct sta_snapshot {
     unsigned parts;
     bool detailed; /* series by node are wanted */
     bool tracking; /* L1 is meant to hear of what others write */
-    bool serve_stale;
+    enum strata_serve_stale serve_stale;
     bool refused;       /* Redis refuses user, password or certificate */
     uint64_t budget_ns; /* of a call */
     uint64_t cluster;   /* 1: Redis is a cluster */

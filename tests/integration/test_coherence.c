@@ -313,8 +313,10 @@ static void what_is_stale_is_served_where_that_is_wanted_and_says_so(void **stat
     (void)state;
     struct redis_server *mortal = NULL;
     assert_int_equal(redis_server_start(&mortal, NULL), 0);
-    struct strata *cache = cache_rig_open((struct strata_options){
-        .redis_url = redis_server_url(mortal), .socket_timeout_ms = 300, .serve_stale = STRATA_ON});
+    struct strata *cache =
+        cache_rig_open((struct strata_options){.redis_url = redis_server_url(mortal),
+                                               .socket_timeout_ms = 300,
+                                               .serve_stale = STRATA_SERVE_STALE_ON});
     assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
     assert_kept(cache, "k", "1");
     redis_server_kill9(mortal);
@@ -330,6 +332,39 @@ static void what_is_stale_is_served_where_that_is_wanted_and_says_so(void **stat
     assert_true(get_status(cache, "k") < 0); /* what an own write has overtaken is not served */
     strata_close(&cache);
     redis_server_stop(&mortal);
+}
+
+static bool is_unproven(void *arg)
+{
+    return get_status(arg, "k") == STRATA_ERR_UNPROVEN;
+}
+
+static void what_is_not_proven_is_an_error_where_that_is_wanted(void **state)
+{
+    (void)state;
+    struct redis_server *frozen = NULL;
+    assert_int_equal(redis_server_start(&frozen, NULL), 0);
+    struct strata *cache =
+        cache_rig_open((struct strata_options){.redis_url = redis_server_url(frozen),
+                                               .max_staleness_ms = 300,
+                                               .serve_stale = STRATA_SERVE_STALE_ERROR});
+    assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
+    assert_kept(cache, "k", "1");
+    assert_true(wait_until(has_proofs, cache, PATIENT_MS));
+    redis_server_freeze(frozen);
+    assert_true(wait_until(is_unproven, cache, PATIENT_MS));
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(is_unproven(cache));
+    int never_seen = get_status(cache, "never:seen"); /* of this there is nothing to prove */
+    assert_true(never_seen < 0 && never_seen != STRATA_ERR_UNPROVEN);
+    redis_server_thaw(frozen);
+    assert_becomes(cache, "k", "1");
+    assert_kept(cache, "k", "1");
+    redis_server_kill9(frozen); /* nor where it is away altogether */
+    assert_true(wait_until(is_unproven, cache, PATIENT_MS));
+    assert_int_equal(numbers(cache).stale_answers, 0);
+    strata_close(&cache);
+    redis_server_stop(&frozen);
 }
 
 static void a_live_redis_is_believed_for_as_long_as_it_lives(void **state)
@@ -372,6 +407,40 @@ static void a_user_who_may_not_track_is_served_by_ttl_and_told(void **state)
     redis_do("SET", PREFIX "k", "2");
     assert_becomes(cache, "k", "2");
     strata_close(&cache);
+}
+
+static void a_server_without_resp3_is_served_by_ttl_and_told(void **state)
+{
+    (void)state;
+    static const char *const old[] = {"--rename-command", "HELLO",  "",
+                                      "--requirepass",    "secret", NULL};
+    static struct log_record log;
+    struct redis_server *server = NULL;
+    char url[128];
+    log_record_init(&log);
+    assert_int_equal(redis_server_start(&server, old), 0);
+    redisContext *foreign = redisConnectUnix(redis_server_socket(server));
+    foreign_do(foreign, "AUTH secret");
+    (void)snprintf(url, sizeof url, "redis://:secret@%s",
+                   strstr(redis_server_url(server), "://") + 3);
+    struct strata *cache = cache_rig_open((struct strata_options){
+        .redis_url = url, .l1_ttl_ms = 2000, .log_sink = log_record_sink, .log_arg = &log});
+    assert_int_equal(set_text(cache, "own", "1", 0), STRATA_OK);
+    assert_value(cache, "own", "1");
+    foreign_do(foreign, "SET " PREFIX "k 1");
+    assert_kept(cache, "k", "1");
+    assert_int_equal(numbers(cache).coherence, STRATA_COHERENCE_TTL);
+    assert_true(log_record_count(&log, "does not speak RESP3", 0) > 0);
+    struct strata_health health;
+    assert_int_equal(strata_health(cache, &health), STRATA_OK);
+    assert_string_equal(health.l1_cache.reason, "untracked");
+    foreign_do(foreign, "SET " PREFIX "k 2");
+    assert_becomes(cache, "k", "2");
+    assert_int_equal(strata_delete(cache, strata_text("k")), STRATA_OK);
+    assert_becomes(cache, "k", NULL);
+    strata_close(&cache);
+    redisFree(foreign);
+    redis_server_stop(&server);
 }
 
 static void a_user_who_may_not_write_canaries_is_told(void **state)
@@ -428,8 +497,10 @@ int main(void)
         TEST(a_restarted_redis_makes_everything_suspect),
         TEST(a_frozen_redis_is_not_believed_for_longer_than_the_bound),
         TEST(what_is_stale_is_served_where_that_is_wanted_and_says_so),
+        TEST(what_is_not_proven_is_an_error_where_that_is_wanted),
         TEST(a_live_redis_is_believed_for_as_long_as_it_lives),
         TEST(a_user_who_may_not_track_is_served_by_ttl_and_told),
+        TEST(a_server_without_resp3_is_served_by_ttl_and_told),
         TEST(a_user_who_may_not_write_canaries_is_told),
         TEST(canaries_are_not_found_among_the_keys),
     };

@@ -338,9 +338,9 @@ static void no_other_read_serves_it_though_redis_is_away(void **state)
     struct source source = {.loads = 0};
     struct strata_value value = {0};
     assert_int_equal(redis_server_start(&server, NULL), 0);
-    struct strata *cache = open_past(
-        (struct strata_options){.redis_url = redis_server_url(server), .serve_stale = STRATA_ON},
-        &source);
+    struct strata *cache = open_past((struct strata_options){.redis_url = redis_server_url(server),
+                                                             .serve_stale = STRATA_SERVE_STALE_ON},
+                                     &source);
     assert_int_equal(set_text(cache, "in its time", "v", 0), STRATA_OK);
     assert_value(cache, "in its time", "v");
     redis_server_kill9(server);

@@ -329,6 +329,13 @@ static int start_own_server(void **state)
     return redis_server_start(&rig_server, NULL);
 }
 
+static int start_old_server(void **state)
+{
+    static const char *const without_hello[] = {"--rename-command", "HELLO", "", NULL};
+    *state = rig_server;
+    return redis_server_start(&rig_server, without_hello);
+}
+
 static int stop_own_server(void **state)
 {
     redis_server_stop(&rig_server);
@@ -358,6 +365,28 @@ static void a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told(void *
     assert_next_is_a_hit(&bench, "own");
     close_bench(&bench);
     redisFree(admin);
+}
+
+static void a_redis_without_resp3_is_served_by_ttl_and_so_are_its_clients(void **state)
+{
+    (void)state;
+    struct bench bench = open_usual();
+    assert_true(stratad_process_says(bench.stratad, "redis does not track reads"));
+    assert_true(stratad_process_said(bench.stratad, "unknown command"));
+    assert_true(wait_until(mode_is_ttl, &bench, PATIENT_MS));
+    run(bench.direct, "SET k old");
+    warm(&bench, "old");
+    run(bench.direct, "SET k new");
+    assert_next_is_a_hit(&bench, "old");
+    run(bench.clients[0], "SET k own");
+    assert_next_is_a_hit(&bench, "own");
+    ASSERT_SAYS(bench.clients[0], "NOPROTO", "HELLO 3");
+    redisReply *reply = redisCommand(bench.clients[0], "MGET nobody:there k");
+    assert_int_equal(reply->elements, 2);
+    assert_int_equal(reply->element[0]->type, REDIS_REPLY_NIL);
+    assert_string_equal(reply->element[1]->str, "own");
+    freeReplyObject(reply);
+    close_bench(&bench);
 }
 
 #define CANARY_FAILS "a canary cannot be read and written"
@@ -510,6 +539,33 @@ static bool is_proven_some_more(void *arg)
     return statistic(arg, "coherence", "canaries") >= 20;
 }
 
+static bool is_unproven(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "GET k");
+    assert_non_null(reply);
+    bool unproven = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "UNPROVEN ", 9) == 0;
+    freeReplyObject(reply);
+    return unproven;
+}
+
+static void what_is_not_proven_is_an_error_where_that_is_wanted(void **state)
+{
+    (void)state;
+    struct bench bench = open_frozen("error");
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_true(wait_until(is_unproven, bench.clients[i], PATIENT_MS));
+    ASSERT_SAYS(bench.clients[2], "UNPROVEN ", "MGET never:seen k");
+    redisReply *reply = redisCommand(bench.clients[2], "GET never:seen");
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    assert_null(strstr(reply->str, "UNPROVEN"));
+    freeReplyObject(reply);
+    redis_server_thaw(rig_server);
+    run(bench.direct, "SET k new");
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_sees(bench.clients[i], "k", "new");
+    close_bench(&bench);
+}
+
 static void a_live_redis_is_believed_for_as_long_as_it_lives(void **state)
 {
     (void)state;
@@ -539,12 +595,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_redis_that_does_not_track_is_served_by_ttl_and_that_is_told, start_own_server,
             stop_own_server),
+        cmocka_unit_test_setup_teardown(
+            a_redis_without_resp3_is_served_by_ttl_and_so_are_its_clients, start_old_server,
+            stop_own_server),
         cmocka_unit_test_setup_teardown(a_user_who_may_not_write_canaries_is_told_by_any_worker,
                                         start_own_server, stop_own_server),
         cmocka_unit_test(without_tracking_entries_live_for_their_ttl),
         cmocka_unit_test(a_lost_connection_makes_everything_suspect_that_came_on_it),
         cmocka_unit_test(a_frozen_redis_is_not_believed_for_longer_than_the_bound),
         cmocka_unit_test(what_is_stale_is_answered_where_that_is_wanted_and_counted),
+        cmocka_unit_test(what_is_not_proven_is_an_error_where_that_is_wanted),
         cmocka_unit_test(a_live_redis_is_believed_for_as_long_as_it_lives),
     };
     return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);

@@ -50,6 +50,9 @@ static const struct sta_option seconds = {.type = STA_OPTION_SECONDS,
                                           .least = 250,
                                           .most = 60000,
                                           .unlimited = true};
+static const char *const more_words[] = {"", "true", "false", "error", NULL};
+static const struct sta_option switch_with_more = {
+    .type = STA_OPTION_CHOICE, STA_OPTION_AT(target, word), .choices = more_words};
 static const struct sta_option choice = {
     .type = STA_OPTION_CHOICE, STA_OPTION_AT(target, word), .choices = words};
 static const struct sta_option string = {
@@ -169,6 +172,11 @@ static void choices_are_words_of_any_case(void **state)
     check_number(&choice, "low", 1);
     check_number(&choice, "HIGH", 2);
     check_refused(&choice, "", "not one of the values; allowed: low, high");
+    check_refused(&choice, "yes", "not one of the values; allowed: low, high");
+    check_number(&switch_with_more, "Yes", STRATA_ON);
+    check_number(&switch_with_more, "0", STRATA_OFF);
+    check_number(&switch_with_more, "error", 3);
+    check_refused(&switch_with_more, "maybe", "not one of the values; allowed: true, false, error");
     check_refused(&choice, "lo", "not one of the values");
     check_refused(&choice, "1", "not one of the values");
 }

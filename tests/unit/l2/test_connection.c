@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "core/clock.h"
 #include "rig.h"
@@ -119,6 +120,58 @@ static void a_refused_greeting_names_its_reason(void **state)
     assert_greeting_fails("-ERR max number of clients reached\r\n", STRATA_ERR_UNAVAILABLE,
                           STRATA_LOG_WARNING);
     assert_greeting_fails("HTTP/1.1 400 Bad Request\r\n", STRATA_ERR_PROTOCOL, STRATA_LOG_WARNING);
+}
+
+static void a_server_that_refuses_hello_is_greeted_in_resp2_where_that_will_do(void **state)
+{
+    (void)state;
+    static const char *const refusals[] = {
+        "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n-NOAUTH first\r\n",
+        "-NOPROTO unsupported protocol version\r\n+PONG\r\n",
+        "-NOPERM this user has no permissions to run the 'hello' command\r\n-NOPERM\r\n",
+        "-ERR unsupported command 'HELLO'\r\n+PONG\r\n",
+    };
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct rig rig;
+        rig_init(&rig);
+        rig.config.or_protocol_2 = true;
+        (void)snprintf(rig.url.password, sizeof rig.url.password, "pw");
+        rig_open(&rig);
+        rig_accept(&rig);
+        rig_expect(&rig, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n"
+                         "$2\r\npw\r\n" PING);
+        rig_say(&rig, refusals[i]);
+        rig_expect(&rig, "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n" PING);
+        rig_say(&rig, "+OK\r\n+PONG\r\n");
+        rig_run_until(&rig, rig_is_ready);
+        assert_int_equal(sta_connection_protocol(rig.connection), 2);
+        assert_false(sta_connection_is_tracked(rig.connection));
+        assert_non_null(strstr(rig.logged, "ready (protocol 2)"));
+        assert_int_equal(rig_statistics(&rig).failures, 0);
+        assert_int_equal(rig_statistics(&rig).replies, 0); /* nobody asked for any */
+        rig_fini(&rig);
+    }
+}
+
+static void in_resp2_the_password_counts_and_the_next_connection_begins_with_hello(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig.config.or_protocol_2 = true;
+    rig.config.backoff_max_ns = STA_NS_MS;
+    rig_open(&rig);
+    rig_accept(&rig);
+    rig_expect(&rig, HELLO3 PING);
+    rig_say(&rig, "-NOPROTO sorry\r\n+PONG\r\n");
+    rig_expect(&rig, PING);
+    rig_say(&rig, "-NOAUTH Authentication required.\r\n");
+    rig_run_until(&rig, rig_is_in_backoff);
+    assert_int_equal(rig_statistics(&rig).last_failure, STRATA_ERR_DENIED);
+    rig_hang_up(&rig);
+    rig_greet(&rig);
+    assert_int_equal(sta_connection_protocol(rig.connection), 3);
+    rig_fini(&rig);
 }
 
 static void a_loading_server_is_tried_again(void **state)
@@ -659,6 +712,8 @@ int main(void)
         cmocka_unit_test(requests_wait_for_the_greeting_and_leave_in_order),
         cmocka_unit_test(what_the_owner_says_on_ready_goes_before_what_waited),
         cmocka_unit_test(a_refused_greeting_names_its_reason),
+        cmocka_unit_test(a_server_that_refuses_hello_is_greeted_in_resp2_where_that_will_do),
+        cmocka_unit_test(in_resp2_the_password_counts_and_the_next_connection_begins_with_hello),
         cmocka_unit_test(a_loading_server_is_tried_again),
         cmocka_unit_test(a_silent_server_fails_when_connecting_takes_too_long),
         cmocka_unit_test(nobody_at_home_is_logged_once_however_often_it_is_tried),

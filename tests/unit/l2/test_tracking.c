@@ -266,6 +266,37 @@ static void a_canary_that_comes_back_moves_the_end_of_trust(void **state)
     rig_fini(&rig);
 }
 
+static bool is_silent(struct rig *rig)
+{
+    return sta_tracking_is_silent(rig->router, rig->router->only);
+}
+
+static void who_is_in_a_hurry_is_refused_by_a_node_that_proves_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    begin_single(&rig, SHORT_NS);
+    struct ask *asked = rig_ask(&rig, 0, true, "GET k");
+    rig_run_until(&rig, rig_all_done);
+    rig_run_until(&rig, canary_was_read); /* and is not answered */
+    assert_false(is_silent(&rig));
+    rig_run_until(&rig, is_silent);
+    size_t heard_len = strlen(rig.fakes[0].heard);
+    asked->operation.hurried = true;
+    asked->done = 0;
+    sta_router_submit(rig.router, &asked->operation);
+    assert_int_equal(asked->done, 1);
+    assert_int_equal(asked->status, STRATA_ERR_UNAVAILABLE);
+    asked->operation.hurried = false; /* others wait */
+    asked->done = 0;
+    sta_router_submit(rig.router, &asked->operation);
+    assert_int_equal(asked->done, 0);
+    fake_says(&rig.fakes[0], "_\r\n$1\r\nv\r\n");
+    rig_run_until(&rig, rig_all_done);
+    assert_non_null(strstr(rig.fakes[0].heard + heard_len, "GET k;"));
+    rig_fini(&rig);
+}
+
 static bool is_given_up(struct rig *rig)
 {
     return numbers(rig).silent > 0 && told[0] != 0;
@@ -299,6 +330,8 @@ static void a_canary_that_may_not_be_written_is_told_and_proves_nothing(void **s
     canary_goes_out(&rig, "-NOPERM no\r\n-NOPERM no\r\n");
     rig_run_until(&rig, is_refused_and_said);
     assert_told("");
+    rig.router->only->canary.proven_ns = 1; /* long ago: it answers all the same */
+    assert_false(sta_tracking_is_silent(rig.router, rig.router->only));
     assert_int_equal(numbers(&rig).proofs, 0);
     assert_int_equal(numbers(&rig).silent, 0);
     rig_fini(&rig);
@@ -427,6 +460,7 @@ int main(void)
         cmocka_unit_test(what_comes_after_a_flush_is_fine),
         cmocka_unit_test(a_canary_that_comes_back_moves_the_end_of_trust),
         cmocka_unit_test(a_connection_whose_canary_does_not_come_back_is_given_up),
+        cmocka_unit_test(who_is_in_a_hurry_is_refused_by_a_node_that_proves_nothing),
         cmocka_unit_test(a_canary_that_may_not_be_written_is_told_and_proves_nothing),
         cmocka_unit_test(a_lost_connection_is_doubted_and_the_next_one_is_another),
         cmocka_unit_test(each_slot_is_a_source),

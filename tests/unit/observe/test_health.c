@@ -74,7 +74,7 @@ static void a_silent_redis_leaves_l1_in_doubt(void **state)
     assert_health(&snapshot, STRATA_UNHEALTHY, STRATA_UNHEALTHY, STRATA_UNHEALTHY, "silent");
     assert_part(sta_health_judge(&snapshot).l1_cache, STRATA_UNHEALTHY, "in_doubt");
     assert_non_null(strstr(sta_health_judge(&snapshot).l2_cache.text, "one:6379"));
-    snapshot.serve_stale = true;
+    snapshot.serve_stale = STRATA_SERVE_STALE_ON;
     assert_health(&snapshot, STRATA_DEGRADED, STRATA_UNHEALTHY, STRATA_DEGRADED, "silent");
     assert_part(sta_health_judge(&snapshot).l1_cache, STRATA_DEGRADED, "stale");
 }

@@ -84,9 +84,8 @@ static int relink(struct sta_l1 *l1, struct sta_lane *lane, const struct change 
     write_anew(item, &entry, head, change->deadline_ms);
     sta_eviction_commit(l1, lane, entry.queue, sta_arena_align(&l1->arena, sta_item_size_of(head)));
     sta_index_replace_locked(slot, offset);
-    sta_entry_forget(l1, entry.offset);
-    sta_tier_add(&lane->queues[entry.queue].bytes, sta_tier_cost(l1, item));
-    sta_tier_add(&lane->queues[entry.queue].entries, 1);
+    sta_entry_forget_held(l1, entry.offset);
+    sta_entry_note(&lane->queues[entry.queue], sta_tier_cost(l1, item));
     sta_index_unlock(bucket);
     return STRATA_OK;
 }

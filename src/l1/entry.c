@@ -63,22 +63,45 @@ struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset)
     return &sta_entry_lane(l1, offset)->queues[segment_of(l1, offset)->queue];
 }
 
+static void drop_block(struct sta_l1 *l1, const struct sta_item *item, uint8_t state)
+{
+    if (!(state & STA_ITEM_BLOCK))
+        return;
+    struct sta_block *block = sta_item_block(item);
+    sta_tier_sub(&l1->block_bytes, block->size);
+    sta_budget_give(&l1->memory, block->size);
+    sta_entry_unref_block(block);
+}
+
+void sta_entry_forget_passed(struct sta_l1 *l1, struct sta_queue *queue,
+                             const struct sta_item *item)
+{
+    sta_queue_change(&queue->own.bytes, -sta_tier_cost(l1, item));
+    sta_queue_change(&queue->own.entries, (uint64_t)-1);
+    drop_block(l1, item, sta_item_head(item).state);
+}
+
+void sta_entry_forget_held(struct sta_l1 *l1, uint32_t offset)
+{
+    const struct sta_item *item = sta_arena_item(&l1->arena, offset);
+    struct sta_queue *queue = sta_entry_queue(l1, offset);
+    uint64_t size = sta_arena_align(&l1->arena, sta_item_size_of(sta_item_head(item)));
+    sta_queue_change(&queue->own.dead, size);
+    sta_entry_forget_passed(l1, queue, item);
+}
+
 /* The item may be read: eviction cannot get past it without the bucket's lock, which we hold. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset)
 {
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
     struct sta_queue *queue = sta_entry_queue(l1, offset);
     struct sta_item_head head = sta_item_head(item);
-    sta_tier_add(&queue->dead, sta_arena_align(&l1->arena, sta_item_size_of(head)));
-    sta_tier_sub(&queue->bytes, sta_tier_cost(l1, item));
-    /* release: whoever finds a queue without entries (sta_eviction_give_up) knows all its dead */
-    atomic_fetch_sub_explicit(&queue->entries, 1, memory_order_release);
-    if (head.state & STA_ITEM_BLOCK) {
-        struct sta_block *block = sta_item_block(item);
-        sta_tier_sub(&l1->block_bytes, block->size);
-        sta_budget_give(&l1->memory, block->size);
-        sta_entry_unref_block(block);
-    }
+    sta_tier_add(&queue->others.dead, sta_arena_align(&l1->arena, sta_item_size_of(head)));
+    /* release: whoever sees these knows what was there before, and, of a queue without entries
+     * (sta_eviction_give_up), all its dead */
+    atomic_fetch_sub_explicit(&queue->others.bytes, sta_tier_cost(l1, item), memory_order_release);
+    atomic_fetch_sub_explicit(&queue->others.entries, 1, memory_order_release);
+    drop_block(l1, item, head.state);
 }
 
 void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot)

@@ -147,10 +147,9 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
     sta_eviction_commit(l1, lane, to, victim->size);
     sta_index_replace_locked(slot, offset);
     uint64_t cost = sta_tier_cost(l1, copy);
-    sta_tier_sub(&lane->queues[victim->queue].entries, 1);
-    sta_tier_sub(&lane->queues[victim->queue].bytes, cost);
-    sta_tier_add(&lane->queues[to].entries, 1);
-    sta_tier_add(&lane->queues[to].bytes, cost);
+    sta_queue_change(&lane->queues[victim->queue].own.entries, (uint64_t)-1);
+    sta_queue_change(&lane->queues[victim->queue].own.bytes, -cost);
+    sta_entry_note(&lane->queues[to], cost);
     return true;
 }
 
@@ -232,7 +231,7 @@ static bool stays_locked(struct sta_l1 *l1, const struct victim *victim, struct 
         return false;
     visits = small ? 0 : (uint8_t)(visits - demand.round);
     bool moved = move_locked(l1, victim, slot, STA_QUEUE_MAIN, visits);
-    victim->lane->moves += moved;
+    victim->lane->moves = (uint16_t)(victim->lane->moves + moved);
     return moved;
 }
 
@@ -241,8 +240,7 @@ static void remove_victim_locked(struct sta_l1 *l1, const struct victim *victim,
                                  struct sta_slot slot, enum sta_departure why)
 {
     sta_index_remove_locked(slot);
-    sta_entry_forget(l1, victim->offset);
-    sta_tier_sub(&victim->lane->queues[victim->queue].dead, victim->size);
+    sta_entry_forget_passed(l1, &victim->lane->queues[victim->queue], victim->item);
     sta_lane_set_places(victim->lane, sta_lane_places(victim->lane) + 1);
     sta_departed_note(&l1->departed, victim->hash, why);
 }
@@ -279,10 +277,9 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 {
     lane->ahead = 0;
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
-        /* acquire: pairs with sta_entry_forget() */
-        if (atomic_load_explicit(&lane->queues[name].entries, memory_order_acquire) > 0)
+        if (sta_queue_entries(&lane->queues[name]) > 0)
             continue; /* stored meanwhile */
-        atomic_store_explicit(&lane->queues[name].dead, 0, memory_order_relaxed);
+        sta_queue_change(&lane->queues[name].own.dead, -sta_queue_dead(&lane->queues[name]));
         while (lane->queues[name].oldest != 0)
             retire_oldest(l1, &lane->queues[name]);
     }
@@ -297,11 +294,11 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *lane)
 {
     if (wasteful(lane))
-        return sta_tier_load(&lane->queues[STA_QUEUE_MAIN].dead) >
-                       sta_tier_load(&lane->queues[STA_QUEUE_SMALL].dead)
+        return sta_queue_dead(&lane->queues[STA_QUEUE_MAIN]) >
+                       sta_queue_dead(&lane->queues[STA_QUEUE_SMALL])
                    ? STA_QUEUE_MAIN
                    : STA_QUEUE_SMALL;
-    uint64_t small = sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes);
+    uint64_t small = sta_queue_bytes(&lane->queues[STA_QUEUE_SMALL]);
     uint64_t share = sta_lane_bytes(lane) * sta_duel_rule(&l1->duel).small_percent;
     enum sta_queue_name turn = small * 100 >= share ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
     return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
@@ -349,7 +346,7 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     if (slot.bucket != NULL)
         judge_locked(l1, &victim, slot, now_ms);
     else
-        sta_tier_sub(&queue->dead, victim.size);
+        sta_queue_change(&queue->own.dead, -victim.size);
     sta_index_unlock(bucket);
     look_ahead(l1, lane, (uint32_t)(at >> l1->arena.segment_shift));
     return true;

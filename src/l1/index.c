@@ -105,7 +105,7 @@ struct sta_bucket *sta_index_lock_at(struct sta_index *index, uint64_t at)
     return &index->buckets[at];
 }
 
-struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash)
+static struct sta_bucket *lock_slow(struct sta_index *index, uint64_t hash)
 {
     for (;;) {
         uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
@@ -117,6 +117,23 @@ struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash)
             return &index->buckets[at];
         sta_index_unlock(&index->buckets[at]);
     }
+}
+
+/* Mostly nobody has it, and the table does not change meanwhile. */
+struct sta_bucket *sta_index_lock(struct sta_index *index, uint64_t hash)
+{
+    uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
+    struct sta_bucket *bucket = &index->buckets[sta_index_bucket_of(hash, count)];
+    uint64_t word = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
+    /* acquire: pairs with the release in unlock() */
+    if (!sta_index_is_steady(word) ||
+        !atomic_compare_exchange_weak_explicit(&bucket->word[0], &word, word | LOCKED,
+                                               memory_order_acquire, memory_order_relaxed))
+        return lock_slow(index, hash);
+    if (atomic_load_explicit(&index->bucket_count, memory_order_acquire) == count)
+        return bucket;
+    sta_index_unlock(bucket);
+    return lock_slow(index, hash);
 }
 
 /* ---- slots ---- */

@@ -195,4 +195,14 @@ static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t t
 }
 #endif
 
+/* Whether the bucket says at a glance, without its lock, that the hash has no entry. Not to be
+ * relied upon: it may be another one by now, and entries come and go. */
+static inline bool sta_index_seems_absent(const struct sta_bucket *bucket, uint64_t hash)
+{
+    uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
+    uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_relaxed);
+    return sta_index_match(word0, word1, sta_index_tag(hash)) == 0 &&
+           atomic_load_explicit(&bucket->link, memory_order_relaxed) == 0;
+}
+
 #endif

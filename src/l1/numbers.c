@@ -21,7 +21,7 @@ static void add_lanes(const struct sta_l1 *l1, struct sta_l1_statistics *out)
     for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
         const struct sta_lane *lane = &l1->lanes[i];
         kept += sta_lane_places(lane);
-        out->entries_small += sta_tier_load(&lane->queues[STA_QUEUE_SMALL].entries);
+        out->entries_small += sta_queue_entries(&lane->queues[STA_QUEUE_SMALL]);
         out->entry_bytes += sta_lane_bytes(lane);
         out->policy_bytes += sta_tier_load(&lane->ghost_bytes);
         out->policy_bytes += sta_tier_load(&lane->ghost_claimed);

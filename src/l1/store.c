@@ -36,6 +36,7 @@ struct store {
     struct sta_l1_token token;
     uint64_t now_ms;
     struct sta_block *block; /* ours until it is linked */
+    uint64_t size;           /* of the item, in a segment */
     uint8_t state;
     bool by_bytes; /* what was short */
 };
@@ -133,10 +134,10 @@ static void write_item(struct sta_item *item, const struct store *store, uint8_t
     }
 }
 
-static uint64_t item_size(const struct sta_l1 *l1, const struct store *store)
+/* What the entry takes, its block too. */
+static uint64_t cost_of(const struct store *store)
 {
-    return sta_arena_align(
-        &l1->arena, sta_item_size(store->state, store->key->bytes.len, store->entry->value.len));
+    return store->size + (store->block != NULL ? store->block->size : 0);
 }
 
 /* ---- storing, under the lane's lock ---- */
@@ -145,7 +146,7 @@ struct place {
     enum sta_queue_name queue;
     uint8_t visits;
     struct sta_slot slot; /* of the key's entry; bucket NULL: it has none */
-    /* where and when that was found out */
+    /* where and when that was found out; bucket NULL: at a glance */
     const struct sta_bucket *bucket;
     uint32_t version;
 };
@@ -159,14 +160,18 @@ static void fetch_ahead(const struct sta_l1 *l1, const struct store *store)
         __builtin_prefetch(&l1->generation.counter[sta_generation_index(hash)], 1);
 }
 
-/* Where the entry will go: where it is, or by its ghost. */
-static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const struct store *store)
+/* Where the key's entry is, if it has one. */
+static struct place place_of_entry(struct sta_l1 *l1, struct sta_lane *lane,
+                                   const struct store *store)
 {
+    struct place place = {.queue = STA_QUEUE_SMALL};
+    /* A new key is not worth a lock: where it came meanwhile, link_locked() finds it. */
+    if (sta_index_seems_absent(sta_index_likely(&l1->index, store->key->hash), store->key->hash))
+        return place;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
-    struct place place = {.queue = STA_QUEUE_SMALL,
-                          .slot = sta_index_find_locked(&l1->index, bucket, store->key),
-                          .bucket = bucket,
-                          .version = sta_index_next_version(bucket)};
+    place.slot = sta_index_find_locked(&l1->index, bucket, store->key);
+    place.bucket = bucket;
+    place.version = sta_index_next_version(bucket);
     if (place.slot.bucket != NULL) {
         uint32_t offset = sta_index_offset(place.slot);
         place.visits = sta_item_head(sta_arena_item(&l1->arena, offset)).state & STA_ITEM_VISITS;
@@ -175,6 +180,13 @@ static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const st
                           : STA_QUEUE_SMALL;
     }
     sta_index_unlock(bucket);
+    return place;
+}
+
+/* Where the entry will go: where it is, or by its ghost. */
+static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const struct store *store)
+{
+    struct place place = place_of_entry(l1, lane, store);
     if (place.slot.bucket == NULL && sta_ghost_take(&lane->ghost, store->key->hash) &&
         sta_eviction_prefers(l1, lane, store->key->bytes.len + store->entry->value.len))
         place.queue = STA_QUEUE_MAIN;
@@ -199,7 +211,7 @@ static bool link_locked(struct sta_l1 *l1, struct sta_lane *lane, struct sta_buc
     if (slot.bucket != NULL) {
         uint32_t old = sta_index_offset(slot);
         sta_index_replace_locked(slot, offset);
-        sta_entry_forget(l1, old);
+        sta_entry_forget_held(l1, old);
         return true;
     }
     uint64_t places = sta_lane_places(lane);
@@ -218,7 +230,6 @@ static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *sto
                      const struct place *place, uint32_t offset)
 {
     enum sta_queue_name queue = place->queue;
-    struct sta_item *item = sta_arena_item(&l1->arena, offset);
     int status = STRATA_OK;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
     /* This look decides; the one in store_run() only saves the work. */
@@ -228,9 +239,8 @@ static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *sto
     } else if (!link_locked(l1, lane, bucket, store, place, offset)) {
         status = NO_ROOM;
     } else {
-        sta_eviction_commit(l1, lane, queue, item_size(l1, store));
-        sta_tier_add(&lane->queues[queue].bytes, sta_tier_cost(l1, item));
-        sta_tier_add(&lane->queues[queue].entries, 1);
+        sta_eviction_commit(l1, lane, queue, store->size);
+        sta_entry_note(&lane->queues[queue], cost_of(store));
         store->block = NULL;
         if (store->mode != STORE_FILL)
             sta_generation_advance(&l1->generation, store->key->hash);
@@ -242,8 +252,6 @@ static int link_item(struct sta_l1 *l1, struct sta_lane *lane, struct store *sto
 /* Everything that the entry may need is claimed before it is written. */
 static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *store)
 {
-    uint64_t size = item_size(l1, store);
-    uint64_t block_bytes = store->block != NULL ? store->block->size : 0;
     /* Mostly the key is new, and its bucket on its way here (fetch_ahead). */
     if (lane->evicting && l1->quota_lanes == 0)
         (void)sta_eviction_claim_place(l1, lane, store->now_ms);
@@ -258,9 +266,9 @@ static int store_placed(struct sta_l1 *l1, struct sta_lane *lane, struct store *
             return NO_ROOM;
         lane->claimed_bytes = sizeof(struct sta_bucket);
     }
-    if (!sta_eviction_keep_quota(l1, lane, !present, size + block_bytes, store->now_ms))
+    if (!sta_eviction_keep_quota(l1, lane, !present, cost_of(store), store->now_ms))
         return refuse(l1, store, STRATA_SKIPPED);
-    uint32_t offset = sta_eviction_room(l1, lane, place.queue, size, store->now_ms);
+    uint32_t offset = sta_eviction_room(l1, lane, place.queue, store->size, store->now_ms);
     if (offset == 0)
         return NO_ROOM;
     write_item(sta_arena_item(&l1->arena, offset), store, place.visits);
@@ -276,7 +284,7 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
         return NO_ROOM;
     sta_tier_add(&l1->block_bytes, block_bytes);
     sta_upkeep_run(l1, lane, store->now_ms);
-    sta_eviction_pace(l1, lane, item_size(l1, store), store->now_ms);
+    sta_eviction_pace(l1, lane, store->size, store->now_ms);
     int status = store_placed(l1, lane, store);
     if (status == STRATA_OK) {
         sta_tier_count(l1, STA_L1_fills);
@@ -319,6 +327,12 @@ static bool too_big(const struct sta_l1 *l1, const struct store *store)
            key_len + value_len > max_bytes / BLOCK_PART;
 }
 
+static uint64_t size_as(const struct sta_l1 *l1, const struct store *store, uint8_t state)
+{
+    return sta_arena_align(&l1->arena,
+                           sta_item_size(state, store->key->bytes.len, store->entry->value.len));
+}
+
 /* Chooses the item's form; STRATA_OK, or why there is nothing to store. */
 static int prepare(struct sta_l1 *l1, struct store *store)
 {
@@ -331,9 +345,11 @@ static int prepare(struct sta_l1 *l1, struct store *store)
     }
     store->state = (entry->deadline_ms != STA_NEVER ? STA_ITEM_DEADLINE : 0) |
                    (store->token.stamp.source != 0 ? STA_ITEM_STAMP : 0);
-    if (item_size(l1, store) <= l1->arena.segment_bytes / INLINE_PART)
+    store->size = size_as(l1, store, store->state);
+    if (store->size <= l1->arena.segment_bytes / INLINE_PART)
         return STRATA_OK;
     store->state = STA_ITEM_BLOCK;
+    store->size = size_as(l1, store, store->state);
     store->block = block_create(store);
     return store->block != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }

@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "l1/arena.h"
@@ -43,36 +44,45 @@
 
 enum sta_queue_name { STA_QUEUE_SMALL, STA_QUEUE_MAIN, STA_QUEUES };
 
-struct sta_queue {
-    uint32_t oldest; /* segments; 0: none */
-    uint32_t newest;
-    /* atomic: who removes an entry subtracts */
+struct sta_sums {
     _Atomic uint64_t entries;
     _Atomic uint64_t bytes;
     _Atomic uint64_t dead; /* ahead of the cursors, and no entry's any more */
 };
 
+/* Its sums are in two parts, so that a store pays for no locked instruction: `own` is written by
+ * who holds the lane's lock, `others` by who removes an entry without it. Both are sums of
+ * differences and wrap; only together they are a number (sta_queue_entries() and so on). */
+struct sta_queue {
+    uint32_t oldest; /* segments; 0: none */
+    uint32_t newest;
+    struct sta_sums own;
+    struct sta_sums others;
+};
+
+/* Its first three lines are what a store writes, the rest what it reads: with two processors every
+ * line that the other one wrote costs about as much as one from memory. */
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
     _Atomic uint32_t waiting; /* stores that want the lock; see sta_lane_let_in() */
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
-    struct sta_queue queues[STA_QUEUES];
-    uint32_t spare;                 /* a segment that is kept for moves; 0: none */
-    uint32_t upkeeps;               /* stores that upkeep was run for */
-    uint32_t moves;                 /* items kept or promoted since the last eviction */
-    _Atomic uint64_t places;        /* claimed and not used */
+    uint32_t upkeeps;         /* stores that upkeep was run for, once there are evictions */
+    uint32_t ahead;           /* the item whose turn is next, as far as it was looked at; 0: none */
+    uint16_t share_age[2];    /* questions that share[] has answered, and wraps */
+    uint16_t moves;           /* items kept or promoted since the last eviction */
+    bool by_bytes;            /* what is evicted for: bytes, else entries */
+    bool evicting;            /* there has been an eviction */
+    _Alignas(64) struct sta_queue queues[STA_QUEUES];
+    uint64_t ahead_hash;     /* of its key */
+    _Atomic uint64_t places; /* claimed and not used */
+
     _Atomic uint64_t claimed_bytes; /* likewise: for an overflow bucket */
-    bool by_bytes;                  /* what is evicted for: bytes, else entries */
-    bool evicting;                  /* there has been an eviction */
+    uint32_t spare;                 /* a segment that is kept for moves; 0: none */
     bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
-    uint32_t share_age[2];
-    uint32_t ahead;      /* the item whose turn is next, as far as it was looked at; 0: none */
-    uint64_t ahead_hash; /* of its key */
     struct sta_ghost ghost;
     uint64_t ghost_entries;         /* for which the ghosts were made, */
     uint32_t ghost_tenths;          /*   so many for ten of them at most */
-    uint32_t ghost_age;             /* stores since the ghosts' limit was looked at */
     uint64_t dither;                /* for prices that are parts of a visit */
     _Atomic uint64_t ghost_bytes;   /* claimed for them */
     _Atomic uint64_t ghost_claimed; /* for those that are to be made */
@@ -80,6 +90,8 @@ struct sta_lane {
     uint16_t number;
     struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
 };
+
+_Static_assert(offsetof(struct sta_lane, claimed_bytes) == 3 * 64, "what a store writes");
 
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
@@ -128,6 +140,34 @@ static inline void sta_tier_sub(_Atomic uint64_t *number, uint64_t less)
     atomic_fetch_sub_explicit(number, less, memory_order_relaxed);
 }
 
+/* Under the lane's lock: nobody else writes. */
+static inline void sta_queue_change(_Atomic uint64_t *own, uint64_t more)
+{
+    /* release: pairs with who reads the sum of both parts */
+    atomic_store_explicit(own, sta_tier_load(own) + more, memory_order_release);
+}
+
+/* Sums of a queue, from anywhere: an instant old, never less than nothing. What others have taken
+ * away was there before: they are asked first. */
+static inline uint64_t sta_queue_entries(const struct sta_queue *queue)
+{
+    uint64_t others = atomic_load_explicit(&queue->others.entries, memory_order_acquire);
+    return others + sta_tier_load(&queue->own.entries);
+}
+
+static inline uint64_t sta_queue_bytes(const struct sta_queue *queue)
+{
+    uint64_t others = atomic_load_explicit(&queue->others.bytes, memory_order_acquire);
+    return others + sta_tier_load(&queue->own.bytes);
+}
+
+/* Here it is others who leave, and the owner who takes away. */
+static inline uint64_t sta_queue_dead(const struct sta_queue *queue)
+{
+    uint64_t own = atomic_load_explicit(&queue->own.dead, memory_order_acquire);
+    return own + sta_tier_load(&queue->others.dead);
+}
+
 static inline void sta_tier_count(struct sta_l1 *l1, enum sta_l1_counter what)
 {
     sta_stripe_count(l1->stripes, what);
@@ -160,6 +200,19 @@ struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset);
 
 /* Accounts for an entry that is no longer linked, except for its place. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset);
+
+/* The same under the lane's lock as well; and for an entry that eviction has come by, which leaves
+ * nothing dead. */
+void sta_entry_forget_held(struct sta_l1 *l1, uint32_t offset);
+void sta_entry_forget_passed(struct sta_l1 *l1, struct sta_queue *queue,
+                             const struct sta_item *item);
+
+/* Accounts for one that was linked, under both locks. */
+static inline void sta_entry_note(struct sta_queue *queue, uint64_t cost)
+{
+    sta_queue_change(&queue->own.bytes, cost);
+    sta_queue_change(&queue->own.entries, 1);
+}
 
 /* Unlinks and accounts, its place too; the bytes stay until their segment is used again. */
 void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot);
@@ -196,21 +249,21 @@ struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes);
 
 static inline uint64_t sta_lane_bytes(const struct sta_lane *lane)
 {
-    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].bytes) +
-           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].bytes);
+    return sta_queue_bytes(&lane->queues[STA_QUEUE_SMALL]) +
+           sta_queue_bytes(&lane->queues[STA_QUEUE_MAIN]);
 }
 
 /* Bytes of segments that entries left behind when they were replaced or removed. */
 static inline uint64_t sta_lane_dead(const struct sta_lane *lane)
 {
-    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].dead) +
-           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].dead);
+    return sta_queue_dead(&lane->queues[STA_QUEUE_SMALL]) +
+           sta_queue_dead(&lane->queues[STA_QUEUE_MAIN]);
 }
 
 static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
 {
-    return sta_tier_load(&lane->queues[STA_QUEUE_SMALL].entries) +
-           sta_tier_load(&lane->queues[STA_QUEUE_MAIN].entries);
+    return sta_queue_entries(&lane->queues[STA_QUEUE_SMALL]) +
+           sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
 /* Whether the lane should find room in itself: it has about its share of what the tier holds. The

@@ -56,14 +56,21 @@ static bool claim_ghosts(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
     return true;
 }
 
+/* How many of the ghosts count, the rule in force says. */
+static void ghosts_limit(struct sta_l1 *l1, struct sta_lane *lane)
+{
+    uint32_t tenths = sta_duel_rule(&l1->duel).ghost_tenths;
+    sta_ghost_limit(&lane->ghost, sta_lane_entries(lane) * tenths / 10);
+}
+
 /* Room for as many as there are entries, or twice that where a rule has asked for more: they cost
- * two bytes each. How many of them count, the rule in force says. */
+ * two bytes each. */
 static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     uint64_t entries = sta_lane_entries(lane);
     uint32_t tenths = sta_duel_rule(&l1->duel).ghost_tenths;
-    if (lane->ghost_age++ % GHOST_LIMIT_LASTS == 0)
-        sta_ghost_limit(&lane->ghost, entries * tenths / 10);
+    if (lane->upkeeps % GHOST_LIMIT_LASTS == 0)
+        ghosts_limit(l1, lane);
     bool is_large = entries < lane->ghost_entries + lane->ghost_entries / 2;
     if (entries < 8 || (is_large && tenths <= lane->ghost_tenths))
         return;
@@ -74,13 +81,13 @@ static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t no
     if (claimed && sta_tier_load(&lane->ghost_claimed) < bytes)
         return; /* the next store goes on */
     lane->ghost_tenths = tenths;
-    lane->ghost_age = 0;           /* their limit is the next thing to look at */
     lane->ghost_entries = entries; /* also where there is no memory: not with every store again */
     if (claimed && sta_ghost_resize(&lane->ghost, wanted)) {
         uint64_t old = sta_tier_load(&lane->ghost_bytes);
         atomic_store_explicit(&lane->ghost_bytes, bytes, memory_order_relaxed);
         sta_budget_give(&l1->memory, old);
         sta_tier_sub(&lane->ghost_claimed, bytes);
+        ghosts_limit(l1, lane);
     }
     give_claimed(l1, lane);
 }

@@ -95,9 +95,9 @@ static bool sums_valid(const struct look *look)
         const struct sta_lane *lane = &l1->lanes[i];
         for (uint32_t name = 0; name < STA_QUEUES; name++) {
             const struct sums *sums = sums_of(look, i, name);
-            if (sums->entries != sta_tier_load(&lane->queues[name].entries) ||
-                sums->bytes != sta_tier_load(&lane->queues[name].bytes) ||
-                sums->ahead - sums->inlined != sta_tier_load(&lane->queues[name].dead))
+            if (sums->entries != sta_queue_entries(&lane->queues[name]) ||
+                sums->bytes != sta_queue_bytes(&lane->queues[name]) ||
+                sums->ahead - sums->inlined != sta_queue_dead(&lane->queues[name]))
                 return false;
         }
         places += sta_lane_entries(lane) + sta_lane_places(lane);

@@ -317,6 +317,48 @@ static void the_bounds_hold_while_many_threads_store(void **state)
     free(world);
 }
 
+/* Sets a key and takes it away again: what the lane's owner adds, others subtract. */
+static void *come_and_go(void *arg)
+{
+    struct actor *actor = arg;
+    uint8_t bytes[VALUE];
+    char name[24];
+    while (atomic_load(&actor->world->hits) == 0) {
+        uint64_t index = sta_random_next(&actor->random) % 4;
+        struct sta_key key = key_at(actor->world, index, name);
+        struct sta_l1_entry entry = entry_make(actor, bytes, index, 1);
+        sta_l1_set(actor->world->l1, &key, &entry, 1);
+        sta_l1_invalidate(actor->world->l1, &key, 1, NULL);
+    }
+    return NULL;
+}
+
+static void sums_of_a_tier_that_is_nearly_empty_are_never_less_than_nothing(void **state)
+{
+    (void)state;
+    struct world *world = calloc(1, sizeof *world);
+    struct sta_l1_config config = {.max_bytes = 5 << 20, .hash_seed = 5};
+    assert_int_equal(sta_l1_create(&world->l1, &config), STRATA_OK);
+    struct actor actors[2];
+    for (uint64_t i = 0; i < 2; i++) {
+        actors[i] = (struct actor){.world = world, .random = i + 1};
+        assert_int_equal(pthread_create(&actors[i].thread, NULL, come_and_go, &actors[i]), 0);
+    }
+    uint64_t wrong = 0;
+    for (int i = 0; i < 5 * ROUNDS; i++) {
+        struct sta_l1_statistics numbers;
+        sta_l1_statistics(world->l1, &numbers);
+        wrong += numbers.entries_small > UINT32_MAX || numbers.entry_bytes > UINT32_MAX;
+    }
+    atomic_store(&world->hits, 1); /* over */
+    for (int i = 0; i < 2; i++)
+        pthread_join(actors[i].thread, NULL);
+    assert_int_equal(wrong, 0);
+    assert_true(sta_l1_valid(world->l1));
+    sta_l1_destroy(&world->l1);
+    free(world);
+}
+
 /* A resize goes down in pieces, and whoever looks in between finds bounds that are still ahead. */
 static void *resize_up_and_down(void *arg)
 {
@@ -365,6 +407,7 @@ int main(void)
         cmocka_unit_test(nor_do_they_where_the_tier_is_too_small_for_all),
         cmocka_unit_test(memory_that_is_used_again_is_never_seen_in_an_answer),
         cmocka_unit_test(the_bounds_hold_while_many_threads_store),
+        cmocka_unit_test(sums_of_a_tier_that_is_nearly_empty_are_never_less_than_nothing),
         cmocka_unit_test(a_tier_is_valid_in_the_middle_of_a_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,47 @@ static void the_first_reads_after_a_crash_are_not_of_before(void **state)
     repository_user_close(&late);
 }
 
+struct plan {
+    const char *expected;
+    bool found;
+};
+
+static int look_at_plan(void *arg, const struct strata_field *fields)
+{
+    struct plan *plan = arg;
+    char text[512];
+    struct strata_bytes bytes = fields[3].of.bytes;
+    (void)snprintf(text, sizeof text, "%.*s", (int)bytes.len, (const char *)bytes.data);
+    plan->found = plan->found || strstr(text, plan->expected) != NULL;
+    return STRATA_OK;
+}
+
+/* SQLite tells how it would search, in its fourth column; PostgreSQL, which reads small tables whole,
+ * which indexes there are. */
+static void intents_are_found_by_age_with_an_index(void **state)
+{
+    (void)state;
+    static const enum strata_type types[] = {STRATA_TYPE_INTEGER, STRATA_TYPE_INTEGER,
+                                             STRATA_TYPE_INTEGER, STRATA_TYPE_TEXT};
+    bool is_sqlite = strcmp(repository_rig_driver()->name, "SQLite") == 0;
+    struct plan plan = {.expected = is_sqlite ? "USING INDEX" : "(created_ms, id)"};
+    const struct sta_sql sql = {
+        .text = strata_text(is_sqlite ? "EXPLAIN QUERY PLAN SELECT id, tags FROM strata_intents "
+                                        "WHERE created_ms <= 5 ORDER BY created_ms LIMIT 10"
+                                      : "SELECT 1::int8, 1::int8, 1::int8, indexdef FROM "
+                                        "pg_indexes WHERE tablename = 'strata_intents'"),
+        .types = types,
+        .column_count = 4,
+        .row = look_at_plan,
+        .arg = &plan,
+    };
+    struct sta_connection *connection;
+    assert_int_equal(sta_pool_acquire(&user.database->pool, &connection, NULL), STRATA_OK);
+    assert_int_equal(repository_rig_driver()->run(connection, &sql, NULL), STRATA_OK);
+    sta_pool_release(&user.database->pool, connection);
+    assert_true(plan.found);
+}
+
 /* A row and its intent, written past the repository as a process would have whose database's clock
  * was ahead, and which died. */
 static void what_a_clock_that_was_ahead_has_dated_is_carried_out_at_the_opening(void **state)
@@ -409,6 +450,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(
             what_a_clock_that_was_ahead_has_dated_is_carried_out_at_the_opening, open_users,
             close_users),
+        cmocka_unit_test_setup_teardown(intents_are_found_by_age_with_an_index, open_users,
+                                        close_users),
         cmocka_unit_test_setup_teardown(
             transactions_that_have_all_connections_do_not_keep_the_sweep_out, open_users,
             close_users),

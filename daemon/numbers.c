@@ -173,6 +173,7 @@ int sta_numbers_take(struct sta_snapshot *out, const struct sta_stratad *stratad
         .serve_stale = cache->serve_stale,
         .budget_ns = stratad->timeout_ms * STA_NS_MS,
         .timing = stratad->timing,
+        .prefixes = stratad->prefixes,
     };
     int status = take_l2(&taken, stratad);
     if (status < 0)
@@ -180,6 +181,7 @@ int sta_numbers_take(struct sta_snapshot *out, const struct sta_stratad *stratad
     take_reads(&taken, &totals);
     if (stratad->l1 != NULL) {
         take_l1(&taken, stratad->l1);
+        taken.parts |= STA_SNAPSHOT_TIMED_L1;
         take_coherence(&taken, stratad);
         taken.statistics.stale_answers = totals.reads_stale;
     }

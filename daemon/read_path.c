@@ -30,8 +30,17 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
 static bool read_l1(struct sta_session *session, const struct sta_key *key, uint64_t now_ms,
                     struct sta_l1_lease *lease)
 {
-    return !sta_key_filter_may_have(&session->filter, key->hash) &&
-           sta_l1_get(session->worker->stratad->l1, key, now_ms, lease) == STRATA_OK;
+    struct sta_stratad *stratad = session->worker->stratad;
+    if (sta_key_filter_may_have(&session->filter, key->hash)) {
+        sta_stats_add(&session->worker->stats.reads_unasked, 1);
+        return false;
+    }
+    if (sta_l1_get(stratad->l1, key, now_ms, lease) != STRATA_OK) {
+        sta_prefixes_miss(stratad->prefixes, STA_TIMING_L1, key->bytes);
+        return false;
+    }
+    sta_prefixes_hit(stratad->prefixes, STA_TIMING_L1, key->bytes, lease->value.len);
+    return true;
 }
 
 /* Behind others that wait for Redis, or too large for a copy: from a lease. */
@@ -50,13 +59,17 @@ static int get_next_in_line(struct sta_session *session, struct strata_bytes *ar
 {
     struct sta_worker *worker = session->worker;
     struct sta_l1 *l1 = worker->stratad->l1;
+    struct sta_prefixes *prefixes = worker->stratad->prefixes;
     struct sta_l1_copy copy = {.buffer = sta_resp_open_bulk(session->out, COPY_MOST),
                                .cap = COPY_MOST};
     struct sta_l1_lease lease;
     if (copy.buffer == NULL)
         copy.cap = 0;
-    if (sta_l1_copy(l1, key, worker->now_ms, &copy) != STRATA_OK)
+    if (sta_l1_copy(l1, key, worker->now_ms, &copy) != STRATA_OK) {
+        sta_prefixes_miss(prefixes, STA_TIMING_L1, key->bytes);
         return get_slow(session, argv, key);
+    }
+    sta_prefixes_hit(prefixes, STA_TIMING_L1, key->bytes, copy.len);
     if (copy.buffer != NULL && copy.len <= COPY_MOST) {
         sta_resp_close_bulk(session->out, copy.len);
         sta_stats_add(&worker->stats.reads_l1, 1);
@@ -71,13 +84,36 @@ static int get_next_in_line(struct sta_session *session, struct strata_bytes *ar
     return answer_from_lease(session, &lease);
 }
 
+/* The same, timed: from the look into L1 until the reply is written. */
+static int get_timed(struct sta_session *session, struct strata_bytes *argv,
+                     const struct sta_key *key)
+{
+    struct sta_worker *worker = session->worker;
+    uint64_t hits = atomic_load_explicit(&worker->stats.reads_l1, memory_order_relaxed);
+    uint64_t begun_ns = sta_clock_now_ns();
+    int status = get_next_in_line(session, argv, key);
+    if (atomic_load_explicit(&worker->stats.reads_l1, memory_order_relaxed) != hits)
+        sta_timing_sample(worker->stratad->timing, STA_TIMING_GET, begun_ns);
+    return status;
+}
+
+/* Whether this one is timed, if it is a hit: one in STA_TIMING_ONE_OF. */
+static inline bool is_sampled(const struct sta_worker *worker)
+{
+    uint64_t hits = atomic_load_explicit(&worker->stats.reads_l1, memory_order_relaxed);
+    return hits % STA_TIMING_ONE_OF == 0 && worker->stratad->timing != NULL;
+}
+
 int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
 {
     struct sta_worker *worker = session->worker;
     struct sta_key key = sta_look_ahead_key(&worker->ahead, worker->stratad->l1, argv[1]);
     struct sta_l1_lease lease;
     if (session->queue_len == 0)
-        return get_next_in_line(session, argv, &key);
+        return is_sampled(worker) ? get_timed(session, argv, &key)
+                                  : get_next_in_line(session, argv, &key);
+    if (!sta_session_may_send(session, STA_LANE_SHARED))
+        return STRATA_MORE; /* before L1 is asked: it is served again, and is one get */
     if (!read_l1(session, &key, worker->now_ms, &lease))
         return get_slow(session, argv, &key);
     return answer_from_lease(session, &lease);
@@ -198,16 +234,21 @@ static int get_failed(struct sta_exchange *exchange, int status, struct sta_buff
 }
 
 /* Whether Redis had the key: its reply is a null where it had not. */
-static void count_answer(struct sta_worker *worker, struct strata_bytes value_frame)
+static void count_answer(struct sta_worker *worker, struct strata_bytes key,
+                         struct strata_bytes value_frame)
 {
+    struct sta_prefixes *prefixes = worker->stratad->prefixes;
     struct sta_resp_walk walk = sta_resp_walk(value_frame);
     struct sta_resp_value value;
     if (sta_resp_next(&walk, &value) != STRATA_OK)
         return;
-    if (value.type == STA_RESP_NULL)
+    if (value.type == STA_RESP_NULL) {
         sta_stats_add(&worker->stats.reads_l2_absent, 1);
-    else if (value.type == STA_RESP_BULK)
+        sta_prefixes_miss(prefixes, STA_TIMING_L2, key);
+    } else if (value.type == STA_RESP_BULK) {
         sta_stats_add(&worker->stats.reads_l2_found, 1);
+        sta_prefixes_hit(prefixes, STA_TIMING_L2, key, value.bytes.len);
+    }
 }
 
 static int conclude_get(struct sta_exchange *exchange, int status, struct strata_bytes replies,
@@ -220,7 +261,7 @@ static int conclude_get(struct sta_exchange *exchange, int status, struct strata
     if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
         sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
         return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
-    count_answer(exchange->worker, value_frame);
+    count_answer(exchange->worker, exchange->keys[0].key.bytes, value_frame);
     deliver(exchange, &exchange->keys[0], value_frame, pttl_frame);
     return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
 }
@@ -274,8 +315,6 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
 static int get_slow(struct sta_session *session, struct strata_bytes *argv,
                     const struct sta_key *key)
 {
-    if (!sta_session_may_send(session, STA_LANE_SHARED))
-        return STRATA_MORE;
     struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
@@ -400,7 +439,7 @@ static int conclude_mget(struct sta_exchange *exchange, int status, struct strat
     rest = elements;
     for (size_t i = 0; i < exchange->key_count; i++)
         if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK) {
-            count_answer(exchange->worker, value);
+            count_answer(exchange->worker, exchange->keys[i].key.bytes, value);
             deliver(exchange, &exchange->keys[i], value, pttl);
         }
     return out != NULL ? mget_write(exchange, elements, out) : STRATA_OK;
@@ -427,11 +466,11 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     size_t missing = 0;
     if (argc - 1 > MGET_MOST)
         return sta_forward_to(session, route, argv, argc, conclude_mget_whole);
+    if (!sta_session_may_send(session, STA_LANE_SHARED))
+        return STRATA_MORE;
     int status = mget_look_up(session, argv, argc, &exchange, &missing);
     if (status == STRATA_OK && exchange == NULL)
         status = mget_reply_from_l1(session, argc - 1);
-    else if (status == STRATA_OK && !sta_session_may_send(session, STA_LANE_SHARED))
-        status = STRATA_MORE;
     else if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
     empty_parts(session->worker);

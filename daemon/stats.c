@@ -110,8 +110,9 @@ static json_t *l1_json(const struct sta_stratad *stratad, const struct sta_stats
     if (stratad->l1 == NULL)
         return json_pack("{sb}", "enabled", 0);
     sta_l1_statistics(stratad->l1, &l1);
-    return json_pack("{sb sI sI sf sI sI sI sI sI sI sI sI sI sI}", "enabled", 1, "hits",
-                     integer(totals->reads_l1), "misses", integer(totals->reads_l2), "hit_ratio",
+    return json_pack("{sb sI sI sI sf sI sI sI sI sI sI sI sI sI sI}", "enabled", 1, "hits",
+                     integer(totals->reads_l1), "misses", integer(totals->reads_l2), "unasked",
+                     integer(totals->reads_unasked), "hit_ratio",
                      ratio(totals->reads_l1, totals->reads_l2), "entries", integer(l1.entries),
                      "max_entries", integer(l1.max_entries), "memory_bytes",
                      integer(l1.memory_bytes), "max_bytes", integer(l1.max_bytes), "fills",

@@ -29,6 +29,9 @@ struct sta_stratad;
     X(commands_refused, "commands that stratad does not offer")                                    \
     X(reads_l1, "keys read from L1")                                                               \
     X(reads_l2, "keys read from Redis through L1")                                                 \
+    X(reads_unasked,                                                                               \
+      "of these: keys for which L1 was not asked, a command of the same client that "              \
+      "may concern them not being answered yet")                                                   \
     X(reads_l2_found, "of these: keys that Redis had")                                             \
     X(reads_l2_absent, "of these: keys that Redis had not")                                        \
     X(reads_stale, "keys answered from L1 in doubt, because Redis did not answer")                 \
@@ -108,7 +111,7 @@ struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad);
  *    "sessions": {"open", "opened", "closed", "refused", "overrun", "protocol_errors"},
  *    "commands": {"total", "refused", "forwarded", "writes",
  *                 "errors": {"unavailable", "timeout", "lost", "busy"}},
- *    "l1": {"enabled", "hits", "misses", "hit_ratio", "entries", "memory_bytes", "max_bytes", ...},
+ *    "l1": {"enabled", "hits", "misses", "unasked", "hit_ratio", "entries", "memory_bytes", "max_bytes", ...},
  *    "coherence": {"mode", "max_staleness_seconds", "invalidations", "invalidations_of_all",
  *                  "canaries", "canaries_lost", "stale_answers"},
  *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}},

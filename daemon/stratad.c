@@ -149,6 +149,20 @@ static int create_workers(struct sta_stratad *stratad)
     return STRATA_OK;
 }
 
+/* Of what L1 and Redis answer, where that is wanted. */
+static int create_prefixes(struct sta_stratad *stratad)
+{
+    const struct strata_options *options = &stratad->options.cache;
+    const struct sta_prefixes_config config = {
+        .prefixes = options->metrics_prefixes,
+        .count = options->metrics_prefix_count,
+        .delimiter = options->metrics_delimiter[0],
+    };
+    if (options->metrics_enabled != STRATA_ON || options->metrics_detailed != STRATA_ON)
+        return STRATA_OK;
+    return sta_prefixes_create(&stratad->prefixes, &config);
+}
+
 static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
 {
     const struct sta_stratad_options *options = &stratad->options;
@@ -166,6 +180,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
         status = open_l1(stratad);
     if (status == STRATA_OK && options->cache.metrics_enabled == STRATA_ON)
         status = sta_timing_create(&stratad->timing);
+    if (status == STRATA_OK)
+        status = create_prefixes(stratad);
     if (status == STRATA_OK)
         status = create_workers(stratad);
     if (status == STRATA_OK && options->admin_listen_count > 0)
@@ -268,6 +284,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     sta_loop_destroy(&stratad->loop);
     sta_l1_destroy(&stratad->l1);
     sta_write_window_destroy(&stratad->window);
+    sta_prefixes_destroy(&stratad->prefixes);
     sta_timing_destroy(&stratad->timing);
     sta_tls_close(&stratad->tls);
     free(stratad);

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/prefixes.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
 #include "core/log.h"
@@ -57,9 +58,10 @@ struct sta_stratad {
     struct sta_worker **workers;
     size_t worker_count;
     uint64_t started_ns;
-    struct sta_timing *timing; /* how long Redis takes; NULL: not wanted */
-    struct sta_admin *admin;   /* NULL: not wanted */
-    struct sta_loop *loop;     /* the main thread's */
+    struct sta_timing *timing;     /* how long Redis takes; NULL: not wanted */
+    struct sta_prefixes *prefixes; /* what is read, by prefix; NULL: not wanted */
+    struct sta_admin *admin;       /* NULL: not wanted */
+    struct sta_loop *loop;         /* the main thread's */
     struct sta_acceptor *acceptor;
 
     /* Any thread. */

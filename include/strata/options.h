@@ -130,7 +130,10 @@ struct strata_options {
 
     /* metrics: observe.h */
     enum strata_switch metrics_enabled;  /* on; off: operations are not timed */
-    enum strata_switch metrics_detailed; /* off; on: series for each Redis node as well */
+    enum strata_switch metrics_detailed; /* off; on: series by Redis node and by prefix as well */
+    const char *const *metrics_prefixes; /* that always have series; metrics_prefix_count of them */
+    size_t metrics_prefix_count;
+    const char *metrics_delimiter; /* ":"; one byte, with which the prefixes of other keys end */
 
     /* log */
     enum strata_log_level log_level; /* info */

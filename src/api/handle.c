@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "cache/prefixes.h"
 #include "cache/value.h"
 #include "config/options.h"
 #include "config/quota.h"
@@ -147,6 +148,15 @@ static void handle_quotas(const struct strata_options *options, struct sta_l1_qu
     config->quotas = quotas;
 }
 
+static struct sta_prefixes_config handle_prefixes(const struct strata_options *options)
+{
+    return (struct sta_prefixes_config){
+        .prefixes = options->metrics_prefixes,
+        .count = options->metrics_prefix_count,
+        .delimiter = options->metrics_delimiter[0],
+    };
+}
+
 static int handle_create(struct strata *handle, const struct strata_options *options,
                          const struct sta_redis_url *url)
 {
@@ -158,6 +168,9 @@ static int handle_create(struct strata *handle, const struct strata_options *opt
         return status;
     handle_config(options, url, seeds, &config);
     handle_quotas(options, quotas, &config.l1);
+    const struct sta_prefixes_config prefixes = handle_prefixes(options);
+    if (config.timed && options->metrics_detailed == STRATA_ON)
+        config.prefixes = &prefixes;
     config.l2.router.node.connection.tls = handle->tls;
     status = sta_cache_create(&handle->cache, &config, &handle->log);
     free(seeds);

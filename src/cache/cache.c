@@ -65,6 +65,9 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     int status = cache_create_prefix(cache, config->key_prefix);
     if (status == STRATA_OK && config->timed)
         status = sta_timing_create(&cache->timing);
+    if (status == STRATA_OK && config->prefixes != NULL)
+        status = sta_prefixes_create(&cache->prefixes, config->prefixes);
+    cache->config.prefixes = NULL; /* the caller's */
     if (status == STRATA_OK)
         status = cache_create_l1(cache);
     if (status == STRATA_OK)
@@ -111,6 +114,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_load_pool_fini(&cache->pool);
     sta_lease_table_fini(&cache->leases);
     sta_flight_fini(&cache->flights);
+    sta_prefixes_destroy(&cache->prefixes);
     sta_timing_destroy(&cache->timing);
     free((void *)cache->prefix.data);
     free(cache);
@@ -149,6 +153,11 @@ const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache)
 const struct sta_timing *sta_cache_timing(const struct sta_cache *cache)
 {
     return cache->timing;
+}
+
+struct sta_prefixes *sta_cache_prefixes(const struct sta_cache *cache)
+{
+    return cache->prefixes;
 }
 
 struct sta_l2 *sta_cache_l2(struct sta_cache *cache)

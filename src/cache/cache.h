@@ -27,6 +27,8 @@
 #include "strata/options.h"
 
 struct sta_cache;
+struct sta_prefixes;
+struct sta_prefixes_config;
 struct sta_timing;
 
 /* The largest value that is written, bytes. */
@@ -75,6 +77,7 @@ struct sta_cache_config {
     uint64_t invalidation_timeout_ms;
 
     bool timed; /* how long operations take is recorded (cache/timing.h) */
+    const struct sta_prefixes_config *prefixes; /* NULL: not counted by prefix (cache/prefixes.h) */
 };
 
 /* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID. `log` may be NULL; outlives it. */
@@ -99,6 +102,9 @@ const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache);
 
 /* NULL where nothing is timed. */
 const struct sta_timing *sta_cache_timing(const struct sta_cache *cache);
+
+/* NULL where nothing is counted by prefix. */
+struct sta_prefixes *sta_cache_prefixes(const struct sta_cache *cache);
 
 /* NULL where it is switched off. */
 struct sta_l2 *sta_cache_l2(struct sta_cache *cache);

@@ -47,20 +47,26 @@ static bool is_due(struct sta_cache *cache, const struct sta_aged *aged,
            sta_early_xfetch(left_ms, aged->load_us, options->xfetch_beta, draw(cache));
 }
 
-/* A hit that is no plain value: STRATA_OK or STRATA_STALE with the lease's value the one that is meant;
- * STRATA_MISS; STRATA_MORE. That Redis has none says nothing of where values come from. */
+/* What is no plain value: STRATA_OK or STRATA_STALE with the lease's value the one that is meant;
+ * STRATA_MISS; STRATA_MORE. That Redis has none says nothing of where values come from. *counts: as
+ * what, where it is no hit. */
 static int ask_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease,
                           const struct strata_load_options *options, uint64_t now_ms,
-                          struct sta_load_early *early)
+                          struct sta_load_early *early, enum sta_l1_counter *counts)
 {
     struct sta_aged aged;
+    int status = STRATA_OK;
+    *counts = STA_L1_misses_absent;
     if ((lease->flags & STA_TIERS_ABSENT) != 0)
         return (lease->flags & STA_TIERS_NONE) != 0 ? STRATA_MISS : STRATA_MORE;
     if ((lease->flags & STA_TIERS_AGED) != 0)
         lease->value = sta_aged_open(lease->value, &aged);
-    if ((lease->flags & STA_TIERS_TAGGED) != 0 &&
-        sta_tags_open(cache, &lease->value, now_ms) != STRATA_OK)
+    if ((lease->flags & STA_TIERS_TAGGED) != 0)
+        status = sta_tags_open(cache, &lease->value, now_ms);
+    if (status != STRATA_OK) {
+        *counts = sta_tags_miss_reason(status);
         return STRATA_MORE;
+    }
     if ((lease->flags & STA_TIERS_AGED) == 0)
         return STRATA_OK;
     if (now_ms < aged.fresh_until_ms) {
@@ -69,8 +75,22 @@ static int ask_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease,
         early->fresh_until_ms = aged.fresh_until_ms;
         return STRATA_OK;
     }
+    *counts = STA_L1_misses_expired;
     bool served = options != NULL && options->stale_ms != 0 && now_ms < aged.throttled_until_ms;
     return served ? STRATA_STALE : STRATA_MORE;
+}
+
+/* The answer that the lease is, or its end. */
+static int answer_from(struct sta_cache *cache, int status, struct sta_l1_lease *lease,
+                       struct strata_value *value)
+{
+    if (status == STRATA_OK || status == STRATA_STALE)
+        sta_value_from_lease(value, cache->l1, lease);
+    else
+        sta_l1_release(cache->l1, lease);
+    if (status == STRATA_STALE)
+        sta_tiers_count(&cache->stale);
+    return status;
 }
 
 static int ask_l1(struct sta_cache *cache, const struct sta_key *key,
@@ -78,18 +98,38 @@ static int ask_l1(struct sta_cache *cache, const struct sta_key *key,
                   struct strata_value *value, struct sta_load_early *early)
 {
     struct sta_l1_lease lease = {0};
+    enum sta_l1_counter counts = STA_L1_hits;
     int status = STRATA_OK;
-    if (cache->l1 == NULL || sta_l1_get(cache->l1, key, now_ns / STA_NS_MS, &lease) != STRATA_OK)
+    if (sta_l1_get(cache->l1, key, now_ns / STA_NS_MS, &lease) != STRATA_OK) {
+        sta_prefixes_miss(cache->prefixes, STA_TIMING_L1, key->bytes);
         return STRATA_MORE;
-    if (lease.flags != 0)
-        status = ask_l1_flagged(cache, &lease, options, now_ns / STA_NS_MS, early);
-    if (status == STRATA_OK || status == STRATA_STALE)
-        sta_value_from_lease(value, cache->l1, &lease);
-    else
-        sta_l1_release(cache->l1, &lease);
-    if (status == STRATA_STALE)
-        sta_tiers_count(&cache->stale);
-    return status;
+    }
+    if (lease.flags != 0) {
+        status = ask_l1_flagged(cache, &lease, options, now_ns / STA_NS_MS, early, &counts);
+        sta_tiers_count_l1(cache, key, status != STRATA_MORE ? STA_L1_hits : counts,
+                           lease.value.len);
+    } else {
+        sta_prefixes_hit(cache->prefixes, STA_TIMING_L1, key->bytes, lease.value.len);
+    }
+    return answer_from(cache, status, &lease, value);
+}
+
+/* The same once more, for who was told that it is not there: it is one get all the same. */
+static int ask_l1_again(struct sta_cache *cache, const struct sta_key *key,
+                        const struct strata_load_options *options, struct strata_value *value,
+                        struct sta_load_early *early)
+{
+    struct sta_l1_lease lease = {0};
+    enum sta_l1_counter counts;
+    uint64_t now_ms = sta_clock_now_ms();
+    int status = STRATA_OK;
+    if (cache->l1 == NULL || sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK)
+        return STRATA_MORE;
+    if (lease.suspect)
+        status = STRATA_MORE;
+    else if (lease.flags != 0)
+        status = ask_l1_flagged(cache, &lease, options, now_ms, early, &counts);
+    return answer_from(cache, status, &lease, value);
 }
 
 static struct sta_key hash_key(struct sta_cache *cache, struct strata_bytes key)
@@ -380,7 +420,7 @@ int sta_load_fly(struct strata_load *load, struct sta_fill *fill, struct strata_
     load->failure = 0;
     /* L1 has been asked before the flight was ours, and may have got it since. */
     if (!load->early)
-        status = ask_l1(cache, &fill->key, options, sta_clock_now_ns(), value, &early);
+        status = ask_l1_again(cache, &fill->key, options, value, &early);
     if (status != STRATA_MORE)
         return status;
     bool leased = options->lease_ms != 0 && asks_l2(cache) && cache->config.write_through &&

@@ -35,32 +35,52 @@
 /* Keys of a batch whose memory is fetched together. */
 #define READ_AT_ONCE 32u
 
-/* A hit that is no plain value: STRATA_OK with the lease's value the one that is meant; STRATA_MISS;
- * STRATA_MORE: it is past its time, or L1 does not know that its tags are current. */
-static int read_l1_flagged(struct sta_cache *cache, struct sta_l1_lease *lease, uint64_t now_ms)
+/* What is no plain value: STRATA_OK with the lease's value the one that is meant; STRATA_MISS;
+ * STRATA_MORE: it is past its time, or L1 does not know that its tags are current. *counts: as what. */
+static int judge_flagged(struct sta_cache *cache, struct sta_l1_lease *lease, uint64_t now_ms,
+                         enum sta_l1_counter *counts)
 {
     struct sta_aged aged = {.fresh_until_ms = STA_NEVER};
+    int status = STRATA_OK;
+    *counts = STA_L1_hits;
     if ((lease->flags & STA_TIERS_ABSENT) != 0)
         return STRATA_MISS;
     if ((lease->flags & STA_TIERS_AGED) != 0)
         lease->value = sta_aged_open(lease->value, &aged);
-    if (now_ms >= aged.fresh_until_ms)
+    if (now_ms >= aged.fresh_until_ms) {
+        *counts = STA_L1_misses_expired;
         return STRATA_MORE;
-    if ((lease->flags & STA_TIERS_TAGGED) != 0 &&
-        sta_tags_open(cache, &lease->value, now_ms) != STRATA_OK)
-        return STRATA_MORE;
-    return STRATA_OK;
+    }
+    if ((lease->flags & STA_TIERS_TAGGED) != 0)
+        status = sta_tags_open(cache, &lease->value, now_ms);
+    if (status != STRATA_OK)
+        *counts = sta_tags_miss_reason(status);
+    return status == STRATA_OK ? STRATA_OK : STRATA_MORE;
+}
+
+/* The same, and it is counted: L1 has left that to us. */
+static int read_l1_flagged(struct sta_cache *cache, const struct sta_key *key,
+                           struct sta_l1_lease *lease, uint64_t now_ms)
+{
+    enum sta_l1_counter counts;
+    int status = judge_flagged(cache, lease, now_ms, &counts);
+    sta_tiers_count_l1(cache, key, counts, lease->value.len);
+    return status;
 }
 
 /* Answers one key from L1; STRATA_MORE where L2 has to be asked. */
 static int read_l1_key(struct sta_read *read, struct sta_key *key, struct strata_value *value)
 {
     struct sta_l1_lease lease = {0};
-    if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK)
+    if (sta_l1_get(read->cache->l1, key, read->begun_ns / STA_NS_MS, &lease) != STRATA_OK) {
+        sta_prefixes_miss(read->cache->prefixes, STA_TIMING_L1, key->bytes);
         return STRATA_MORE;
+    }
     int status = STRATA_OK;
     if (lease.flags != 0)
-        status = read_l1_flagged(read->cache, &lease, read->begun_ns / STA_NS_MS);
+        status = read_l1_flagged(read->cache, key, &lease, read->begun_ns / STA_NS_MS);
+    else
+        sta_prefixes_hit(read->cache->prefixes, STA_TIMING_L1, key->bytes, lease.value.len);
     if (status == STRATA_OK)
         sta_value_from_lease(value, read->cache->l1, &lease);
     else
@@ -224,6 +244,16 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
         read_fill_nothing(read, missing, now_ms);
 }
 
+static void read_count_l2(struct sta_cache *cache, const struct sta_read_missing *missing, bool hit,
+                          size_t bytes)
+{
+    sta_tiers_count(hit ? &cache->l2_counters.hits : &cache->l2_counters.misses);
+    if (hit)
+        sta_prefixes_hit(cache->prefixes, STA_TIMING_L2, missing->key.bytes, bytes);
+    else
+        sta_prefixes_miss(cache->prefixes, STA_TIMING_L2, missing->key.bytes);
+}
+
 /* A value as it is stored; one that only stale ones are asked of is none. */
 static int read_finish_value(struct sta_read *read, struct sta_read_missing *missing,
                              struct strata_bytes stored, uint64_t ttl_ms, uint64_t now_ms)
@@ -242,7 +272,7 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
             return status;
     }
     bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
-    sta_tiers_count(fresh ? &cache->l2_counters.hits : &cache->l2_counters.misses);
+    read_count_l2(cache, missing, fresh, envelope.value.len);
     if (fresh && envelope.tag_count > 0) {
         int status = sta_value_from_bytes(&read->values[missing->index], stored);
         if (status == STRATA_OK)
@@ -263,7 +293,7 @@ static int read_finish_key(struct sta_read *read, struct sta_read_missing *missi
     uint64_t ttl_ms;
     int status = sta_batch_read_get(replies, &stored, &ttl_ms);
     if (status == STRATA_MISS) {
-        sta_tiers_count(&cache->l2_counters.misses);
+        read_count_l2(cache, missing, false, 0);
         if (cache->config.null_values)
             read_fill_absent(read, missing, now_ms);
         else
@@ -352,11 +382,18 @@ static int read_copy_flagged(struct sta_cache *cache, const struct sta_key *key,
                              struct sta_l1_copy *copy)
 {
     struct sta_l1_lease lease = {0};
-    if (sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK)
-        return STRATA_MORE;
-    int status = lease.suspect ? STRATA_MORE : STRATA_OK;
-    if (status == STRATA_OK && lease.flags != 0)
-        status = read_l1_flagged(cache, &lease, now_ms);
+    enum sta_l1_counter counts = STA_L1_hits;
+    int status = STRATA_OK;
+    if (sta_l1_peek(cache->l1, key, now_ms, &lease) != STRATA_OK) {
+        status = STRATA_MORE; /* gone since */
+        counts = STA_L1_misses_invalidated;
+    } else if (lease.suspect) {
+        status = STRATA_MORE;
+        counts = STA_L1_misses_suspect;
+    } else if (lease.flags != 0) {
+        status = judge_flagged(cache, &lease, now_ms, &counts);
+    }
+    sta_tiers_count_l1(cache, key, counts, lease.value.len);
     if (status == STRATA_OK) {
         size_t fits = lease.value.len < copy->cap ? lease.value.len : copy->cap;
         if (fits > 0)
@@ -375,12 +412,15 @@ int sta_read_copy(struct sta_cache *cache, struct strata_bytes key, uint64_t now
         return status != STRATA_OK ? status : STRATA_MORE;
     struct sta_key hashed = sta_l1_key(cache->l1, key);
     struct sta_l1_copy got = *copy;
-    if (sta_l1_copy(cache->l1, &hashed, now_ns / STA_NS_MS, &got) != STRATA_OK)
+    if (sta_l1_copy(cache->l1, &hashed, now_ns / STA_NS_MS, &got) != STRATA_OK) {
+        sta_prefixes_miss(cache->prefixes, STA_TIMING_L1, hashed.bytes);
         return STRATA_MORE;
+    }
     if (sta_timing_samples(now_ns))
         sta_timing_sample(cache->timing, STA_TIMING_GET, now_ns);
     if (got.flags != 0)
         return read_copy_flagged(cache, &hashed, now_ns / STA_NS_MS, copy);
+    sta_prefixes_hit(cache->prefixes, STA_TIMING_L1, hashed.bytes, got.len);
     *copy = got;
     return STRATA_OK;
 }

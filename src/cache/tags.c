@@ -67,8 +67,14 @@ int sta_tags_ask_l1(struct sta_cache *cache, const struct sta_envelope_tag *tag,
     if (!sta_coherence_hears(cache) || sta_tags_name(&name, tag->name) < 0)
         return STRATA_MORE;
     struct sta_key key = sta_l1_key(cache->l1, sta_tags_key(&name));
-    if (sta_l1_copy(cache->l1, &key, now_ms, &copy) != STRATA_OK)
+    if (sta_l1_copy(cache->l1, &key, now_ms, &copy) != STRATA_OK) {
+        sta_prefixes_miss(cache->prefixes, STA_TIMING_L1, key.bytes);
         return STRATA_MORE;
+    }
+    if (copy.flags != 0)
+        sta_tiers_count_l1(cache, &key, STA_L1_hits, copy.len); /* that there is none */
+    else
+        sta_prefixes_hit(cache->prefixes, STA_TIMING_L1, key.bytes, copy.len);
     bool is_same = copy.flags == 0 && copy.len == sizeof text &&
                    sta_tags_read(strata_bytes(text, sizeof text), &version) &&
                    version == tag->version;

@@ -58,6 +58,12 @@ int sta_tags_ask_l1(struct sta_cache *cache, const struct sta_envelope_tag *tag,
 /* The same of all tags of what L1 has kept as it is stored; with STRATA_OK `kept` becomes the value. */
 int sta_tags_open(struct sta_cache *cache, struct strata_bytes *kept, uint64_t now_ms);
 
+/* As what a get of such a value counts where sta_tags_open() did not answer STRATA_OK. */
+static inline enum sta_l1_counter sta_tags_miss_reason(int status)
+{
+    return status == STRATA_MISS ? STA_L1_misses_invalidated : STA_L1_misses_suspect;
+}
+
 /* How long a tag's key lives that was made for a value with this TTL. */
 uint64_t sta_tags_ttl_ms(uint64_t ttl_ms);
 

@@ -13,6 +13,7 @@
 #include "cache/invalidate.h"
 #include "cache/lease.h"
 #include "cache/load_pool.h"
+#include "cache/prefixes.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
 #include "net/loop.h"
@@ -39,6 +40,8 @@ struct sta_cache {
     struct sta_sweeper sweeper; /* loop thread */
     struct sta_behind *behind;  /* NULL: no write-behind */
     bool running;               /* the loop's thread was started */
+    struct sta_prefixes
+        *prefixes; /* NULL: not counted by prefix; looked at by each hit, beside l1 */
 
     struct sta_tier_counters l1_counters; /* all but hits and misses, which l1 counts */
     struct sta_tier_counters l2_counters;
@@ -58,6 +61,17 @@ struct sta_cache {
 static inline void sta_tiers_count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* A get that found an entry with flags in L1, which leaves it to us what it was. */
+static inline void sta_tiers_count_l1(struct sta_cache *cache, const struct sta_key *key,
+                                      enum sta_l1_counter what, size_t bytes)
+{
+    sta_l1_count(cache->l1, what);
+    if (what == STA_L1_hits)
+        sta_prefixes_hit(cache->prefixes, STA_TIMING_L1, key->bytes, bytes);
+    else
+        sta_prefixes_miss(cache->prefixes, STA_TIMING_L1, key->bytes);
 }
 
 /* What a write asks for, or the default. */

@@ -26,6 +26,7 @@ static const char *const operands[] = {
     [STA_OPTION_CHOICE] = "WORD",       [STA_OPTION_STRING] = "TEXT",
     [STA_OPTION_URL] = "URL",           [STA_OPTION_NODES] = "HOST:PORT,...",
     [STA_OPTION_ENDPOINTS] = "ADDRESS", [STA_OPTION_QUOTAS] = "PREFIX=BYTES,...",
+    [STA_OPTION_LABELS] = "PREFIX,...",
 };
 
 static void put_paragraph(struct sta_render *render, const char *text)

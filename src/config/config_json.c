@@ -82,6 +82,7 @@ static json_t *value_json(const struct sta_setting *setting)
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
     case STA_OPTION_QUOTAS:
+    case STA_OPTION_LABELS:
         return list_json(value);
     }
     return NULL;

@@ -7,6 +7,7 @@
  */
 #include "config/option_list.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,22 +38,45 @@ static int check_endpoint(bool nodes, const char *member, const char **reason)
     return status;
 }
 
+static int check_label(const char *member, const char **reason)
+{
+    static const char others[] = "_.:/-";
+    size_t len = strlen(member);
+    bool fine = len >= 1 && len <= STA_OPTION_LABEL_MOST;
+    for (size_t i = 0; fine && i < len; i++)
+        fine = isascii((unsigned char)member[i]) &&
+               (isalnum((unsigned char)member[i]) || strchr(others, member[i]) != NULL);
+    *reason = fine ? "the word for all that have no row" : "1 to 32 letters, digits and _ . : / -";
+    return fine && strcmp(member, "other") != 0 ? STRATA_OK : STRATA_ERR_INVALID;
+}
+
+static int check_member(const struct sta_option *option, const char *member, const char **reason)
+{
+    struct sta_quota quota;
+    switch (option->type) {
+    case STA_OPTION_QUOTAS:
+        return sta_quota_parse(member, &quota, reason);
+    case STA_OPTION_LABELS:
+        return check_label(member, reason);
+    default:
+        return check_endpoint(option->type == STA_OPTION_NODES, member, reason);
+    }
+}
+
 int sta_option_list_check(const struct sta_option *option, const char *member,
                           struct strata_error *error)
 {
-    struct sta_quota quota;
     const char *reason = NULL;
     char quoted[STA_QUOTE_CAP];
-    int status = option->type == STA_OPTION_QUOTAS
-                     ? sta_quota_parse(member, &quota, &reason)
-                     : check_endpoint(option->type == STA_OPTION_NODES, member, &reason);
+    int status = check_member(option, member, &reason);
     if (status == STRATA_OK)
         return STRATA_OK;
     sta_quote_text(member, strlen(member), quoted, sizeof quoted);
     return sta_error_set(error, STRATA_ERR_CONFIG, "\"%s\": %s", quoted, reason);
 }
 
-static struct strata_bytes quota_prefix(const char *member)
+/* Of a quota or label. */
+static struct strata_bytes prefix_in(const char *member)
 {
     const char *equals = strrchr(member, '=');
     return strata_bytes(member, equals != NULL ? (size_t)(equals - member) : strlen(member));
@@ -62,14 +86,17 @@ int sta_option_list_check_together(const struct sta_option *option, const char *
                                    size_t count, struct strata_error *error)
 {
     char quoted[STA_QUOTE_CAP];
-    for (size_t i = 0; option->type == STA_OPTION_QUOTAS && i < count; i++) {
-        struct strata_bytes prefix = quota_prefix(list[i]);
+    bool quotas = option->type == STA_OPTION_QUOTAS;
+    for (size_t i = 0; (quotas || option->type == STA_OPTION_LABELS) && i < count; i++) {
+        struct strata_bytes prefix = prefix_in(list[i]);
         for (size_t j = 0; j < i; j++) {
-            struct strata_bytes other = quota_prefix(list[j]);
+            struct strata_bytes other = prefix_in(list[j]);
             if (other.len != prefix.len || memcmp(other.data, prefix.data, prefix.len) != 0)
                 continue;
             sta_quote_text(prefix.data, prefix.len, quoted, sizeof quoted);
-            return sta_error_set(error, STRATA_ERR_CONFIG, "two quotas for the prefix \"%s\"",
+            return sta_error_set(error, STRATA_ERR_CONFIG,
+                                 quotas ? "two quotas for the prefix \"%s\""
+                                        : "the prefix \"%s\" is there twice",
                                  quoted);
         }
     }

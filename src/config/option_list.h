@@ -20,6 +20,8 @@ int sta_option_list_parse(const struct sta_option *option, const char *text,
 int sta_option_list_check(const struct sta_option *option, const char *member,
                           struct strata_error *error);
 
+#define STA_OPTION_LABEL_MOST 32u
+
 /* Whether members that are fine by themselves go together: no two quotas for one prefix. Answers as
  * sta_option_list_check(). */
 int sta_option_list_check_together(const struct sta_option *option, const char *const *list,

@@ -557,8 +557,35 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(metrics_detailed),
         .default_text = "false",
         .group = "Metrics and log",
-        .help = "Series for each Redis node as well, of the first 64. Keys and their prefixes are "
-                "never labels.",
+        .help =
+            "Series for each Redis node as well, of the first 64, and where metrics are enabled "
+            "by prefix of keys: of those in metrics_prefixes, and of the 32 that are met most. "
+            "Keys are never labels.",
+    },
+    {
+        .name = "metrics_prefixes",
+        .env = "STRATA_METRICS_PREFIXES",
+        .flag = "--metrics-prefixes",
+        .type = STA_OPTION_LABELS,
+        STA_OPTION_LIST_AT(strata_options, metrics_prefixes, metrics_prefix_count),
+        .most = 32,
+        .default_text = "[]",
+        .group = "Metrics and log",
+        .help = "With metrics_detailed: prefixes of keys that always have series of their own; the "
+                "longest that fits counts. Prefixes of keys as they are here: without key_prefix.",
+    },
+    {
+        .name = "metrics_delimiter",
+        .env = "STRATA_METRICS_DELIMITER",
+        .flag = "--metrics-delimiter",
+        .type = STA_OPTION_STRING,
+        AT(metrics_delimiter),
+        .least = 1,
+        .most = 1,
+        .default_text = ":",
+        .group = "Metrics and log",
+        .help = "With metrics_detailed: the byte with which the prefix of any other key ends; keys "
+                "without one in their first 32 bytes have no prefix.",
     },
     {
         .name = "log_level",

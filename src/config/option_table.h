@@ -16,6 +16,7 @@
  *     NODES       const char *const * and     host:port, as a JSON list or with commas
  *     ENDPOINTS     size_t                    the same, with unix:PATH and port 0 as well
  *     QUOTAS                                  PREFIX=BYTES/ENTRIES, likewise (config/quota.h)
+ *     LABELS                                  1 to 32 letters, digits and _ . : / - , likewise
  *
  * Lists may be given several times, in a file and as flags; what is given adds up within one
  * source. "unlimited" is STRATA_UNLIMITED. Zero (NULL, an empty list) in a field means the
@@ -59,7 +60,8 @@ enum sta_option_type {
     STA_OPTION_URL,
     STA_OPTION_NODES,
     STA_OPTION_ENDPOINTS,
-    STA_OPTION_QUOTAS
+    STA_OPTION_QUOTAS,
+    STA_OPTION_LABELS
 };
 
 struct sta_option {
@@ -105,7 +107,7 @@ struct sta_option_set {
 };
 
 /* The library's options: fields of struct strata_options (strata/options.h). */
-#define STA_OPTION_TABLE_COUNT 45
+#define STA_OPTION_TABLE_COUNT 47
 extern const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT];
 
 #endif

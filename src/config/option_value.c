@@ -37,7 +37,7 @@ void sta_option_value_fini(struct sta_option_value *value)
 bool sta_option_value_is_list(const struct sta_option *option)
 {
     return option->type == STA_OPTION_NODES || option->type == STA_OPTION_ENDPOINTS ||
-           option->type == STA_OPTION_QUOTAS;
+           option->type == STA_OPTION_QUOTAS || option->type == STA_OPTION_LABELS;
 }
 
 static bool is_text(const struct sta_option *option)
@@ -122,6 +122,11 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
         (void)snprintf(text, cap,
                        "PREFIX=BYTES, PREFIX=BYTES/ENTRIES and PREFIX=/ENTRIES, as a JSON list or "
                        "with commas");
+        return;
+    case STA_OPTION_LABELS:
+        (void)snprintf(text, cap,
+                       "1 to %u letters, digits and _ . : / - each, as a JSON list or with commas",
+                       STA_OPTION_LABEL_MOST);
         return;
     }
 }
@@ -215,6 +220,7 @@ int sta_option_value_check(const struct sta_option *option, const struct sta_opt
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
     case STA_OPTION_QUOTAS:
+    case STA_OPTION_LABELS:
         return check_list(option, value, error);
     }
     return STRATA_OK;
@@ -319,6 +325,7 @@ int sta_option_value_parse(const struct sta_option *option, const char *text,
     case STA_OPTION_NODES:
     case STA_OPTION_ENDPOINTS:
     case STA_OPTION_QUOTAS:
+    case STA_OPTION_LABELS:
         status = sta_option_list_parse(option, text, before, &value, error);
         break;
     }

@@ -12,6 +12,7 @@
 
 #include <sys/mman.h>
 
+#include "core/clock.h"
 #include "l1/racing.h"
 #include "strata/status.h"
 
@@ -226,6 +227,8 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
 {
     pthread_mutex_lock(&arena->lock);
     if (pinned(arena, segment)) {
+        /* This room's only look at the clock: for a number that people read, and rarely. */
+        arena->segments[segment].limbo_ms = (uint32_t)sta_clock_now_ms();
         push(arena, &arena->limbo_first, segment);
         atomic_fetch_add_explicit(&arena->limbo_count, 1, memory_order_relaxed);
     } else {
@@ -241,6 +244,22 @@ void sta_arena_settle(struct sta_arena *arena)
     pthread_mutex_lock(&arena->lock);
     settle(arena);
     pthread_mutex_unlock(&arena->lock);
+}
+
+uint64_t sta_arena_held_ms(struct sta_arena *arena)
+{
+    uint32_t oldest_ms = 0, now_ms;
+    if (atomic_load_explicit(&arena->limbo_count, memory_order_relaxed) == 0)
+        return 0;
+    pthread_mutex_lock(&arena->lock);
+    now_ms = (uint32_t)sta_clock_now_ms();
+    for (uint32_t at = arena->limbo_first; at != 0; at = arena->segments[at].next) {
+        uint32_t age_ms = now_ms - arena->segments[at].limbo_ms; /* right for 49 days */
+        if (age_ms > oldest_ms && pinned(arena, at))
+            oldest_ms = age_ms;
+    }
+    pthread_mutex_unlock(&arena->lock);
+    return oldest_ms;
 }
 
 bool sta_arena_give_back(struct sta_arena *arena)

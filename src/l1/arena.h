@@ -41,9 +41,10 @@
 
 struct sta_segment {
     /* guarded by the lock of the lane that has it, or by the arena's */
-    uint32_t next;   /* in its queue (towards newer ones), limbo or free list; 0: the last */
-    uint32_t used;   /* bytes that items take */
-    uint32_t cursor; /* bytes that eviction has gone through */
+    uint32_t next;     /* in its queue (towards newer ones), limbo or free list; 0: the last */
+    uint32_t used;     /* bytes that items take */
+    uint32_t cursor;   /* bytes that eviction has gone through */
+    uint32_t limbo_ms; /* in limbo: since when, the low bits of the monotonic clock */
     /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into it */
     uint16_t lane;
     uint8_t queue;
@@ -120,6 +121,9 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment);
 
 /* What is in limbo and not pinned any more becomes free: some at a time. */
 void sta_arena_settle(struct sta_arena *arena);
+
+/* For how long the oldest of those in limbo that are still pinned has been there; 0: there is none. */
+uint64_t sta_arena_held_ms(struct sta_arena *arena);
 
 /* Gives the pages of one free segment, or more, back to the kernel and their bytes to the budget;
  * false where there is none. */

@@ -98,6 +98,7 @@ struct sta_l1_statistics {
     uint64_t entry_bytes;   /* of segments and blocks: what entries take */
     uint64_t held_bytes;    /* of segments: without an entry, kept only by leases and readers */
     uint64_t held_segments;
+    uint64_t held_ms; /* for how long the oldest of them has been kept by one that keeps it still */
     uint64_t max_bytes;
     uint64_t max_entries;
 };
@@ -115,7 +116,9 @@ void sta_l1_destroy(struct sta_l1 **l1);
 /* A key hashed with this tier's seed. */
 struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes);
 
-/* STRATA_OK with a lease that must be released, or STRATA_MISS with `lease` untouched. */
+/* STRATA_OK with a lease that must be released, or STRATA_MISS with `lease` untouched. What is found
+ * counts as a hit; with flags it does not, for L1 knows not what they mean: then the caller says
+ * with count() what it was. */
 int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                struct sta_l1_lease *lease);
 void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease);
@@ -134,10 +137,13 @@ struct sta_l1_copy {
     uint8_t flags;
 };
 
-/* As get(), without a lease; the fastest way to a small value. STRATA_OK, or STRATA_MISS: then
+/* As get(), counts too, without a lease; the fastest way to a small value. STRATA_OK, or STRATA_MISS: then
  * `buffer` may have been written to, len, deadline_ms and flags not. */
 int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_copy *copy);
+
+/* Of a get or copy that found an entry with flags: it was a hit, or one of the misses. */
+void sta_l1_count(struct sta_l1 *l1, enum sta_l1_counter what);
 
 /* Brings what a get of these keys would wait for into the processor's cache, all at once: a
  * batch of gets right after it takes a fraction of the time. Changes nothing. Keys beyond the

@@ -112,7 +112,8 @@ static inline __attribute__((always_inline)) enum copied copy_slot(
     if ((head.state & STA_ITEM_VISITS) != STA_ITEM_VISITS)
         visit_slow(l1, (struct sta_slot){seen->bucket, at}, offset);
     sta_duel_note(&l1->duel, key->hash);
-    sta_tier_count(l1, STA_L1_hits);
+    if (head.flags == 0)
+        sta_tier_count(l1, STA_L1_hits);
     return COPIED;
 }
 
@@ -354,7 +355,8 @@ enum reading {
 
 /* What a read of a live or suspect entry amounts to; the caller gives the pin back on a miss. */
 static int judge(struct sta_l1 *l1, const struct sta_key *key, enum reading reading,
-                 struct terms terms, uint64_t now_ms, struct sta_item *item, bool *suspect)
+                 struct terms terms, uint64_t now_ms, struct sta_item *item, uint8_t flags,
+                 bool *suspect)
 {
     *suspect = sta_stamp_suspect(&l1->stamp, terms.stamp, now_ms);
     if (reading == READ_PEEK)
@@ -363,7 +365,8 @@ static int judge(struct sta_l1 *l1, const struct sta_key *key, enum reading read
         return miss_suspect(l1, key);
     sta_item_visit(item);
     sta_duel_note(&l1->duel, key->hash);
-    sta_tier_count(l1, STA_L1_hits);
+    if (flags == 0)
+        sta_tier_count(l1, STA_L1_hits);
     return STRATA_OK;
 }
 
@@ -410,7 +413,7 @@ ASIDE int get_locked(struct sta_l1 *l1, const struct sta_key *key, enum reading 
         sta_index_unlock(bucket);
         return reading == READ_PEEK ? STRATA_MISS : miss_expired(l1, key, offset);
     }
-    int status = judge(l1, key, reading, terms, now_ms, item, &suspect);
+    int status = judge(l1, key, reading, terms, now_ms, item, head.flags, &suspect);
     if (status == STRATA_OK)
         lease_make(lease, head, sta_item_key(item, head.state), terms, suspect,
                    hold_locked(l1, item, head.state, offset));
@@ -433,7 +436,7 @@ static inline int get(struct sta_l1 *l1, const struct sta_key *key, enum reading
         drop(found.pin);
         return reading == READ_PEEK ? STRATA_MISS : miss_expired(l1, key, found.offset);
     }
-    int status = judge(l1, key, reading, terms, now_ms, found.item, &suspect);
+    int status = judge(l1, key, reading, terms, now_ms, found.item, found.head.flags, &suspect);
     if (status == STRATA_OK)
         lease_make(lease, found.head, found.item->bytes + sta_item_prefix(found.head.state), terms,
                    suspect, found.pin);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tier's numbers, put together when somebody asks (counters.h, l1.h). Nothing is locked: each
- * is right by itself, and sums may be an instant apart.
+ * The tier's numbers, put together when somebody asks (counters.h, l1.h). Nothing is locked, except
+ * where readers hold segments back: each is right by itself, and sums may be an instant apart.
  */
 #include "l1/tier.h"
 
@@ -32,7 +32,7 @@ static void add_lanes(const struct sta_l1 *l1, struct sta_l1_statistics *out)
     out->entries = out->entries > kept ? out->entries - kept : 0;
 }
 
-void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out)
+void sta_numbers_read(const struct sta_l1 *l1, struct sta_l1_statistics *out)
 {
     uint64_t max_entries = sta_budget_most(&l1->places);
     uint64_t segment = sta_arena_segment_cost(&l1->arena);
@@ -51,4 +51,15 @@ void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out)
     };
     add_counters(l1, out);
     add_lanes(l1, out);
+}
+
+void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out)
+{
+    sta_numbers_read(l1, out);
+    out->held_ms = sta_arena_held_ms((struct sta_arena *)&l1->arena); /* it has a lock to take */
+}
+
+void sta_l1_count(struct sta_l1 *l1, enum sta_l1_counter what)
+{
+    sta_tier_count(l1, what);
 }

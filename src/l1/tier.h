@@ -326,6 +326,11 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane);
  * itself. Takes that lane's lock: none may be held. False where there is nothing to evict. */
 bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint64_t now_ms);
 
+/* ---- numbers.c: takes no lock ---- */
+
+/* sta_l1_statistics() without held_ms. */
+void sta_numbers_read(const struct sta_l1 *l1, struct sta_l1_statistics *out);
+
 /* ---- upkeep.c: under the lane's lock ---- */
 
 /* Lets the index, the ghosts and the shadows follow the number of entries. */

@@ -111,7 +111,7 @@ static bool budgets_valid(const struct look *look)
 {
     const struct sta_l1 *l1 = look->l1;
     struct sta_l1_statistics is;
-    sta_l1_statistics(l1, &is);
+    sta_numbers_read(l1, &is);
     bool down = atomic_load(&l1->resizes) == 0 && is.entries > 0;
     return is.memory_bytes == is.segment_bytes + is.block_bytes + is.index_bytes + is.policy_bytes +
                                   is.fixed_bytes + is.claimed_bytes &&

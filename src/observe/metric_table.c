@@ -69,6 +69,18 @@ const struct sta_metric sta_metric_table[] = {
           "Of the memory of L1: keys, values and headers of its entries."),
     GAUGE("strata_l1_index_bytes", "l1_cache.index_bytes", L1, l1.index_bytes,
           "Of the memory of L1: its index."),
+    GAUGE(
+        "strata_l1_held_bytes", "l1_cache.held_bytes", L1, l1.held_bytes,
+        "Of the memory of L1: without an entry, kept only because values in it were not released."),
+    GAUGE("strata_l1_held_segments", "l1_cache.held_segments", L1, l1.held_segments,
+          "The same, in segments."),
+    {.name = "strata_l1_held_seconds",
+     .path = "l1_cache.held_seconds",
+     .kind = STA_METRIC_GAUGE,
+     .type = STA_METRIC_NANOSECONDS,
+     .parts = L1,
+     AT(l1_held_ns),
+     .help = "Time since the oldest of these segments should have been free; 0: there is none."},
 
     /* L2 */
     COUNTER("cache_l2_hits_total", "metrics.l2.hits", L2, statistics.l2.hits,
@@ -249,5 +261,22 @@ const struct sta_metric sta_metric_node_table[] = {
     NODE_ERROR(retried),
     NODE_ERROR(denied),
     NODE_ERROR(server),
+    {0},
+};
+
+#undef AT
+#define AT(member) .offset = offsetof(struct sta_prefix_numbers, member)
+
+#define BY_TIER(NAME, PATH, MEMBER, HELP)                                                          \
+    LABELLED("strata_prefix_" NAME "_total", "tier=\"l1\"", "l1." PATH, 0, MEMBER[STA_TIMING_L1],  \
+             HELP),                                                                                \
+        LABELLED("strata_prefix_" NAME "_total", "tier=\"l2\"", "l2." PATH, 0,                     \
+                 MEMBER[STA_TIMING_L2], HELP)
+
+const struct sta_metric sta_metric_prefix_table[] = {
+    BY_TIER("hits", "hits", hits, "Gets that a tier answered, by prefix of the key."),
+    BY_TIER("misses", "misses", misses, "Gets that a tier did not answer, by prefix of the key."),
+    BY_TIER("hit_bytes", "hit_bytes", bytes,
+            "Bytes of the values that a tier answered with, by prefix of the key."),
     {0},
 };

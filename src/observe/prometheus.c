@@ -76,6 +76,22 @@ static void put_nodes(struct sta_exposition *exposition, const struct strata_l2_
     }
 }
 
+/* Family by family: rows of one name stand next to each other. */
+static void put_prefixes(struct sta_exposition *exposition, struct sta_prefixes *prefixes)
+{
+    size_t count;
+    struct sta_prefixes_row *rows = malloc(STA_PREFIXES_ROWS * sizeof *rows);
+    int status = rows != NULL ? sta_prefixes_read(prefixes, rows, &count) : STRATA_ERR_NOMEM;
+    if (status < 0)
+        exposition->status = status;
+    for (const struct sta_metric *row = sta_metric_prefix_table;
+         status == STRATA_OK && row->help != NULL; row++) {
+        for (size_t i = 0; i < count; i++)
+            sta_exposition_metric(exposition, row, &rows[i].numbers, "prefix", rows[i].prefix);
+    }
+    free(rows);
+}
+
 int sta_prometheus_render(const struct sta_snapshot *snapshot, struct sta_buffer *out)
 {
     struct sta_exposition exposition;
@@ -84,5 +100,7 @@ int sta_prometheus_render(const struct sta_snapshot *snapshot, struct sta_buffer
     put_durations(&exposition, snapshot);
     if (snapshot->detailed && snapshot->nodes != NULL)
         put_nodes(&exposition, snapshot->nodes);
+    if (snapshot->prefixes != NULL)
+        put_prefixes(&exposition, snapshot->prefixes);
     return exposition.status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A snapshot as Prometheus' text: the table's rows, the histogram of durations, and where it is
- * detailed the series by node.
+ * detailed the series by node and by prefix.
  */
 #ifndef STA_PROMETHEUS_H
 #define STA_PROMETHEUS_H

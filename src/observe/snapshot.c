@@ -19,6 +19,7 @@ void sta_snapshot_derive(struct sta_snapshot *snapshot)
     const struct strata_statistics *numbers = &snapshot->statistics;
     snapshot->l1_hit_ratio = ratio(numbers->l1.hits, numbers->l1.misses);
     snapshot->l2_hit_ratio = ratio(numbers->l2.hits, numbers->l2.misses);
+    snapshot->l1_held_ns = snapshot->l1.held_ms * STA_NS_MS;
     snapshot->refused = snapshot->link.last_failure == STRATA_ERR_DENIED ||
                         snapshot->link.last_failure == STRATA_ERR_UNTRUSTED;
     if (snapshot->nodes == NULL)
@@ -51,6 +52,7 @@ int sta_snapshot_take(struct sta_snapshot *out, struct sta_cache *cache, bool de
         .tracking = config->l2.router.tracking.mode != STA_TRACKING_OFF,
         .budget_ns = config->budget_ms * STA_NS_MS,
         .timing = sta_cache_timing(cache),
+        .prefixes = sta_cache_prefixes(cache),
     };
     int status = l2 != NULL ? take_l2(&taken, l2) : STRATA_OK;
     if (status < 0)

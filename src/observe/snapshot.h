@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "cache/cache.h"
+#include "cache/prefixes.h"
 #include "cache/timing.h"
 #include "l1/l1.h"
 #include "strata/cache.h"
@@ -42,6 +43,7 @@ struct sta_snapshot {
     uint64_t healthy_nodes;
     uint64_t known_nodes;
     uint64_t slots_ok;
+    uint64_t l1_held_ns;
     double l1_hit_ratio;
     double l2_hit_ratio;
     struct strata_statistics statistics;
@@ -49,6 +51,7 @@ struct sta_snapshot {
     struct sta_connection_statistics link; /* all connections together */
     struct strata_l2_health *nodes;        /* owned; NULL: there is no L2 */
     const struct sta_timing *timing;       /* NULL: nothing is timed */
+    struct sta_prefixes *prefixes;         /* NULL: nothing is counted by prefix */
 };
 
 /* Any thread but under a lock that the cache's loop may want. STRATA_ERR_NOMEM; STRATA_ERR_CLOSED.

@@ -122,6 +122,32 @@ static int set_nodes(json_t *root, const struct strata_l2_health *nodes)
     return set_at(root, "l2_cache.nodes", list);
 }
 
+static json_t *prefix_json(const struct sta_prefixes_row *row)
+{
+    json_t *json = json_pack("{ss}", "prefix", row->prefix);
+    if (json != NULL &&
+        sta_statistics_json_table(json, sta_metric_prefix_table, &row->numbers, 0) < 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+static int set_prefixes(json_t *root, struct sta_prefixes *prefixes)
+{
+    size_t count = 0;
+    json_t *list = json_array();
+    struct sta_prefixes_row *rows = malloc(STA_PREFIXES_ROWS * sizeof *rows);
+    int failed = list == NULL || rows == NULL || sta_prefixes_read(prefixes, rows, &count) < 0;
+    for (size_t i = 0; !failed && i < count; i++)
+        failed = json_array_append_new(list, prefix_json(&rows[i])) < 0;
+    free(rows);
+    if (!failed)
+        return set_at(root, "prefixes", list);
+    json_decref(list);
+    return -1;
+}
+
 /* As the configuration calls it. */
 static json_t *mode_json(enum strata_coherence mode)
 {
@@ -146,6 +172,8 @@ json_t *sta_statistics_json(const struct sta_snapshot *snapshot)
         failed = set_durations(root, snapshot);
     if (failed == 0 && snapshot->nodes != NULL)
         failed = set_nodes(root, snapshot->nodes);
+    if (failed == 0 && snapshot->prefixes != NULL)
+        failed = set_prefixes(root, snapshot->prefixes);
     if (failed == 0)
         return root;
     json_decref(root);

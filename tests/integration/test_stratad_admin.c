@@ -193,7 +193,12 @@ static void prometheus_reads_the_metrics(void **state)
     struct command_result result;
     const char *const argv[] = {"promtool", "check", "metrics", NULL};
     daemon_start(&daemon, redis_server_url(rig_server));
+    redisContext *client = rig_client(daemon.stratad);
+    for (int i = 0; i < 100; i++)
+        freeReplyObject(redisCommand(client, "GET %b%d:x", "a\"\\\n", (size_t)4, i));
+    redisFree(client);
     char *text = page(daemon.port, "/metrics", 200);
+    assert_non_null(strstr(text, "\nstrata_prefix_misses_total{prefix=\"a___"));
     const struct command_input input = {.data = text, .len = strlen(text)};
     command_run(&result, &input, argv);
     if (result.code != 0 || result.err[0] != '\0')

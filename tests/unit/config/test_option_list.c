@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists of endpoints and quotas in all the forms in which they come.
+ * Lists of endpoints, quotas and labels in all the forms in which they come.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@
 static const struct sta_option nodes = {.type = STA_OPTION_NODES, .most = 4};
 static const struct sta_option endpoints = {.type = STA_OPTION_ENDPOINTS, .most = 4};
 static const struct sta_option quotas = {.type = STA_OPTION_QUOTAS, .most = 4};
+static const struct sta_option labels = {.type = STA_OPTION_LABELS, .most = 4};
 
 /* `text` is taken, and its members, joined by spaces, are `expected`. */
 static void check_list(const struct sta_option *option, const char *text, const char *expected)
@@ -148,6 +149,21 @@ static void quotas_are_taken_and_bad_ones_named(void **state)
     check_refused(&quotas, "a=1,b=1,c=1,d=1,e=1", "more than 4 members");
 }
 
+static void labels_are_plain_words_that_differ(void **state)
+{
+    (void)state;
+    check_list(&labels, "user:, a/b.c-d_E9", "user: a/b.c-d_E9");
+    check_list(&labels, "[\"01234567890123456789012345678901\"]",
+               "01234567890123456789012345678901");
+    check_refused(&labels, "012345678901234567890123456789012", "\"0123");
+    check_refused(&labels, "[\"\"]", "\"\": 1 to 32 letters, digits and _ . : / -");
+    check_refused(&labels, "a b", "\"a b\": 1 to 32 letters");
+    check_refused(&labels, "caf\xc3\xa9", "\"caf");
+    check_refused(&labels, "other", "\"other\": the word for all that have no row");
+    check_refused(&labels, "a,b,a", "the prefix \"a\" is there twice");
+    check_refused(&labels, "a,b,c,d,e", "more than 4 members");
+}
+
 static void two_quotas_for_one_prefix_are_refused(void **state)
 {
     (void)state;
@@ -169,6 +185,7 @@ int main(void)
         cmocka_unit_test(lists_have_a_greatest_length),
         cmocka_unit_test(a_list_adds_to_the_one_before),
         cmocka_unit_test(quotas_are_taken_and_bad_ones_named),
+        cmocka_unit_test(labels_are_plain_words_that_differ),
         cmocka_unit_test(two_quotas_for_one_prefix_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

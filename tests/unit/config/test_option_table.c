@@ -66,6 +66,8 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"CACHE_INVALIDATION_TIMEOUT", "1"},
         {"CACHE_METRICS_ENABLED", "true"},
         {"CACHE_METRICS_DETAILED", "false"},
+        {"STRATA_METRICS_PREFIXES", "[]"},
+        {"STRATA_METRICS_DELIMITER", ":"},
         {"STRATA_LOG_LEVEL", "info"},
     };
     for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)

@@ -165,6 +165,8 @@ static void what_the_environment_gave_resolves_to_itself(void **state)
     assert_string_equal(from_environment.redis_url, from_zero.redis_url);
     from_environment.l2_key_prefix = from_zero.l2_key_prefix;
     from_environment.redis_url = from_zero.redis_url;
+    assert_string_equal(from_environment.metrics_delimiter, from_zero.metrics_delimiter);
+    from_environment.metrics_delimiter = from_zero.metrics_delimiter;
     assert_memory_equal(&from_environment, &from_zero, sizeof from_zero);
     strata_options_fini(&options);
 }

@@ -40,7 +40,8 @@ static bool is_exported(const char *name)
         if (strcmp(others[i], name) == 0)
             return true;
     }
-    return is_in(sta_metric_table, name) || is_in(sta_metric_node_table, name);
+    return is_in(sta_metric_table, name) || is_in(sta_metric_node_table, name) ||
+           is_in(sta_metric_prefix_table, name);
 }
 
 /* Every word that begins as our metrics do. Returns how many there were. */

@@ -90,6 +90,7 @@ extern const struct cli_command cli_command_ping;
 extern const struct cli_command cli_command_stats;
 extern const struct cli_command cli_command_health;
 extern const struct cli_command cli_command_top;
+extern const struct cli_command cli_command_latency;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_cluster;
 extern const struct cli_command cli_command_config;

@@ -72,6 +72,51 @@ static void stats_are_its_counters_as_lines_and_as_its_document(void **state)
     stratad_process_stop(&stratad);
 }
 
+static void latency_is_shown_by_operation_and_tier(void **state)
+{
+    struct strata_fixture *f = *state;
+    char url[160];
+    struct stratad_process *stratad = start(f, NULL, url);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(run(f, url, "set", "k", "v"), 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(run(f, url, "get", "k", NULL), 0);
+    assert_int_equal(run(f, url, "latency", NULL, NULL), 0);
+    assert_int_equal(strncmp(f->result.out, "operation tier", 14), 0);
+    assert_non_null(strstr(f->result.out, "\nset       l2              3"));
+    assert_non_null(strstr(f->result.out, "\nget       l1 "));
+    assert_null(strstr(f->result.out, "\ndelete"));
+    assert_int_equal(run(f, url, "latency", "--json", NULL), 0);
+    json_t *document = strata_json(&f->result);
+    json_int_t count = 0;
+    double p99 = 0, mean = 0;
+    assert_int_equal(json_unpack(document, "{s:{s:{s:I,s:F,s:F}}}", "set", "l2", "count", &count,
+                                 "p99_seconds", &p99, "mean_seconds", &mean),
+                     0);
+    assert_int_equal(count, 3);
+    assert_true(p99 >= mean / 2 && mean > 0);
+    json_decref(document);
+    command_result_fini(&f->result);
+    assert_int_equal(strata_run(&f->result, NULL, url, "latency", "--watch", "--count", "2",
+                                "--interval", "0.01", NULL),
+                     0);
+    const char *second = strstr(f->result.out + 1, "operation tier");
+    assert_non_null(second);
+    stratad_process_stop(&stratad);
+}
+
+static void what_is_not_timed_has_no_latency(void **state)
+{
+    static const char *const arguments[] = {"--metrics-enabled", "false", NULL};
+    struct strata_fixture *f = *state;
+    char url[160];
+    struct stratad_process *stratad = start(f, arguments, url);
+    assert_int_equal(run(f, url, "latency", NULL, NULL), 1);
+    assert_non_null(strstr(f->result.err, "CACHE_METRICS_ENABLED"));
+    assert_int_equal(run(f, f->url, "latency", NULL, NULL), 1); /* a Redis */
+    stratad_process_stop(&stratad);
+}
+
 /* Replays, and returns what was answered by each tier. */
 static void replay(struct strata_fixture *fixture, const char *url, json_int_t counts[4])
 {
@@ -119,6 +164,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(values_go_through_it_and_are_in_redis),
         TEST(stats_are_its_counters_as_lines_and_as_its_document),
+        TEST(latency_is_shown_by_operation_and_tier),
+        TEST(what_is_not_timed_has_no_latency),
         TEST(a_replay_tells_what_each_tier_answered),
         TEST(without_l1_everything_found_comes_from_l2),
     };

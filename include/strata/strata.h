@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "cache.h"
 #include "cluster.h"
+#include "events.h"
 #include "keys.h"
 #include "l1.h"
 #include "l2.h"

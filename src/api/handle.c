@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "api/events.h"
 #include "cache/prefixes.h"
 #include "cache/value.h"
 #include "config/options.h"
@@ -148,6 +149,14 @@ static void handle_quotas(const struct strata_options *options, struct sta_l1_qu
     config->quotas = quotas;
 }
 
+/* While the cache is destroyed: its hook has been taken away. */
+static void on_lost(void *arg, uint64_t keys)
+{
+    const struct strata *handle = arg;
+    if (handle->hook != NULL)
+        sta_events_tell_lost(handle->hook, handle->hook_arg, keys);
+}
+
 static struct sta_prefixes_config handle_prefixes(const struct strata_options *options)
 {
     return (struct sta_prefixes_config){
@@ -162,29 +171,28 @@ static int handle_create(struct strata *handle, const struct strata_options *opt
 {
     struct sta_cache_config config;
     struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
-    struct sta_endpoint *seeds;
-    int status = handle_seeds(options, &seeds);
+    int status = handle_seeds(options, &handle->seeds);
     if (status < 0)
         return status;
-    handle_config(options, url, seeds, &config);
+    handle->seed_count = options->cluster_node_count;
+    handle_config(options, url, handle->seeds, &config);
+    config.on_lost = on_lost;
+    config.on_lost_arg = handle;
     handle_quotas(options, quotas, &config.l1);
     const struct sta_prefixes_config prefixes = handle_prefixes(options);
     if (config.timed && options->metrics_detailed == STRATA_ON)
         config.prefixes = &prefixes;
     config.l2.router.node.connection.tls = handle->tls;
-    status = sta_cache_create(&handle->cache, &config, &handle->log);
-    free(seeds);
-    return status;
+    return sta_cache_create(&handle->cache, &config, &handle->log);
 }
 
 int sta_handle_open(struct strata *handle, const struct strata_options *options,
                     struct strata_error *error)
 {
     struct strata_options effective;
-    struct sta_redis_url url;
     int status = sta_options_resolve(options, &effective, error);
     if (status == STRATA_OK)
-        status = sta_redis_url_parse(effective.redis_url, &url, error);
+        status = sta_redis_url_parse(effective.redis_url, &handle->url, error);
     if (status < 0)
         return status;
     handle->metrics_detailed = effective.metrics_detailed == STRATA_ON;
@@ -195,19 +203,24 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
         status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);
     if (status < 0)
         return status;
-    status = handle_create(handle, &effective, &url);
+    status = handle_create(handle, &effective, &handle->url);
     if (status < 0) {
+        free(handle->seeds);
         sta_tls_close(&handle->tls);
         return sta_error_set(error, status, "the cache cannot be opened: %s",
                              strata_status_text(status));
     }
+    pthread_mutex_init(&handle->events_lock, NULL);
     return STRATA_OK;
 }
 
 void sta_handle_close(struct strata *handle)
 {
+    sta_events_destroy(&handle->events);
     sta_cache_destroy(&handle->cache);
     sta_tls_close(&handle->tls);
+    free(handle->seeds);
+    pthread_mutex_destroy(&handle->events_lock);
 }
 
 bool strata_writes_through(const struct strata *cache)

@@ -7,11 +7,18 @@
 #ifndef STA_HANDLE_H
 #define STA_HANDLE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cache/cache.h"
 #include "core/log.h"
+#include "l2/redis_url.h"
 #include "net/tls.h"
+#include "strata/events.h"
+
+struct sta_events;
 
 struct strata {
     struct sta_cache *cache;
@@ -19,6 +26,20 @@ struct strata {
     struct sta_log log;
     bool metrics_detailed;
     bool writes_through; /* strata_writes_through() */
+
+    /* Fixed at open: where a cluster is watched. */
+    struct sta_redis_url url;
+    struct sta_endpoint *seeds; /* seed_count of them */
+    size_t seed_count;
+
+    /* Atomic, relaxed: the thread on which a hook runs now; 0: none. A thread looks for itself only. */
+    _Atomic uintptr_t telling;
+
+    /* Guarded by events_lock, which is held while a hook is taken away. */
+    pthread_mutex_t events_lock;
+    struct sta_events *events; /* NULL: no hook */
+    strata_event_hook hook;    /* for what is told at the close */
+    void *hook_arg;
 };
 
 struct strata_l1 {

@@ -282,6 +282,9 @@ static void behind_tell_rest(const struct sta_behind *behind)
                   behind->saved       ? "these writes are in the journal"
                   : behind->journaled ? "these writes are lost, for the journal cannot be written"
                                       : "these writes are lost");
+    const struct sta_cache_config *config = &behind->cache->config;
+    if (!behind->saved && config->on_lost != NULL)
+        config->on_lost(config->on_lost_arg, numbers.entries);
 }
 
 void sta_behind_destroy(struct sta_behind **behind_ptr)

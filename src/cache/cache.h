@@ -76,6 +76,11 @@ struct sta_cache_config {
     uint64_t invalidation_batch_size;
     uint64_t invalidation_timeout_ms;
 
+    /* While it is destroyed: the writes of so many keys are neither in Redis nor in a journal. May be
+     * NULL. */
+    void (*on_lost)(void *arg, uint64_t keys);
+    void *on_lost_arg;
+
     bool timed; /* how long operations take is recorded (cache/timing.h) */
     const struct sta_prefixes_config *prefixes; /* NULL: not counted by prefix (cache/prefixes.h) */
 };

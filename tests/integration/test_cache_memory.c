@@ -87,7 +87,13 @@ static void opening_fails_cleanly_at_every_allocation(void **state)
     fail_msg("opening never got through");
 }
 
-enum call { GET_HIT, GET_MISS, SET, DELETE, GET_MANY, SET_MANY };
+static void hear_nothing(void *arg, const struct strata_event *event)
+{
+    (void)arg;
+    (void)event;
+}
+
+enum call { GET_HIT, GET_MISS, SET, DELETE, GET_MANY, SET_MANY, SET_HOOK };
 
 static int run(struct strata *cache, enum call call)
 {
@@ -112,6 +118,10 @@ static int run(struct strata *cache, enum call call)
         break;
     case SET_MANY:
         return strata_set_many(cache, items, 2, NULL);
+    case SET_HOOK:
+        status = strata_set_event_hook(cache, hear_nothing, NULL);
+        (void)strata_set_event_hook(cache, NULL, NULL);
+        return status;
     }
     for (int i = 0; i < 3; i++)
         strata_release(&values[i]);
@@ -121,7 +131,7 @@ static int run(struct strata *cache, enum call call)
 static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(void **state)
 {
     (void)state;
-    for (enum call call = GET_HIT; call <= SET_MANY; call++) {
+    for (enum call call = GET_HIT; call <= SET_HOOK; call++) {
         struct strata *cache = open_cache();
         bool through = false;
         for (uint64_t n = 1; n < LADDER_MAX && !through; n++) {

@@ -329,7 +329,16 @@ static void walk_take(struct sta_scan_walk *walk)
         sta_scanner_end(scan, status, strata_status_text(status));
 }
 
-/* What the node says of itself before the first page. False: that was not it. */
+/* The node owns none of the slots that the map gives it: either does not know yet what the other
+ * does, or they never will. */
+static void walk_disowned(struct sta_scan_walk *walk)
+{
+    sta_scan_plan_answered(&walk->scan->plan, walk->lane, 0);
+    walk_turn(walk, STA_SCAN_WALK_IDLE);
+    walk_repeat(walk);
+}
+
+/* What the node says of itself before the first page. False: that was not it, or says enough. */
 static bool walk_begin(struct sta_scan_walk *walk, struct strata_bytes frame)
 {
     struct sta_slot_map *map = NULL;
@@ -346,7 +355,10 @@ static bool walk_begin(struct sta_scan_walk *walk, struct strata_bytes frame)
     sta_slot_map_destroy(&map);
     if (walk->scan->plan.waiting != waiting)
         sta_router_demand_map(walk->scan->router, NULL);
-    return true;
+    if (walk_lane(walk)->slots > 0)
+        return true;
+    walk_disowned(walk);
+    return false;
 }
 
 static void walk_paged(struct sta_scan_walk *walk, struct strata_bytes replies)

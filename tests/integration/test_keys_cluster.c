@@ -16,20 +16,20 @@
 #include "integration/cluster_rig.h"
 #include "integration/name_list.h"
 
-#define KEYS  30000u
-#define BATCH 500u
+#define KEYS     6000u
+#define BATCH    500u
+#define NAME_LEN 400 /* so that what is fetched ahead is a small part of all names */
+#define NAME_CAP 512
 
-static const char padding[] = "-so-long-that-what-is-fetched-ahead-is-a-small-part-of-all-names";
-
-static void key_text(unsigned n, char text[static 128])
+static void key_text(unsigned n, char text[static NAME_CAP])
 {
-    (void)snprintf(text, 128, "key:%u%s", n, padding);
+    (void)snprintf(text, NAME_CAP, "key:%u-%0*d", n, NAME_LEN - 10, 0);
 }
 
 /* By our own way, many at a time. */
 static void fill(struct strata *cache)
 {
-    static char texts[BATCH][128];
+    static char texts[BATCH][NAME_CAP];
     struct strata_item items[BATCH];
     for (unsigned n = 0; n < KEYS; n += BATCH) {
         for (unsigned i = 0; i < BATCH; i++) {
@@ -46,7 +46,7 @@ static struct name_list expected_names(void)
 {
     struct name_list list = {.count = 0};
     for (unsigned n = 0; n < KEYS; n++) {
-        char text[128];
+        char text[NAME_CAP];
         key_text(n, text);
         name_list_add(&list, strata_text(text));
     }
@@ -166,11 +166,11 @@ static void a_slot_that_is_left_half_moved_is_told(void **state)
     struct strata_keys *keys = NULL;
     struct strata_bytes name;
     struct strata_error error = {.text = ""};
-    char text[128];
+    char text[NAME_CAP];
     int status;
     fill(cache);
     key_text(1, text);
-    char stored[160];
+    char stored[NAME_CAP + 16];
     (void)snprintf(stored, sizeof stored, "atp:cache:%s", text);
     unsigned slot = redis_cluster_slot(rig->cluster, stored);
     unsigned to = redis_cluster_primary(rig->cluster, slot) == 0 ? 1 : 0;
@@ -189,6 +189,51 @@ static void a_slot_that_is_left_half_moved_is_told(void **state)
     strata_keys_close(&keys);
     assert_int_equal(redis_cluster_move_keys(rig->cluster, slot, to, 10000), 0);
     assert_int_equal(redis_cluster_finish_move(rig->cluster, slot, to), 0);
+    list_in_parts(rig, cache, 2, nothing_happens);
+    strata_close(&cache);
+}
+
+/* A slot without keys, which may be given away by a word. */
+static unsigned empty_slot(struct cluster_rig *rig)
+{
+    for (unsigned slot = 0;; slot++) {
+        int owner = redis_cluster_primary(rig->cluster, slot);
+        redisReply *reply =
+            redis_cluster_ask(rig->cluster, (unsigned)owner, "CLUSTER COUNTKEYSINSLOT %u", slot);
+        bool empty = reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer == 0;
+        freeReplyObject(reply);
+        if (empty)
+            return slot;
+    }
+}
+
+/* The others say that it owns the slot, for it was the last to say so, and it says that another does. */
+static void a_slot_that_its_owner_denies_is_told(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct strata *cache = cluster_rig_open_plainly(rig);
+    struct strata_keys *keys = NULL;
+    struct strata_bytes name;
+    struct strata_error error = {.text = ""};
+    int status;
+    fill(cache);
+    unsigned slot = empty_slot(rig);
+    unsigned owner = (unsigned)redis_cluster_primary(rig->cluster, slot);
+    unsigned other = owner == 0 ? 1 : 0;
+    while (!redis_cluster_is_primary(rig->cluster, other) || other == owner)
+        other++;
+    assert_int_equal(redis_cluster_tell(rig->cluster, owner, "CLUSTER SETSLOT %u NODE %s", slot,
+                                        redis_cluster_id(rig->cluster, other)),
+                     0);
+    assert_int_equal(
+        strata_keys_open(&keys, cache, &(struct strata_keys_options){.patience_ms = 500}),
+        STRATA_OK);
+    while ((status = strata_keys_next(keys, &name, &error)) == STRATA_OK)
+        ;
+    assert_int_equal(status, STRATA_ERR_UNAVAILABLE);
+    assert_non_null(strstr(error.text, "on the move"));
+    strata_keys_close(&keys);
+    assert_int_equal(redis_cluster_finish_move(rig->cluster, slot, owner), 0);
     list_in_parts(rig, cache, 2, nothing_happens);
     strata_close(&cache);
 }
@@ -215,7 +260,7 @@ static void delete_while(struct cluster_rig *rig, unsigned most,
     struct strata *cache = cluster_rig_open_plainly(rig);
     struct disturbed disturbed = {.rig = rig, .disturb = disturb, .most = most};
     struct strata_pattern_options options = {
-        .share = 5, .progress = on_progress, .progress_arg = &disturbed};
+        .share = 50, .progress = on_progress, .progress_arg = &disturbed};
     struct strata_pattern_progress result;
     struct strata_error error = {.text = ""};
     fill(cache);
@@ -264,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup(a_primary_that_dies_while_keys_are_deleted_leaves_none,
                                cluster_rig_settle),
         cmocka_unit_test_setup(a_slot_that_is_left_half_moved_is_told, cluster_rig_settle),
+        cmocka_unit_test_setup(a_slot_that_its_owner_denies_is_told, cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
 }

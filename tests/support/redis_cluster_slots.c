@@ -16,6 +16,8 @@
 #define MIGRATE_KEYS   100u
 #define FAILOVER_MS    5000
 #define FAILOVER_TRIES 5
+#define HANDOVER_MS    2000
+#define HANDOVER_TRIES 10
 
 /* ---- what a node believes ---- */
 
@@ -360,7 +362,7 @@ static int tell_owner(const struct redis_cluster *cluster, unsigned node, unsign
 }
 
 /* The new owner first: from then on it answers, and the old one still asks clients to it. */
-int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
+static int tell_all(const struct redis_cluster *cluster, unsigned slot, unsigned to)
 {
     struct view view;
     if (tell_owner(cluster, to, slot, to) != 0 || !read_view(cluster, to, &view))
@@ -369,6 +371,41 @@ int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsi
         if (i != to && (view.primaries & 1u << i) != 0 && tell_owner(cluster, i, slot, to) != 0)
             return -1;
     return 0;
+}
+
+struct handover {
+    const struct redis_cluster *cluster;
+    unsigned slot, to;
+};
+
+static bool is_agreed(void *arg)
+{
+    const struct handover *handover = arg;
+    for (unsigned i = 0; i < handover->cluster->count; i++) {
+        struct view view;
+        if (redis_cluster_runs(handover->cluster, i) && read_view(handover->cluster, i, &view) &&
+            view.primary && view.owner[handover->slot] != (int)handover->to)
+            return false;
+    }
+    return true;
+}
+
+/* Who has been told, and then hears what the old owner said before it was, believes that where the
+ * old owner's epoch is the greater one: nobody else would ever say who owns the slot. */
+int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
+{
+    struct handover handover = {cluster, slot, to};
+    for (unsigned i = 0; i < HANDOVER_TRIES; i++) {
+        if (tell_all(cluster, slot, to) != 0)
+            return -1;
+        if (wait_until(is_agreed, &handover, HANDOVER_MS))
+            return 0;
+        if (redis_cluster_tell(cluster, to, "CLUSTER BUMPEPOCH") != 0)
+            return -1;
+    }
+    (void)fprintf(stderr, "slot %u: its nodes do not agree on node %u\n", slot, to);
+    print_logs(cluster);
+    return -1;
 }
 
 int redis_cluster_move_slot(struct redis_cluster *cluster, unsigned slot, unsigned to)

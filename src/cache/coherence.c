@@ -22,8 +22,9 @@ static bool is_tracking(const struct sta_cache *cache)
     return cache->config.l2.router.tracking.mode != STA_TRACKING_OFF;
 }
 
-static void on_forget(void *arg, struct strata_bytes key)
+static void on_forget(void *arg, struct strata_bytes key, const struct sta_operation *answering)
 {
+    (void)answering;
     struct sta_cache *cache = arg;
     size_t prefix_len = cache->prefix.len;
     if (key.len <= prefix_len ||

@@ -153,6 +153,8 @@ int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind)
         return STRATA_OK;
     if (kind != STA_NODE_MAIN)
         config.tracking.mode = STA_TRACKING_OFF;
+    if (kind == STA_NODE_RESP2)
+        config.protocol = 2;
     return sta_connection_open(&lane->connection, node->loop, &node->log.log, &config, &lane_events,
                                lane);
 }
@@ -175,8 +177,8 @@ static bool lane_is_clogged(const struct sta_node_lane *lane)
            sta_connection_partial_bytes(lane->connection) >= LARGE_BYTES;
 }
 
-static enum sta_node_lane_kind node_choose_lane(const struct sta_node *node,
-                                                const struct sta_request *request)
+static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
+                                                 const struct sta_request *request)
 {
     const struct sta_node_lane *lanes = node->lanes;
     if (!node->has_bulk)
@@ -187,10 +189,27 @@ static enum sta_node_lane_kind node_choose_lane(const struct sta_node *node,
     return aside ? STA_NODE_BULK : STA_NODE_MAIN;
 }
 
+static enum sta_node_lane_kind node_choose_lane(const struct sta_node *node,
+                                                const struct sta_operation *operation,
+                                                const struct sta_request *request)
+{
+    switch ((enum sta_operation_way)operation->way) {
+    case STA_OPERATION_BY_SIZE:
+        return node_lane_by_size(node, request);
+    case STA_OPERATION_MAIN:
+        return STA_NODE_MAIN;
+    case STA_OPERATION_PLAIN2:
+        return STA_NODE_RESP2;
+    case STA_OPERATION_PLAIN3:
+        return STA_NODE_BULK;
+    }
+    return STA_NODE_MAIN; /* no way is left */
+}
+
 void sta_node_submit(struct sta_node *node, struct sta_operation *operation,
                      struct sta_request *request)
 {
-    enum sta_node_lane_kind kind = node_choose_lane(node, request);
+    enum sta_node_lane_kind kind = node_choose_lane(node, operation, request);
     operation->sent_ns = sta_loop_now_ns(node->loop);
     operation->aside = kind != STA_NODE_MAIN;
     sta_node_health_sent(&node->health);

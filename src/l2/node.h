@@ -30,6 +30,7 @@
 enum sta_node_lane_kind {
     STA_NODE_MAIN,
     STA_NODE_BULK,      /* what is large, and what would have to wait behind it */
+    STA_NODE_RESP2,     /* what is to be answered in RESP2 (STA_OPERATION_PLAIN2) */
     STA_NODE_LANE_KINDS /* how many there are */
 };
 

@@ -33,6 +33,14 @@ struct sta_router;
 /* Instead of a slot: there is no key in it, any node will do. */
 #define STA_OPERATION_ANY_NODE UINT16_MAX
 
+/* Which of a node's connections it goes by (l2/node.h). */
+enum sta_operation_way {
+    STA_OPERATION_BY_SIZE, /* the main one, or the bulk one: whatever suits its size */
+    STA_OPERATION_MAIN,    /* the main one, however large: in order with all that goes that way */
+    STA_OPERATION_PLAIN2, /* one that speaks RESP2; one that speaks RESP3: neither is tracked, and */
+    STA_OPERATION_PLAIN3  /*   answers are what such a client would have been sent */
+};
+
 struct sta_operation {
     /* The caller's, set before submit: wire, commands and deadline_ns of `request`, and these. */
     struct sta_request request;
@@ -41,6 +49,7 @@ struct sta_operation {
     bool repeatable; /* it changes nothing */
     bool hurried; /* refused (UNAVAILABLE) where the node should have proven itself by now and has
                         not (sta_tracking_is_silent()): who has it has something else to answer */
+    uint8_t way;  /* of enum sta_operation_way */
 
     /* On the loop's thread. Status and replies as in l2/request.h. May free the operation or
      * submit it again. */

@@ -31,6 +31,13 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
         sta_router_judge_failure(operation->router, operation, status);
 }
 
+const struct sta_operation *sta_router_operation_of(const struct sta_request *request)
+{
+    return request != NULL && request->done == on_done
+               ? STA_CONTAINER(request, struct sta_operation, request)
+               : NULL;
+}
+
 void sta_router_send_to(struct sta_operation *operation, struct sta_node *node)
 {
     operation->node = node;

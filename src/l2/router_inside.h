@@ -59,6 +59,9 @@ struct sta_router {
 void sta_router_send(struct sta_router *router, struct sta_operation *operation);
 void sta_router_send_to(struct sta_operation *operation, struct sta_node *node);
 
+/* The operation that this request is the request of; NULL: it is none's. */
+const struct sta_operation *sta_router_operation_of(const struct sta_request *request);
+
 /* Sends it again at `at_ns`. */
 void sta_router_delay(struct sta_router *router, struct sta_operation *operation, uint64_t at_ns);
 

@@ -243,7 +243,9 @@ static void node_forget(void *arg, struct strata_bytes key)
         return;
     }
     router->tracking.counts.forgotten++;
-    config->sink->forget(config->arg, key);
+    config->sink->forget(
+        config->arg, key,
+        sta_router_operation_of(sta_connection_answering(node->lanes[STA_NODE_MAIN].connection)));
 }
 
 void sta_tracking_pushed(struct sta_router *router, struct sta_node_lane *lane,

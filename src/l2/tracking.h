@@ -35,8 +35,9 @@ struct sta_router;
 /* Called from within the loop's callbacks, in the order in which the server sent things; must not
  * call the router. */
 struct sta_tracking_sink {
-    /* `key` as Redis has it: prefix and all. */
-    void (*forget)(void *arg, struct strata_bytes key);
+    /* `key` as Redis has it: prefix and all. `answering`: whose replies come next on the same
+     * connection, or have come in part; NULL: nobody's that is known. */
+    void (*forget)(void *arg, struct strata_bytes key, const struct sta_operation *answering);
     /* What came from these sources before now may be old. */
     void (*doubt)(void *arg, uint16_t source);
     /* What came and will come from it may be served until then; STA_NEVER: without end. */

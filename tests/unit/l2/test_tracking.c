@@ -36,8 +36,9 @@ static void tell(const char *what, unsigned long number)
     (void)snprintf(told + len, sizeof told - len, "%s %lu;", what, number);
 }
 
-static void on_forget(void *arg, struct strata_bytes key)
+static void on_forget(void *arg, struct strata_bytes key, const struct sta_operation *answering)
 {
+    (void)answering;
     size_t len = strlen(told);
     (void)arg;
     (void)snprintf(told + len, sizeof told - len, "forget %.*s;", (int)key.len,

@@ -226,12 +226,14 @@ static struct sta_route plain(const struct sta_command_table *table, int protoco
         .lane = protocol == 3 ? STA_LANE_PLAIN3 : STA_LANE_PLAIN2,
         .writes = command == NULL || (command->flags & STA_COMMAND_READONLY) == 0,
         .command = command,
+        .repeatable = command != NULL && (command->flags & STA_COMMAND_READONLY) != 0,
     };
 }
 
 /* As plain(), for the stream reads: COMMAND flags them as blocking, but without BLOCK they are
  * not. Reading a group changes the stream, which is no string: nothing in L1 depends on it. */
-static struct sta_route stream_read(int protocol, const struct strata_bytes *argv, size_t argc)
+static struct sta_route stream_read(const struct sta_command_table *table, int protocol,
+                                    const struct strata_bytes *argv, size_t argc)
 {
     if (stream_read_blocks(argv, argc))
         return refuse(STA_REFUSAL_OWN_CONNECTION);
@@ -239,6 +241,8 @@ static struct sta_route stream_read(int protocol, const struct strata_bytes *arg
         .kind = STA_DISPATCH_FORWARD,
         .lane = protocol == 3 ? STA_LANE_PLAIN3 : STA_LANE_PLAIN2,
         .keys_known = true,
+        .command = table != NULL ? sta_command_find(table, argv, argc) : NULL,
+        .repeatable = sta_dispatch_word_is(argv[0], "xread"),
     };
 }
 
@@ -256,6 +260,7 @@ static struct sta_route shared(const struct rule *rule, enum sta_dispatch_kind k
         .writes = writes,
         .keys_known = true,
         .keys = rule->keys,
+        .repeatable = !writes,
     };
 }
 
@@ -283,9 +288,11 @@ struct sta_route sta_dispatch(const struct sta_command_table *table, int protoco
     case CLASS_PLAIN_WRITE:
         route = plain(table, protocol, argv, argc);
         route.writes = true;
+        route.repeatable = false;
         return route;
     case CLASS_CLEAR:
         route = plain(table, protocol, argv, argc);
+        route.repeatable = false;
         route.kind = STA_DISPATCH_CLEAR;
         return route;
     case CLASS_OWN_CONNECTION:
@@ -293,7 +300,7 @@ struct sta_route sta_dispatch(const struct sta_command_table *table, int protoco
     case CLASS_NOT_PASSED_ON:
         return refuse(STA_REFUSAL_NOT_PASSED_ON);
     case CLASS_STREAM_READ:
-        return stream_read(protocol, argv, argc);
+        return stream_read(table, protocol, argv, argc);
     }
     return refuse(STA_REFUSAL_OWN_CONNECTION); /* no class is left */
 }
@@ -307,11 +314,11 @@ bool sta_dispatch_may_send(enum sta_lane_kind current, unsigned in_flight,
 void sta_dispatch_keys(const struct sta_route *route, const struct strata_bytes *argv, size_t argc,
                        void (*visit)(void *arg, size_t index), void *arg)
 {
-    if (!route->keys_known) {
+    if (!route->keys_known || route->command != NULL) {
         if (route->command != NULL &&
             sta_command_keys(route->command, argv, argc, visit, arg) == STRATA_OK)
             return;
-        for (size_t i = 1; i < argc; i++)
+        for (size_t i = 1; i < argc && !route->keys_known; i++)
             visit(arg, i);
         return;
     }

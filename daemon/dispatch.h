@@ -18,6 +18,8 @@
 #include "resp/command_table.h"
 #include "strata/bytes.h"
 
+struct sta_slot_plan;
+
 enum sta_lane_kind {
     STA_LANE_SHARED, /* RESP3; cacheable reads and what converts by the rules of types */
     STA_LANE_PLAIN2, /* RESP2 */
@@ -69,6 +71,9 @@ struct sta_route {
     bool keys_known;              /* `keys` tells; else ask `command` */
     struct sta_key_range keys;
     const struct sta_command *command; /* the server's description; NULL: every argument is a key */
+    bool repeatable;                   /* it changes nothing that is in Redis */
+    const struct sta_slot_plan
+        *plan; /* before a cluster, of who serves it (slot_plan.h); else NULL */
 };
 
 /* `table` may be NULL (not loaded yet). argc >= 1. */

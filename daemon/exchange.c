@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/spread.h"
 #include "daemon/worker.h"
 #include "resp/resp.h"
 #include "strata/status.h"
@@ -74,6 +75,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     *pointer = NULL;
     struct sta_worker *worker = exchange->worker;
     sta_list_remove(&exchange->link);
+    sta_spread_destroy(&exchange->spread);
     if (worker->pool_count >= POOL_MOST) {
         exchange_free(exchange);
         return;
@@ -93,6 +95,8 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->timed_as = 0;
     exchange->sent = false;
     exchange->keys_unknown = false;
+    exchange->operation.repeatable = false;
+    exchange->operation.hurried = false;
     sta_list_push_front(&worker->pool, &exchange->link);
     worker->pool_count++;
 }

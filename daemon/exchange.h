@@ -25,11 +25,13 @@
 #include "core/key.h"
 #include "core/list.h"
 #include "daemon/dispatch.h"
+#include "daemon/scan_cursor.h"
 #include "l1/l1.h"
-#include "l2/request.h"
+#include "l2/operation.h"
 
 struct sta_exchange;
 struct sta_session;
+struct sta_spread;
 struct sta_worker;
 
 /* Keys that live in the exchange itself; more take memory of their own. */
@@ -38,10 +40,11 @@ struct sta_worker;
 struct sta_exchange_key {
     struct sta_key key; /* its bytes are in the exchange's wire */
     struct sta_l1_token token;
+    bool nobodys; /* of a spread read: its answer came from no source, and may not be kept */
 };
 
 /* Appends the client's reply to `out` (NULL: there is no client any more) and ends what was begun
- * in L1. `status` and `replies` as in sta_request.done. Returns what the append returned. */
+ * in L1. `status` and `replies` as in sta_operation.done. Returns what the append returned. */
 typedef int sta_exchange_conclude(struct sta_exchange *exchange, int status,
                                   struct strata_bytes replies, struct sta_buffer *out);
 
@@ -50,7 +53,8 @@ struct sta_exchange {
     struct sta_worker *worker;   /* fixed at creation */
     struct sta_session *session; /* NULL: the client has gone */
 
-    struct sta_request request;
+    struct sta_operation operation; /* before a single Redis its request alone */
+    struct sta_spread *spread;      /* parts of it for several nodes; NULL: it goes as it is */
     sta_exchange_conclude *conclude;
     enum sta_lane_kind lane;
     bool sent;               /* under way on `lane` */
@@ -73,6 +77,7 @@ struct sta_exchange {
     struct strata_bytes value; /* SET: in the wire */
     struct sta_buffer parts;   /* MGET: what L1 had, see read_path.c */
     size_t part_count;
+    struct sta_scan_cursor scan; /* SCAN before a cluster: where it is */
 };
 
 /* NULL: out of memory. Belongs to `session` but is not in its queue yet. */

@@ -8,9 +8,12 @@
 
 #include "daemon/exchange.h"
 #include "daemon/session.h"
+#include "daemon/slot_plan.h"
+#include "daemon/spread.h"
 #include "daemon/stratad.h"
 #include "daemon/upstream_error.h"
 #include "daemon/worker.h"
+#include "l2/router.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -63,12 +66,32 @@ static int conclude_forward(struct sta_exchange *exchange, int status, struct st
     return out != NULL ? sta_forward_reply(exchange, replies, out) : STRATA_OK;
 }
 
-struct sta_exchange *sta_forward_prepare(struct sta_session *session, struct strata_bytes *argv,
-                                         size_t argc)
+/* Before a cluster: whose it is, and the parts where several nodes have to answer. */
+static int forward_plan(struct sta_exchange *exchange, const struct sta_route *route,
+                        const struct strata_bytes *argv, size_t argc)
+{
+    const struct sta_slot_plan *plan = route->plan;
+    if (plan == NULL)
+        return STRATA_OK;
+    exchange->operation.slot = plan->slot;
+    if (plan->kind == STA_SLOT_PLAN_SPLIT)
+        return sta_spread_split(exchange, argv, argc, (size_t)route->keys.step, plan->merge, false);
+    if (plan->kind == STA_SLOT_PLAN_ALL)
+        return sta_spread_over_all(exchange, sta_router_map(exchange->worker->router), plan->merge);
+    return STRATA_OK;
+}
+
+struct sta_exchange *sta_forward_prepare(struct sta_session *session, const struct sta_route *route,
+                                         struct strata_bytes *argv, size_t argc)
 {
     struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
-    if (exchange != NULL && (sta_exchange_write(exchange, argv, argc) < 0 ||
-                             sta_exchange_rebase(exchange, argv, argc) < 0))
+    if (exchange == NULL)
+        return NULL;
+    exchange->operation.repeatable = route->repeatable;
+    exchange->keys_unknown = route->plan != NULL ? route->plan->keys_unknown : !route->keys_known;
+    if (sta_exchange_write(exchange, argv, argc) < 0 ||
+        forward_plan(exchange, route, argv, argc) < 0 ||
+        sta_exchange_rebase(exchange, argv, argc) < 0)
         sta_exchange_destroy(&exchange);
     return exchange;
 }
@@ -82,7 +105,7 @@ struct key_collection {
 static void collect_key(void *arg, size_t index)
 {
     struct key_collection *keys = arg;
-    struct sta_key key = sta_l1_key(keys->exchange->worker->stratad->l1, keys->argv[index]);
+    struct sta_key key = sta_stratad_key(keys->exchange->worker->stratad, keys->argv[index]);
     if (keys->status == STRATA_OK)
         keys->status = sta_exchange_add_key(keys->exchange, &key);
 }
@@ -92,25 +115,31 @@ int sta_forward_add_keys(struct sta_exchange *exchange, const struct sta_route *
 {
     struct key_collection keys = {.exchange = exchange, .argv = argv};
     sta_dispatch_keys(route, argv, argc, collect_key, &keys);
+    if (keys.status == STRATA_OK && !sta_session_may_follow(exchange->session, exchange))
+        return STRATA_MORE;
     return keys.status;
 }
 
-/* Which keys a read on a plain lane looks at is not worth finding out: reads behind it that L1
- * could answer go to Redis as well. */
+/* Before a single Redis, which keys a read on a plain lane looks at is not worth finding out: reads
+ * behind it that L1 could answer go to Redis as well. */
+static bool wants_keys(const struct sta_worker *worker, const struct sta_route *route)
+{
+    return worker->router != NULL || (worker->stratad->l1 != NULL && route->keys_known);
+}
+
 int sta_forward_to(struct sta_session *session, const struct sta_route *route,
                    struct strata_bytes *argv, size_t argc, sta_exchange_conclude *conclude)
 {
     struct sta_worker *worker = session->worker;
     if (!sta_session_may_send(session, route->lane))
         return STRATA_MORE;
-    struct sta_exchange *exchange = sta_forward_prepare(session, argv, argc);
+    struct sta_exchange *exchange = sta_forward_prepare(session, route, argv, argc);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     exchange->conclude = conclude;
-    exchange->keys_unknown = !route->keys_known;
-    if (worker->stratad->l1 != NULL && route->keys_known) {
+    if (wants_keys(worker, route)) {
         int status = sta_forward_add_keys(exchange, route, argv, argc);
-        if (status < 0) {
+        if (status != STRATA_OK) {
             sta_exchange_destroy(&exchange);
             return status;
         }

@@ -22,11 +22,12 @@ int sta_forward(struct sta_session *session, const struct sta_route *route,
 int sta_forward_to(struct sta_session *session, const struct sta_route *route,
                    struct strata_bytes *argv, size_t argc, sta_exchange_conclude *conclude);
 
-/* An exchange that holds the command in its wire, argv pointing there. NULL: out of memory. */
-struct sta_exchange *sta_forward_prepare(struct sta_session *session, struct strata_bytes *argv,
-                                         size_t argc);
+/* An exchange that holds the command in its wire, argv pointing there, and knows where to send it.
+ * NULL: out of memory. */
+struct sta_exchange *sta_forward_prepare(struct sta_session *session, const struct sta_route *route,
+                                         struct strata_bytes *argv, size_t argc);
 
-/* Adds the keys of the command in the wire. STRATA_ERR_NOMEM. */
+/* Adds the keys of the command in the wire. STRATA_ERR_NOMEM; STRATA_MORE: it may not go out yet. */
 int sta_forward_add_keys(struct sta_exchange *exchange, const struct sta_route *route,
                          const struct strata_bytes *argv, size_t argc);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "daemon/slot_doubt.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
@@ -23,14 +24,20 @@ static const char fence_wire[] = "*1\r\n$4\r\nPING\r\n";
 
 static void lane_fence(struct sta_lane *lane);
 
+static void lane_is_certain(void *arg)
+{
+    struct sta_lane *lane = arg;
+    lane->state = STA_LANE_CERTAIN;
+    sta_write_window_doubt_end(lane->worker->stratad->window);
+}
+
 static void fence_done(struct sta_request *request, int status, struct strata_bytes replies)
 {
     struct sta_lane *lane = STA_CONTAINER(request, struct sta_lane, fence);
     (void)replies;
     lane->fence_sent = false;
     if (status == STRATA_OK) {
-        lane->state = STA_LANE_CERTAIN;
-        sta_write_window_doubt_end(lane->worker->stratad->window);
+        lane_is_certain(lane);
     } else if (status == STRATA_ERR_TIMEOUT) {
         lane_fence(lane); /* the connection lives; where it broke, READY comes and fences */
     }
@@ -38,6 +45,10 @@ static void fence_done(struct sta_request *request, int status, struct strata_by
 
 static void lane_fence(struct sta_lane *lane)
 {
+    if (lane->worker->router != NULL) {
+        sta_slot_doubt_step(&lane->slots);
+        return;
+    }
     if (lane->state != STA_LANE_DOUBTFUL || lane->fence_sent ||
         sta_connection_state(lane->connection) != STA_CONNECTION_READY)
         return;
@@ -53,13 +64,32 @@ static void lane_fence(struct sta_lane *lane)
 
 /* Where a fence is under way already it serves for this write too: all requests have the same
  * budget, so a fence sent before this write has ended before it, and this one was sent behind. */
-void sta_lane_doubt(struct sta_lane *lane)
+void sta_lane_doubt(struct sta_lane *lane, const struct sta_operation *operation)
 {
     if (lane->state == STA_LANE_CERTAIN) {
         lane->state = STA_LANE_DOUBTFUL;
         sta_write_window_doubt_begin(lane->worker->stratad->window);
     }
-    lane_fence(lane);
+    if (lane->worker->router == NULL)
+        lane_fence(lane);
+    else /* where an ASK has led, the map does not tell */
+        sta_slot_doubt_add(&lane->slots,
+                           operation->asked ? STA_OPERATION_ANY_NODE : operation->slot);
+}
+
+bool sta_lane_is_unknown(int status)
+{
+    return status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_LOST;
+}
+
+enum sta_operation_way sta_lane_way(enum sta_lane_kind kind)
+{
+    static const enum sta_operation_way ways[] = {
+        [STA_LANE_SHARED] = STA_OPERATION_MAIN,
+        [STA_LANE_PLAIN2] = STA_OPERATION_PLAIN2,
+        [STA_LANE_PLAIN3] = STA_OPERATION_PLAIN3,
+    };
+    return ways[kind];
 }
 
 void sta_lane_tick(struct sta_lane *lane)
@@ -99,6 +129,10 @@ static const struct sta_connection_events lane_events = {
 void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind)
 {
     *lane = (struct sta_lane){.worker = worker, .kind = kind};
+    lane->slots.way = sta_lane_way(kind);
+    lane->slots.timeout_ns = worker->stratad->timeout_ms * STA_NS_MS;
+    lane->slots.certain = lane_is_certain;
+    lane->slots.arg = lane;
 }
 
 int sta_lane_open(struct sta_lane *lane)

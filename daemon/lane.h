@@ -14,6 +14,9 @@
  * arrive later, and an entry filled meanwhile is then old until its TTL is over.
  * Until the answer the write window is in doubt, and L1 takes in nothing (write_window.h).
  *
+ * Before a cluster a lane is a way (l2/operation.h) to each of its nodes, by the worker's router, and
+ * each node has its own fence (slot_doubt.h).
+ *
  * Threads: the worker's loop.
  */
 #ifndef STA_LANE_H
@@ -22,6 +25,7 @@
 #include <stdbool.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/slot_doubt.h"
 #include "l2/connection.h"
 #include "l2/node_health.h"
 
@@ -33,10 +37,11 @@ enum sta_lane_state { STA_LANE_CERTAIN, STA_LANE_DOUBTFUL };
 struct sta_lane {
     struct sta_worker *worker;
     enum sta_lane_kind kind;
-    struct sta_connection *connection; /* NULL: not used yet */
+    struct sta_connection *connection; /* NULL: not used yet, or before a cluster */
     enum sta_lane_state state;
     bool fence_sent;
     struct sta_request fence;
+    struct sta_slot_doubt slots;   /* before a cluster: instead of the fence */
     struct sta_node_health health; /* of it the latency; the connection counts the rest */
     char reason[160]; /* why it is not usable, as last heard; empty: no trouble so far */
 };
@@ -56,8 +61,14 @@ void sta_lane_submit(struct sta_lane *lane, struct sta_request *request);
 /* The server has refused RESP3 to this lane. */
 bool sta_lane_speaks_only_2(const struct sta_lane *lane);
 
-/* A write on this lane has ended without an answer. */
-void sta_lane_doubt(struct sta_lane *lane);
+/* How an operation of this lane goes before a cluster. */
+enum sta_operation_way sta_lane_way(enum sta_lane_kind kind);
+
+/* What ended so may have been carried out, or may yet be. */
+bool sta_lane_is_unknown(int status);
+
+/* A write on this lane, this operation, has ended without an answer. */
+void sta_lane_doubt(struct sta_lane *lane, const struct sta_operation *operation);
 
 /* About once a second: sends the fence that is missing. */
 void sta_lane_tick(struct sta_lane *lane);

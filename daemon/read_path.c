@@ -8,6 +8,7 @@
 #include "daemon/exchange.h"
 #include "daemon/forward.h"
 #include "daemon/session.h"
+#include "daemon/spread.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
@@ -142,6 +143,15 @@ static bool read_entry(const struct sta_exchange *exchange, struct strata_bytes 
     return true;
 }
 
+/* Those of a spread read have got theirs when their parts came. */
+static bool stamp(struct sta_exchange *exchange, struct sta_exchange_key *key)
+{
+    if (exchange->spread != NULL)
+        return !key->nobodys;
+    return sta_tracked_lane_stamp(&exchange->worker->tracked, &exchange->operation, &key->key,
+                                  &key->token);
+}
+
 /* Before the client sees what Redis said about a key, L1 has it, or has nothing that is older. */
 static void deliver(struct sta_exchange *exchange, struct sta_exchange_key *key,
                     struct strata_bytes value_frame, struct strata_bytes pttl_frame)
@@ -151,11 +161,11 @@ static void deliver(struct sta_exchange *exchange, struct sta_exchange_key *key,
     struct sta_l1_entry entry;
     uint64_t now_ms = sta_worker_tick_ms(worker);
     if (!read_entry(exchange, value_frame, pttl_frame, &entry) ||
-        !sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch)) {
+        !sta_write_window_admits_fill(stratad->window, key->key.hash, exchange->epoch) ||
+        !stamp(exchange, key)) {
         (void)sta_l1_invalidate(stratad->l1, &key->key, now_ms, NULL);
         return;
     }
-    sta_tracked_lane_stamp(&worker->tracked, &key->key, &key->token);
     (void)sta_l1_deliver(stratad->l1, &key->key, &entry, key->token, now_ms);
 }
 
@@ -277,6 +287,18 @@ static int read_refuse(struct sta_session *session, struct sta_exchange *exchang
     return status;
 }
 
+/* Before a cluster: the slot of the keys in argv[1..], or the parts where they have several. */
+static int read_place(struct sta_exchange *exchange, const struct strata_bytes *argv, size_t argc)
+{
+    if (exchange->worker->router == NULL)
+        return STRATA_OK;
+    exchange->operation.slot = sta_slot_of(argv[1]);
+    for (size_t i = 2; i < argc; i++)
+        if (sta_slot_of(argv[i]) != exchange->operation.slot)
+            return sta_spread_split(exchange, argv, argc, 1, STA_SLOT_PLAN_BY_KEY, true);
+    return STRATA_OK;
+}
+
 /* Completes the wire of a read of the keys in argv[1..], which the exchange has already, and
  * sends it: the command and a PTTL for each key. The tokens are read here, before Redis is
  * asked. Takes the exchange, also on failure. */
@@ -285,11 +307,14 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
 {
     const struct sta_stratad *stratad = session->worker->stratad;
     struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
-    if (stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR &&
-        sta_tracked_lane_is_silent(&session->worker->tracked) && is_unproven(exchange))
+    const bool hurried =
+        stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR && is_unproven(exchange);
+    if (hurried && sta_tracked_lane_is_silent(&session->worker->tracked))
         return read_refuse(session, exchange);
     int status = sta_exchange_write(exchange, argv, argc);
-    for (size_t i = 1; i < argc && status == STRATA_OK; i++) {
+    if (status == STRATA_OK)
+        status = read_place(exchange, argv, argc);
+    for (size_t i = 1; i < argc && status == STRATA_OK && exchange->spread == NULL; i++) {
         pttl[1] = argv[i];
         status = sta_exchange_write(exchange, pttl, 2);
     }
@@ -299,6 +324,8 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
         sta_exchange_destroy(&exchange);
         return status;
     }
+    exchange->operation.repeatable = true;
+    exchange->operation.hurried = hurried;
     exchange->asked_ms = session->worker->now_ms;
     exchange->timed_as = STA_TIMING_GET + 1;
     exchange->epoch = sta_write_window_epoch(stratad->window);
@@ -320,7 +347,9 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
         return STRATA_ERR_NOMEM;
     exchange->conclude = conclude_get;
     int status = sta_exchange_add_key(exchange, key);
-    if (status < 0) {
+    if (status == STRATA_OK && !sta_session_may_follow(session, exchange))
+        status = STRATA_MORE;
+    if (status != STRATA_OK) {
         sta_exchange_destroy(&exchange);
         return status;
     }
@@ -471,6 +500,8 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     int status = mget_look_up(session, argv, argc, &exchange, &missing);
     if (status == STRATA_OK && exchange == NULL)
         status = mget_reply_from_l1(session, argc - 1);
+    else if (status == STRATA_OK && !sta_session_may_follow(session, exchange))
+        status = STRATA_MORE;
     else if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
     empty_parts(session->worker);

@@ -10,10 +10,13 @@
 #include "daemon/forward.h"
 #include "daemon/local_commands.h"
 #include "daemon/read_path.h"
+#include "daemon/scan_path.h"
 #include "daemon/session.h"
+#include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
+#include "l2/router.h"
 #include "strata/status.h"
 
 static int serve_error(struct sta_session *session, const char *text)
@@ -52,6 +55,36 @@ static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
     return serve_error(session, text);
 }
 
+/* Before a cluster: what nobody there can do. */
+static int serve_nowhere(struct sta_session *session, const struct sta_slot_plan *plan,
+                         const struct strata_bytes *argv)
+{
+    char name[32], text[160];
+    command_name(argv[0], name, sizeof name);
+    if (plan->kind == STA_SLOT_PLAN_CROSS)
+        (void)snprintf(text, sizeof text, "CROSSSLOT Keys in request don't hash to the same slot");
+    else if (plan->kind == STA_SLOT_PLAN_ALONE)
+        (void)snprintf(text, sizeof text,
+                       "ERR strata: '%s' concerns one node of the cluster; send it to that one "
+                       "itself",
+                       name);
+    else
+        (void)snprintf(text, sizeof text,
+                       "UNAVAILABLE strata: '%s' concerns all slots of the cluster, and some have "
+                       "no node that serves them",
+                       name);
+    sta_stats_add(&session->worker->stats.commands_refused, 1);
+    return serve_error(session, text);
+}
+
+static bool is_for_nobody(const struct sta_worker *worker, const struct sta_slot_plan *plan)
+{
+    const struct sta_slot_map *map = sta_router_map(worker->router);
+    bool needs_all = plan->kind == STA_SLOT_PLAN_ALL || plan->kind == STA_SLOT_PLAN_SCAN;
+    return plan->kind == STA_SLOT_PLAN_CROSS || plan->kind == STA_SLOT_PLAN_ALONE ||
+           (needs_all && (map == NULL || map->covered < STA_SLOT_COUNT));
+}
+
 static int serve_route(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc)
 {
@@ -79,6 +112,17 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
     return STRATA_ERR_INVALID; /* no kind is left */
 }
 
+static int serve_planned(struct sta_session *session, struct sta_route *route,
+                         struct strata_bytes *argv, size_t argc)
+{
+    const struct sta_slot_plan plan = sta_slot_plan_make(route, argv, argc);
+    route->plan = &plan;
+    if (is_for_nobody(session->worker, &plan))
+        return serve_nowhere(session, &plan, argv);
+    return plan.kind == STA_SLOT_PLAN_SCAN && argc > 1 ? sta_scan_path(session, route, argv, argc)
+                                                       : serve_route(session, route, argv, argc);
+}
+
 static bool is_get(const struct strata_bytes *argv, size_t argc)
 {
     return argc == 2 && argv[0].len == 3 && sta_dispatch_word_is(argv[0], "get");
@@ -94,7 +138,10 @@ int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t arg
         status = sta_read_path_get(session, argv);
     } else {
         struct sta_route route = sta_dispatch(worker->table, session->protocol, argv, argc);
-        status = serve_route(session, &route, argv, argc);
+        bool planned = worker->router != NULL && route.kind != STA_DISPATCH_LOCAL &&
+                       route.kind != STA_DISPATCH_REFUSED;
+        status = planned ? serve_planned(session, &route, argv, argc)
+                         : serve_route(session, &route, argv, argc);
     }
     if (status != STRATA_MORE)
         sta_stats_add(&worker->stats.commands, 1);

@@ -19,8 +19,10 @@
 #include "core/clock.h"
 #include "daemon/exchange.h"
 #include "daemon/serve.h"
+#include "daemon/spread.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
+#include "l2/router.h"
 #include "strata/status.h"
 
 #define OUTPUT_PAUSE ((size_t)1 << 20) /* bytes that wait for the client: read no more */
@@ -248,7 +250,7 @@ static void take_time(const struct sta_exchange *exchange, int status)
 {
     struct sta_worker *worker = exchange->worker;
     const struct sta_stratad *stratad = worker->stratad;
-    uint64_t sent_ns = exchange->request.deadline_ns - stratad->timeout_ms * STA_NS_MS;
+    uint64_t sent_ns = exchange->operation.request.deadline_ns - stratad->timeout_ms * STA_NS_MS;
     uint64_t now_ns = sta_loop_now_ns(worker->loop);
     if (status == STRATA_OK)
         sta_node_health_timed(&worker->lanes[exchange->lane].health, now_ns - sent_ns, now_ns);
@@ -256,9 +258,8 @@ static void take_time(const struct sta_exchange *exchange, int status)
         sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2, sent_ns, now_ns);
 }
 
-static void on_done(struct sta_request *request, int status, struct strata_bytes replies)
+static void exchange_done(struct sta_exchange *exchange, int status, struct strata_bytes replies)
 {
-    struct sta_exchange *exchange = STA_CONTAINER(request, struct sta_exchange, request);
     take_time(exchange, status);
     if (exchange->session != NULL) {
         session_concluded(exchange->session, exchange, status, replies);
@@ -268,10 +269,27 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
     sta_exchange_destroy(&exchange);
 }
 
+static void on_answered(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    exchange_done(STA_CONTAINER(request, struct sta_exchange, operation.request), status, replies);
+}
+
+static void on_operated(struct sta_operation *operation, int status, struct strata_bytes replies)
+{
+    exchange_done(STA_CONTAINER(operation, struct sta_exchange, operation), status, replies);
+}
+
 struct sta_exchange *sta_session_exchange_of(const struct sta_request *request)
 {
-    return request != NULL && request->done == on_done
-               ? STA_CONTAINER(request, struct sta_exchange, request)
+    return request != NULL && request->done == on_answered
+               ? STA_CONTAINER(request, struct sta_exchange, operation.request)
+               : NULL;
+}
+
+struct sta_exchange *sta_session_exchange_operated(const struct sta_operation *operation)
+{
+    return operation != NULL && operation->done == on_operated
+               ? STA_CONTAINER(operation, struct sta_exchange, operation)
                : NULL;
 }
 
@@ -280,21 +298,63 @@ bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind 
     return sta_dispatch_may_send(session->lane, session->in_flight, lane);
 }
 
+/* Whether a command under way has this key: the filter has said perhaps. */
+static bool key_is_under_way(const struct sta_session *session, uint64_t hash)
+{
+    for (const struct sta_list *node = session->queue.next; node != &session->queue;
+         node = node->next) {
+        const struct sta_exchange *before = STA_CONTAINER(node, struct sta_exchange, link);
+        for (size_t i = 0; before->sent && i < before->key_count; i++)
+            if (before->keys[i].key.hash == hash)
+                return true;
+    }
+    return false;
+}
+
+bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange)
+{
+    if (session->worker->router == NULL || session->in_flight == 0)
+        return true;
+    if (exchange->keys_unknown || session->filter.unknown > 0)
+        return false;
+    for (size_t i = 0; i < exchange->key_count; i++)
+        if (sta_key_filter_may_have(&session->filter, exchange->keys[i].key.hash) &&
+            key_is_under_way(session, exchange->keys[i].key.hash))
+            return false;
+    return true;
+}
+
+static void exchange_submit(struct sta_exchange *exchange)
+{
+    struct sta_worker *worker = exchange->worker;
+    struct sta_operation *operation = &exchange->operation;
+    if (worker->router == NULL) {
+        sta_lane_submit(&worker->lanes[exchange->lane], &operation->request);
+        return;
+    }
+    operation->way = (uint8_t)sta_lane_way(exchange->lane);
+    operation->done = on_operated;
+    if (exchange->spread != NULL)
+        sta_spread_send(exchange);
+    else
+        sta_router_submit(worker->router, operation);
+}
+
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands)
 {
     exchange->lane = lane;
     exchange->protocol = session->protocol;
     exchange->sent = true;
-    exchange->request = (struct sta_request){
+    exchange->operation.request = (struct sta_request){
         .wire = sta_buffer_bytes(&exchange->wire),
         .commands = commands,
         .deadline_ns = sta_worker_deadline_ns(session->worker),
-        .done = on_done,
+        .done = on_answered,
     };
     queue_push(session, exchange);
     flight_enter(session, exchange);
-    sta_lane_submit(&session->worker->lanes[lane], &exchange->request);
+    exchange_submit(exchange);
 }
 
 /* ---- commands ---- */

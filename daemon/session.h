@@ -19,6 +19,7 @@
  * Order: replies leave in the order of the commands. A command is answered at once where nothing
  * is unanswered before it, else it takes a place in the queue (exchange.h). All that is under way
  * at one time is on one lane; a command for another waits, unread, until everything is answered.
+ * Before a cluster what is under way has each key once at most.
  *
  * Bounds: unanswered commands (pipeline_limit), the bytes of their requests and of the replies that
  * wait behind them (no command is looked at beyond 4 MiB), bytes that wait for the client
@@ -40,6 +41,7 @@
 #include "resp/resp.h"
 
 struct sta_exchange;
+struct sta_operation;
 struct sta_request;
 struct sta_worker;
 
@@ -96,12 +98,18 @@ struct sta_buffer *sta_session_reply(struct sta_session *session);
 /* Whether a command may be sent on `lane` now; if not, it is served again later. */
 bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane);
 
+/* Whether the exchange, with its keys, may go out while others of the client are under way. Before a
+ * cluster those may be with other nodes, or sent once more, so nobody follows another on the same
+ * key; if not, it is served again when everything is answered. */
+bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange);
+
 /* Puts the exchange, with its wire and conclude() set, into the queue and sends it: `commands`
  * commands. conclude() may run before this returns. */
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands);
 
-/* The exchange that this request is the request of; NULL: it is none's. */
+/* The exchange that this is the request, or the operation, of; NULL: it is none's. */
 struct sta_exchange *sta_session_exchange_of(const struct sta_request *request);
+struct sta_exchange *sta_session_exchange_operated(const struct sta_operation *operation);
 
 #endif

@@ -24,6 +24,12 @@
 #include "strata/tls.h"
 #include "strata/version.h"
 
+/* What a stamp's source can be (l1/stamp.h). */
+#define SOURCES_MOST UINT64_C(65535)
+
+/* Of a cluster's primaries, for the room that their connections need. */
+#define NODES_LIKELY 16u
+
 /* ---- news ---- */
 
 static void describe_l1(const struct sta_stratad *stratad, char *text, size_t cap)
@@ -106,18 +112,47 @@ static enum sta_tracking_mode tracking_mode(const struct strata_options *cache)
     return cache->tracking == STRATA_TRACKING_BCAST ? STA_TRACKING_BCAST : STA_TRACKING_READS;
 }
 
-/* Each worker is a source (daemon/tracked_lane.h). */
+/* The nodes to begin with; they were checked before. */
+static int copy_seeds(struct sta_stratad *stratad)
+{
+    const struct strata_options *cache = &stratad->options.cache;
+    size_t count = cache->cluster_node_count;
+    if (cache->cluster_enabled != STRATA_ON)
+        return STRATA_OK;
+    stratad->seeds = calloc(count > 0 ? count : 1, sizeof *stratad->seeds);
+    if (stratad->seeds == NULL)
+        return STRATA_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        (void)sta_endpoint_parse_tcp(cache->cluster_nodes[i], &stratad->seeds[i], NULL);
+    if (count > 0)
+        stratad->url.endpoint = stratad->seeds[0]; /* so it is called */
+    return STRATA_OK;
+}
+
+/* Each worker is a source (daemon/tracked_lane.h), and before a cluster as many as there are slots, as
+ * far as numbers go. */
+static uint16_t sources_each(const struct sta_stratad *stratad)
+{
+    uint64_t most = SOURCES_MOST / stratad->options.workers;
+    if (stratad->seeds == NULL)
+        return 1;
+    return (uint16_t)(most < STA_SLOT_COUNT ? most : STA_SLOT_COUNT);
+}
+
 static int open_l1(struct sta_stratad *stratad)
 {
     const struct strata_options *cache = &stratad->options.cache;
     const enum sta_tracking_mode tracking = tracking_mode(cache);
+    stratad->sources_each = sources_each(stratad);
     struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
     struct sta_l1_config config = {
         .max_bytes = cache->l1_max_bytes,
         .max_entries = cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size,
-        .hash_seed = sta_random_seed(),
+        .hash_seed = stratad->hash_seed,
         .quotas = quotas,
-        .sources = tracking != STA_TRACKING_OFF ? (uint32_t)stratad->options.workers : 0,
+        .sources = tracking != STA_TRACKING_OFF
+                       ? (uint32_t)stratad->options.workers * stratad->sources_each
+                       : 0,
     };
     stratad->tracking = tracking;
     stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
@@ -177,6 +212,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
     if (status == STRATA_OK)
         status = sta_write_window_create(&stratad->window);
     if (status == STRATA_OK)
+        status = copy_seeds(stratad);
+    if (status == STRATA_OK)
         status = open_l1(stratad);
     if (status == STRATA_OK && options->cache.metrics_enabled == STRATA_ON)
         status = sta_timing_create(&stratad->timing);
@@ -200,6 +237,7 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     stratad->options.cache.tls_provider = strata_tls_openssl();
     stratad->log = log;
     stratad->started_ns = sta_clock_now_ns();
+    stratad->hash_seed = sta_random_seed();
     stratad->timeout_ms = options->cache.socket_timeout_ms;
     stratad->request_limits = sta_resp_request_limits;
     stratad->request_limits.total_bytes = options->query_limit;
@@ -224,7 +262,8 @@ static void warn_if_open_to_all(const struct sta_stratad *stratad)
  * to spare. */
 static void reserve_descriptors(struct sta_stratad *stratad)
 {
-    uint64_t others = 64 + stratad->options.listen_count + 16 * stratad->options.workers;
+    uint64_t lanes = stratad->seeds != NULL ? NODES_LIKELY * STA_LANE_COUNT : 0;
+    uint64_t others = 64 + stratad->options.listen_count + (16 + lanes) * stratad->options.workers;
     uint64_t wanted = stratad->options.clients_max;
     uint64_t fit = sta_descriptors_reserve(wanted, others);
     if (fit < wanted)
@@ -287,5 +326,6 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     sta_prefixes_destroy(&stratad->prefixes);
     sta_timing_destroy(&stratad->timing);
     sta_tls_close(&stratad->tls);
+    free(stratad->seeds);
     free(stratad);
 }

@@ -49,10 +49,14 @@ struct sta_stratad {
     struct sta_redis_url url;
     struct sta_tls *tls; /* to Redis; NULL: plain */
     struct sta_resp_limits request_limits;
-    uint64_t timeout_ms;             /* the budget of a command */
-    uint64_t l1_ttl_ms;              /* STA_NEVER: none */
-    struct sta_l1 *l1;               /* NULL: switched off */
+    uint64_t timeout_ms; /* the budget of a command */
+    uint64_t l1_ttl_ms;  /* STA_NEVER: none */
+    struct sta_l1 *l1;   /* NULL: switched off */
+    uint64_t hash_seed;
     enum sta_tracking_mode tracking; /* of the workers' shared lanes; without L1: OFF */
+    uint16_t sources_each;           /* of L1's, how many a worker has */
+    struct sta_endpoint *seeds; /* nodes of the cluster to begin with, options.cache has how many;
+                                        NULL: a single Redis */
     uint64_t max_staleness_ns;
     struct sta_write_window *window;
     struct sta_worker **workers;
@@ -80,6 +84,14 @@ struct sta_stratad {
     struct sta_sweeper sweeper;
     struct sta_signals *signals;
 };
+
+/* A key with the hash by which L1, where there is one, and clients' filters know it. */
+static inline struct sta_key sta_stratad_key(const struct sta_stratad *stratad,
+                                             struct strata_bytes bytes)
+{
+    return stratad->l1 != NULL ? sta_l1_key(stratad->l1, bytes)
+                               : sta_key_make(bytes, stratad->hash_seed);
+}
 
 /* Opens L1, binds the listeners and creates the workers. On failure `error` says why, and nothing
  * is left. `options` and what it points to outlive the daemon. */

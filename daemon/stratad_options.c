@@ -261,10 +261,6 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
     if (status != STRATA_OK)
         return status;
     status = sta_options_resolve(&options.cache, &options.cache, error);
-    if (status == STRATA_OK && options.cache.cluster_enabled == STRATA_ON)
-        status = sta_error_set(error, STRATA_ERR_UNSUPPORTED,
-                               "Redis Cluster (cluster_enabled, REDIS_CLUSTER_ENABLED) is not in "
-                               "this version of stratad");
     if (status == STRATA_OK)
         status = check(&options, error);
     if (status == STRATA_OK)

@@ -14,11 +14,13 @@
 #include "core/clock.h"
 #include "core/random.h"
 #include "daemon/lane.h"
+#include "daemon/session.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
 #include "l2/invalidation.h"
 #include "l2/redirect.h"
+#include "l2/tracking.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -118,6 +120,16 @@ static int name_canary(struct sta_tracked_lane *tracked)
 
 /* ---- news ---- */
 
+void sta_tracked_lane_named(struct sta_tracked_lane *tracked, struct strata_bytes name,
+                            struct sta_exchange *answering)
+{
+    struct sta_worker *worker = worker_of(tracked);
+    struct sta_key key = sta_l1_key(worker->stratad->l1, name);
+    struct sta_l1_token token =
+        sta_l1_invalidate(worker->stratad->l1, &key, sta_worker_tick_ms(worker), NULL);
+    sta_write_path_named(answering, &key, token);
+}
+
 static void forget(void *arg, struct strata_bytes name)
 {
     struct sta_tracked_lane *tracked = arg;
@@ -131,10 +143,9 @@ static void forget(void *arg, struct strata_bytes name)
         return;
     }
     sta_stats_add(&tracked->stats.invalidations, 1);
-    struct sta_key key = sta_l1_key(worker->stratad->l1, name);
-    struct sta_l1_token token =
-        sta_l1_invalidate(worker->stratad->l1, &key, sta_worker_tick_ms(worker), NULL);
-    sta_write_path_named(sta_connection_answering(tracked->lane->connection), &key, token);
+    sta_tracked_lane_named(
+        tracked, name,
+        sta_session_exchange_of(sta_connection_answering(tracked->lane->connection)));
 }
 
 void sta_tracked_lane_pushed(struct sta_tracked_lane *tracked, struct strata_bytes frame)
@@ -194,16 +205,21 @@ bool sta_tracked_lane_is_silent(const struct sta_tracked_lane *tracked)
 
 /* ---- what is kept ---- */
 
-void sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_key *key,
-                            struct sta_l1_token *token)
+bool sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_operation *operation,
+                            const struct sta_key *key, struct sta_l1_token *token)
 {
+    struct sta_worker *worker = worker_of(tracked);
+    int source = worker->router != NULL ? sta_tracking_source(operation) : tracked->source;
+    if (source == STA_TRACKING_NOBODY)
+        return false;
     if (!is_on(tracked))
-        return;
-    token->stamp = sta_l1_token_from(worker_of(tracked)->stratad->l1, key, tracked->source).stamp;
-    if (tracked->canary.used)
-        return;
+        return true;
+    token->stamp = sta_l1_token_from(worker->stratad->l1, key, (uint16_t)source).stamp;
+    if (worker->router != NULL || tracked->canary.used)
+        return true;
     tracked->canary.used = true;
     begin_round(tracked);
+    return true;
 }
 
 /* By broadcast every worker is told of the write, at the end of Redis' turn, and so behind what a
@@ -232,13 +248,13 @@ void sta_tracked_lane_init(struct sta_tracked_lane *tracked, struct sta_lane *la
     sta_timer_init(&tracked->timer, on_timer);
     if (worker->stratad->tracking == STA_TRACKING_OFF)
         return;
-    tracked->source = (uint16_t)(worker->index + 1);
+    tracked->source = (uint16_t)(worker->index * worker->stratad->sources_each + 1);
     set_state(tracked, STA_STATS_TRACKING_UNKNOWN);
 }
 
 int sta_tracked_lane_start(struct sta_tracked_lane *tracked)
 {
-    if (!is_on(tracked))
+    if (!is_on(tracked) || worker_of(tracked)->router != NULL)
         return STRATA_OK;
     sta_timer_start(worker_of(tracked)->loop, &tracked->timer,
                     sta_loop_now_ns(worker_of(tracked)->loop));

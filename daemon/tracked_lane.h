@@ -18,6 +18,9 @@
  * may hear of a change before another has read the answer that is older. What keeps the older one
  * out is sta_l1_deliver(); docs/design/0011-one-l1-many-connections.md has the proof.
  *
+ * Before a cluster the worker's router does all this for each node (l2/tracking.h), a worker has a
+ * source for each range of slots, and cluster_way.c tells L1 what it hears.
+ *
  * Threads: the worker's loop; the numbers are read from anywhere.
  */
 #ifndef STA_TRACKED_LANE_H
@@ -31,7 +34,9 @@
 #include "l2/canary.h"
 #include "l2/connection.h"
 
+struct sta_exchange;
 struct sta_lane;
+struct sta_operation;
 struct sta_stratad;
 
 struct sta_tracked_lane {
@@ -55,9 +60,14 @@ struct sta_greeting_tracking sta_tracked_lane_greeting(const struct sta_stratad 
 void sta_tracked_lane_changed(struct sta_tracked_lane *tracked, enum sta_connection_state state);
 void sta_tracked_lane_pushed(struct sta_tracked_lane *tracked, struct strata_bytes frame);
 
-/* An answer has come on the lane: gives the token of its key the stamp of where it came from. */
-void sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_key *key,
-                            struct sta_l1_token *token);
+/* Redis has named a key, when the replies of `answering` (may be NULL) were next on the connection. */
+void sta_tracked_lane_named(struct sta_tracked_lane *tracked, struct strata_bytes name,
+                            struct sta_exchange *answering);
+
+/* The answer to this operation has come on the lane: gives the token of its key the stamp of where it
+ * came from. False: from nowhere that is tracked (l2/tracking.h), and L1 may not keep it. */
+bool sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_operation *operation,
+                            const struct sta_key *key, struct sta_l1_token *token);
 
 /* What came on the lane is kept, its canary may be written, and for max_staleness there was no proof:
  * whoever asks waits in vain. */

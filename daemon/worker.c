@@ -14,6 +14,7 @@
 #include "daemon/exchange.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
+#include "l2/router.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -107,13 +108,14 @@ static int boot_read(struct sta_worker *worker, struct strata_bytes replies)
 
 /* A server that does not tell its commands (an ACL may forbid it) is served all the same, at the
  * price of L1 entries. One that does not answer in time is asked again with the next tick. */
-static void boot_done(struct sta_request *request, int status, struct strata_bytes replies)
+static void boot_done(struct sta_worker *worker, int status, struct strata_bytes replies)
 {
-    struct sta_worker *worker = STA_CONTAINER(request, struct sta_worker, boot);
     worker->boot_sent = false;
     if (status < 0)
         return;
     worker->booted = true;
+    if (!worker->upstream_up) /* a cluster: the first that is heard of it */
+        sta_worker_redis_is_up(worker);
     if (boot_read(worker, replies) < 0)
         log_first(worker, STRATA_LOG_WARNING,
                   "redis does not tell its commands%s; every argument of commands unknown to "
@@ -122,20 +124,36 @@ static void boot_done(struct sta_request *request, int status, struct strata_byt
     tell_main(worker, &worker->ready_task, &worker->told_ready);
 }
 
+static void boot_answered(struct sta_request *request, int status, struct strata_bytes replies)
+{
+    boot_done(STA_CONTAINER(request, struct sta_worker, boot.request), status, replies);
+}
+
+static void boot_operated(struct sta_operation *operation, int status, struct strata_bytes replies)
+{
+    boot_done(STA_CONTAINER(operation, struct sta_worker, boot), status, replies);
+}
+
 static void worker_boot(struct sta_worker *worker)
 {
     struct sta_lane *lane = &worker->lanes[STA_LANE_SHARED];
-    if (worker->booted || worker->boot_sent || lane->connection == NULL ||
-        sta_connection_state(lane->connection) != STA_CONNECTION_READY)
+    if (worker->booted || worker->boot_sent || (!worker->upstream_up && worker->router == NULL))
         return;
     worker->boot_sent = true;
-    worker->boot = (struct sta_request){
-        .wire = strata_bytes(boot_wire, sizeof boot_wire - 1),
-        .commands = 2,
-        .deadline_ns = sta_worker_deadline_ns(worker),
-        .done = boot_done,
+    worker->boot = (struct sta_operation){
+        .request = {.wire = strata_bytes(boot_wire, sizeof boot_wire - 1),
+                    .commands = 2,
+                    .deadline_ns = sta_worker_deadline_ns(worker),
+                    .done = boot_answered},
+        .slot = STA_OPERATION_ANY_NODE,
+        .repeatable = true,
+        .way = (uint8_t)sta_lane_way(lane->kind),
+        .done = boot_operated,
     };
-    sta_lane_submit(lane, &worker->boot);
+    if (worker->router != NULL)
+        sta_router_submit(worker->router, &worker->boot);
+    else
+        sta_lane_submit(lane, &worker->boot.request);
 }
 
 static void store_lane(struct sta_worker *worker, const struct sta_lane *lane)
@@ -149,7 +167,7 @@ static void store_lane(struct sta_worker *worker, const struct sta_lane *lane)
                                  sta_loop_now_ns(worker->loop));
 }
 
-static void lane_is_up(struct sta_worker *worker)
+void sta_worker_redis_is_up(struct sta_worker *worker)
 {
     worker->upstream_up = true;
     if (worker->told_ready)
@@ -157,8 +175,9 @@ static void lane_is_up(struct sta_worker *worker)
     worker_boot(worker);
 }
 
-static void lane_is_down(struct sta_worker *worker, const struct sta_lane *lane)
+void sta_worker_redis_is_down(struct sta_worker *worker)
 {
+    const struct sta_lane *lane = &worker->lanes[STA_LANE_SHARED];
     bool was_up = worker->upstream_up;
     worker->upstream_up = false;
     worker->booted = false; /* another server may answer next, with other commands */
@@ -177,9 +196,9 @@ void sta_worker_lane_changed(struct sta_worker *worker, struct sta_lane *lane,
     if (lane->kind != STA_LANE_SHARED)
         return;
     if (state == STA_CONNECTION_READY)
-        lane_is_up(worker);
+        sta_worker_redis_is_up(worker);
     else
-        lane_is_down(worker, lane);
+        sta_worker_redis_is_down(worker);
 }
 
 static void on_tick(struct sta_timer *timer)
@@ -187,9 +206,11 @@ static void on_tick(struct sta_timer *timer)
     struct sta_worker *worker = STA_CONTAINER(timer, struct sta_worker, tick);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++) {
         store_lane(worker, &worker->lanes[i]);
-        if (worker->lanes[i].connection != NULL)
+        if (worker->lanes[i].connection != NULL || worker->router != NULL)
             sta_lane_tick(&worker->lanes[i]);
     }
+    if (worker->router != NULL)
+        sta_cluster_way_tick(worker);
     worker_boot(worker);
     sta_timer_start(worker->loop, timer, sta_loop_now_ns(worker->loop) + TICK_NS);
 }
@@ -344,14 +365,18 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
     int status = sta_loop_create(&worker->loop);
+    if (status == STRATA_OK && stratad->seeds != NULL)
+        status = sta_cluster_way_open(worker);
     if (status == STRATA_OK)
         status = sta_tracked_lane_start(&worker->tracked);
-    if (status == STRATA_OK)
+    if (status == STRATA_OK && worker->router == NULL)
         status = sta_lane_open(&worker->lanes[STA_LANE_SHARED]);
     if (status < 0) {
         sta_worker_destroy(&worker);
         return status;
     }
+    if (worker->router != NULL)
+        worker_boot(worker); /* it waits for the map */
     sta_timer_start(worker->loop, &worker->tick, sta_loop_now_ns(worker->loop) + TICK_NS);
     *out = worker;
     return STRATA_OK;
@@ -378,6 +403,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     *pointer = NULL;
     worker->state = STA_WORKER_ENDED;
     close_sessions(worker);
+    sta_cluster_way_close(worker);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)
         sta_lane_close(&worker->lanes[i]);
     sta_tracked_lane_stop(&worker->tracked);

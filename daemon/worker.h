@@ -21,6 +21,7 @@
 
 #include "core/buffer.h"
 #include "core/list.h"
+#include "daemon/cluster_way.h"
 #include "daemon/lane.h"
 #include "daemon/look_ahead.h"
 #include "daemon/stats.h"
@@ -28,6 +29,7 @@
 #include "net/loop.h"
 #include "resp/command_table.h"
 
+struct sta_router;
 struct sta_stratad;
 
 enum sta_worker_state { STA_WORKER_RUNNING, STA_WORKER_DRAINING, STA_WORKER_ENDED };
@@ -37,6 +39,7 @@ struct sta_worker {
     struct sta_stratad *stratad;
     struct sta_loop *loop;
     unsigned index;
+    struct sta_router *router; /* the way to a cluster; NULL: to a single Redis, by the lanes */
 
     /* Written by the loop, read by any thread. */
     struct sta_stats stats;
@@ -49,7 +52,7 @@ struct sta_worker {
     struct sta_tracked_lane tracked; /* the shared one; its stats are read by any thread */
     struct sta_command_table *table; /* NULL: not loaded yet */
     char upstream_version[32];
-    struct sta_request boot; /* HELLO and COMMAND */
+    struct sta_operation boot; /* HELLO and COMMAND; before a single Redis its request alone */
     bool boot_sent;
     bool booted;      /* asked and answered since the shared lane came up */
     bool upstream_up; /* the shared lane is READY */
@@ -98,6 +101,10 @@ struct strata_bytes *sta_worker_argv(struct sta_worker *worker, size_t argc);
 
 /* Memory for `len` bytes until the next call; NULL: out of memory. */
 uint8_t *sta_worker_scratch(struct sta_worker *worker, size_t len);
+
+/* News of Redis: the shared lane's, or the cluster's as a whole. */
+void sta_worker_redis_is_up(struct sta_worker *worker);
+void sta_worker_redis_is_down(struct sta_worker *worker);
 
 /* News of a lane. */
 void sta_worker_lane_changed(struct sta_worker *worker, struct sta_lane *lane,

@@ -9,6 +9,7 @@
 #include "daemon/forward.h"
 #include "daemon/session.h"
 #include "daemon/set_options.h"
+#include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
@@ -38,10 +39,11 @@ static void keys_end(struct sta_exchange *exchange)
     }
 }
 
-/* It may have been carried out, or may yet be. */
-static bool is_unknown(int status)
+/* Of a spread write the parts have told by themselves. */
+static void doubt_where_unknown(const struct sta_exchange *exchange, int status)
 {
-    return status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_LOST;
+    if (sta_lane_is_unknown(status) && exchange->spread == NULL)
+        sta_lane_doubt(&exchange->worker->lanes[exchange->lane], &exchange->operation);
 }
 
 /* The client's half of a conclusion: one reply, or the error. */
@@ -56,8 +58,7 @@ static int answer(struct sta_exchange *exchange, int status, struct strata_bytes
 static int conclude_keys(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                          struct sta_buffer *out)
 {
-    if (is_unknown(status))
-        sta_lane_doubt(&exchange->worker->lanes[exchange->lane]);
+    doubt_where_unknown(exchange, status);
     keys_end(exchange);
     return answer(exchange, status, replies, out);
 }
@@ -78,7 +79,6 @@ static void set_publish(struct sta_exchange *exchange)
         .value = exchange->value,
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),
     };
-    sta_tracked_lane_stamp(&exchange->worker->tracked, &key->key, &key->token);
     (void)sta_l1_publish(stratad->l1, &key->key, &entry, key->token,
                          sta_worker_tick_ms(exchange->worker));
     sta_write_window_end(stratad->window, key->key.hash);
@@ -88,8 +88,11 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
                         struct sta_buffer *out)
 {
     const struct sta_write_window *window = exchange->worker->stratad->window;
+    struct sta_exchange_key *key = &exchange->keys[0];
     if (status == STRATA_OK && is_ok(replies) &&
-        sta_write_window_admits_publish(window, exchange->keys[0].key.hash, exchange->epoch)) {
+        sta_write_window_admits_publish(window, key->key.hash, exchange->epoch) &&
+        sta_tracked_lane_stamp(&exchange->worker->tracked, &exchange->operation, &key->key,
+                               &key->token)) {
         set_publish(exchange);
         return answer(exchange, status, replies, out);
     }
@@ -122,10 +125,9 @@ static int conclude_set_read(struct sta_exchange *exchange, int status, struct s
 
 /* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this push
  * has overtaken the token, it goes on; the value is held to be asked for from now on. */
-void sta_write_path_named(const struct sta_request *answering, const struct sta_key *key,
+void sta_write_path_named(struct sta_exchange *exchange, const struct sta_key *key,
                           struct sta_l1_token token)
 {
-    struct sta_exchange *exchange = sta_session_exchange_of(answering);
     if (exchange == NULL || exchange->conclude != conclude_set_read)
         return;
     struct sta_exchange_key *set = &exchange->keys[0];
@@ -138,18 +140,20 @@ static int conclude_clear(struct sta_exchange *exchange, int status, struct stra
                           struct sta_buffer *out)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
-    if (is_unknown(status))
-        sta_lane_doubt(&exchange->worker->lanes[exchange->lane]);
+    doubt_where_unknown(exchange, status);
     sta_write_window_doubt_end(stratad->window);
     return answer(exchange, status, replies, out);
 }
 
 /* As sta_forward_prepare(), with a GET of the key behind the SET. */
-static struct sta_exchange *set_read_prepare(struct sta_session *session, struct strata_bytes *argv,
-                                             size_t argc)
+static struct sta_exchange *set_read_prepare(struct sta_session *session,
+                                             const struct sta_route *route,
+                                             struct strata_bytes *argv, size_t argc)
 {
     const struct strata_bytes get[] = {strata_bytes("GET", 3), argv[1]};
     struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange != NULL && route->plan != NULL)
+        exchange->operation.slot = route->plan->slot;
     if (exchange != NULL &&
         (sta_exchange_write(exchange, argv, argc) < 0 || sta_exchange_write(exchange, get, 2) < 0 ||
          sta_exchange_rebase(exchange, argv, argc) < 0))
@@ -164,12 +168,12 @@ static int write_prepare(struct sta_session *session, const struct sta_route *ro
 {
     if (!sta_session_may_send(session, route->lane))
         return STRATA_MORE;
-    struct sta_exchange *exchange =
-        set_read ? set_read_prepare(session, argv, argc) : sta_forward_prepare(session, argv, argc);
+    struct sta_exchange *exchange = set_read ? set_read_prepare(session, route, argv, argc)
+                                             : sta_forward_prepare(session, route, argv, argc);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     int status = sta_forward_add_keys(exchange, route, argv, argc);
-    if (status < 0) {
+    if (status != STRATA_OK) {
         sta_exchange_destroy(&exchange);
         return status;
     }
@@ -189,7 +193,6 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
     exchange->conclude = conclude_keys;
     if (sta_dispatch_word_is(argv[0], "del") || sta_dispatch_word_is(argv[0], "unlink"))
         exchange->timed_as = STA_TIMING_DELETE + 1;
-    exchange->keys_unknown = !route->keys_known;
     keys_begin(exchange);
     sta_session_send(session, exchange, route->lane, 1);
     return STRATA_OK;
@@ -228,11 +231,15 @@ int sta_write_path_clear(struct sta_session *session, const struct sta_route *ro
     struct sta_stratad *stratad = session->worker->stratad;
     if (!sta_session_may_send(session, route->lane))
         return STRATA_MORE;
-    struct sta_exchange *exchange = sta_forward_prepare(session, argv, argc);
+    struct sta_exchange *exchange = sta_forward_prepare(session, route, argv, argc);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     exchange->conclude = conclude_clear;
     exchange->keys_unknown = true;
+    if (!sta_session_may_follow(session, exchange)) {
+        sta_exchange_destroy(&exchange);
+        return STRATA_MORE;
+    }
     sta_stats_add(&session->worker->stats.writes, 1);
     sta_stats_add(&session->worker->stats.forwarded, 1);
     sta_write_window_doubt_begin(stratad->window);

@@ -24,7 +24,7 @@
 #include "l1/l1.h"
 #include "strata/bytes.h"
 
-struct sta_request;
+struct sta_exchange;
 struct sta_session;
 
 /* Any command with keys that it changes, or may change. */
@@ -35,9 +35,9 @@ int sta_write_path_keys(struct sta_session *session, const struct sta_route *rou
 int sta_write_path_set(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc);
 
-/* Redis has named the key, and L1 has let it go under this token, when the replies to `answering`
- * (may be NULL) were next on the shared lane. */
-void sta_write_path_named(const struct sta_request *answering, const struct sta_key *key,
+/* Redis has named the key, and L1 has let it go under this token, when the replies of `answering`
+ * (may be NULL) were next on the connection. */
+void sta_write_path_named(struct sta_exchange *answering, const struct sta_key *key,
                           struct sta_l1_token token);
 
 /* FLUSHALL and its like: empties L1, and keeps it empty until the reply has come. */

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """stratad as the clients that people use meet it: redis-py, redis-cli, redis-benchmark.
 
-Takes the path of the daemon; starts it before a private Redis, prints "ok - " and "not ok - "
-lines, and ends both."""
+Takes the path of the daemon; starts it before a private Redis, or with the word "cluster" before
+three that form one, prints "ok - " and "not ok - " lines, and ends all. The clients do not know
+the difference."""
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,19 @@ def wait_for(fact, what):
         time.sleep(0.01)
 
 
+def free_port():
+    """One that is free now, and the bus port of a cluster's node above it, too."""
+    while True:
+        with socket.socket() as low, socket.socket() as high:
+            low.bind(("127.0.0.1", 0))
+            port = low.getsockname()[1]
+            try:
+                high.bind(("127.0.0.1", port + 10000))
+                return port
+            except (OSError, OverflowError):
+                pass
+
+
 class Bench:
     """A Redis and a stratad in a folder of their own."""
 
@@ -35,13 +50,26 @@ class Bench:
         self.redis_socket = str(self.folder / "redis.sock")
         self.log = self.folder / "stratad.log"
         self.processes = []
-        self.start(["redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--save", "",
-                    "--appendonly", "no", "--daemonize", "no", "--dir", folder], "redis.log")
+        try:
+            options = self.start_redis()
+            self.start([program, "--listen", "127.0.0.1:0", "--workers", "2", *options],
+                       "stratad.log")
+            wait_for(lambda: "is ready" in self.log.read_text(), "stratad does not start")
+        except Exception:
+            self.stop()
+            raise
+        listens = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log.read_text())
+        self.port = int(listens.group(1))
+
+    def start_redis(self):
+        """The options that lead stratad to it."""
+        self.start_server("--port", "0", "--unixsocket", self.redis_socket)
         wait_for(lambda: os.path.exists(self.redis_socket), "redis-server does not start")
-        self.start([program, "--listen", "127.0.0.1:0", "--redis-url",
-                    "unix://" + self.redis_socket, "--workers", "2"], "stratad.log")
-        wait_for(lambda: "is ready" in self.log.read_text(), "stratad does not start")
-        self.port = int(re.search(r"127\.0\.0\.1:(\d+)", self.log.read_text()).group(1))
+        return ["--redis-url", "unix://" + self.redis_socket]
+
+    def start_server(self, *options):
+        self.start(["redis-server", "--save", "", "--appendonly", "no", "--daemonize", "no",
+                    "--dir", str(self.folder), *options], "redis.log")
 
     def start(self, command, log):
         with open(self.folder / log, "wb") as output:
@@ -53,13 +81,16 @@ class Bench:
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(PATIENCE) for process in self.processes]
-        return codes[1] == 0
+        return codes[-1] == 0
 
     def client(self, **options):
         return redis.Redis(port=self.port, **options)
 
     def direct(self):
         return redis.Redis(unix_socket_path=self.redis_socket)
+
+    def version(self):
+        return self.direct().info()["redis_version"]
 
     def cli(self, *arguments, text=None):
         command = ["redis-cli", "-p", str(self.port), *arguments]
@@ -69,6 +100,41 @@ class Bench:
     def benchmark(self, *arguments):
         command = ["redis-benchmark", "-p", str(self.port), "--csv", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+class ClusterBench(Bench):
+    """The same with a cluster of three."""
+
+    def start_redis(self):
+        self.ports = [free_port() for _ in range(3)]
+        for port in self.ports:
+            self.start_server("--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled",
+                              "yes", "--cluster-config-file", f"nodes-{port}.conf")
+        wait_for(lambda: all(self.answers(port) for port in self.ports), "nodes do not start")
+        nodes = [f"127.0.0.1:{port}" for port in self.ports]
+        subprocess.run(["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"],
+                       check=True, capture_output=True, timeout=60)
+        wait_for(lambda: all(self.is_well(port) for port in self.ports), "no cluster forms")
+        return ["--cluster-enabled", "yes", "--cluster-nodes", nodes[0]]
+
+    @staticmethod
+    def answers(port):
+        try:
+            return redis.Redis(port=port).ping()
+        except redis.ConnectionError:
+            return False
+
+    @staticmethod
+    def is_well(port):
+        info = subprocess.run(["redis-cli", "-p", str(port), "cluster", "info"],
+                              capture_output=True, text=True, timeout=60, check=False).stdout
+        return "cluster_state:ok" in info
+
+    def direct(self):
+        return redis.RedisCluster(host="127.0.0.1", port=self.ports[0])
+
+    def version(self):
+        return redis.Redis(port=self.ports[0]).info()["redis_version"]
 
 
 def refused(function):
@@ -115,7 +181,7 @@ def py_other_types(bench):
     script = client.register_script("return redis.call('incr', KEYS[1])")
     assert script(keys=["py:scripted"]) == 1 and client.get("py:scripted") == "1"
     assert set(client.scan_iter("py:[hlz]")) == {"py:h", "py:l", "py:z"}
-    assert client.info()["redis_version"] == bench.direct().info()["redis_version"]
+    assert client.info()["redis_version"] == bench.version()
 
 
 def py_pipelines(bench):
@@ -203,7 +269,7 @@ CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_refusals, py_t
 def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="strata-clients-") as folder:
-        bench = Bench(sys.argv[1], folder)
+        bench = (ClusterBench if sys.argv[2:] == ["cluster"] else Bench)(sys.argv[1], folder)
         for check in CHECKS:
             try:
                 check(bench)

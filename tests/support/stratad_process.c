@@ -100,8 +100,9 @@ static bool listens_or_ended(void *arg)
 static int read_port(const struct stratad_process *stratad)
 {
     char *log = read_log(stratad->log);
-    const char *found = strstr(log, "127.0.0.1:");
-    int port = found != NULL ? atoi(found + strlen("127.0.0.1:")) : 0;
+    static const char before[] = "listening on 127.0.0.1:";
+    const char *found = strstr(log, before);
+    int port = found != NULL ? atoi(found + sizeof before - 1) : 0;
     free(log);
     return port;
 }

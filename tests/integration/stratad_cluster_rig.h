@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests of stratad before a Redis Cluster share: daemons before the cluster of cluster_rig.h,
+ * and clients that write and read through one of them at full speed while something is done to the
+ * cluster, and check each answer.
+ */
+#ifndef TEST_STRATAD_CLUSTER_RIG_H
+#define TEST_STRATAD_CLUSTER_RIG_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "integration/cluster_rig.h"
+#include "integration/stratad_rig.h"
+
+/* A daemon with two workers before the rig's cluster, told of two of its nodes; `more` (may be NULL)
+ * are further arguments. */
+struct stratad_process *stratad_cluster_start(struct cluster_rig *rig, const char *const *more);
+
+/* The text "prefix:n" of a key (as Redis has it) in a slot of the node, the first at or after *n,
+ * which is set behind it. */
+void stratad_cluster_key_of(const struct redis_cluster *cluster, unsigned node, const char *prefix,
+                            unsigned *n, char *key, size_t cap);
+
+/* An integer that STRATA STATS has under this name, the first of them. */
+long long stratad_cluster_number(redisContext *client, const char *name);
+
+/* ---- checked clients ---- */
+
+#define STRATAD_CLUSTER_KEYS    24u
+#define STRATAD_CLUSTER_READERS 2u
+
+/* One writes ever greater numbers under the keys, in turn, and reads each back; others read. Each
+ * client sees no number that is smaller than what was acknowledged before he asked, or than what he
+ * saw. Where acknowledged writes may be lost, because a primary dies, `lossy` is set before: then
+ * nothing is held against what runs backwards, and only answers count. */
+struct stratad_cluster_load {
+    redisContext *clients[1 + STRATAD_CLUSTER_READERS]; /* the writer's first */
+    _Atomic unsigned clients_taken;
+    _Atomic bool stop;
+    _Atomic bool lossy;
+    _Atomic unsigned acked[STRATAD_CLUSTER_KEYS];
+    _Atomic unsigned written; /* acknowledged */
+    _Atomic unsigned read;    /* answered */
+    _Atomic unsigned errors;
+    _Atomic unsigned wrong;
+    char first_wrong[256];
+    char last_error[256]; /* the writer's */
+    pthread_t writer, readers[STRATAD_CLUSTER_READERS];
+};
+
+void stratad_cluster_load_start(struct stratad_cluster_load *load,
+                                const struct stratad_process *stratad);
+/* Waits until so many more were acknowledged and read. */
+void stratad_cluster_load_goes_on(struct stratad_cluster_load *load, unsigned count);
+/* Ends it; fails where anything was wrong. */
+void stratad_cluster_load_stop(struct stratad_cluster_load *load);
+
+#endif

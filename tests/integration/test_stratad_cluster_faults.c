@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stratad before a cluster on which things happen, while clients write and read through it and check
+ * each answer (stratad_cluster_rig.h): slots move, a replica takes over, a primary dies, a primary
+ * hangs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "integration/stratad_cluster_rig.h"
+#include "support/wait.h"
+
+#define PATIENT_MS CLUSTER_RIG_PATIENT_MS
+#define ENOUGH     300u
+
+static struct stratad_cluster_load load; /* outlives a test that fails */
+
+static unsigned slot_of_load(const struct redis_cluster *cluster, unsigned key)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "load:%u", key);
+    return redis_cluster_slot(cluster, name);
+}
+
+static void slots_move_under_load(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    unsigned moves = rig_is_long() ? STRATAD_CLUSTER_KEYS : 4;
+    stratad_cluster_load_start(&load, stratad);
+    for (unsigned key = 0; key < moves; key++) {
+        unsigned slot = slot_of_load(rig->cluster, key);
+        int owner = redis_cluster_primary(rig->cluster, slot);
+        assert_true(owner >= 0);
+        unsigned to = (unsigned)(owner + 1) % 3;
+        while (!redis_cluster_is_primary(rig->cluster, to) || (int)to == owner)
+            to = (to + 1) % 6;
+        assert_int_equal(redis_cluster_begin_move(rig->cluster, slot, to), 0);
+        stratad_cluster_load_goes_on(&load, ENOUGH);
+        assert_int_equal(redis_cluster_move_keys(rig->cluster, slot, to, 100), 0);
+        stratad_cluster_load_goes_on(&load, ENOUGH);
+        assert_int_equal(redis_cluster_finish_move(rig->cluster, slot, to), 0);
+        stratad_cluster_load_goes_on(&load, ENOUGH);
+        assert_int_equal(redis_cluster_settle(rig->cluster, PATIENT_MS), 0);
+        assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, (unsigned)owner), 0);
+    }
+    stratad_cluster_load_goes_on(&load, ENOUGH);
+    stratad_cluster_load_stop(&load);
+    assert_int_equal(atomic_load(&load.errors), 0);
+    stratad_process_stop(&stratad);
+}
+
+/* Without a loss: the old primary holds its clients until the new one has all of its writes. */
+static void replicas_take_over_under_load(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    stratad_cluster_load_start(&load, stratad);
+    for (unsigned round = 0; round < (rig_is_long() ? 12u : 3u); round++) {
+        unsigned slot = slot_of_load(rig->cluster, round);
+        int owner = redis_cluster_primary(rig->cluster, slot);
+        assert_true(owner >= 0);
+        int replica = redis_cluster_replica(rig->cluster, (unsigned)owner);
+        assert_true(replica >= 0);
+        assert_int_equal(redis_cluster_failover(rig->cluster, (unsigned)replica, ""), 0);
+        stratad_cluster_load_goes_on(&load, ENOUGH);
+    }
+    stratad_cluster_load_stop(&load);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- a primary dies ---- */
+
+struct asked {
+    struct cluster_rig *rig;
+    redisContext *client;
+    unsigned key;
+};
+
+/* Through stratad it is what the slot's owner has. */
+static bool is_as_stored(void *arg)
+{
+    const struct asked *asked = arg;
+    const struct redis_cluster *cluster = asked->rig->cluster;
+    int owner = redis_cluster_primary(cluster, slot_of_load(cluster, asked->key));
+    if (owner < 0)
+        return false;
+    redisReply *stored = redis_cluster_ask(cluster, (unsigned)owner, "GET load:%u", asked->key);
+    redisReply *got = redisCommand(asked->client, "GET load:%u", asked->key);
+    bool same = stored != NULL && got != NULL && stored->type == got->type &&
+                (stored->str == NULL || strcmp(stored->str, got->str) == 0) &&
+                stored->type != REDIS_REPLY_ERROR;
+    freeReplyObject(stored);
+    freeReplyObject(got);
+    return same;
+}
+
+static void assert_all_as_stored(struct cluster_rig *rig, const struct stratad_process *stratad)
+{
+    struct asked asked = {rig, rig_client(stratad), 0};
+    for (; asked.key < STRATAD_CLUSTER_KEYS; asked.key++)
+        if (!wait_until(is_as_stored, &asked, PATIENT_MS))
+            fail_msg("load:%u is not what is stored", asked.key);
+    redisFree(asked.client);
+}
+
+static void a_primary_dies_under_load(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    stratad_cluster_load_start(&load, stratad);
+    int owner = redis_cluster_primary(rig->cluster, slot_of_load(rig->cluster, 0));
+    assert_true(owner >= 0);
+    atomic_store(&load.lossy, true);
+    redis_cluster_kill9(rig->cluster, (unsigned)owner);
+    unsigned before = atomic_load(&load.acked[0]);
+    uint64_t end_ms = sta_clock_now_ms() + PATIENT_MS;
+    while (atomic_load(&load.acked[0]) <= before + 1 && sta_clock_now_ms() < end_ms)
+        stratad_cluster_load_goes_on(&load, 1);
+    assert_true(atomic_load(&load.acked[0]) > before + 1);
+    unsigned errors = atomic_load(&load.errors);
+    stratad_cluster_load_goes_on(&load, ENOUGH);
+    assert_int_equal(atomic_load(&load.errors), errors); /* it is over */
+    stratad_cluster_load_stop(&load);
+    assert_all_as_stored(rig, stratad);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- a primary hangs ---- */
+
+static bool is_kept_again(void *arg)
+{
+    redisContext *client = arg;
+    ASSERT_SAYS(client, "OK", "SET kept v");
+    ASSERT_SAYS(client, "v", "GET kept");
+    long long before = stratad_cluster_number(client, "misses");
+    ASSERT_SAYS(client, "v", "GET kept");
+    return stratad_cluster_number(client, "misses") == before;
+}
+
+struct hope {
+    redisContext *client;
+    const char *key;
+};
+
+static bool is_unavailable(void *arg)
+{
+    const struct hope *hope = arg;
+    redisReply *reply = redisCommand(hope->client, "SET %s 4", hope->key);
+    bool is = reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+              strncmp(reply->str, "UNAVAILABLE strata: ", 20) == 0;
+    freeReplyObject(reply);
+    return is;
+}
+
+/* A write to it is unknown then, and L1 takes nothing in until its node has answered. */
+static void a_primary_that_hangs_or_is_gone_leaves_the_others_alone(void **state)
+{
+    static const char *const args[] = {"--socket-timeout", "0.5", "--max-staleness", "60", NULL};
+    static const struct redis_cluster_config config = {.no_replicas = true,
+                                                       .node_timeout_ms = 60000};
+    struct cluster_rig rig = {0};
+    char dead[32], well[32];
+    unsigned n = 0;
+    (void)state;
+    assert_int_equal(redis_cluster_start(&rig.cluster, &config), 0);
+    struct stratad_process *stratad = stratad_cluster_start(&rig, args);
+    redisContext *client = rig_client(stratad);
+    stratad_cluster_key_of(rig.cluster, 1, "x", &n, dead, sizeof dead);
+    stratad_cluster_key_of(rig.cluster, 0, "kept", &n, well, sizeof well);
+    ASSERT_SAYS(client, "OK", "SET %s 1", dead);
+    ASSERT_SAYS(client, "OK", "SET %s 1", well);
+    assert_true(wait_until(is_kept_again, client, PATIENT_MS));
+    redis_cluster_freeze(rig.cluster, 1);
+    ASSERT_SAYS(client, "TIMEOUT strata: ", "SET %s 2", dead);
+    long long before = stratad_cluster_number(client, "misses");
+    ASSERT_SAYS(client, "OK", "SET %s 2", well);
+    ASSERT_SAYS(client, "2", "GET %s", well);
+    ASSERT_SAYS(client, "2", "GET %s", well);
+    assert_int_equal(stratad_cluster_number(client, "misses"), before + 2); /* in doubt */
+    redisReply *reply = redisCommand(client, "MGET %s %s", dead, well);
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    redis_cluster_thaw(rig.cluster, 1);
+    assert_true(wait_until(is_kept_again, client, PATIENT_MS));
+    ASSERT_SAYS(client, "OK", "SET %s 3", well);
+    redis_cluster_kill9(rig.cluster, 1);
+    struct hope hope = {client, dead};
+    assert_true(wait_until(is_unavailable, &hope, PATIENT_MS));
+    ASSERT_SAYS(client, "PARTIAL strata: 1 of 2", "DEL %s %s", dead, well);
+    ASSERT_SAYS(client, "UNAVAILABLE strata: ", "EXISTS %s %s", dead, well);
+    reply = redisCommand(client, "EXISTS %s", well);
+    assert_int_equal(reply->integer, 0);
+    freeReplyObject(reply);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+    redis_cluster_stop(&rig.cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(slots_move_under_load, cluster_rig_settle),
+        cmocka_unit_test_setup(replicas_take_over_under_load, cluster_rig_settle),
+        cmocka_unit_test_setup(a_primary_dies_under_load, cluster_rig_settle),
+        cmocka_unit_test(a_primary_that_hangs_or_is_gone_leaves_the_others_alone),
+    };
+    return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
+}

@@ -230,11 +230,11 @@ struct strata_statistics {
     uint64_t canaries_lost;        /* connections given up because they did not */
     uint64_t stale_answers;        /* STRATA_STALE */
 
-    /* strata_get_or_load() */
-    uint64_t loads;        /* loaders that ran */
-    uint64_t loads_failed; /* of these: that ended with an error */
+    /* strata_get_or_load() and its kin */
+    uint64_t loads;        /* keys that loaders were asked for */
+    uint64_t loads_failed; /* of these: that were answered with an error */
     uint64_t loads_early;  /* of these: before the value's time was over */
-    uint64_t loads_shared; /* calls that were answered by a load that another call ran */
+    uint64_t loads_shared; /* keys that were answered by a load that another call ran */
 
     struct strata_invalidation_statistics invalidation;
     struct strata_write_behind_statistics write_behind;

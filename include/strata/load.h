@@ -32,6 +32,11 @@ struct strata_load;
  * exception, no end of the thread. */
 typedef int (*strata_loader)(struct strata_load *load, void *arg);
 
+/* Loads several keys, each with a load of its own, which is answered as above. What is returned is the
+ * answer of those that were given none: STRATA_MISS, there are none; a negative number, that error;
+ * STRATA_OK, STRATA_ERR_INVALID. */
+typedef int (*strata_loader_many)(struct strata_load *const *loads, size_t count, void *arg);
+
 STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
 
 /* The value (copied), and for how long it is good; `ttl_ms` 0: as the options say.
@@ -42,6 +47,10 @@ STRATA_API int strata_load_set(struct strata_load *load, struct strata_bytes val
 /* There is no such key: the calls get STRATA_MISS, and so do later ones for `ttl_ms` (0: as the
  * options say), in this process. */
 STRATA_API void strata_load_set_none(struct strata_load *load, uint64_t ttl_ms);
+
+/* This key failed, as if the loader of one had returned `error`, a negative number; else
+ * STRATA_ERR_INVALID. */
+STRATA_API int strata_load_set_error(struct strata_load *load, int error);
 
 /* STRATA_OK with the value that is past its time and about to be replaced, readable until the
  * loader returns; STRATA_MISS: there is none, or it is not known. Only with stale_ms does a value
@@ -79,7 +88,7 @@ struct strata_load_options {
      * not end together. Those of "there is none" are not. */
     double ttl_jitter;
 
-    /* With any of those that follow, loaders run on threads of the cache, too: at most four, made
+    /* With any of those that follow, and in asynchronous calls, loaders run on threads of the cache, too: at most four, made
      * when they are needed. Then `arg` must stay valid until the loader has ended, and at the
      * latest until strata_close() returns, which waits for loaders that run and begins no
      * others: calls that wait for one get STRATA_ERR_CLOSED. A call from within a loader that finds all
@@ -114,6 +123,35 @@ STRATA_API int strata_get_or_load(struct strata *cache, struct strata_bytes key,
                                   strata_loader loader, void *arg,
                                   const struct strata_load_options *options,
                                   struct strata_value *value);
+
+/* As strata_get_or_load(), with a completion as of the asynchronous twins (cache.h): called once where this
+ * returned STRATA_OK, and not from within it. It blocks neither the caller nor the I/O thread, and may be called
+ * from callbacks and loaders: Redis is asked by the I/O thread, the loader runs on a thread of the cache, also
+ * without time-outs; `arg` must stay valid as above. Key and options are copied. One load for all that want a
+ * key, whichever way they ask; who waits for the load of another does so for wait_ms, and here, too, own
+ * loads are waited for as long as they take but for hard_timeout_ms. STRATA_ERR_BUSY: 256 loads wait to begin;
+ * STRATA_ERR_CLOSED: the cache is closed, and the load had not begun. A loader must not wait for a completion:
+ * four that do so would hold all threads. */
+STRATA_API int strata_get_or_load_async(struct strata *cache, struct strata_bytes key,
+                                        strata_loader loader, void *arg,
+                                        const struct strata_load_options *options,
+                                        struct strata_completion completion);
+
+/* The same as strata_get_or_load() for many keys: L1, then one round trip to Redis for those that it has not, then one call of the
+ * loader for all that are missing still, and one round trip to store what it brought. Keys that other
+ * calls load are not loaded again, but waited for once the own ones are there, so that batches of the same
+ * keys in any order do not wait for one another; where such a call gives up, the loader is called once more
+ * for its keys. A key that is named several times is loaded once. Loads that become due before their time
+ * is over are loaded together, too.
+ * values[i] and statuses[i] (`statuses` may be NULL) are what the single call would have answered for key i,
+ * values zeroed where there is none; the result is that of batches (cache.h). Time-outs count for the whole
+ * call: keys that are answered by then have their values.
+ * STRATA_ERR_UNSUPPORTED with lease_ms: who waits for one key's lease would hold those of the others, and
+ * two processes could wait for each other until these end. */
+STRATA_API int strata_get_or_load_many(struct strata *cache, const struct strata_bytes *keys,
+                                       size_t count, strata_loader_many loader, void *arg,
+                                       const struct strata_load_options *options,
+                                       struct strata_value *values, int *statuses);
 
 #ifdef __cplusplus
 }

@@ -1,33 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The asynchronous calls. Each is one block of memory that holds the operation and copies of its
- * key and value, and that lives until its callback has run.
+ * The asynchronous reads and writes. Each is one block of memory that holds the operation and copies of
+ * its key and value, and that lives until its callback has run (api/async_call.h).
  *
- *   STARTED --L1 answered--> posted to the loop's own thread --.
- *      '-----L2 asked-----> done(), by who leads the loop ------+--> into the caller's queue, and
- *                                                                    callback on dispatch; or
- *                                                                    callback on the loop's own
- *                                                                    thread
- *
- * Values that pass through here are copies, never leases: a queue may be dispatched after the
- * cache is closed.
+ *   STARTED --L1 answered--> posted
+ *      '-----L2 asked-----> done(), by who leads the loop --> completed
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/handle.h"
-#include "api/queue.h"
-#include "cache/value.h"
+#include "api/async_call.h"
 #include "core/clock.h"
-#include "strata/cache.h"
 
 struct async_call {
-    struct sta_completed completed; /* what a queue takes */
-    struct strata_completion completion;
-    struct sta_loop *loop;
-    struct sta_task task;
-    struct strata_value value;
-    int status;
+    struct sta_async_call base;
     struct strata_bytes key;
     struct strata_item item;
     union {
@@ -37,62 +23,14 @@ struct async_call {
     char bytes[]; /* key, then value */
 };
 
-static void async_finish(struct async_call *call)
-{
-    bool answered = call->status == STRATA_OK || call->status == STRATA_STALE;
-    bool has_value = answered && call->value.owner[1] != NULL;
-    call->completion.call(call->completion.arg, call->status, has_value ? &call->value : NULL);
-    strata_release(&call->value);
-    free(call);
-}
-
-static void async_dispatched(struct sta_completed *completed)
-{
-    async_finish(STA_CONTAINER(completed, struct async_call, completed));
-}
-
-static void async_own_thread(struct sta_task *task)
-{
-    async_finish(STA_CONTAINER(task, struct async_call, task));
-}
-
-/* The operation has ended, under whoever leads the loop: perhaps a synchronous caller, whose thread
- * is no place for somebody else's callback. */
-static void async_complete(struct async_call *call)
-{
-    struct sta_loop *loop = call->loop;
-    sta_loop_meet(loop);
-    if (call->completion.queue != NULL) {
-        call->completed.run = async_dispatched;
-        sta_queue_push(call->completion.queue, &call->completed);
-    } else if (sta_loop_is_own_thread(loop)) {
-        async_finish(call);
-    } else {
-        call->task.run = async_own_thread;
-        sta_loop_post_own(loop, &call->task);
-    }
-}
-
 static void async_read_done(struct sta_read *read)
 {
-    async_complete(STA_CONTAINER(read, struct async_call, operation.read));
+    sta_async_call_complete(&STA_CONTAINER(read, struct async_call, operation.read)->base);
 }
 
 static void async_write_done(struct sta_write *write)
 {
-    async_complete(STA_CONTAINER(write, struct async_call, operation.write));
-}
-
-static void async_posted(struct sta_task *task)
-{
-    async_complete(STA_CONTAINER(task, struct async_call, task));
-}
-
-/* Answered on the spot, but never from within the call. */
-static void async_post(struct async_call *call)
-{
-    call->task.run = async_posted;
-    sta_loop_post_own(call->loop, &call->task);
+    sta_async_call_complete(&STA_CONTAINER(write, struct async_call, operation.write)->base);
 }
 
 static struct async_call *async_create(struct strata *cache, struct strata_bytes key,
@@ -108,21 +46,8 @@ static struct async_call *async_create(struct strata *cache, struct strata_bytes
     call->key = strata_bytes(call->bytes, key.len);
     call->item.key = call->key;
     call->item.value = strata_bytes(call->bytes + key.len, value.len);
-    call->completion = completion;
-    call->loop = sta_cache_loop(cache->cache);
-    sta_loop_expect(call->loop);
+    sta_async_call_init(&call->base, cache, completion);
     return call;
-}
-
-/* A lease becomes a copy, and its status an error where there is no memory for it. */
-static void async_unlease(struct async_call *call)
-{
-    struct strata_value lease = call->value;
-    if (call->status != STRATA_OK || lease.owner[0] == NULL)
-        return;
-    call->value = (struct strata_value){0};
-    call->status = sta_value_from_bytes(&call->value, lease.bytes);
-    strata_release(&lease);
 }
 
 int strata_get_async(struct strata *cache, struct strata_bytes key,
@@ -140,15 +65,14 @@ int strata_get_async(struct strata *cache, struct strata_bytes key,
     read->cache = cache->cache;
     read->keys = &call->key;
     read->count = 1;
-    read->values = &call->value;
-    read->statuses = &call->status;
+    read->values = &call->base.value;
+    read->statuses = &call->base.status;
     read->done = async_read_done;
     if (sta_read_begin(read, sta_clock_now_ns()) == STRATA_MORE) {
         sta_read_send(read); /* the call may be gone when this returns */
         return STRATA_OK;
     }
-    async_unlease(call);
-    async_post(call);
+    sta_async_call_post(&call->base);
     return STRATA_OK;
 }
 
@@ -165,13 +89,13 @@ static int async_write(struct strata *cache, enum sta_write_kind kind, struct st
     write->kind = kind;
     write->items = &call->item;
     write->count = 1;
-    write->statuses = &call->status;
+    write->statuses = &call->base.status;
     write->done = async_write_done;
     if (sta_write_begin(write, sta_clock_now_ns()) == STRATA_MORE) {
         sta_write_send(write);
         return STRATA_OK;
     }
-    async_post(call);
+    sta_async_call_post(&call->base);
     return STRATA_OK;
 }
 

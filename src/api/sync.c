@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/outcome.h"
 #include "core/clock.h"
 #include "net/waiter.h"
 #include "strata/cache.h"
@@ -157,38 +158,6 @@ int strata_flush(struct strata *cache, uint64_t timeout_ms)
 
 /* ---- batches ---- */
 
-/* What a batch answers as a whole. */
-static int batch_status(const int *statuses, size_t count)
-{
-    int first_error = STRATA_OK;
-    size_t errors = 0;
-    bool same = true;
-    for (size_t i = 0; i < count; i++) {
-        if (statuses[i] >= 0)
-            continue;
-        if (errors++ == 0)
-            first_error = statuses[i];
-        same = same && statuses[i] == first_error;
-    }
-    if (errors == 0)
-        return STRATA_OK;
-    return errors == count && same ? first_error : STRATA_ERR_PARTIAL;
-}
-
-/* The caller's statuses, or memory for them (to be freed where it is not the caller's). */
-static int *batch_statuses(int *statuses, size_t count)
-{
-    return statuses != NULL ? statuses : malloc(count * sizeof *statuses);
-}
-
-/* The batch as a whole failed: so did each key. */
-static int batch_fail(int *statuses, size_t count, int status)
-{
-    for (size_t i = 0; statuses != NULL && i < count; i++)
-        statuses[i] = status;
-    return status;
-}
-
 int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_t count,
                     struct strata_value *values, int *statuses)
 {
@@ -196,14 +165,13 @@ int strata_get_many(struct strata *cache, const struct strata_bytes *keys, size_
         return STRATA_OK;
     memset(values, 0, count * sizeof *values);
     if (sync_would_deadlock(cache))
-        return batch_fail(statuses, count, STRATA_ERR_INVALID);
-    int *each = batch_statuses(statuses, count);
+        return sta_outcome_fail(statuses, count, STRATA_ERR_INVALID);
+    int *each = sta_outcome_statuses(statuses, count);
     if (each == NULL)
         return STRATA_ERR_NOMEM;
     sync_read_run(cache, keys, count, values, each, false, sta_clock_now_ns());
-    int status = batch_status(each, count);
-    if (each != statuses)
-        free(each);
+    int status = sta_outcome_of(each, count);
+    sta_outcome_free_own(each, statuses);
     return status;
 }
 
@@ -211,14 +179,13 @@ static int batch_write(struct strata *cache, enum sta_write_kind kind,
                        const struct strata_item *items, size_t count, int *statuses)
 {
     if (sync_would_deadlock(cache))
-        return batch_fail(statuses, count, STRATA_ERR_INVALID);
-    int *each = batch_statuses(statuses, count);
+        return sta_outcome_fail(statuses, count, STRATA_ERR_INVALID);
+    int *each = sta_outcome_statuses(statuses, count);
     if (each == NULL)
         return STRATA_ERR_NOMEM;
     sync_write_run(cache, kind, items, count, each);
-    int status = batch_status(each, count);
-    if (each != statuses)
-        free(each);
+    int status = sta_outcome_of(each, count);
+    sta_outcome_free_own(each, statuses);
     return status;
 }
 
@@ -236,7 +203,7 @@ int strata_delete_many(struct strata *cache, const struct strata_bytes *keys, si
     struct strata_item one = {0};
     struct strata_item *items = count == 1 ? &one : calloc(count, sizeof *items);
     if (items == NULL)
-        return batch_fail(statuses, count, STRATA_ERR_NOMEM);
+        return sta_outcome_fail(statuses, count, STRATA_ERR_NOMEM);
     for (size_t i = 0; i < count; i++)
         items[i].key = keys[i];
     int status = batch_write(cache, STA_WRITE_DELETE, items, count, statuses);

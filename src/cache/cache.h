@@ -149,7 +149,7 @@ struct sta_read {
     struct strata_value *values;  /* count of them; to be released where STRATA_OK or STALE */
     int *statuses;                /* count of them */
     bool l1_asked;                /* sta_read_copy() did, just now: L1 is not asked again */
-    struct sta_read_found *found; /* NULL, or filled for the one key */
+    struct sta_read_found *found; /* NULL, or count of them, which are filled */
     void (*done)(struct sta_read *read);
 
     /* the room's own */

@@ -13,6 +13,7 @@
 #include "cache/coherence.h"
 #include "cache/value.h"
 #include "core/clock.h"
+#include "net/waiter.h"
 #include "strata/status.h"
 
 /* Longer than anybody waits, and short enough for a TTL and it to be one that Redis can add to its clock:
@@ -93,10 +94,24 @@ static int fill_l1_only(struct sta_fill *fill)
 
 /* ---- both tiers, on the loop ---- */
 
+/* Fills that are sent and waited for together. */
+struct sta_fill_together {
+    struct sta_fill *const *fills; /* those with a status of STRATA_MORE are sent */
+    size_t count;
+    size_t pending;
+    struct sta_task task;
+    struct sta_waiter waiter;
+};
+
+static void together_settle(struct sta_fill_together *together)
+{
+    if (--together->pending == 0)
+        sta_waiter_signal(&together->waiter);
+}
+
 static void fill_settle(struct sta_fill *fill)
 {
-    if (--fill->pending == 0)
-        sta_waiter_signal(&fill->waiter);
+    together_settle(fill->together);
 }
 
 static void on_ended_add(struct sta_batch *batch)
@@ -191,25 +206,34 @@ static void on_got(struct sta_batch *batch, uint32_t tag, int status, struct str
         keep_none(fill, now_ms);
 }
 
-static void fill_start(struct sta_task *task)
+/* Sent, or overtaken. */
+static void fill_start(struct sta_fill *fill)
 {
-    struct sta_fill *fill = STA_CONTAINER(task, struct sta_fill, task);
     uint64_t deadline_ns = sta_clock_after(fill->begun_ns, fill->cache->budget_ns);
     bool adds = !fill->none, gets = fill->get.count > 0;
-    fill->pending = 1;
-    fill->settled = !adds;
-    if (is_current(fill)) {
-        fill->pending += (adds ? 1 : 0) + (gets ? 1 : 0);
-        if (adds && fill->store.operation.request.commands > 0)
-            sta_command_start(&fill->store, fill->whole, deadline_ns);
-        else if (adds)
-            sta_batch_start(&fill->add, deadline_ns);
-        if (gets)
-            sta_batch_start(&fill->get, deadline_ns);
-    } else {
+    if (!is_current(fill)) {
         fill->status = STRATA_SKIPPED;
+        return;
     }
-    fill_settle(fill);
+    fill->status = STRATA_OK;
+    fill->settled = !adds;
+    fill->together->pending += (adds ? 1 : 0) + (gets ? 1 : 0);
+    if (adds && fill->store.operation.request.commands > 0)
+        sta_command_start(&fill->store, fill->whole, deadline_ns);
+    else if (adds)
+        sta_batch_start(&fill->add, deadline_ns);
+    if (gets)
+        sta_batch_start(&fill->get, deadline_ns);
+}
+
+static void together_start(struct sta_task *task)
+{
+    struct sta_fill_together *together = STA_CONTAINER(task, struct sta_fill_together, task);
+    together->pending = 1;
+    for (size_t i = 0; i < together->count; i++)
+        if (together->fills[i]->status == STRATA_MORE)
+            fill_start(together->fills[i]);
+    together_settle(together);
 }
 
 /* Lease and old value are looked at, the value stored and the lease dropped in one step: who comes
@@ -272,27 +296,30 @@ static int fill_name(struct sta_fill *fill)
     return status;
 }
 
-static int fill_both(struct sta_fill *fill)
+/* STRATA_MORE: to be sent. */
+static int fill_prepare(struct sta_fill *fill)
 {
     struct sta_cache *cache = fill->cache;
     sta_batch_init(&fill->add, cache->l2, cache->prefix, on_added, on_ended_add);
     sta_batch_init(&fill->get, cache->l2, cache->prefix, on_got, on_ended_get);
     sta_command_init(&fill->store, cache->l2, on_scripted);
     sta_buffer_init(&fill->name, SIZE_MAX);
-    fill->status = fill_name(fill);
-    if (fill->status == STRATA_OK)
-        fill->status = fill_encode(fill);
-    if (fill->status == STRATA_OK) {
-        fill->task.run = fill_start;
-        sta_waiter_init(&fill->waiter, cache->loop);
-        sta_l2_post(cache->l2, &fill->task);
-        sta_waiter_wait(&fill->waiter);
+    fill->prepared = true;
+    int status = fill_name(fill);
+    if (status == STRATA_OK)
+        status = fill_encode(fill);
+    return status == STRATA_OK ? STRATA_MORE : status;
+}
+
+static void fill_fini(struct sta_fill *fill)
+{
+    if (fill->prepared) {
+        sta_batch_fini(&fill->add);
+        sta_batch_fini(&fill->get);
+        sta_command_fini(&fill->store);
+        sta_buffer_fini(&fill->name);
     }
-    sta_batch_fini(&fill->add);
-    sta_batch_fini(&fill->get);
-    sta_command_fini(&fill->store);
-    sta_buffer_fini(&fill->name);
-    return fill->status;
+    sta_buffer_fini(&fill->envelope);
 }
 
 static bool is_still_current(void *arg)
@@ -306,25 +333,46 @@ static int fill_behind(struct sta_fill *fill)
 {
     struct strata_item item = {fill->key.bytes, fill->stored, fill->ttl_ms};
     if (fill->none)
-        return fill->cache->config.read_through ? fill_both(fill) : fill_l1_only(fill);
+        return fill->cache->config.read_through ? fill_prepare(fill) : fill_l1_only(fill);
     if (fill->stale_ms > 0)
         item.ttl_ms = sta_clock_after(sta_tiers_ttl_ms(fill->cache, &item), fill->stale_ms);
     return sta_behind_keep(fill->cache->behind, &item, is_still_current, fill, fill->begun_ns);
 }
 
-int sta_fill_run(struct sta_fill *fill, uint64_t now_ns)
+/* All that goes without the loop. STRATA_MORE: it is to be sent. */
+static int fill_begin(struct sta_fill *fill, uint64_t now_ns)
 {
     const struct sta_cache_config *config = &fill->cache->config;
     bool both = fill->cache->l2 != NULL && config->write_through && config->read_through;
     fill->begun_ns = now_ns;
     fill->there = (struct strata_value){0};
+    fill->prepared = false;
     fill->stale_ms = fill->stale_ms < STALE_MOST_MS ? fill->stale_ms : STALE_MOST_MS;
     sta_buffer_init(&fill->envelope, SIZE_MAX);
     int status = fill->none ? STRATA_OK : fill_wrap(fill);
-    if (status == STRATA_OK)
-        status = fill->cache->behind != NULL ? fill_behind(fill)
-                 : both                      ? fill_both(fill)
-                                             : fill_l1_only(fill);
-    sta_buffer_fini(&fill->envelope);
-    return status;
+    if (status != STRATA_OK)
+        return status;
+    if (fill->cache->behind != NULL)
+        return fill_behind(fill);
+    return both ? fill_prepare(fill) : fill_l1_only(fill);
+}
+
+void sta_fill_run(struct sta_fill *const *fills, size_t count, uint64_t now_ns)
+{
+    struct sta_fill_together together = {.fills = fills, .count = count};
+    bool sends = false;
+    for (size_t i = 0; i < count; i++) {
+        fills[i]->together = &together;
+        fills[i]->status = fill_begin(fills[i], now_ns);
+        sends |= fills[i]->status == STRATA_MORE;
+    }
+    if (sends) {
+        struct sta_cache *cache = fills[0]->cache;
+        together.task.run = together_start;
+        sta_waiter_init(&together.waiter, cache->loop);
+        sta_l2_post(cache->l2, &together.task);
+        sta_waiter_wait(&together.waiter);
+    }
+    for (size_t i = 0; i < count; i++)
+        fill_fini(fills[i]);
 }

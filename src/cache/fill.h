@@ -15,6 +15,7 @@
  * after it is sent after us.
  * Over an old value, or with a lease, a script stands in the place of SET NX: it stores where the lease
  * is still ours, and where Redis still has what we replace.
+ * Several go together: sent in one step on the loop, and waited for together.
  * A value that is larger than what is asked for again (coherence.h) leaves L1 empty; the next read
  * brings it. Without L2, or with values in L1 alone, L1 takes it under the load's token.
  */
@@ -25,7 +26,6 @@
 #include "cache/tiers.h"
 #include "l2/batch.h"
 #include "l2/command.h"
-#include "net/waiter.h"
 
 struct sta_fill {
     /* The caller's. */
@@ -46,25 +46,25 @@ struct sta_fill {
 
     /* What run() found in Redis and is not what it brought; to be released. */
     struct strata_value there;
+    /* STRATA_OK: kept. STRATA_SKIPPED: overtaken, nothing was sent. Or why Redis did not take it. With
+     * STRATA_OK, `there` may hold a value: Redis has that one. */
+    int status;
 
     /* the room's own */
-    int status;
     bool settled; /* no own write is under way any more, `token` is of after it, and no queued
                      invalidation hides the key */
-    unsigned pending;
+    struct sta_fill_together *together;
+    bool prepared;              /* what is sent was initialised */
     struct strata_bytes stored; /* `value` as Redis gets it */
     struct sta_buffer envelope; /* if it is in one */
     struct sta_buffer name;
     struct strata_bytes whole; /* the key as Redis has it */
     uint64_t begun_ns;
-    struct sta_task task;
     struct sta_batch add, get;
     struct sta_command store; /* instead of `add`, with a lease or an old value */
-    struct sta_waiter waiter;
 };
 
-/* STRATA_OK: kept. STRATA_SKIPPED: overtaken, nothing was sent. Or why Redis did not take it. With
- * STRATA_OK, `there` may hold a value: Redis has that one. */
-int sta_fill_run(struct sta_fill *fill, uint64_t now_ns);
+/* Each has its status when this returns. */
+void sta_fill_run(struct sta_fill *const *fills, size_t count, uint64_t now_ns);
 
 #endif

@@ -12,6 +12,8 @@
 #include "core/clock.h"
 #include "strata/status.h"
 
+#define NOBODY ((pthread_t)0)
+
 struct sta_flight {
     /* Fixed at creation. */
     uint64_t hash;
@@ -19,11 +21,13 @@ struct sta_flight {
 
     /* Guarded by the table's lock. */
     pthread_t runner; /* 0: nobody yet */
+    bool queued;      /* and it waits for a thread of the pool */
     uint64_t generation;
     struct sta_list link;         /* in its bucket; in no list once it is overtaken */
     struct sta_list link_running; /* in under_way, until it ends */
     struct sta_flight *waits_for; /* its runner waits for that one */
-    unsigned holders;             /* the runner until it ends, and who waits */
+    unsigned holders;             /* the runner until it ends, and who waits or listens */
+    struct sta_list listeners;
     bool ended;
     int status, failure;
     struct strata_value value; /* shared */
@@ -70,6 +74,8 @@ static struct sta_flight *find_locked(struct sta_flights *flights, const struct 
 /* Whether `thread` runs a load of this key, overtaken or not. */
 static bool runs_locked(struct sta_flights *flights, const struct sta_key *key, pthread_t thread)
 {
+    if (thread == NOBODY)
+        return false;
     struct sta_list *all = &flights->under_way;
     for (struct sta_list *node = all->next; node != all; node = node->next) {
         struct sta_flight *flight = STA_CONTAINER(node, struct sta_flight, link_running);
@@ -90,6 +96,7 @@ static struct sta_flight *create_locked(struct sta_flights *flights, const struc
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&flight->over, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    sta_list_init(&flight->listeners);
     flight->runner = thread;
     flight->hash = key->hash;
     flight->generation = generation;
@@ -104,7 +111,7 @@ static struct sta_flight *create_locked(struct sta_flights *flights, const struc
 /* Whether `thread` runs a load that this one waits for, or this one itself. */
 static bool is_circle_locked(const struct sta_flight *flight, pthread_t thread)
 {
-    for (; flight != NULL; flight = flight->waits_for) {
+    for (; flight != NULL && thread != NOBODY; flight = flight->waits_for) {
         if (pthread_equal(flight->runner, thread))
             return true;
     }
@@ -140,7 +147,7 @@ int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uin
     int status = STRATA_SKIPPED;
     pthread_mutex_lock(&flights->lock);
     if (find_locked(flights, key) == NULL) {
-        struct sta_flight *flight = create_locked(flights, key, generation, 0);
+        struct sta_flight *flight = create_locked(flights, key, generation, NOBODY);
         status = flight != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
         if (flight != NULL)
             *out = flight;
@@ -152,7 +159,7 @@ int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uin
 void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight)
 {
     pthread_mutex_lock(&flights->lock);
-    flight->runner = 0;
+    flight->runner = NOBODY;
     flight->holders++;
     pthread_mutex_unlock(&flights->lock);
 }
@@ -165,22 +172,23 @@ void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight
     pthread_mutex_unlock(&flights->lock);
 }
 
+void sta_flight_queued(struct sta_flights *flights, struct sta_flight *flight)
+{
+    pthread_mutex_lock(&flights->lock);
+    if (flight->runner == NOBODY && !flight->ended) {
+        flight->queued = true;
+        pthread_cond_broadcast(&flight->over);
+    }
+    pthread_mutex_unlock(&flights->lock);
+}
+
 void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread)
 {
     pthread_mutex_lock(&flights->lock);
     flight->runner = thread;
+    flight->queued = false;
+    pthread_cond_broadcast(&flight->over);
     pthread_mutex_unlock(&flights->lock);
-}
-
-bool sta_flight_is_runner(struct sta_flights *flights, pthread_t thread)
-{
-    bool runs = false;
-    pthread_mutex_lock(&flights->lock);
-    struct sta_list *all = &flights->under_way;
-    for (struct sta_list *node = all->next; node != all && !runs; node = node->next)
-        runs = pthread_equal(STA_CONTAINER(node, struct sta_flight, link_running)->runner, thread);
-    pthread_mutex_unlock(&flights->lock);
-    return runs;
 }
 
 unsigned sta_flight_holders(struct sta_flights *flights)
@@ -194,16 +202,22 @@ unsigned sta_flight_holders(struct sta_flights *flights)
     return holders;
 }
 
-static void let_go(struct sta_flights *flights, struct sta_flight *flight)
+static void let_go(struct sta_flights *flights, struct sta_flight *flight, unsigned holders)
 {
     pthread_mutex_lock(&flights->lock);
-    bool last = --flight->holders == 0;
+    flight->holders -= holders;
+    bool last = flight->holders == 0;
     pthread_mutex_unlock(&flights->lock);
     if (!last)
         return;
     sta_value_release(&flight->value);
     pthread_cond_destroy(&flight->over);
     free(flight);
+}
+
+void sta_flight_leave(struct sta_flights *flights, struct sta_flight *flight)
+{
+    let_go(flights, flight, 1);
 }
 
 /* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. */
@@ -217,29 +231,72 @@ static void note_locked(struct sta_flights *flights, pthread_t thread, struct st
     }
 }
 
-static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
-                       uint64_t deadline_ns, int *failure, struct strata_value *value)
+/* For a turn of what is waited for; false: it is `deadline_ns`. */
+static bool sleep_locked(struct sta_flights *flights, struct sta_flight *flight,
+                         uint64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / STA_NS_SEC),
                              .tv_nsec = (long)(deadline_ns % STA_NS_SEC)};
-    int waited = 0;
-    /* Another may have begun to wait for us since we joined. */
-    if (!flight->ended && is_circle_locked(flight, thread))
-        return STRATA_ERR_DEADLOCK;
-    note_locked(flights, thread, flight);
-    while (!flight->ended && waited == 0) {
-        if (deadline_ns == STA_NEVER)
-            waited = pthread_cond_wait(&flight->over, &flights->lock);
-        else
-            waited = pthread_cond_timedwait(&flight->over, &flights->lock, &until);
+    if (deadline_ns == STA_NEVER)
+        return pthread_cond_wait(&flight->over, &flights->lock) == 0;
+    return pthread_cond_timedwait(&flight->over, &flights->lock, &until) == 0;
+}
+
+static bool runs_any_locked(struct sta_flights *flights, pthread_t thread)
+{
+    struct sta_list *all = &flights->under_way;
+    for (struct sta_list *node = all->next; node != all; node = node->next) {
+        if (pthread_equal(STA_CONTAINER(node, struct sta_flight, link_running)->runner, thread))
+            return true;
     }
+    return false;
+}
+
+static bool wait_begun_locked(struct sta_flights *flights, struct sta_flight *flight,
+                              pthread_t thread, uint64_t deadline_ns)
+{
+    if (!runs_any_locked(flights, thread))
+        return false;
+    note_locked(flights, thread, flight);
+    while (!flight->ended && !flight->queued && flight->runner == NOBODY &&
+           sleep_locked(flights, flight, deadline_ns))
+        continue;
     note_locked(flights, thread, NULL);
-    if (!flight->ended)
-        return STRATA_ERR_TIMEOUT;
+    return flight->queued;
+}
+
+bool sta_flight_wait_begun(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
+                           uint64_t deadline_ns)
+{
+    int cancelling;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    pthread_mutex_lock(&flights->lock);
+    bool queued = wait_begun_locked(flights, flight, thread, deadline_ns);
+    pthread_mutex_unlock(&flights->lock);
+    (void)pthread_setcancelstate(cancelling, NULL);
+    return queued;
+}
+
+/* What it ended with; a value is shared. */
+static int result_locked(struct sta_flight *flight, int *failure, struct strata_value *value)
+{
     *failure = flight->failure;
     if (flight->value.owner[1] != NULL)
         *value = sta_value_share(&flight->value);
     return flight->status;
+}
+
+static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
+                       uint64_t deadline_ns, int *failure, struct strata_value *value)
+{
+    /* Another may have begun to wait for us since we joined. */
+    if (!flight->ended && is_circle_locked(flight, thread))
+        return STRATA_ERR_DEADLOCK;
+    note_locked(flights, thread, flight);
+    while (!flight->ended && sleep_locked(flights, flight, deadline_ns))
+        continue;
+    note_locked(flights, thread, NULL);
+    return flight->ended ? result_locked(flight, failure, value) : STRATA_ERR_TIMEOUT;
 }
 
 int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
@@ -251,8 +308,39 @@ int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthr
     int status = wait_locked(flights, flight, thread, deadline_ns, failure, value);
     pthread_mutex_unlock(&flights->lock);
     (void)pthread_setcancelstate(cancelling, NULL);
-    let_go(flights, flight);
+    let_go(flights, flight, 1);
     return status;
+}
+
+bool sta_flight_listen(struct sta_flights *flights, struct sta_flight *flight,
+                       struct sta_flight_listener *listener)
+{
+    listener->value = (struct strata_value){0};
+    pthread_mutex_lock(&flights->lock);
+    bool ended = flight->ended;
+    listener->listens = !ended;
+    if (ended)
+        listener->status = result_locked(flight, &listener->failure, &listener->value);
+    else
+        sta_list_push_back(&flight->listeners, &listener->link);
+    pthread_mutex_unlock(&flights->lock);
+    if (ended)
+        let_go(flights, flight, 1);
+    return !ended;
+}
+
+bool sta_flight_unlisten(struct sta_flights *flights, struct sta_flight *flight,
+                         struct sta_flight_listener *listener)
+{
+    pthread_mutex_lock(&flights->lock);
+    bool listens = listener->listens;
+    if (listens)
+        sta_list_remove(&listener->link);
+    listener->listens = false;
+    pthread_mutex_unlock(&flights->lock);
+    if (listens)
+        let_go(flights, flight, 1);
+    return listens;
 }
 
 void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key)
@@ -280,10 +368,38 @@ void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, ui
     pthread_mutex_unlock(&flights->lock);
 }
 
+/* Gives each that listens what it is to be told. */
+static unsigned give_locked(struct sta_flight *flight, struct sta_list *told)
+{
+    unsigned count = 0;
+    struct sta_list *node;
+    while ((node = sta_list_pop_front(&flight->listeners)) != NULL) {
+        struct sta_flight_listener *listener =
+            STA_CONTAINER(node, struct sta_flight_listener, link);
+        listener->status = result_locked(flight, &listener->failure, &listener->value);
+        listener->listens = false;
+        sta_list_push_back(told, node);
+        count++;
+    }
+    return count;
+}
+
+static void tell(struct sta_list *told)
+{
+    struct sta_list *node;
+    while ((node = sta_list_pop_front(told)) != NULL) {
+        struct sta_flight_listener *listener =
+            STA_CONTAINER(node, struct sta_flight_listener, link);
+        listener->over(listener);
+    }
+}
+
 void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status, int failure,
                     struct strata_value *value)
 {
     bool answered = status == STRATA_OK || status == STRATA_STALE;
+    struct sta_list told;
+    sta_list_init(&told);
     pthread_mutex_lock(&flights->lock);
     sta_list_remove(&flight->link);
     sta_list_remove(&flight->link_running);
@@ -296,7 +412,10 @@ void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int 
             flight->status = STRATA_ERR_NOMEM;
     }
     flight->ended = true;
+    flight->queued = false;
     pthread_cond_broadcast(&flight->over);
+    unsigned listeners = give_locked(flight, &told);
     pthread_mutex_unlock(&flights->lock);
-    let_go(flights, flight);
+    let_go(flights, flight, listeners + 1);
+    tell(&told);
 }

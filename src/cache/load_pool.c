@@ -88,7 +88,7 @@ int sta_load_pool_submit(struct sta_load_pool *pool, struct sta_load_pool_job *j
     return status;
 }
 
-struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *about)
+struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *what)
 {
     struct sta_load_pool_job *taken = NULL;
     pthread_mutex_lock(&pool->lock);
@@ -97,7 +97,7 @@ struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const v
     for (struct sta_list *node = pool->jobs.next; scarce && node != &pool->jobs && taken == NULL;
          node = node->next) {
         struct sta_load_pool_job *job = STA_CONTAINER(node, struct sta_load_pool_job, link);
-        if (job->about == about)
+        if (job->is_about != NULL && job->is_about(job, what))
             taken = job;
     }
     if (taken != NULL) {

@@ -27,7 +27,8 @@
 /* The caller's memory, until run(), which may free it. */
 struct sta_load_pool_job {
     struct sta_list link;
-    const void *about; /* for take(); NULL: nobody takes it */
+    /* For take(): whether it is about this; NULL: nobody takes it. */
+    bool (*is_about)(const struct sta_load_pool_job *job, const void *what);
     void (*run)(struct sta_load_pool_job *job, bool work);
 };
 
@@ -54,6 +55,6 @@ void sta_load_pool_fini(struct sta_load_pool *pool);
 int sta_load_pool_submit(struct sta_load_pool *pool, struct sta_load_pool_job *job);
 
 /* The job about this, which the caller has to run; NULL: it is not waiting, or a thread is free for it. */
-struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *about);
+struct sta_load_pool_job *sta_load_pool_take(struct sta_load_pool *pool, const void *what);
 
 #endif

@@ -217,7 +217,7 @@ static void read_fill(struct sta_read *read, struct sta_read_missing *missing, u
     if (cache->l1 != NULL &&
         sta_coherence_admit(cache, &missing->key, read->batch.source, &missing->token, now_ms))
         sta_read_keep(read, missing, now_ms, stored, ttl_ms,
-                      read->found != NULL && read->found->aged);
+                      read->found != NULL && read->found[missing->index].aged);
 }
 
 /* That there is none (null values). */
@@ -266,8 +266,9 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
         return STRATA_MISS;
     }
     if (read->found != NULL) {
-        read->found->ttl_ms = ttl_ms;
-        int status = sta_value_from_bytes(&read->found->stored, stored);
+        struct sta_read_found *found = &read->found[missing->index];
+        found->ttl_ms = ttl_ms;
+        int status = sta_value_from_bytes(&found->stored, stored);
         if (status < 0)
             return status;
     }

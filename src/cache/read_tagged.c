@@ -67,7 +67,7 @@ static void keep_all(struct sta_read *read)
         open_stored(read, missing, &envelope);
         if (missing->kept)
             sta_read_keep(read, missing, now_ms, value->bytes, missing->ttl_ms,
-                          read->found != NULL && read->found->aged);
+                          read->found != NULL && read->found[missing->index].aged);
         value->bytes = envelope.value; /* within the same block */
     }
 }

@@ -16,6 +16,7 @@
 #include "cache/prefixes.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
+#include "core/random.h"
 #include "net/loop.h"
 
 /* L1's flags. */
@@ -72,6 +73,13 @@ static inline void sta_tiers_count_l1(struct sta_cache *cache, const struct sta_
         sta_prefixes_hit(cache->prefixes, STA_TIMING_L1, key->bytes, bytes);
     else
         sta_prefixes_miss(cache->prefixes, STA_TIMING_L1, key->bytes);
+}
+
+/* 64 random bits, of which nobody depends for his safety. */
+static inline uint64_t sta_tiers_draw(struct sta_cache *cache)
+{
+    uint64_t random = atomic_fetch_add_explicit(&cache->chance, 1, memory_order_relaxed);
+    return sta_random_next(&random);
 }
 
 /* What a write asks for, or the default. */

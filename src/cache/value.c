@@ -5,6 +5,7 @@
 #include "cache/value.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,23 @@ int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes)
         memcpy(block, bytes.data, bytes.len);
     *value = (struct strata_value){.bytes = {block, bytes.len}, .owner = {NULL, block}};
     return STRATA_OK;
+}
+
+static bool is_lease(const struct strata_value *value)
+{
+    const struct shared *shared = value->owner[2];
+    return (shared != NULL ? shared->value.owner[0] : value->owner[0]) != NULL;
+}
+
+int sta_value_own(struct strata_value *value)
+{
+    struct strata_value lease = *value;
+    if (!is_lease(value))
+        return STRATA_OK;
+    int status = sta_value_from_bytes(value, lease.bytes);
+    if (status == STRATA_OK)
+        sta_value_release(&lease);
+    return status;
 }
 
 int sta_value_make_shared(struct strata_value *value)

@@ -140,13 +140,14 @@ const struct sta_metric sta_metric_table[] = {
              statistics.l2.errors, ERRORS),
 
     /* Loaders. */
-    COUNTER("strata_loads_total", "loads.started", WRITES, statistics.loads, "Loaders that ran."),
+    COUNTER("strata_loads_total", "loads.started", WRITES, statistics.loads,
+            "Keys that loaders were asked for."),
     COUNTER("strata_loads_failed_total", "loads.failed", WRITES, statistics.loads_failed,
-            "Loaders that ended with an error."),
+            "Keys whose loader answered with an error."),
     COUNTER("strata_loads_early_total", "loads.early", WRITES, statistics.loads_early,
-            "Loaders that ran before the value's time was over."),
+            "Keys that loaders were asked for before the value's time was over."),
     COUNTER("strata_loads_shared_total", "loads.shared", WRITES, statistics.loads_shared,
-            "Calls that were answered by a load that another call ran."),
+            "Keys that were answered by a load that another call ran."),
 
     /* Queued invalidation. */
     COUNTER("strata_invalidation_queued_total", "invalidation.queued", WRITES,

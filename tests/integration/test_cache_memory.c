@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "strata/strata.h"
@@ -93,16 +95,96 @@ static void hear_nothing(void *arg, const struct strata_event *event)
     (void)event;
 }
 
-enum call { GET_HIT, GET_MISS, SET, DELETE, GET_MANY, SET_MANY, SET_HOOK };
+enum call {
+    GET_HIT,
+    GET_MISS,
+    SET,
+    DELETE,
+    GET_MANY,
+    SET_MANY,
+    SET_HOOK,
+    LOAD,
+    LOAD_MANY,
+    LOAD_WAITED,
+    LOAD_ASYNC
+};
+
+static int load_one(struct strata_load *load, void *arg)
+{
+    (void)arg;
+    return strata_load_set(load, strata_load_key(load), 0);
+}
+
+static int load_many(struct strata_load *const *loads, size_t count, void *arg)
+{
+    int status = STRATA_OK;
+    for (size_t i = 0; i < count && status == STRATA_OK; i++)
+        status = load_one(loads[i], arg);
+    return status;
+}
+
+static void note_end(void *arg, int status, struct strata_value *value)
+{
+    (void)status;
+    (void)value;
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+static bool have_all_ended(void *arg)
+{
+    return atomic_load((atomic_uint *)arg) == 0;
+}
+
+/* Three calls, two of one key: each that began ends once. */
+static int load_async(struct strata *cache, const struct strata_bytes *keys)
+{
+    atomic_uint open = 0;
+    int status = STRATA_OK;
+    for (int i = 1; i < 4; i++) {
+        int begun = strata_get_or_load_async(cache, keys[i], load_one, NULL, NULL,
+                                             (struct strata_completion){note_end, &open, NULL});
+        if (begun == STRATA_OK)
+            atomic_fetch_sub(&open, 1);
+        else
+            status = begun;
+    }
+    assert_true(wait_until(have_all_ended, &open, 20000));
+    return status;
+}
+
+/* What was loaded the last time is not there. */
+static int load_afresh(struct strata *cache, enum call call, struct strata_value *values)
+{
+    static unsigned round;
+    const struct strata_load_options options = {.hard_timeout_ms = call == LOAD_WAITED ? 20000 : 0};
+    char names[4][16];
+    struct strata_bytes keys[4] = {strata_text("k")};
+    round++;
+    for (int i = 1; i < 4; i++) {
+        (void)snprintf(names[i], sizeof names[i], "%u:%u", round, i % 3); /* one twice */
+        keys[i] = strata_text(names[i]);
+    }
+    if (call == LOAD_ASYNC)
+        return load_async(cache, keys);
+    if (call == LOAD)
+        return strata_get_or_load(cache, keys[1], load_one, NULL, &options, values);
+    return strata_get_or_load_many(cache, keys, 4, load_many, NULL, &options, values, NULL);
+}
 
 static int run(struct strata *cache, enum call call)
 {
     struct strata_bytes keys[] = {strata_text("k"), strata_text("absent"), strata_text("k2")};
     struct strata_item items[] = {{strata_text("k2"), strata_text("w"), 0},
                                   {strata_text("k3"), strata_text("w"), 0}};
-    struct strata_value values[3] = {{{0}, {0}}};
+    struct strata_value values[4] = {{{0}, {0}}};
     int status = STRATA_OK;
     switch (call) {
+    case LOAD:
+    case LOAD_MANY:
+    case LOAD_WAITED:
+    case LOAD_ASYNC:
+        status = load_afresh(cache, call, values);
+        break;
     case GET_HIT:
         status = strata_get(cache, keys[0], &values[0]);
         break;
@@ -123,7 +205,7 @@ static int run(struct strata *cache, enum call call)
         (void)strata_set_event_hook(cache, NULL, NULL);
         return status;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         strata_release(&values[i]);
     return status;
 }
@@ -131,7 +213,7 @@ static int run(struct strata *cache, enum call call)
 static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(void **state)
 {
     (void)state;
-    for (enum call call = GET_HIT; call <= SET_HOOK; call++) {
+    for (enum call call = GET_HIT; call <= LOAD_ASYNC; call++) {
         struct strata *cache = open_cache();
         bool through = false;
         for (uint64_t n = 1; n < LADDER_MAX && !through; n++) {

@@ -283,16 +283,78 @@ static void a_failure_goes_with_what_is_stale(void **state)
     int failure = 0;
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &run), STRATA_OK);
     assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, bob, &second), STRATA_MORE);
-    assert_true(sta_flight_is_runner(&table->flights, ann));
-    assert_false(sta_flight_is_runner(&table->flights, bob));
     sta_flight_end(&table->flights, run, STRATA_STALE, -1234, &value);
     assert_int_equal(sta_flight_wait(&table->flights, second, bob, STA_NEVER, &failure, &got),
                      STRATA_STALE);
     assert_int_equal(failure, -1234);
     assert_int_equal(got.bytes.len, 5);
-    assert_false(sta_flight_is_runner(&table->flights, ann));
     sta_value_release(&got);
     sta_value_release(&value);
+}
+
+/* ---- who listens ---- */
+
+struct listener {
+    struct sta_flight_listener base;
+    unsigned told;
+};
+
+static void tell_it(struct sta_flight_listener *base)
+{
+    STA_CONTAINER(base, struct listener, base)->told++;
+}
+
+static void listeners_are_told_once_and_have_their_share(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *run, *one, *two, *late;
+    struct listener first = {.base.over = tell_it}, second = first, third = first;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, 0, &run), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, 0, &one), STRATA_MORE);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, 0, &two), STRATA_MORE);
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, 0, &late), STRATA_MORE);
+    assert_true(sta_flight_listen(&table->flights, one, &first.base));
+    assert_true(sta_flight_listen(&table->flights, two, &second.base));
+    assert_true(sta_flight_unlisten(&table->flights, two, &second.base));
+    assert_false(sta_flight_unlisten(&table->flights, two, &second.base));
+    end_with(table, run, "value");
+    assert_int_equal(first.told, 1);
+    assert_int_equal(second.told, 0);
+    assert_false(sta_flight_unlisten(&table->flights, one, &first.base));
+    assert_false(sta_flight_listen(&table->flights, late, &third.base)); /* it is over */
+    assert_int_equal(third.told, 0);
+    struct listener *have[] = {&first, &third};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(have[i]->base.status, STRATA_OK);
+        assert_int_equal(have[i]->base.value.bytes.len, 5);
+        sta_value_release(&have[i]->base.value);
+    }
+}
+
+/* Who runs nothing himself may wait for a thread as long as he likes. */
+static void who_runs_a_load_is_told_that_another_waits_for_a_thread(void **state)
+{
+    struct table *table = *state;
+    struct sta_flight *outer, *inner, *joined, *also;
+    uint64_t soon_ns = sta_clock_now_ns() + STA_NS_MS;
+    assert_int_equal(sta_flight_join(&table->flights, &table->key, 1, ann, &outer), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->other, 1, 0, &inner), STRATA_OK);
+    assert_int_equal(sta_flight_join(&table->flights, &table->other, 1, ann, &joined), STRATA_MORE);
+    assert_int_equal(sta_flight_join(&table->flights, &table->other, 1, bob, &also), STRATA_MORE);
+    /* Nobody runs it, and it is not in the queue: that may come. */
+    assert_false(sta_flight_wait_begun(&table->flights, joined, ann, soon_ns));
+    assert_true(sta_clock_now_ns() >= soon_ns);
+    sta_flight_hand_over(&table->flights, inner);
+    sta_flight_queued(&table->flights, inner);
+    assert_true(sta_flight_wait_begun(&table->flights, joined, ann, STA_NEVER));
+    assert_false(sta_flight_wait_begun(&table->flights, also, bob, STA_NEVER));
+    sta_flight_run_on(&table->flights, inner, cid);
+    assert_false(sta_flight_wait_begun(&table->flights, joined, ann, STA_NEVER));
+    sta_flight_leave(&table->flights, inner);
+    sta_flight_leave(&table->flights, joined);
+    sta_flight_leave(&table->flights, also);
+    end_with(table, inner, "inner");
+    end_with(table, outer, "outer");
 }
 
 int main(void)
@@ -313,6 +375,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_that_wait_are_woken_and_each_has_its_share, start,
                                         stop),
         cmocka_unit_test_setup_teardown(who_would_close_a_circle_is_told_instead, start, stop),
+        cmocka_unit_test_setup_teardown(listeners_are_told_once_and_have_their_share, start, stop),
+        cmocka_unit_test_setup_teardown(who_runs_a_load_is_told_that_another_waits_for_a_thread,
+                                        start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,11 @@ static void jobs_are_bounded_and_end_once_whatever_happens(void **state)
     sta_load_pool_fini(&pool);
 }
 
+static bool is_it(const struct sta_load_pool_job *job, const void *what)
+{
+    return STA_CONTAINER(job, const struct counted, job) == what;
+}
+
 /* What is taken is the taker's, and close() knows nothing of it. */
 static void what_waits_is_taken_where_no_thread_is_free(void **state)
 {
@@ -118,13 +123,13 @@ static void what_waits_is_taken_where_no_thread_is_free(void **state)
     struct tally tally = {.open = false};
     sta_load_pool_init(&pool);
     for (unsigned i = 0; i < STA_LOAD_POOL_THREADS; i++) {
-        jobs[i] = (struct counted){.job = {.run = run, .about = &jobs[i]}, .tally = &tally};
+        jobs[i] = (struct counted){.job = {.run = run, .is_about = is_it}, .tally = &tally};
         assert_int_equal(sta_load_pool_submit(&pool, &jobs[i].job), STRATA_OK);
     }
     assert_null(sta_load_pool_take(&pool, &jobs[0])); /* runs, or has a thread that will run it */
     assert_true(wait_until(all_threads_work, &tally, PATIENT_MS));
     for (unsigned i = STA_LOAD_POOL_THREADS; i < STA_LOAD_POOL_THREADS + 2; i++) {
-        jobs[i] = (struct counted){.job = {.run = run, .about = &jobs[i]}, .tally = &tally};
+        jobs[i] = (struct counted){.job = {.run = run, .is_about = is_it}, .tally = &tally};
         assert_int_equal(sta_load_pool_submit(&pool, &jobs[i].job), STRATA_OK);
     }
     struct counted *last = &jobs[STA_LOAD_POOL_THREADS + 1];

@@ -64,6 +64,19 @@ static void read_through_renders_a_page_once(void **state)
                               "nonsense: the key is not there\n");
 }
 
+static void read_through_many_asks_one_question(void **state)
+{
+    (void)state;
+    char told[512];
+    run(EXAMPLE_READ_THROUGH_MANY, told, sizeof told);
+    static const char once[] =
+        "price:apple: 11.00\nprice:fig: 9.00\nprice:quince: 12.00\nprice:?: \n"
+        "1 question(s) to the price list\n";
+    assert_int_equal(strlen(told), 2 * strlen(once));
+    assert_memory_equal(told, once, strlen(once));
+    assert_string_equal(told + strlen(once), once);
+}
+
 /* The last value is in Redis when the program has ended, and the others are not all. */
 static void write_behind_gives_redis_the_last_of_many(void **state)
 {
@@ -84,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_through_renders_a_page_once),
+        cmocka_unit_test(read_through_many_asks_one_question),
         cmocka_unit_test(write_behind_gives_redis_the_last_of_many),
     };
     return cmocka_run_group_tests(tests, start, stop);

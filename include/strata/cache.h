@@ -229,6 +229,9 @@ struct strata_statistics {
     uint64_t canaries;             /* proofs that invalidations come through */
     uint64_t canaries_lost;        /* connections given up because they did not */
     uint64_t stale_answers;        /* STRATA_STALE */
+    uint64_t repairs;              /* entries in doubt that were asked for, and so read again */
+    uint64_t repairs_delayed;      /* calls that waited for their turn, repair_rate being used up */
+    uint64_t repairs_refused;      /* calls whose turn would have come after their time: BUSY */
 
     /* strata_get_or_load() and its kin */
     uint64_t loads;        /* keys that loaders were asked for */

@@ -122,6 +122,7 @@ struct strata_options {
     enum strata_tracking tracking;       /* auto */
     uint64_t max_staleness_ms;           /* 1500; without proof for so long L1 answers nothing */
     enum strata_serve_stale serve_stale; /* off */
+    uint64_t repair_rate; /* entries in doubt that are read again, a second; 20 000 */
 
     /* queued invalidation */
     enum strata_switch invalidation_enabled; /* on; off: it is refused, queued and by pattern */

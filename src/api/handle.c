@@ -126,6 +126,7 @@ static void handle_config(const struct strata_options *options, const struct sta
         .invalidation_timeout_ms = options->invalidation_timeout_ms,
         .max_staleness_ms = options->max_staleness_ms,
         .serve_stale = options->serve_stale,
+        .repair_rate = options->repair_rate == STRATA_UNLIMITED ? 0 : options->repair_rate,
         .timed = options->metrics_enabled == STRATA_ON,
     };
     /* A connection that takes longer than a call may take is of no use to the call. */

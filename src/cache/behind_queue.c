@@ -19,9 +19,6 @@
 
 #define BUCKETS_FIRST 1024u
 
-/* A rate's tokens are saved up for so long. */
-#define RATE_BURST_NS (STA_NS_SEC / 10)
-
 #define HURRY_BACKOFF_NS (100 * STA_NS_MS)
 
 /* ---- the table ---- */
@@ -266,21 +263,9 @@ uint64_t sta_behind_queue_due_ns(const struct sta_behind_queue *queue)
     uint64_t due_ns = queue->heap.entries[0]->due_ns;
     if (due_ns < queue->quiet_ns)
         due_ns = queue->quiet_ns;
-    if (queue->config.rate > 0 && !queue->hurry && due_ns < queue->spoken_for_ns)
-        due_ns = queue->spoken_for_ns;
+    if (!queue->hurry && due_ns < sta_rate_due_ns(&queue->rate))
+        due_ns = sta_rate_due_ns(&queue->rate);
     return due_ns;
-}
-
-/* The rate as a time up to which it is used up (GCRA, ITU-T I.371): what is not used is saved up
- * for a short while. */
-static void queue_spend(struct sta_behind_queue *queue, uint64_t now_ns)
-{
-    if (queue->config.rate == 0)
-        return;
-    uint64_t floor_ns = now_ns > RATE_BURST_NS ? now_ns - RATE_BURST_NS : 0;
-    if (queue->spoken_for_ns < floor_ns)
-        queue->spoken_for_ns = floor_ns;
-    queue->spoken_for_ns += STA_NS_SEC / queue->config.rate;
 }
 
 struct sta_behind_entry *sta_behind_queue_next(struct sta_behind_queue *queue, uint64_t now_ns)
@@ -293,7 +278,7 @@ struct sta_behind_entry *sta_behind_queue_next(struct sta_behind_queue *queue, u
     entry->state = STA_BEHIND_FLYING;
     entry->sent_version = entry->version;
     entry->sent_ns = now_ns;
-    queue_spend(queue, now_ns);
+    sta_rate_spend(&queue->rate, 1, now_ns);
     return entry;
 }
 
@@ -523,6 +508,7 @@ int sta_behind_queue_create(struct sta_behind_queue **out,
     if (queue == NULL)
         return STRATA_ERR_NOMEM;
     queue->config = *config;
+    queue->rate.per_second = config->rate;
     queue->random = config->seed;
     sta_list_init(&queue->order);
     sta_list_init(&queue->places);

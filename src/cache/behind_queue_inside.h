@@ -7,6 +7,7 @@
 
 #include "cache/behind_heap.h"
 #include "cache/behind_queue.h"
+#include "core/rate.h"
 
 /* What an entry takes beside itself, its key and its value: a chain, a place in the heap, and what
  * malloc() adds, twice. */
@@ -21,9 +22,9 @@ struct sta_behind_queue {
     struct sta_list places;
     uint64_t version;
     uint64_t random;
-    uint64_t spoken_for_ns; /* up to then the rate is used up */
-    uint64_t quiet_ns;      /* nothing is sent before */
-    unsigned failures;      /* in a row, without any answer of Redis */
+    struct sta_rate rate;
+    uint64_t quiet_ns; /* nothing is sent before */
+    unsigned failures; /* in a row, without any answer of Redis */
     bool hurry;
     bool wanted; /* its room */
     bool over;   /* restore() has filled it beyond its bounds */

@@ -62,6 +62,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     atomic_init(&cache->chance, sta_random_seed());
     sta_lease_table_init(&cache->leases, sta_random_seed());
     sta_invalidate_init(&cache->invalidate, cache);
+    sta_repair_init(&cache->repair, cache, config->repair_rate);
     int status = cache_create_prefix(cache, config->key_prefix);
     if (status == STRATA_OK && config->timed)
         status = sta_timing_create(&cache->timing);
@@ -101,6 +102,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
         sta_behind_close(cache->behind);
         sta_loop_stop(cache->loop);
         sta_loop_join(cache->loop);
+        sta_repair_close(&cache->repair);
     }
     sta_behind_end(cache->behind);
     sta_l2_destroy(&cache->l2);
@@ -236,6 +238,7 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
         sta_coherence_statistics(cache, out);
     }
     sta_invalidate_statistics(&cache->invalidate, &out->invalidation);
+    sta_repair_statistics(&cache->repair, out);
     out->stale_answers = atomic_load_explicit(&cache->stale, memory_order_relaxed);
     out->loads = atomic_load_explicit(&cache->loads, memory_order_relaxed);
     out->loads_failed = atomic_load_explicit(&cache->loads_failed, memory_order_relaxed);

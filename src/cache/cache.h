@@ -63,6 +63,7 @@ struct sta_cache_config {
 
     enum sta_tracking_mode tracking; /* how L1 hears of what others write; OFF: by its TTL */
     uint64_t max_staleness_ms;
+    uint64_t repair_rate; /* entries in doubt that are read again, a second; 0: any */
     enum strata_serve_stale serve_stale; /* ON, ERROR; anything else is OFF */
 
     bool write_through;
@@ -160,6 +161,9 @@ struct sta_read {
     struct sta_read_version *versions;
     void (*versions_over)(struct sta_batch *batch);
     uint64_t begun_ns;
+    size_t suspects;      /* of the missing: L1 has an entry that is in doubt */
+    struct sta_list turn; /* with some: in repair.h's queue, or on its way there */
+    struct sta_task task;
 };
 
 /* STRATA_OK: every status is set, the read is over. STRATA_MORE: some keys need L2; call send(),

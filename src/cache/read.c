@@ -123,8 +123,10 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
     *missing = (struct sta_read_missing){.key = *key, .token = token, .index = index};
-    if (read->cache->config.serve_stale == STRATA_SERVE_STALE_ERROR && read_doubts(read, key))
-        read->batch.hurried = true;
+    if (read_doubts(read, key)) {
+        read->suspects++;
+        read->batch.hurried = read->cache->config.serve_stale == STRATA_SERVE_STALE_ERROR;
+    }
     return STRATA_MORE;
 }
 
@@ -366,6 +368,8 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
         status = read_finish_key(read, missing, replies, now_ms);
     else
         sta_tiers_count(&read->cache->l2_counters.errors);
+    if (status == STRATA_ERR_UNAVAILABLE)
+        sta_repair_give_back(&read->cache->repair, read);
     read->statuses[missing->index] = read_unproven(read, missing, status, now_ms);
 }
 
@@ -433,6 +437,7 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     read->missing_count = 0;
     read->tagged = 0;
     read->versions = NULL;
+    read->suspects = 0;
     for (size_t i = 0; i < read->count; i += READ_AT_ONCE) {
         size_t left = read->count - i;
         read_begin_some(read, i, left < READ_AT_ONCE ? left : READ_AT_ONCE);
@@ -445,8 +450,69 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     return STRATA_OK;
 }
 
+static uint64_t read_deadline_ns(const struct sta_read *read)
+{
+    return sta_clock_after(read->begun_ns, read->cache->budget_ns);
+}
+
 void sta_read_send(struct sta_read *read)
 {
-    struct sta_cache *cache = read->cache;
-    sta_batch_submit(&read->batch, sta_clock_after(read->begun_ns, cache->budget_ns));
+    if (read->suspects > 0)
+        sta_repair_submit(&read->cache->repair, read);
+    else
+        sta_batch_submit(&read->batch, read_deadline_ns(read));
+}
+
+void sta_read_start(struct sta_read *read)
+{
+    sta_batch_start(&read->batch, read_deadline_ns(read));
+}
+
+/* It was counted as a miss already; this look leaves no trace. */
+static int read_l1_again(struct sta_read *read, const struct sta_read_missing *missing,
+                         uint64_t now_ms)
+{
+    struct sta_l1 *l1 = read->cache->l1;
+    struct sta_l1_lease lease = {0};
+    if (sta_l1_peek(l1, &missing->key, now_ms, &lease) != STRATA_OK)
+        return STRATA_MORE;
+    enum sta_l1_counter counts;
+    int status = lease.suspect ? STRATA_MORE : STRATA_OK;
+    if (status == STRATA_OK && lease.flags != 0)
+        status = judge_flagged(read->cache, &lease, now_ms, &counts);
+    if (status == STRATA_OK)
+        sta_value_from_lease(&read->values[missing->index], l1, &lease);
+    else
+        sta_l1_release(l1, &lease);
+    return status;
+}
+
+/* Who keeps what is stored (`found`) has to have it from Redis. */
+bool sta_read_ask_l1_again(struct sta_read *read, uint64_t now_ns)
+{
+    size_t asked = 0;
+    int status = read->found == NULL ? STRATA_OK : STRATA_MORE;
+    for (; asked < read->missing_count && status != STRATA_MORE; asked++) {
+        const struct sta_read_missing *missing = &read->missing[asked];
+        status = read_l1_again(read, missing, now_ns / STA_NS_MS);
+        read->statuses[missing->index] = status;
+    }
+    if (status != STRATA_MORE) {
+        read_fini(read);
+        read->done(read);
+        return true;
+    }
+    while (asked-- > 0)
+        sta_value_release(&read->values[read->missing[asked].index]);
+    return false;
+}
+
+void sta_read_fail(struct sta_read *read, int status)
+{
+    uint64_t now_ms = sta_loop_now_ns(read->cache->loop) / STA_NS_MS;
+    for (size_t i = 0; i < read->missing_count; i++)
+        read->statuses[read->missing[i].index] =
+            read_unproven(read, &read->missing[i], status, now_ms);
+    read_fini(read);
+    read->done(read);
 }

@@ -19,6 +19,15 @@ struct sta_read_missing {
     uint64_t ttl_ms;
 };
 
+/* On the loop: sends what is missing. */
+void sta_read_start(struct sta_read *read);
+
+/* On the loop, instead: whether L1 answers all of it by now; then the read is over. */
+bool sta_read_ask_l1_again(struct sta_read *read, uint64_t now_ns);
+
+/* On the loop, instead: all that is missing ends so, or with what is wanted instead. */
+void sta_read_fail(struct sta_read *read, int status);
+
 /* Stores in L1 what Redis has, under the token as it stands; else nothing older stays there. */
 void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing, uint64_t now_ms,
                    struct strata_bytes stored, uint64_t ttl_ms, bool aged);

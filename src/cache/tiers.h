@@ -14,6 +14,7 @@
 #include "cache/lease.h"
 #include "cache/load_pool.h"
 #include "cache/prefixes.h"
+#include "cache/repair.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
 #include "core/random.h"
@@ -50,6 +51,7 @@ struct sta_cache {
     struct sta_timing *timing; /* NULL: nothing is timed */
 
     struct sta_invalidate invalidate; /* queued invalidations */
+    struct sta_repair repair;         /* reads of what is in doubt */
 
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */

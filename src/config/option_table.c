@@ -504,6 +504,23 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
             "the node has given no proof for max_staleness. false: fail as for any other key.",
     },
     {
+        .name = "repair_rate",
+        .env = "STRATA_REPAIR_RATE",
+        .flag = "--repair-rate",
+        .type = STA_OPTION_COUNT,
+        AT(repair_rate),
+        .least = 1,
+        .most = 100000000,
+        .unlimited = true,
+        .unit = "entries a second",
+        .default_text = "20000",
+        .group = "Coherence",
+        .help = "The most entries that are read again from Redis after a lost connection or a "
+                "flush has cast doubt on them. Gets of others wait for their turn, and fail "
+                "(STRATA_ERR_BUSY) where it would come after their time. The library's: stratad "
+                "asks Redis as its clients ask.",
+    },
+    {
         .name = "invalidation_enabled",
         .env = "CACHE_INVALIDATION_ENABLED",
         .flag = "--invalidation-enabled",

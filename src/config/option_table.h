@@ -107,7 +107,7 @@ struct sta_option_set {
 };
 
 /* The library's options: fields of struct strata_options (strata/options.h). */
-#define STA_OPTION_TABLE_COUNT 47
+#define STA_OPTION_TABLE_COUNT 48
 extern const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT];
 
 #endif

@@ -271,6 +271,7 @@ struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, u
         .budget_ms = config->budget_ms,
         .tracking = config->tracking,
         .max_staleness_ms = config->max_staleness_ms,
+        .repair_rate = config->repair_rate,
         .write_through = true,
         .read_through = true,
         .null_values = config->null_values,

@@ -18,6 +18,7 @@ struct sim_cache_config {
     bool cluster;
     enum sta_tracking_mode tracking;
     uint64_t max_staleness_ms;
+    uint64_t repair_rate; /* 0: any */
     uint64_t budget_ms;
     uint64_t l1_ttl_ms;
     uint64_t max_connections; /* 1: no lane aside */

@@ -74,6 +74,8 @@ static void plan_draw(struct sim *sim, unsigned clusters, struct plan *plan)
         plan->cache.max_staleness_ms = sim_chance(sim, 700) ? 600 : 1500;
         plan->fault_ns = sim_between(sim, 50, 500) * STA_NS_MS;
     }
+    if (plan->cache.budget_ms % 2 == 0) /* of every second one */
+        plan->cache.repair_rate = 500 + 10 * plan->cache.budget_ms;
     if (plan->large > 0)
         plan->net.split = 800;
     if (!bcast && sim_chance(sim, 300))

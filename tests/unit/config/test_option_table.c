@@ -61,6 +61,7 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"STRATA_TRACKING", "auto"},
         {"STRATA_MAX_STALENESS", "1.5"},
         {"STRATA_SERVE_STALE", "false"},
+        {"STRATA_REPAIR_RATE", "20000"},
         {"CACHE_INVALIDATION_ENABLED", "true"},
         {"CACHE_INVALIDATION_BATCH_SIZE", "100"},
         {"CACHE_INVALIDATION_TIMEOUT", "1"},

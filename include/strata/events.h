@@ -63,7 +63,8 @@ typedef void (*strata_event_hook)(void *arg, const struct strata_event *event);
 
 /* Sets the hook, in place of the one before; NULL: none. When this returns, the one before does not run
  * and will not. A new one is first told of the parts' health and of the coherence as they are, with
- * `before` the same. Any thread but the hook's own, which gets STRATA_ERR_INVALID.
+ * `before` the same, and of the state of the cluster as soon as it has been seen: of what changes there
+ * before that, nothing is told but nodes that are down. Any thread but the hook's own, which gets STRATA_ERR_INVALID.
  * Before a cluster this watches it as strata_cluster_open() does, with one more connection to each of its
  * nodes. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM: there is no hook then. */
 STRATA_API int strata_set_event_hook(struct strata *cache, strata_event_hook hook, void *arg);

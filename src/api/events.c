@@ -28,6 +28,7 @@ struct sta_events {
     /* The loop thread's. */
     struct sta_timer timer;
     struct sta_cluster_monitor *monitor; /* NULL: no cluster */
+    bool seen;                           /* it has told of the cluster as it was at first */
     bool looked;                         /* what follows was told */
     struct strata_health health;
     enum strata_coherence coherence;
@@ -145,9 +146,29 @@ static void on_cluster(void *arg, const struct strata_cluster_event *event)
          (struct strata_event){.kind = STRATA_EVENT_CLUSTER, .text = text, .cluster = event});
 }
 
+/* Until there is a first view nobody can be told of what changes. */
+static void on_seen(void *arg)
+{
+    struct sta_events *events = arg;
+    const struct sta_cluster_view *view = sta_cluster_monitor_view(events->monitor);
+    if (events->seen || view->kind == STA_CLUSTER_VIEW_NOTHING ||
+        !sta_cluster_monitor_is_settled(events->monitor))
+        return;
+    events->seen = true;
+    on_cluster(events, &(const struct strata_cluster_event){
+                           .kind = STRATA_CLUSTER_STATE,
+                           .node = "",
+                           .node_id = "",
+                           .from = "",
+                           .from_id = "",
+                           .cluster_state = sta_cluster_view_state(view),
+                       });
+}
+
 /* ---- life ---- */
 
-static const struct sta_cluster_monitor_events monitor_events = {.event = on_cluster};
+static const struct sta_cluster_monitor_events monitor_events = {.event = on_cluster,
+                                                                 .seen = on_seen};
 
 static int create_monitor(struct sta_events *events)
 {

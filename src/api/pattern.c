@@ -66,6 +66,16 @@ int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pat
     return status < 0 ? sta_error_set(error, status, "%s", reason) : status;
 }
 
+int strata_clear(struct strata *cache, uint64_t *count)
+{
+    const struct sta_cache_config *config = sta_cache_config(cache->cache);
+    if (count != NULL)
+        *count = 0;
+    if (config->l2_enabled && config->key_prefix[0] == '\0')
+        return STRATA_ERR_INVALID;
+    return strata_invalidate_pattern(cache, strata_text("*"), count);
+}
+
 int strata_invalidate_pattern(struct strata *cache, struct strata_bytes pattern, uint64_t *count)
 {
     struct strata_pattern_progress result;

@@ -99,6 +99,8 @@ static void flight_answered(struct sta_behind_flight *flight, struct sta_batch *
     bool gone = sta_behind_queue_settle(behind->queue, entry, outcome, now_ns);
     if (gone && behind->journal != NULL)
         sta_behind_record_done(behind, entry);
+    if (gone && outcome == STA_BEHIND_WRITTEN && !entry->is_delete)
+        sta_barriers_exempt(&behind->cache->barriers, sta_behind_entry_key(entry).bytes, now_ns);
     if (gone)
         land_in_l1(flight, flown, batch->source, replies, now_ns);
     else if (entry->state == STA_BEHIND_PARKED)

@@ -34,6 +34,7 @@ static int cache_create_l1(struct sta_cache *cache)
     sta_coherence_plan(cache);
     if (cache->config.l1.hash_seed == 0)
         cache->config.l1.hash_seed = sta_random_seed();
+    cache->config.l1.veil = (struct sta_l1_veil){sta_barriers_veils, &cache->barriers};
     int status = sta_l1_create(&cache->l1, &cache->config.l1);
     cache->config.l1.quotas = NULL; /* the caller's */
     cache->config.l1.quota_count = 0;
@@ -75,6 +76,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
         status = sta_loop_create(&cache->loop);
     if (status == STRATA_OK)
         status = cache_create_l2(cache);
+    if (status == STRATA_OK)
+        status = sta_barriers_init(&cache->barriers, cache);
     if (status == STRATA_OK && config->write_behind)
         status = sta_behind_create(&cache->behind, cache);
     if (status == STRATA_OK && cache->l1 != NULL)
@@ -111,6 +114,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_behind_destroy(&cache->behind);
     sta_sweeper_stop(&cache->sweeper);
     sta_invalidate_fini(&cache->invalidate);
+    sta_barriers_fini(&cache->barriers);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);
     sta_load_pool_fini(&cache->pool);

@@ -139,7 +139,15 @@ int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint6
 struct sta_read_found {
     struct strata_value stored; /* to be released; nothing where Redis has none */
     uint64_t ttl_ms;            /* that is left of it; UINT64_MAX: no end */
+    bool hidden;                /* by a barrier: it is to be replaced, and not to be used */
     bool aged;                  /* what is kept in L1 is to know its age (cache/aged.h) */
+};
+
+/* Who waits until what is known of barriers is young enough (cache/barriers.h). */
+struct sta_barriers_waiter {
+    struct sta_list link;
+    uint64_t deadline_ns; /* and no longer than this */
+    void (*known)(struct sta_barriers_waiter *waiter);
 };
 
 /* A read of `count` keys. Fill the first part, call begin(), and send() where it asks for it. */
@@ -160,6 +168,7 @@ struct sta_read {
     size_t tagged; /* of these */
     struct sta_read_version *versions;
     void (*versions_over)(struct sta_batch *batch);
+    struct sta_barriers_waiter known;
     uint64_t begun_ns;
     size_t suspects;      /* of the missing: L1 has an entry that is in doubt */
     struct sta_list turn; /* with some: in repair.h's queue, or on its way there */
@@ -206,6 +215,7 @@ struct sta_write {
     struct sta_batch batch;
     struct sta_write_doubt *doubts;
     struct sta_write_behind behind;
+    struct sta_barriers_waiter known;
     uint64_t begun_ns;
 };
 

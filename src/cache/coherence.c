@@ -27,6 +27,11 @@ static void on_forget(void *arg, struct strata_bytes key, const struct sta_opera
     (void)answering;
     struct sta_cache *cache = arg;
     size_t prefix_len = cache->prefix.len;
+    if (key.len == cache->barriers.name.len &&
+        memcmp(key.data, cache->barriers.name.data, key.len) == 0) {
+        sta_barriers_named(&cache->barriers);
+        return;
+    }
     if (key.len <= prefix_len ||
         (prefix_len > 0 && memcmp(key.data, cache->prefix.data, prefix_len) != 0))
         return;
@@ -44,6 +49,7 @@ static void on_doubt(void *arg, uint16_t source)
 {
     struct sta_cache *cache = arg;
     sta_l1_doubt(cache->l1, source);
+    sta_barriers_named(&cache->barriers);
     sta_lease_doubt(&cache->leases);
 }
 

@@ -89,6 +89,7 @@ static int fill_l1_only(struct sta_fill *fill)
         keep_none(fill, now_ms);
     else
         keep_stored(fill, fill->stored, sta_clock_after(ttl_ms, fill->stale_ms), now_ms);
+    sta_barriers_exempt(&cache->barriers, fill->key.bytes, fill->begun_ns);
     return STRATA_OK;
 }
 
@@ -133,6 +134,8 @@ static void fill_stored(struct sta_fill *fill, int status)
         fill->status = status;
         return;
     }
+    if (status == STRATA_OK)
+        sta_barriers_exempt(&cache->barriers, fill->key.bytes, sta_loop_now_ns(cache->loop));
     /* What L1 has is older than what Redis has now, and nothing will replace it. */
     if (cache->l1 != NULL && fill->get.count == 0)
         (void)sta_l1_invalidate(cache->l1, &fill->key, sta_loop_now_ns(cache->loop) / STA_NS_MS,
@@ -164,6 +167,8 @@ static void on_scripted(struct sta_command *command, int status, struct strata_b
         fill->lease->held = false; /* it dropped it, or it was not ours any more */
     if (status == STRATA_OK && !ran)
         status = STRATA_ERR_SERVER;
+    else if (status == STRATA_OK && value.integer != 1)
+        status = STRATA_SKIPPED;
     fill_stored(fill, status);
     fill_settle(fill);
 }
@@ -175,7 +180,8 @@ static void fill_got(struct sta_fill *fill, struct strata_bytes stored, uint64_t
     struct sta_envelope envelope;
     bool ours = !fill->none && stored.len == fill->stored.len &&
                 (stored.len == 0 || memcmp(stored.data, fill->stored.data, stored.len) == 0);
-    if (fill->settled)
+    if (fill->settled && !sta_barriers_hides(&fill->cache->barriers, fill->key.bytes,
+                                             sta_loop_now_ns(fill->cache->loop)))
         keep_stored(fill, stored, ttl_ms, now_ms);
     if (!ours && sta_envelope_read(stored, &envelope) == STRATA_OK && envelope.tag_count == 0 &&
         sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
@@ -262,7 +268,7 @@ static int encode_script(struct sta_fill *fill, uint64_t ttl_ms)
     words[count++] = strata_text(lease != NULL ? lease->word : "");
     words[count++] = fill->stored;
     words[count++] = strata_text(ttl);
-    if (fill->old.len > 0)
+    if (fill->replaces)
         words[count++] = fill->old;
     const struct strata_bytes exists[] = {strata_text("EXISTS"), fill->whole};
     int status = sta_command_add(&fill->store, words, count);
@@ -276,7 +282,7 @@ static int fill_encode(struct sta_fill *fill)
     int status = STRATA_OK;
     ttl_ms = sta_clock_after(ttl_ms, fill->stale_ms);
     if (!fill->none) {
-        if (fill->lease != NULL || fill->old.len > 0)
+        if (fill->lease != NULL || fill->replaces)
             status = encode_script(fill, ttl_ms);
         else
             status = sta_batch_add(&fill->add, 0, fill->key.bytes, fill->stored, ttl_ms);

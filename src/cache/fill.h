@@ -35,8 +35,8 @@ struct sta_fill {
     struct sta_l1_token token; /* taken before the load began */
     bool none;                 /* there is none, and that is kept in L1 for ttl_ms */
     struct strata_bytes value; /* readable until run() returns */
-    struct strata_bytes old;   /* what Redis has, as it is stored, and this one replaces; empty:
-                                  none, it replaces nothing */
+    struct strata_bytes old;   /* what Redis has, as it is stored, and this one */
+    bool replaces;             /*   replaces; false: there is none */
     uint64_t stale_ms; /* after ttl_ms: may be served where loads fail; 0: not; a hundred years
                                   at most */
     uint64_t load_us;  /* what the load took, for who decides early; 0: not told */

@@ -352,6 +352,15 @@ void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key)
     pthread_mutex_unlock(&flights->lock);
 }
 
+void sta_flight_overtake_all(struct sta_flights *flights)
+{
+    pthread_mutex_lock(&flights->lock);
+    for (size_t i = 0; i < STA_FLIGHTS_BUCKETS; i++)
+        while (sta_list_pop_front(&flights->buckets[i]) != NULL)
+            ;
+    pthread_mutex_unlock(&flights->lock);
+}
+
 bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight *flight,
                            uint64_t generation)
 {

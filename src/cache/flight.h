@@ -110,6 +110,9 @@ bool sta_flight_unlisten(struct sta_flights *flights, struct sta_flight *flight,
 /* Nobody joins a flight of this key from here on that began before. */
 void sta_flight_overtake(struct sta_flights *flights, const struct sta_key *key);
 
+/* The same of all keys. */
+void sta_flight_overtake_all(struct sta_flights *flights);
+
 /* By who runs it. `generation`: the key's, read just now. */
 bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight *flight,
                            uint64_t generation);

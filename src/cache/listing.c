@@ -276,7 +276,9 @@ static int more_names(struct sta_listing *listing)
 static bool is_own(struct strata_bytes name)
 {
     struct strata_bytes tags = strata_text(STA_TAGS_PREFIX);
+    struct strata_bytes barriers = strata_text(STA_BARRIERS_NAME);
     return sta_lease_is_name(name) ||
+           (name.len == barriers.len && memcmp(name.data, barriers.data, name.len) == 0) ||
            (name.len >= tags.len && memcmp(name.data, tags.data, tags.len) == 0);
 }
 

@@ -132,6 +132,7 @@ static void ask_for_one(struct strata_load *load)
 {
     struct asking asking;
     sta_value_release(&load->found.stored);
+    load->found.hidden = false;
     asking.read.keys = &load->key;
     asking.read.count = 1;
     asking.read.values = &load->value;
@@ -312,6 +313,7 @@ static bool fill_with(struct strata_load *load)
     fill->none = load->status == STRATA_MISS;
     fill->value = load->value.bytes;
     fill->old = load->found.stored.bytes;
+    fill->replaces = load->found.stored.owner[1] != NULL;
     fill->stale_ms = fill->none ? 0 : options->stale_ms;
     fill->load_us = options->xfetch_beta > 0 ? load->load_us : 0;
     fill->ttl_ms = fill->none ? null_ttl_ms(load) : value_ttl_ms(load);

@@ -19,7 +19,7 @@ void sta_load_find_in_l2(struct strata_load *load)
 {
     struct sta_load_previous *previous = &load->previous;
     struct sta_envelope envelope;
-    if (load->found.stored.owner[1] == NULL ||
+    if (load->found.stored.owner[1] == NULL || load->found.hidden ||
         sta_envelope_read(load->found.stored.bytes, &envelope) != STRATA_OK ||
         envelope.tag_count > 0)
         return;
@@ -35,13 +35,15 @@ void sta_load_find_in_l2(struct strata_load *load)
 void sta_load_find_in_l1(struct strata_load *load)
 {
     struct sta_load_previous *previous = &load->previous;
-    struct sta_l1 *l1 = load->call->cache->l1;
+    struct sta_cache *cache = load->call->cache;
+    struct sta_l1 *l1 = cache->l1;
     struct sta_l1_lease lease = {0};
     struct sta_aged aged;
     if (l1 == NULL || sta_l1_peek(l1, &load->fill.key, sta_clock_now_ms(), &lease) != STRATA_OK)
         return;
-    /* In its time, but nobody asked us to tell; or it may have fallen with its tags. */
-    if ((lease.flags & STA_TIERS_AGED) == 0 || (lease.flags & STA_TIERS_TAGGED) != 0) {
+    /* In its time, but nobody asked us to tell; or it may have fallen with its tags, or is hidden. */
+    if ((lease.flags & STA_TIERS_AGED) == 0 || (lease.flags & STA_TIERS_TAGGED) != 0 ||
+        sta_barriers_hides(&cache->barriers, load->key, sta_clock_now_ns())) {
         sta_l1_release(l1, &lease);
         return;
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/tiers.h"
 #include "core/buffer.h"
 #include "core/clock.h"
 #include "core/pace.h"
@@ -23,6 +24,7 @@ struct purge {
     const struct sta_purge_config *config;
     struct sta_purge_tally *tally;
     char *reason;
+    struct sta_barrier barrier;
     uint64_t owed_ns; /* rests saved up */
     uint64_t told_ns;
 
@@ -48,6 +50,47 @@ static void nap(uint64_t ns)
         ; /* interrupted */
 }
 
+static bool may_pass(int status)
+{
+    return status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_LOST ||
+           status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_BUSY;
+}
+
+/* ---- the barrier in front ---- */
+
+/* Without the rights for it keys are deleted all the same, and somebody is told. */
+static int barrier_missing(struct purge *purge, int status)
+{
+    if (status == STRATA_ERR_NOMEM || may_pass(status)) {
+        (void)snprintf(purge->reason, STA_LISTING_REASON, "the barrier cannot be put up: %s",
+                       status == STRATA_ERR_BUSY ? "too many patterns are being deleted"
+                                                 : strata_status_text(status));
+        return status;
+    }
+    sta_log_write(purge->cache->log, STRATA_LOG_WARNING, "cache",
+                  "a barrier cannot be put up (%s), so others answer what matches until it is "
+                  "deleted",
+                  strata_status_text(status));
+    return STRATA_OK;
+}
+
+static int barrier_raise(struct purge *purge)
+{
+    uint64_t pause_ns = AGAIN_FIRST_NS, began_ns = sta_clock_now_ns();
+    uint64_t patience_ns = purge->config->walk.patience_ms * STA_NS_MS;
+    purge->barrier.cache = purge->cache;
+    purge->barrier.pattern = purge->config->pattern;
+    for (;;) {
+        int status = sta_barrier_raise(&purge->barrier);
+        if (status == STRATA_OK)
+            return STRATA_OK;
+        if (!may_pass(status) || sta_clock_now_ns() - began_ns >= patience_ns)
+            return barrier_missing(purge, status);
+        nap(pause_ns);
+        pause_ns = 2 * pause_ns < AGAIN_MOST_NS ? 2 * pause_ns : AGAIN_MOST_NS;
+    }
+}
+
 /* ---- one slice ---- */
 
 static void slice_written(struct sta_write *write)
@@ -70,12 +113,6 @@ static void slice_delete(struct purge *purge)
     sta_waiter_init(&slice.waiter, sta_cache_loop(purge->cache));
     sta_write_send(&slice.write);
     sta_waiter_wait(&slice.waiter);
-}
-
-static bool may_pass(int status)
-{
-    return status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_LOST ||
-           status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_BUSY;
 }
 
 /* Counts what is done, and keeps what has to be tried again. STRATA_OK: nothing has; STRATA_MORE; or
@@ -195,6 +232,17 @@ static int purge_all(struct purge *purge, struct sta_listing *listing)
     }
 }
 
+/* With write-behind what was deleted has been accepted, and is on its way. */
+static int purge_settle(struct purge *purge)
+{
+    uint64_t patience_ns = purge->config->walk.patience_ms * STA_NS_MS;
+    int status = sta_cache_flush(purge->cache, sta_clock_after(sta_clock_now_ns(), patience_ns));
+    if (status < 0)
+        (void)snprintf(purge->reason, STA_LISTING_REASON, "redis has not deleted all yet: %s",
+                       strata_status_text(status));
+    return status;
+}
+
 int sta_purge_run(struct sta_cache *cache, const struct sta_purge_config *config,
                   struct sta_purge_tally *tally, char reason[static STA_LISTING_REASON])
 {
@@ -214,7 +262,12 @@ int sta_purge_run(struct sta_cache *cache, const struct sta_purge_config *config
         purge->reason = reason;
         purge->told_ns = sta_clock_now_ns();
         sta_buffer_init(&purge->names, 2 * STA_PURGE_SLICE_BYTES);
-        status = purge_all(purge, listing);
+        status = barrier_raise(purge);
+        if (status == STRATA_OK)
+            status = purge_all(purge, listing);
+        if (status == STRATA_OK)
+            status = purge_settle(purge);
+        sta_barrier_drop(&purge->barrier);
         sta_buffer_fini(&purge->names);
     }
     sta_listing_destroy(&listing);

@@ -9,8 +9,9 @@
  *       |                         v  | those that failed, after a pause, within the patience
  *       '-- fetched meanwhile     PAUSE
  *
+ * A barrier stands in front of it (cache/barriers.h), from before the first name until all is deleted.
  * What is deleted is what is there when its name comes by. Whoever sets a matching key meanwhile may
- * see it deleted or not; a barrier in front of it decides what is read until then, not this.
+ * see it deleted or not.
  * Resuming: what has been deleted is gone, so beginning again goes on.
  * The pace: a slice that took t is followed by a rest of t x (100 - share) / share.
  * Threads: all of it on the caller's, which is not the loop's. Memory: a listing that remembers

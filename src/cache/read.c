@@ -149,6 +149,8 @@ static int read_begin_key(struct sta_read *read, struct sta_key *key, size_t ind
         return status;
     if (cache->l2 == NULL || (cache->l1 != NULL && !cache->config.read_through))
         return STRATA_MISS;
+    if (read->found == NULL && sta_barriers_hides(&cache->barriers, key->bytes, read->begun_ns))
+        return STRATA_MISS;
     return read_add_missing(read, key, token, index);
 }
 
@@ -195,6 +197,12 @@ static void read_fill_nothing(struct sta_read *read, const struct sta_read_missi
         read_drop_older(read, missing, now_ms);
 }
 
+/* Whether a barrier hides what Redis has of the key: it is handed out to nobody, and not kept. */
+static bool read_is_hidden(struct sta_read *read, const struct sta_read_missing *missing)
+{
+    return sta_barriers_hides(&read->cache->barriers, missing->key.bytes, read->begun_ns);
+}
+
 void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing, uint64_t now_ms,
                    struct strata_bytes stored, uint64_t ttl_ms, bool aged)
 {
@@ -207,7 +215,7 @@ void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing
         .aged = aged,
         .token = missing->token,
     };
-    if (sta_aged_fill(read->cache, &entry, now_ms) != STRATA_OK)
+    if (read_is_hidden(read, missing) || sta_aged_fill(read->cache, &entry, now_ms) != STRATA_OK)
         read_drop_older(read, missing, now_ms);
 }
 
@@ -229,7 +237,7 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
     struct sta_cache *cache = read->cache;
     const struct sta_cache_config *config = &cache->config;
     struct sta_l1_token token = missing->token;
-    if (cache->l1 == NULL ||
+    if (cache->l1 == NULL || read_is_hidden(read, missing) ||
         !sta_coherence_admit(cache, &missing->key, read->batch.source, &token, now_ms))
         return;
     uint64_t bound =
@@ -346,7 +354,7 @@ static int read_unproven(struct sta_read *read, const struct sta_read_missing *m
     struct sta_l1_lease lease = {0};
     bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
                   status == STRATA_ERR_LOST || status == STRATA_ERR_BUSY;
-    if (!silent || !wanted || cache->l1 == NULL ||
+    if (!silent || !wanted || cache->l1 == NULL || read_is_hidden(read, missing) ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
     status = policy == STRATA_SERVE_STALE_ERROR
@@ -373,13 +381,49 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
     read->statuses[missing->index] = read_unproven(read, missing, status, now_ms);
 }
 
+/* What Redis answered, and a barrier hides. */
+static void read_hide(struct sta_read *read)
+{
+    for (size_t i = 0; i < read->missing_count; i++) {
+        const struct sta_read_missing *missing = &read->missing[i];
+        int *status = &read->statuses[missing->index];
+        if ((*status != STRATA_OK && read->found == NULL) || !read_is_hidden(read, missing))
+            continue;
+        if (read->found != NULL)
+            read->found[missing->index].hidden = true;
+        if (*status == STRATA_OK) {
+            sta_value_release(&read->values[missing->index]);
+            *status = STRATA_MISS;
+        }
+    }
+}
+
+static void read_over(struct sta_barriers_waiter *known)
+{
+    struct sta_read *read = STA_CONTAINER(known, struct sta_read, known);
+    read_hide(read);
+    read_fini(read);
+    read->done(read);
+}
+
+static bool read_has_answers(const struct sta_read *read)
+{
+    for (size_t i = 0; i < read->missing_count; i++) {
+        if (read->statuses[read->missing[i].index] >= 0)
+            return true; /* that there is none is kept, too */
+    }
+    return false;
+}
+
 static void read_ended(struct sta_batch *batch)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
     if (sta_read_tagged_settle(read, read_ended))
         return; /* and once more when the versions are known */
-    read_fini(read);
-    read->done(read);
+    read->known.known = read_over;
+    read->known.deadline_ns = sta_clock_after(read->begun_ns, read->cache->budget_ns);
+    if (!read_has_answers(read) || !sta_barriers_defer(&read->cache->barriers, &read->known))
+        read_over(&read->known);
 }
 
 /* A copy that is no plain value brought its head, and is made anew by lease. */

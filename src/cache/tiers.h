@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "cache/barriers.h"
 #include "cache/cache.h"
 #include "cache/flight.h"
 #include "cache/invalidate.h"
@@ -52,6 +53,7 @@ struct sta_cache {
 
     struct sta_invalidate invalidate; /* queued invalidations */
     struct sta_repair repair;         /* reads of what is in doubt */
+    struct sta_barriers barriers;     /* what is invalidated by pattern, here and elsewhere */
 
     struct sta_flights flights; /* loads under way */
     uint64_t flights_seed;      /* of their keys' hashes, where there is no L1 */

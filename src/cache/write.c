@@ -97,6 +97,7 @@ static int write_l1_only(struct sta_write *write, size_t index, uint64_t now_ms)
     }
     struct sta_l1_entry entry = write_entry(write, index, now_ms);
     status = sta_l1_set(cache->l1, &key, &entry, now_ms);
+    sta_barriers_exempt(&cache->barriers, key.bytes, now_ms * STA_NS_MS);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
     return status;
@@ -250,20 +251,33 @@ static void write_answered(struct sta_batch *batch, uint32_t tag, int status,
     if (status < 0)
         sta_tiers_count(&write->cache->l2_counters.errors);
     write->statuses[tag] = status;
+    if (write->kind == STA_WRITE_SET && status == STRATA_OK)
+        sta_barriers_exempt(&write->cache->barriers, write->items[tag].key, now_ns);
     write_settle(write, tag, replies, now_ms);
     uint64_t held = write->doubts[tag].held;
     if (held != 0)
         sta_invalidate_settle(&write->cache->invalidate, write->items[tag].key, held, status >= 0);
 }
 
-static void write_ended(struct sta_batch *batch)
+static void write_over(struct sta_barriers_waiter *known)
 {
-    struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
+    struct sta_write *write = STA_CONTAINER(known, struct sta_write, known);
     write_fini(write);
     if (write->cache->behind != NULL)
         sta_behind_finish(write->cache->behind, write);
     else
         write->done(write);
+}
+
+/* What L1 keeps of it is not answered before it is known what barriers there are. */
+static void write_ended(struct sta_batch *batch)
+{
+    struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
+    bool keeps = write->kind == STA_WRITE_SET && write->cache->l1 != NULL;
+    write->known.known = write_over;
+    write->known.deadline_ns = sta_clock_after(write->begun_ns, write->cache->budget_ns);
+    if (!keeps || !sta_barriers_defer(&write->cache->barriers, &write->known))
+        write_over(&write->known);
 }
 
 /* Nothing goes to Redis after all. What write-behind has taken may wait for the disk. */

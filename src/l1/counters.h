@@ -18,7 +18,7 @@
     X(misses_invalidated,                                                                          \
       "misses of keys that were invalidated, deleted or overwritten elsewhere")                    \
     X(misses_evicted, "misses of keys that had to make room")                                      \
-    X(misses_suspect, "misses of keys whose entry is in doubt")
+    X(misses_suspect, "misses of keys whose entry is in doubt or hidden")
 
 #define STA_L1_WORK(X)                                                                             \
     X(fills, "entries stored, by whatever call")                                                   \

@@ -84,6 +84,8 @@ int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config)
     sta_budget_set_most(&l1->memory, config->max_bytes);
     sta_budget_set_most(&l1->places, config->max_entries == 0 ? STA_NEVER : config->max_entries);
     sta_duel_init(&l1->duel);
+    l1->veil = config->veil;
+    sta_l1_veil(l1, STA_NEVER);
     int status = init_parts(l1, config);
     if (status != STRATA_OK) {
         sta_l1_destroy(&l1);
@@ -111,6 +113,12 @@ void sta_l1_destroy(struct sta_l1 **at)
     pthread_mutex_destroy(&l1->sweep_lock);
     free(l1);
     *at = NULL;
+}
+
+void sta_l1_veil(struct sta_l1 *l1, uint64_t from_ms)
+{
+    uint64_t veiled_ms = l1->veil.hides != NULL ? from_ms : STA_NEVER;
+    atomic_store_explicit(&l1->veiled_ms, veiled_ms, memory_order_relaxed);
 }
 
 /* ---- resize ---- */

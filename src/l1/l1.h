@@ -43,6 +43,13 @@ struct sta_l1_quota {
     uint64_t max_entries;       /* 0: no bound */
 };
 
+/* What of an entry that is there is not to be answered with for the time being; see sta_l1_veil(). */
+struct sta_l1_veil {
+    /* Any thread, without a lock of the tier's. `key` is the one that is asked for. */
+    bool (*hides)(void *arg, struct strata_bytes key, uint64_t now_ms);
+    void *arg;
+};
+
 #define STA_L1_QUOTAS_MOST  64u
 #define STA_L1_SOURCES_MOST 65535u
 
@@ -52,7 +59,8 @@ struct sta_l1_config {
     uint64_t hash_seed;   /* of the keys that come in; see sta_l1_key() */
     const struct sta_l1_quota *quotas;
     size_t quota_count;
-    uint32_t sources; /* from which entries may come; see sta_l1_token_from() */
+    uint32_t sources;        /* from which entries may come; see sta_l1_token_from() */
+    struct sta_l1_veil veil; /* hides() NULL: there is none */
 };
 
 /* Under what a value may be stored: what was current when its reading began. */
@@ -66,7 +74,7 @@ struct sta_l1_lease {
     struct strata_bytes value;
     uint64_t deadline_ms;
     uint8_t flags;
-    bool suspect;                /* its source is doubted; only peek() hands such out */
+    bool suspect;                /* doubted or veiled; only peek() hands such out */
     struct sta_item_stamp stamp; /* under which it was stored: for who stores the same value anew */
     void *pin;                   /* l1's own */
 };
@@ -166,6 +174,13 @@ void sta_l1_doubt(struct sta_l1 *l1, uint16_t source);
 /* What came from the source is suspect after `until_ms`, unless the time is moved on before;
  * STA_NEVER (as at first): there is no such time. */
 void sta_l1_trust(struct sta_l1 *l1, uint16_t source, uint64_t until_ms);
+
+/* From `from_ms` on, gets and copies ask the veil, and miss what it hides; STA_NEVER (as at first): they
+ * do not. Who asks at the same time may be on either side. */
+void sta_l1_veil(struct sta_l1 *l1, uint64_t from_ms);
+
+/* No token that was taken before is current any more, whatever its key. A fixed cost. */
+void sta_l1_overtake(struct sta_l1 *l1);
 
 /* Stores what a read brought, where `token` is still current. STRATA_OK; STRATA_SKIPPED where
  * it was overtaken, is past its deadline or too large; STRATA_ERR_NOMEM. Where the value is not

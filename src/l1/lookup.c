@@ -3,7 +3,8 @@
  * Reading. The budget of a hit: two lines that depend on each other (bucket, item), no lock, no
  * allocation, and no write to a shared line except an item's visits until they are saturated and,
  * once the tier evicts, the samples of the duel (duel.h). An entry with a stamp costs one more
- * line, which all entries of its source share (stamp.h).
+ * line, which all entries of its source share (stamp.h). Whether there is a veil is one more word of
+ * the tier's own line; what it hides is asked of its owner only while there is one.
  *
  * A copy (the first function) takes no pin. It reads the item as it finds it, copies, and then
  * looks whether the version of the chain is what it was. An item whose memory is used again was
@@ -141,6 +142,8 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
 int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_copy *copy)
 {
+    if (sta_tier_is_veiled(l1, now_ms))
+        return copy_by_lease(l1, key, now_ms, copy);
     return l1->stamp.count != 0 ? copy_first(l1, key, now_ms, true, copy)
                                 : copy_first(l1, key, now_ms, false, copy);
 }
@@ -353,12 +356,18 @@ enum reading {
     READ_PEEK /* leaves no trace, and sees that */
 };
 
-/* What a read of a live or suspect entry amounts to; the caller gives the pin back on a miss. */
+static bool is_hidden(const struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms)
+{
+    return sta_tier_is_veiled(l1, now_ms) && l1->veil.hides(l1->veil.arg, key->bytes, now_ms);
+}
+
+/* What a read of a live or suspect entry amounts to; the caller gives the pin back on a miss.
+ * *suspect: it is hidden, whatever it came from. */
 static int judge(struct sta_l1 *l1, const struct sta_key *key, enum reading reading,
                  struct terms terms, uint64_t now_ms, struct sta_item *item, uint8_t flags,
                  bool *suspect)
 {
-    *suspect = sta_stamp_suspect(&l1->stamp, terms.stamp, now_ms);
+    *suspect |= sta_stamp_suspect(&l1->stamp, terms.stamp, now_ms);
     if (reading == READ_PEEK)
         return STRATA_OK;
     if (*suspect)
@@ -398,7 +407,7 @@ static uintptr_t hold_locked(struct sta_l1 *l1, struct sta_item *item, uint8_t s
 ASIDE int get_locked(struct sta_l1 *l1, const struct sta_key *key, enum reading reading,
                      uint64_t now_ms, struct sta_l1_lease *lease)
 {
-    bool suspect;
+    bool suspect = is_hidden(l1, key, now_ms);
     struct sta_bucket *bucket = sta_index_lock(&l1->index, key->hash);
     struct sta_slot slot = sta_index_find_locked(&l1->index, bucket, key);
     if (slot.bucket == NULL) {
@@ -425,7 +434,7 @@ static inline int get(struct sta_l1 *l1, const struct sta_key *key, enum reading
                       uint64_t now_ms, struct sta_l1_lease *lease)
 {
     struct found found;
-    bool suspect;
+    bool suspect = is_hidden(l1, key, now_ms);
     enum find_result result = find(l1, key, &found);
     if (result == FIND_NONE)
         return reading == READ_PEEK ? STRATA_MISS : miss(l1, key);

@@ -36,10 +36,15 @@ static void clear_chain(struct sta_l1 *l1, uint64_t at)
 
 /* The generations first: whoever still stores under an old token does so before the entries
  * go. The table neither grows nor shrinks meanwhile, so that no entry moves behind us. */
-void sta_l1_clear(struct sta_l1 *l1)
+void sta_l1_overtake(struct sta_l1 *l1)
 {
     for (uint32_t at = 0; at < STA_GENERATION_COUNT; at++)
         sta_generation_advance_at(&l1->generation, at);
+}
+
+void sta_l1_clear(struct sta_l1 *l1)
+{
+    sta_l1_overtake(l1);
     pthread_mutex_lock(&l1->index.grow_lock);
     for (uint64_t at = 0; at < sta_tier_load(&l1->index.bucket_count); at++)
         clear_chain(l1, at);

@@ -96,6 +96,7 @@ _Static_assert(offsetof(struct sta_lane, claimed_bytes) == 3 * 64, "what a store
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
     _Alignas(64) struct sta_index index;
+    _Alignas(32) _Atomic uint64_t veiled_ms; /* from then on hits ask the veil */
     struct sta_stamp stamp;
     struct sta_departed departed;
     _Alignas(64) struct sta_arena arena;
@@ -107,6 +108,7 @@ struct sta_l1 {
     _Atomic uint32_t resizes;         /* on their way down: the bounds need not hold yet */
 
     /* fixed at creation */
+    struct sta_l1_veil veil;
     struct sta_lane *lanes;
     uint32_t hash_lanes;  /* a power of two; they come first */
     uint32_t quota_lanes; /* then those of namespaces */
@@ -124,6 +126,16 @@ struct sta_l1 {
 
     struct sta_generation generation;
 };
+
+_Static_assert(offsetof(struct sta_l1, stamp.sources) / 64 ==
+                   offsetof(struct sta_l1, veiled_ms) / 64,
+               "a hit reads no other line for the veil");
+
+/* relaxed: who has to see it at once has been told of it by other means */
+static inline bool sta_tier_is_veiled(const struct sta_l1 *l1, uint64_t now_ms)
+{
+    return now_ms >= atomic_load_explicit(&l1->veiled_ms, memory_order_relaxed);
+}
 
 static inline uint64_t sta_tier_load(const _Atomic uint64_t *number)
 {

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An invalidation by pattern that is held in the middle: its barrier is up, most of what matches is not
+ * deleted yet, and it goes on when the test says so. On a thread of its own.
+ */
+#ifndef TEST_HELD_PATTERN_H
+#define TEST_HELD_PATTERN_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+
+#include "strata/strata.h"
+
+struct held_pattern {
+    struct strata *cache;
+    const char *pattern;
+    uint64_t share; /* percent of the time; 0: 20 */
+    bool give_up;   /* when it goes on, it ends there */
+
+    /* after end() */
+    int status;
+    struct strata_pattern_progress result;
+
+    bool told;
+    sem_t held, go_on;
+    pthread_t thread;
+};
+
+/* Returns once it is held. There must be thousands of keys that match. */
+void held_pattern_begin(struct held_pattern *held);
+
+/* It goes on, and has ended. */
+void held_pattern_end(struct held_pattern *held);
+
+#endif

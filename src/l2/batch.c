@@ -341,6 +341,7 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
     flight->operation.repeatable =
         batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
     flight->operation.hurried = batch->hurried;
+    flight->operation.way = STA_OPERATION_BY_SIZE;
     flight->operation.done = on_flight_done;
     flight_feed(flight);
 }

@@ -188,13 +188,13 @@ static int create_workers(struct sta_stratad *stratad)
 static int create_prefixes(struct sta_stratad *stratad)
 {
     const struct strata_options *options = &stratad->options.cache;
+    if (options->metrics_enabled != STRATA_ON || options->metrics_detailed != STRATA_ON)
+        return STRATA_OK;
     const struct sta_prefixes_config config = {
         .prefixes = options->metrics_prefixes,
         .count = options->metrics_prefix_count,
         .delimiter = options->metrics_delimiter[0],
     };
-    if (options->metrics_enabled != STRATA_ON || options->metrics_detailed != STRATA_ON)
-        return STRATA_OK;
     return sta_prefixes_create(&stratad->prefixes, &config);
 }
 

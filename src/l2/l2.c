@@ -221,7 +221,8 @@ int sta_l2_create(struct sta_l2 **out, struct sta_loop *loop, const struct sta_l
         l2_free(l2);
         return status;
     }
-    sta_timer_start(loop, &l2->refresh, sta_loop_now_ns(loop));
+    l2_refresh(l2); /* whoever asks before the first tick is told that nothing is known yet */
+    sta_timer_start(loop, &l2->refresh, sta_loop_now_ns(loop) + REFRESH_NS);
     *out = l2;
     return STRATA_OK;
 }

@@ -152,7 +152,7 @@ static void a_coherence_that_comes_is_told(void **state)
     struct strata *cache =
         cache_rig_open((struct strata_options){.redis_url = redis_server_url(server)});
     watch(cache);
-    expect(&record, "coherence 1>1;");
+    expect(&record, "coherence 1>1;"); /* not that it is refused: nobody knows yet */
     assert_int_equal(redis_server_restart(server), 0);
     expect(&record, "coherence 1>2;");
     strata_close(&cache);

@@ -383,6 +383,20 @@ static void health_follows_a_redis_that_hangs_and_dies(void **state)
     redis_server_stop(&server);
 }
 
+/* Not that Redis refuses to tell of changes: nobody has asked it yet. */
+static void right_after_the_opening_nothing_is_said_to_be_refused(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct strata_health health;
+        struct strata *cache =
+            cache_rig_open((struct strata_options){.redis_url = "redis://127.0.0.1:1/0"});
+        assert_int_equal(strata_health(cache, &health), STRATA_OK);
+        assert_string_equal(health.l1_cache.reason, "in_doubt");
+        strata_close(&cache);
+    }
+}
+
 static void a_refused_password_is_told(void **state)
 {
     (void)state;
@@ -416,6 +430,7 @@ int main(void)
         cmocka_unit_test(only_connections_made_again_count_as_such),
         cmocka_unit_test(every_metric_is_documented),
         cmocka_unit_test(health_follows_a_redis_that_hangs_and_dies),
+        cmocka_unit_test(right_after_the_opening_nothing_is_said_to_be_refused),
         cmocka_unit_test(a_refused_password_is_told),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

@@ -20,5 +20,6 @@
 #include "status.h"
 #include "tags.h"
 #include "version.h"
+#include "warm.h"
 
 #endif

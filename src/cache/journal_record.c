@@ -4,38 +4,16 @@
  */
 #include "cache/journal_record.h"
 
-#include <string.h>
-
 #include "cache/cache.h"
 #include "core/clock.h"
 #include "core/crc32c.h"
+#include "core/little_endian.h"
 #include "strata/status.h"
 
 #define FRAME_LEN  8u                          /* CRC and length */
 #define FIXED_LEN  (1u + 8u + 8u + 8u + 2u)    /* behind them, before the key */
 #define VALUE_MOST (STA_CACHE_VALUE_MAX + 64u) /* in an envelope */
 #define BODY_MOST  (FIXED_LEN + STA_KEY_MAX + VALUE_MOST)
-
-static void put(uint8_t **at, uint64_t number, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        *(*at)++ = (uint8_t)(number >> (8 * i));
-}
-
-static uint64_t take(const uint8_t **at, unsigned bytes)
-{
-    uint64_t number = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        number |= (uint64_t) * (*at)++ << (8 * i);
-    return number;
-}
-
-static void put_bytes(uint8_t **at, struct strata_bytes bytes)
-{
-    if (bytes.len > 0)
-        memcpy(*at, bytes.data, bytes.len);
-    *at += bytes.len;
-}
 
 size_t sta_journal_record_len(const struct sta_journal_record *record)
 {
@@ -50,16 +28,16 @@ int sta_journal_record_append(struct sta_buffer *out, const struct sta_journal_r
         return status;
     uint8_t *begin = sta_buffer_end(out);
     uint8_t *at = begin + 4;
-    put(&at, len - FRAME_LEN, 4);
-    put(&at, record->type, 1);
-    put(&at, record->version, 8);
-    put(&at, record->ttl_ms, 8);
-    put(&at, record->wall_ms, 8);
-    put(&at, record->key.len, 2);
-    put_bytes(&at, record->key);
-    put_bytes(&at, record->value);
+    sta_little_endian_put(&at, len - FRAME_LEN, 4);
+    sta_little_endian_put(&at, record->type, 1);
+    sta_little_endian_put(&at, record->version, 8);
+    sta_little_endian_put(&at, record->ttl_ms, 8);
+    sta_little_endian_put(&at, record->wall_ms, 8);
+    sta_little_endian_put(&at, record->key.len, 2);
+    sta_little_endian_put_bytes(&at, record->key);
+    sta_little_endian_put_bytes(&at, record->value);
     at = begin;
-    put(&at, sta_crc32c(0, strata_bytes(begin + 4, len - 4)), 4);
+    sta_little_endian_put(&at, sta_crc32c(0, strata_bytes(begin + 4, len - 4)), 4);
     sta_buffer_advance(out, len);
     return STRATA_OK;
 }
@@ -79,17 +57,17 @@ int sta_journal_record_next(struct strata_bytes *rest, struct sta_journal_record
         return STRATA_MISS;
     if (rest->len < FRAME_LEN + FIXED_LEN)
         return STRATA_ERR_PROTOCOL;
-    uint32_t crc = (uint32_t)take(&at, 4);
-    size_t len = (size_t)take(&at, 4);
+    uint32_t crc = (uint32_t)sta_little_endian_take(&at, 4);
+    size_t len = (size_t)sta_little_endian_take(&at, 4);
     if (len < FIXED_LEN || len > BODY_MOST || len > rest->len - FRAME_LEN ||
         crc != sta_crc32c(0, strata_bytes(begin + 4, len + 4)))
         return STRATA_ERR_PROTOCOL;
     struct sta_journal_record got;
-    got.type = (enum sta_journal_type)take(&at, 1);
-    got.version = take(&at, 8);
-    got.ttl_ms = take(&at, 8);
-    got.wall_ms = take(&at, 8);
-    size_t key_len = (size_t)take(&at, 2);
+    got.type = (enum sta_journal_type)sta_little_endian_take(&at, 1);
+    got.version = sta_little_endian_take(&at, 8);
+    got.ttl_ms = sta_little_endian_take(&at, 8);
+    got.wall_ms = sta_little_endian_take(&at, 8);
+    size_t key_len = (size_t)sta_little_endian_take(&at, 2);
     if (key_len > len - FIXED_LEN)
         return STRATA_ERR_PROTOCOL;
     got.key = strata_bytes(at, key_len);

@@ -273,7 +273,7 @@ static int more_names(struct sta_listing *listing)
 }
 
 /* Names that the room keeps things under, in either tier. */
-static bool is_own(struct strata_bytes name)
+bool sta_listing_is_own(struct strata_bytes name)
 {
     struct strata_bytes tags = strata_text(STA_TAGS_PREFIX);
     struct strata_bytes barriers = strata_text(STA_BARRIERS_NAME);
@@ -286,7 +286,7 @@ static int take_name(struct sta_listing *listing, struct strata_bytes *name)
 {
     struct strata_bytes next;
     while (sta_l1_scan_next(&listing->rest, &next)) {
-        if (is_own(next) || (listing->of_l1 && is_absent_in_l1(listing, next)))
+        if (sta_listing_is_own(next) || (listing->of_l1 && is_absent_in_l1(listing, next)))
             continue;
         int status = listing->remembers ? sta_seen_add(&listing->seen, next) : STRATA_OK;
         if (status == STRATA_SKIPPED)

@@ -55,6 +55,9 @@ void sta_listing_destroy(struct sta_listing **listing);
  * stay. */
 int sta_listing_next(struct sta_listing *listing, struct strata_bytes *name);
 
+/* Whether a key is strata's own: a lease, the version of a tag. */
+bool sta_listing_is_own(struct strata_bytes name);
+
 /* Why next() failed. */
 const char *sta_listing_reason(const struct sta_listing *listing);
 

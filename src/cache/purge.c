@@ -6,11 +6,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cache/tiers.h"
 #include "core/buffer.h"
 #include "core/clock.h"
+#include "core/nap.h"
 #include "core/pace.h"
 #include "net/waiter.h"
 #include "strata/status.h"
@@ -41,14 +41,6 @@ struct slice_write {
     struct sta_write write;
     struct sta_waiter waiter;
 };
-
-static void nap(uint64_t ns)
-{
-    struct timespec left = {.tv_sec = (time_t)(ns / STA_NS_SEC),
-                            .tv_nsec = (long)(ns % STA_NS_SEC)};
-    while (nanosleep(&left, &left) != 0)
-        ; /* interrupted */
-}
 
 static bool may_pass(int status)
 {
@@ -86,7 +78,7 @@ static int barrier_raise(struct purge *purge)
             return STRATA_OK;
         if (!may_pass(status) || sta_clock_now_ns() - began_ns >= patience_ns)
             return barrier_missing(purge, status);
-        nap(pause_ns);
+        sta_nap_ns(pause_ns);
         pause_ns = 2 * pause_ns < AGAIN_MOST_NS ? 2 * pause_ns : AGAIN_MOST_NS;
     }
 }
@@ -167,7 +159,7 @@ static int slice_run(struct purge *purge)
         }
         if (status != STRATA_MORE)
             return status;
-        nap(pause_ns);
+        sta_nap_ns(pause_ns);
         pause_ns = 2 * pause_ns < AGAIN_MOST_NS ? 2 * pause_ns : AGAIN_MOST_NS;
     }
 }
@@ -227,8 +219,8 @@ static int purge_all(struct purge *purge, struct sta_listing *listing)
             return status;
         if (!purge_tell(purge))
             return STRATA_MORE;
-        nap(sta_pace_rest_ns(&purge->owed_ns, purge->config->walk.share,
-                             sta_clock_now_ns() - began_ns));
+        sta_nap_ns(sta_pace_rest_ns(&purge->owed_ns, purge->config->walk.share,
+                                    sta_clock_now_ns() - began_ns));
     }
 }
 

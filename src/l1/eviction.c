@@ -25,6 +25,7 @@
 #define PACE_STEPS   16u
 #define PLACES_KEPT  16u
 #define RELIEF_STEPS 1024u
+#define ENTRY_BESIDE 48u /* bytes */
 
 static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 {
@@ -33,11 +34,32 @@ static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 
 /* ---- room ---- */
 
-/* Whether every lane could have more than it needs. */
+/* Bytes with which every lane could have more than it needs. */
+static uint64_t roomy_bytes(const struct sta_l1 *l1)
+{
+    return (PACE_FREE + 2 * sta_tier_lanes(l1)) * sta_arena_segment_cost(&l1->arena);
+}
+
 static bool is_roomy(const struct sta_l1 *l1)
 {
-    uint64_t segments = PACE_FREE + 2 * sta_tier_lanes(l1);
-    return sta_budget_fits(&l1->memory, segments * sta_arena_segment_cost(&l1->arena));
+    return sta_budget_fits(&l1->memory, roomy_bytes(l1));
+}
+
+/* Besides its bytes an entry takes a header and a slot; and the end of a segment stays empty where the
+ * next item, which is a quarter of it at the most, does not fit. */
+bool sta_l1_has_room(const struct sta_l1 *l1, const struct sta_key *key, uint64_t entries,
+                     uint64_t bytes)
+{
+    uint64_t wanted = bytes + bytes / 3 + entries * ENTRY_BESIDE;
+    if (key != NULL) {
+        const struct sta_lane *lane = sta_lane_of(l1, key);
+        const struct sta_l1_quota *quota = &lane->quota;
+        if ((quota->max_bytes != 0 && sta_lane_bytes(lane) + wanted > quota->max_bytes) ||
+            (quota->max_entries != 0 && sta_lane_entries(lane) + entries > quota->max_entries))
+            return false;
+    }
+    return sta_budget_fits(&l1->places, entries) &&
+           sta_budget_fits(&l1->memory, roomy_bytes(l1) + wanted);
 }
 
 /* A step for a store's sake, where the lane should find room in itself. */

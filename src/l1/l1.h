@@ -65,7 +65,8 @@ struct sta_l1_config {
 
 /* Under what a value may be stored: what was current when its reading began. */
 struct sta_l1_token {
-    uint64_t generation;
+    uint64_t
+        generation; /* 0: nothing has been set, published, delivered or invalidated under it yet */
     struct sta_item_stamp stamp;
 };
 
@@ -135,6 +136,9 @@ void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease);
  * what is suspect, and says so in the lease. */
 int sta_l1_peek(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_lease *lease);
+
+/* Whether get() would answer; leaves no trace. */
+bool sta_l1_has(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms);
 
 /* A hit by copy: up to `cap` bytes of the value go to `buffer`. */
 struct sta_l1_copy {
@@ -231,6 +235,18 @@ int sta_l1_scan(struct sta_l1 *l1, uint64_t *cursor, const struct sta_glob *matc
 
 /* The next name of `rest`, which goes on behind it; false at the end. */
 bool sta_l1_scan_next(struct strata_bytes *rest, struct strata_bytes *name);
+
+/* As sta_l1_scan() for all keys; and for each name a byte is appended to `heats`: how hot its entry is,
+ * 0 to STA_L1_HEATS - 1, by how often it was read since it came to its place (three times count), and
+ * of as often read ones by whether it has been promoted. */
+#define STA_L1_HEATS 8u
+int sta_l1_scan_heat(struct sta_l1 *l1, uint64_t *cursor, uint64_t now_ms, struct sta_buffer *names,
+                     struct sta_buffer *heats);
+
+/* Whether `entries` more, of `bytes` of keys and values in all, would be stored without an eviction: in
+ * the tier, and where `key` is not NULL within the quota of its namespace. A hint: others store, too. */
+bool sta_l1_has_room(const struct sta_l1 *l1, const struct sta_key *key, uint64_t entries,
+                     uint64_t bytes);
 
 /* Removes expired entries, looking at up to `budget` entries from where the last sweep stopped;
  * returns how many it removed. */

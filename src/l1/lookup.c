@@ -466,6 +466,16 @@ int sta_l1_peek(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
     return get(l1, key, READ_PEEK, now_ms, lease);
 }
 
+bool sta_l1_has(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms)
+{
+    struct sta_l1_lease lease = {0};
+    if (sta_l1_peek(l1, key, now_ms, &lease) != STRATA_OK)
+        return false;
+    bool has = !lease.suspect;
+    sta_l1_release(l1, &lease);
+    return has;
+}
+
 void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease)
 {
     (void)l1;

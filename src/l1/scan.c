@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ways through the whole index, a chain at a time: clearing, sweeping, naming. Whoever goes
- * through holds one chain's lock at a time, so nobody waits for more than that.
+ * Ways through the whole index, a chain at a time: clearing, sweeping, naming (with how hot
+ * an entry is, by its visits and its queue). Whoever goes through holds one chain's lock at a time, so nobody waits for more than that.
  */
 #include "l1/tier.h"
 
@@ -121,8 +121,17 @@ struct naming {
     const struct sta_glob *match;
     uint64_t now_ms;
     struct sta_buffer *names;
-    size_t wanted; /* bytes */
+    struct sta_buffer *heats; /* NULL: not asked for */
+    size_t wanted;            /* bytes */
+    size_t count;
 };
+
+static uint8_t heat_of(const struct sta_l1 *l1, uint32_t offset, struct sta_item_head head)
+{
+    uint32_t segment = sta_arena_segment_of(&l1->arena, offset);
+    bool promoted = l1->arena.segments[segment].queue == STA_QUEUE_MAIN;
+    return (uint8_t)((head.state & STA_ITEM_VISITS) * 2u + promoted);
+}
 
 static void name_slot(struct sta_l1 *l1, struct sta_slot slot, struct naming *naming)
 {
@@ -132,12 +141,17 @@ static void name_slot(struct sta_l1 *l1, struct sta_slot slot, struct naming *na
     if (sta_item_over(sta_item_deadline(item, head.state), naming->now_ms) ||
         (naming->match != NULL && !sta_glob_match(naming->match, name)))
         return;
+    uint8_t heat = heat_of(l1, sta_index_offset(slot), head);
     naming->wanted += NAME_HEAD + name.len;
-    if (sta_buffer_room(naming->names) < NAME_HEAD + name.len)
+    naming->count++;
+    if (sta_buffer_room(naming->names) < NAME_HEAD + name.len ||
+        (naming->heats != NULL && sta_buffer_room(naming->heats) == 0))
         return;
     memcpy(sta_buffer_end(naming->names), &head.key_len, NAME_HEAD);
     sta_buffer_advance(naming->names, NAME_HEAD);
     (void)sta_buffer_append(naming->names, name); /* there is room */
+    if (naming->heats != NULL)
+        (void)sta_buffer_append(naming->heats, strata_bytes(&heat, 1));
 }
 
 static void name_chain(struct sta_l1 *l1, struct sta_bucket *bucket, struct naming *naming)
@@ -188,28 +202,50 @@ static uint64_t cursor_after(uint64_t cursor, uint32_t level)
     return reversed(reversed(cursor | ~mask) + 1);
 }
 
+/* Room for what a chain has wanted, after a try that is undone. */
+static int make_room(struct naming *naming, size_t names_before, size_t heats_before)
+{
+    sta_buffer_truncate(naming->names, names_before);
+    int status = sta_buffer_reserve(naming->names, naming->wanted);
+    if (naming->heats == NULL)
+        return status;
+    sta_buffer_truncate(naming->heats, heats_before);
+    return status == STRATA_OK ? sta_buffer_reserve(naming->heats, naming->count) : status;
+}
+
+static int scan(struct sta_l1 *l1, uint64_t *cursor, struct naming *naming)
+{
+    size_t names = sta_buffer_len(naming->names);
+    size_t heats = naming->heats != NULL ? sta_buffer_len(naming->heats) : 0;
+    int status = STRATA_OK;
+    pthread_mutex_lock(&l1->index.grow_lock); /* the level stays */
+    uint32_t level = level_of(sta_tier_load(&l1->index.bucket_count));
+    while (status == STRATA_OK) {
+        naming->wanted = 0;
+        naming->count = 0;
+        name_pair(l1, *cursor & ((UINT64_C(1) << level) - 1), level, naming);
+        if (naming->wanted == sta_buffer_len(naming->names) - names)
+            break;
+        status = make_room(naming, names, heats);
+    }
+    pthread_mutex_unlock(&l1->index.grow_lock);
+    if (status == STRATA_OK)
+        *cursor = cursor_after(*cursor, level);
+    return status;
+}
+
 int sta_l1_scan(struct sta_l1 *l1, uint64_t *cursor, const struct sta_glob *match, uint64_t now_ms,
                 struct sta_buffer *names)
 {
-    size_t before = sta_buffer_len(names);
-    pthread_mutex_lock(&l1->index.grow_lock); /* the level stays */
-    uint32_t level = level_of(sta_tier_load(&l1->index.bucket_count));
     struct naming naming = {.match = match, .now_ms = now_ms, .names = names};
-    for (;;) {
-        naming.wanted = 0;
-        name_pair(l1, *cursor & ((UINT64_C(1) << level) - 1), level, &naming);
-        if (naming.wanted == sta_buffer_len(names) - before)
-            break;
-        sta_buffer_truncate(names, before);
-        int status = sta_buffer_reserve(names, naming.wanted);
-        if (status < 0) {
-            pthread_mutex_unlock(&l1->index.grow_lock);
-            return status;
-        }
-    }
-    pthread_mutex_unlock(&l1->index.grow_lock);
-    *cursor = cursor_after(*cursor, level);
-    return STRATA_OK;
+    return scan(l1, cursor, &naming);
+}
+
+int sta_l1_scan_heat(struct sta_l1 *l1, uint64_t *cursor, uint64_t now_ms, struct sta_buffer *names,
+                     struct sta_buffer *heats)
+{
+    struct naming naming = {.now_ms = now_ms, .names = names, .heats = heats};
+    return scan(l1, cursor, &naming);
 }
 
 bool sta_l1_scan_next(struct strata_bytes *rest, struct strata_bytes *name)

@@ -103,7 +103,8 @@ static struct answer answer_health(const struct sta_stratad *stratad)
                            text != NULL ? strlen(text) : 0};
 }
 
-/* Ready: clients are accepted, and what they ask for can be answered at least in part. */
+/* Ready: clients are accepted, what they ask for can be answered at least in part, and what there was
+ * to warm from has been read. */
 static struct answer answer_ready(const struct sta_stratad *stratad)
 {
     enum strata_health_state state = STRATA_UNHEALTHY;
@@ -112,7 +113,10 @@ static struct answer answer_ready(const struct sta_stratad *stratad)
     json_decref(document);
     if (draining)
         return answer_text(503, "draining\n");
-    return state == STRATA_UNHEALTHY ? answer_text(503, "unhealthy\n") : answer_text(200, "ok\n");
+    if (state == STRATA_UNHEALTHY)
+        return answer_text(503, "unhealthy\n");
+    bool cold = atomic_load_explicit(&stratad->cold, memory_order_relaxed);
+    return cold ? answer_text(503, "warming\n") : answer_text(200, "ok\n");
 }
 
 static struct answer answer_page(const struct sta_stratad *stratad, enum sta_admin_page page)

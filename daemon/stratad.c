@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/hot_set.h"
 #include "config/options.h"
 #include "config/quota.h"
 #include "core/clock.h"
@@ -19,6 +20,7 @@
 #include "daemon/admin.h"
 #include "daemon/descriptors.h"
 #include "daemon/signals.h"
+#include "daemon/warmer.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
 #include "strata/tls.h"
@@ -43,17 +45,41 @@ static void describe_l1(const struct sta_stratad *stratad, char *text, size_t ca
         (void)snprintf(text, cap, "l1 %llu KiB", (unsigned long long)(bytes >> 10));
 }
 
-void sta_stratad_worker_ready(struct sta_stratad *stratad)
+static void tell_ready(struct sta_stratad *stratad)
 {
     char l1[48], redis[320];
-    if (++stratad->workers_ready < stratad->worker_count || stratad->state != STA_STRATAD_STARTING)
-        return;
     stratad->state = STA_STRATAD_SERVING;
+    atomic_store_explicit(&stratad->cold, false, memory_order_relaxed);
     describe_l1(stratad, l1, sizeof l1);
     sta_redis_url_format(&stratad->url, redis, sizeof redis);
     sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
                   "stratad %s is ready: listening on %s, %s, %s, %zu workers", STRATA_VERSION,
                   sta_acceptor_addresses(stratad->acceptor), redis, l1, stratad->worker_count);
+}
+
+/* Where it was cut off by draining, what it had not come to is in the file, and not in L1. */
+static void on_warm(struct sta_stratad *stratad)
+{
+    sta_warmer_stop(&stratad->warmer);
+    if (stratad->state != STA_STRATAD_WARMING)
+        return;
+    stratad->keep_hot_file = false;
+    tell_ready(stratad);
+}
+
+void sta_stratad_worker_ready(struct sta_stratad *stratad)
+{
+    if (++stratad->workers_ready < stratad->worker_count || stratad->state != STA_STRATAD_STARTING)
+        return;
+    if (stratad->warmer == NULL) {
+        tell_ready(stratad);
+        return;
+    }
+    stratad->state = STA_STRATAD_WARMING;
+    if (sta_warmer_start(stratad->warmer, on_warm) < 0) {
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon", "not warmed: no thread for it");
+        on_warm(stratad);
+    }
 }
 
 void sta_stratad_worker_refused(struct sta_stratad *stratad, const char *reason)
@@ -169,6 +195,16 @@ static int open_l1(struct sta_stratad *stratad)
     return sta_l1_create(&stratad->l1, &config);
 }
 
+/* Until it is warm, the file is better than what L1 has. */
+static int open_hot_file(struct sta_stratad *stratad)
+{
+    bool foreign = false;
+    int status = sta_warmer_open(&stratad->warmer, stratad, &foreign);
+    stratad->keep_hot_file = foreign || stratad->warmer != NULL;
+    atomic_store_explicit(&stratad->cold, stratad->warmer != NULL, memory_order_relaxed);
+    return status;
+}
+
 static int create_workers(struct sta_stratad *stratad)
 {
     const size_t count = stratad->options.workers;
@@ -215,6 +251,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
         status = copy_seeds(stratad);
     if (status == STRATA_OK)
         status = open_l1(stratad);
+    if (status == STRATA_OK && options->hot_file != NULL)
+        status = open_hot_file(stratad);
     if (status == STRATA_OK && options->cache.metrics_enabled == STRATA_ON)
         status = sta_timing_create(&stratad->timing);
     if (status == STRATA_OK)
@@ -287,6 +325,27 @@ static int start(struct sta_stratad *stratad)
     return status;
 }
 
+static void save_hot_set(const struct sta_stratad *stratad)
+{
+    static const struct sta_hot_bounds bounds = {.max_keys = UINT64_MAX,
+                                                 .max_bytes = STA_HOT_BYTES_DEFAULT};
+    const char *path = stratad->options.hot_file;
+    struct sta_l1_statistics numbers;
+    struct strata_error error;
+    uint64_t saved = 0;
+    if (path == NULL || stratad->keep_hot_file)
+        return;
+    sta_l1_statistics(stratad->l1, &numbers);
+    if (numbers.entries == 0)
+        return; /* whatever was saved before is better */
+    if (sta_hot_set_save(stratad->l1, path, &bounds, &saved, &error) < 0)
+        sta_log_write(stratad->log, STRATA_LOG_ERROR, "daemon", "the hot set is not saved: %s",
+                      error.text);
+    else
+        sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+                      "the hot set is saved: %llu keys in %s", (unsigned long long)saved, path);
+}
+
 int sta_stratad_run(struct sta_stratad *stratad)
 {
     warn_if_open_to_all(stratad);
@@ -303,6 +362,9 @@ int sta_stratad_run(struct sta_stratad *stratad)
     }
     for (size_t i = 0; i < stratad->workers_started; i++)
         sta_worker_join(stratad->workers[i]);
+    sta_warmer_stop(&stratad->warmer);
+    if (status == STRATA_OK)
+        save_hot_set(stratad);
     return status;
 }
 
@@ -313,6 +375,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     if (stratad == NULL)
         return;
     *pointer = NULL;
+    sta_warmer_stop(&stratad->warmer);
     sta_admin_destroy(&stratad->admin);
     for (size_t i = 0; i < stratad->worker_count; i++)
         sta_worker_destroy(&stratad->workers[i]);

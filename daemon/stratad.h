@@ -9,7 +9,8 @@
  *     +----------------+ <------------- +---------------------------------------+
  *            ^            ready, posted
  *
- *   STARTING --all workers ready, or the first refusal told--> SERVING --SIGTERM, SIGINT--> DRAINING
+ *   STARTING --all workers ready--> WARMING --warm, or its time is over--> SERVING
+ *   any --SIGTERM, SIGINT--> DRAINING
  *   DRAINING --every worker has ended--> the main loop stops
  *
  * A request is served by the worker that owns its client, from the first byte to the last: no
@@ -37,10 +38,16 @@
 struct sta_acceptor;
 struct sta_admin;
 struct sta_signals;
+struct sta_warmer;
 struct sta_worker;
 struct sta_write_window;
 
-enum sta_stratad_state { STA_STRATAD_STARTING, STA_STRATAD_SERVING, STA_STRATAD_DRAINING };
+enum sta_stratad_state {
+    STA_STRATAD_STARTING,
+    STA_STRATAD_WARMING, /* with a hot file; clients are served as in SERVING */
+    STA_STRATAD_SERVING,
+    STA_STRATAD_DRAINING
+};
 
 struct sta_stratad {
     /* Fixed before the workers start. */
@@ -71,6 +78,7 @@ struct sta_stratad {
     /* Any thread. */
     _Atomic uint64_t next_session_id; /* relaxed: only unique */
     _Atomic bool draining;            /* relaxed: a hint for who asks whether it is ready */
+    _Atomic bool cold;                /* not warmed yet; relaxed: as draining */
     _Atomic uint64_t sessions;        /* open now, all workers; relaxed: a limit, not a lock */
     _Atomic bool canary_told; /* that it fails; relaxed: a line of the log too many is none */
 
@@ -81,6 +89,8 @@ struct sta_stratad {
     size_t workers_ended;
     size_t next_worker; /* whose turn it is to get a client */
     bool refusal_told;
+    struct sta_warmer *warmer; /* until its end is told; NULL: none */
+    bool keep_hot_file;        /* it is not to be written: foreign, or better than what L1 has */
     struct sta_sweeper sweeper;
     struct sta_signals *signals;
 };

@@ -133,6 +133,46 @@ static const struct sta_option table[] = {
         .help = "Unanswered commands of one client; more wait in its socket.",
     },
     {
+        .name = "hot_file",
+        .env = "STRATA_HOT_FILE",
+        .flag = "--hot-file",
+        .type = STA_OPTION_STRING,
+        AT(hot_file),
+        .least = 1,
+        .most = 4095,
+        .group = "Warm start",
+        .help =
+            "Where the keys that L1 has are saved when stratad ends, the hottest first, and from "
+            "where it is warmed before it is ready. None: it begins cold.",
+    },
+    {
+        .name = "warm_timeout",
+        .env = "STRATA_WARM_TIMEOUT",
+        .flag = "--warm-timeout",
+        .type = STA_OPTION_SECONDS,
+        AT(warm_timeout_ms),
+        .least = 1,
+        .most = 3600000,
+        .default_text = "10",
+        .group = "Warm start",
+        .help = "How long being ready waits for warming; then it goes without the rest.",
+    },
+    {
+        .name = "warm_rate",
+        .env = "STRATA_WARM_RATE",
+        .flag = "--warm-rate",
+        .type = STA_OPTION_COUNT,
+        AT(warm_rate),
+        .least = 1,
+        .most = 100000000,
+        .unlimited = true,
+        .unit = "keys a second",
+        .default_text = "unlimited",
+        .group = "Warm start",
+        .help = "The most keys that warming asks Redis for. It is at work for half of the time at "
+                "most, in any case.",
+    },
+    {
         .name = "admin_listen",
         .env = "STRATA_ADMIN_LISTEN",
         .flag = "--admin-listen",
@@ -223,6 +263,9 @@ static int check(const struct sta_stratad_options *options, struct strata_error 
     if (options->cache.l2_enabled == STRATA_OFF)
         return sta_error_set(error, STRATA_ERR_CONFIG,
                              "l2_enabled: stratad stands before a Redis and cannot do without");
+    if (options->hot_file != NULL && options->cache.l1_enabled == STRATA_OFF)
+        return sta_error_set(error, STRATA_ERR_CONFIG,
+                             "hot_file: it is what L1 has, and L1 is off (l1_enabled)");
     if (options->cache.write_behind == STRATA_ON)
         return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                              "write-behind (write_behind, CACHE_WRITE_BEHIND) is the library's: "

@@ -25,6 +25,9 @@ struct sta_stratad_options {
     uint64_t query_limit;            /* bytes of one request */
     uint64_t output_limit;           /* bytes that wait for a client that does not read */
     uint64_t pipeline_limit;         /* unanswered commands of one client */
+    const char *hot_file;            /* NULL: neither saved nor warmed */
+    uint64_t warm_timeout_ms;        /* how long being ready waits for it */
+    uint64_t warm_rate;              /* keys a second; STRATA_UNLIMITED */
     const char *const *admin_listen; /* admin_listen_count of them: one, or none */
     size_t admin_listen_count;
     const char *admin_token; /* NULL: none is asked for */

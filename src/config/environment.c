@@ -12,13 +12,23 @@
 #define CONFIG_FILE "STRATA_CONFIG_FILE"
 
 const char *const sta_environment_programs[] = {
-    "STRATA_LISTEN",        "STRATA_ADMIN_LISTEN",
-    "STRATA_ADMIN_TOKEN",   "STRATA_ADMIN_HOSTS",
-    "STRATA_WORKERS",       "STRATA_CLIENTS_MAX",
-    "STRATA_USER",          "STRATA_PASSWORD",
-    "STRATA_DRAIN_TIMEOUT", "STRATA_QUERY_LIMIT",
-    "STRATA_OUTPUT_LIMIT",  "STRATA_PIPELINE_LIMIT",
-    "STRATA_URL",           NULL,
+    "STRATA_LISTEN",
+    "STRATA_ADMIN_LISTEN",
+    "STRATA_ADMIN_TOKEN",
+    "STRATA_ADMIN_HOSTS",
+    "STRATA_HOT_FILE",
+    "STRATA_WARM_TIMEOUT",
+    "STRATA_WARM_RATE",
+    "STRATA_WORKERS",
+    "STRATA_CLIENTS_MAX",
+    "STRATA_USER",
+    "STRATA_PASSWORD",
+    "STRATA_DRAIN_TIMEOUT",
+    "STRATA_QUERY_LIMIT",
+    "STRATA_OUTPUT_LIMIT",
+    "STRATA_PIPELINE_LIMIT",
+    "STRATA_URL",
+    NULL,
 };
 
 static bool begins(const char *text, size_t len, const char *prefix)

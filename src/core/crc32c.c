@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A table of one byte's remainders: 2.2 ns per byte were measured, 22 ms for 10 MB. So who sums up
- * large values does it where nobody waits for him.
+ * Where the processor has an instruction for it (SSE 4.2), eight bytes at a time; else by a table of one
+ * byte's remainders, of which 2.2 ns per byte were measured, 22 ms for 10 MB. So who sums up large
+ * values does it where nobody waits for him.
  */
 #include "core/crc32c.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
 
 static const uint32_t remainders[256] = {
     0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c, 0x26a1e7e8, 0xd4ca64eb,
@@ -40,7 +47,7 @@ static const uint32_t remainders[256] = {
     0x79b737ba, 0x8bdcb4b9, 0x988c474d, 0x6ae7c44e, 0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
 };
 
-uint32_t sta_crc32c(uint32_t crc, struct strata_bytes bytes)
+uint32_t sta_crc32c_by_table(uint32_t crc, struct strata_bytes bytes)
 {
     const uint8_t *at = bytes.data;
     crc = ~crc;
@@ -48,3 +55,37 @@ uint32_t sta_crc32c(uint32_t crc, struct strata_bytes bytes)
         crc = remainders[(crc ^ at[i]) & 0xff] ^ (crc >> 8);
     return ~crc;
 }
+
+#if defined(__x86_64__)
+
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc,
+                                                                 struct strata_bytes bytes)
+{
+    const uint8_t *at = bytes.data;
+    size_t left = bytes.len;
+    uint64_t sum = ~crc;
+    for (; left >= 8; left -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        sum = _mm_crc32_u64(sum, word);
+    }
+    for (; left > 0; left--)
+        sum = _mm_crc32_u8((uint32_t)sum, *at++);
+    return ~(uint32_t)sum;
+}
+
+uint32_t sta_crc32c(uint32_t crc, struct strata_bytes bytes)
+{
+    if (__builtin_cpu_supports("sse4.2"))
+        return by_instruction(crc, bytes);
+    return sta_crc32c_by_table(crc, bytes);
+}
+
+#else
+
+uint32_t sta_crc32c(uint32_t crc, struct strata_bytes bytes)
+{
+    return sta_crc32c_by_table(crc, bytes);
+}
+
+#endif

@@ -12,4 +12,7 @@
 /* Goes on from the CRC of what came before; 0 at the beginning. */
 uint32_t sta_crc32c(uint32_t crc, struct strata_bytes bytes);
 
+/* The same on any processor, slower. */
+uint32_t sta_crc32c_by_table(uint32_t crc, struct strata_bytes bytes);
+
 #endif

@@ -6,6 +6,7 @@
 #ifndef STA_LITTLE_ENDIAN_H
 #define STA_LITTLE_ENDIAN_H
 
+#include <endian.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,16 +14,17 @@
 
 static inline void sta_little_endian_put(uint8_t **at, uint64_t number, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        *(*at)++ = (uint8_t)(number >> (8 * i));
+    uint64_t ordered = htole64(number);
+    memcpy(*at, &ordered, bytes);
+    *at += bytes;
 }
 
 static inline uint64_t sta_little_endian_take(const uint8_t **at, unsigned bytes)
 {
-    uint64_t number = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        number |= (uint64_t) * (*at)++ << (8 * i);
-    return number;
+    uint64_t ordered = 0;
+    memcpy(&ordered, *at, bytes);
+    *at += bytes;
+    return le64toh(ordered);
 }
 
 static inline void sta_little_endian_put_bytes(uint8_t **at, struct strata_bytes bytes)

@@ -28,6 +28,7 @@ static const struct sta_option own_table[] = {
      .flag = "--url",
      .type = STA_OPTION_URL,
      .default_text = CLI_TARGET_DEFAULT,
+     .fixed = "a command connects once",
      .group = "Command",
      .help = "Where the command strata connects."},
 };
@@ -64,7 +65,7 @@ static int load(const struct cli_run *run, struct sta_config **config, struct st
     return sta_config_load(config, &input, error);
 }
 
-/* A line of the table: name, value with its unit, origin. */
+/* A line of the table: name, value with its unit, whether it may change while running, origin. */
 static void print_option(const char *name, const json_t *option)
 {
     const json_t *value = json_object_get(option, "value");
@@ -79,7 +80,8 @@ static void print_option(const char *name, const json_t *option)
     if (unit == NULL || !json_is_number(value))
         unit = "";
     (void)snprintf(cell, sizeof cell, "%s%s%s", text, unit[0] != '\0' ? " " : "", unit);
-    (void)printf("%-26s %-30s %s\n", name, cell,
+    (void)printf("%-26s %-30s %-5s %s\n", name, cell,
+                 json_is_true(json_object_get(option, "live")) ? "live" : "fixed",
                  json_string_value(json_object_get(option, "origin")));
     free(rendered);
 }

@@ -67,7 +67,7 @@ static void acceptor_pause(struct sta_acceptor *acceptor, int number)
     if (acceptor->logged_ns != 0 && now - acceptor->logged_ns < LOG_EVERY_NS)
         return;
     acceptor->logged_ns = now;
-    sta_log_write(acceptor->log, STRATA_LOG_ERROR, "daemon", "cannot accept clients: %s",
+    sta_log_write(acceptor->log, STRATA_LOG_ERROR, STA_ROOM_DAEMON, "cannot accept clients: %s",
                   strerror(number));
 }
 

@@ -311,7 +311,7 @@ int sta_admin_start(struct sta_admin *admin)
     }
     sta_timer_start(admin->stratad->loop, &admin->timer,
                     sta_loop_now_ns(admin->stratad->loop) + LOOK_NS);
-    sta_log_write(admin->stratad->log, STRATA_LOG_INFO, "daemon", "administration on %s",
+    sta_log_write(admin->stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON, "administration on %s",
                   admin->listener.address);
     return STRATA_OK;
 }

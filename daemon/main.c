@@ -39,7 +39,7 @@ static int serve(const struct sta_stratad_options *options, struct sta_log *log)
 {
     struct strata_error error = {0};
     struct sta_stratad *stratad;
-    sta_log_set_level(log, options->cache.log_level);
+    sta_stratad_options_log(options, log);
     int status = sta_stratad_create(&stratad, options, log, &error);
     if (status < 0)
         return complain(&error, status == STRATA_ERR_CONFIG ? EXIT_USAGE : EXIT_CANNOT);
@@ -49,7 +49,7 @@ static int serve(const struct sta_stratad_options *options, struct sta_log *log)
         (void)fprintf(stderr, "stratad: %s\n", strata_status_text(status));
         return EXIT_CANNOT;
     }
-    sta_log_write(log, STRATA_LOG_INFO, "daemon", "stopped");
+    sta_log_write(log, STRATA_LOG_INFO, STA_ROOM_DAEMON, "stopped");
     return EXIT_STOPPED;
 }
 

@@ -52,7 +52,7 @@ static void tell_ready(struct sta_stratad *stratad)
     atomic_store_explicit(&stratad->cold, false, memory_order_relaxed);
     describe_l1(stratad, l1, sizeof l1);
     sta_redis_url_format(&stratad->url, redis, sizeof redis);
-    sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+    sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "stratad %s is ready: listening on %s, %s, %s, %zu workers", STRATA_VERSION,
                   sta_acceptor_addresses(stratad->acceptor), redis, l1, stratad->worker_count);
 }
@@ -89,7 +89,7 @@ void sta_stratad_worker_refused(struct sta_stratad *stratad, const char *reason)
         return;
     stratad->refusal_told = true;
     sta_redis_url_format(&stratad->url, redis, sizeof redis);
-    sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+    sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                   "listening on %s, but %s cannot be reached: %s; trying on, and answering errors "
                   "until then",
                   sta_acceptor_addresses(stratad->acceptor), redis, reason);
@@ -115,13 +115,13 @@ static void on_signal(void *arg, int number)
 {
     struct sta_stratad *stratad = arg;
     if (stratad->state == STA_STRATAD_DRAINING) {
-        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon", "another %s: not waiting",
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON, "another %s: not waiting",
                       strsignal(number));
         _exit(1);
     }
     stratad->state = STA_STRATAD_DRAINING;
     atomic_store_explicit(&stratad->draining, true, memory_order_relaxed);
-    sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+    sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "%s: finishing what is under way, %llu ms at most", strsignal(number),
                   (unsigned long long)stratad->options.drain_timeout_ms);
     sta_acceptor_stop(stratad->acceptor);
@@ -291,7 +291,7 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
 static void warn_if_open_to_all(const struct sta_stratad *stratad)
 {
     if (sta_acceptor_is_exposed(stratad->acceptor) && stratad->options.password == NULL)
-        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                       "anybody who reaches %s can read and write: no client password is set",
                       sta_acceptor_addresses(stratad->acceptor));
 }
@@ -305,7 +305,7 @@ static void reserve_descriptors(struct sta_stratad *stratad)
     uint64_t wanted = stratad->options.clients_max;
     uint64_t fit = sta_descriptors_reserve(wanted, others);
     if (fit < wanted)
-        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon",
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                       "the limit of open files has room for %llu clients, not for %llu",
                       (unsigned long long)fit, (unsigned long long)wanted);
     stratad->options.clients_max = fit;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "config/live.h"
 #include "config/options.h"
 #include "core/error.h"
 #include "daemon/dispatch.h"
@@ -19,6 +20,13 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
+/* Why an option does not change while stratad runs. */
+#define CLIENTS "clients were let in by it"
+#define ADMIN   "the listener was opened with it"
+#define WARM    "it is for the start"
+
+static const char *const room_levels[] = {"same", "error", "warning", "info", "debug", NULL};
+
 static const struct sta_option table[] = {
     {
         .name = "listen",
@@ -28,6 +36,7 @@ static const struct sta_option table[] = {
         STA_OPTION_LIST_AT(sta_stratad_options, listen, listen_count),
         .most = 64,
         .default_text = "127.0.0.1:6380",
+        .fixed = "sockets are bound at the start",
         .group = "Daemon",
         .help = "Where clients connect: host:port or unix:PATH, several times if need be. Port 0 "
                 "is any free one; the ready line tells which.",
@@ -41,6 +50,7 @@ static const struct sta_option table[] = {
         .least = 1,
         .most = 256,
         .unit = "threads",
+        .fixed = "threads are started once",
         .group = "Daemon",
         .help = "Threads that serve clients. None: as many as cores, and no more than a third of "
                 "max_connections, because each may need three connections.",
@@ -67,6 +77,7 @@ static const struct sta_option table[] = {
         .least = 1,
         .most = 127,
         .default_text = "default",
+        .fixed = CLIENTS,
         .group = "Daemon",
         .help = "The user that clients authenticate as.",
     },
@@ -78,6 +89,7 @@ static const struct sta_option table[] = {
         .least = 1,
         .most = 511,
         .secret = true,
+        .fixed = CLIENTS,
         .group = "Daemon",
         .help =
             "The password that clients must give with AUTH or HELLO. None: they need not. There "
@@ -104,6 +116,7 @@ static const struct sta_option table[] = {
         .least = 64 * KIB,
         .most = 4 * GIB,
         .default_text = "513MiB",
+        .fixed = "buffers are made with it",
         .group = "Daemon",
         .help = "The largest request of a client.",
     },
@@ -116,6 +129,7 @@ static const struct sta_option table[] = {
         .least = 1 * MIB,
         .most = 64 * GIB,
         .default_text = "1GiB",
+        .fixed = "buffers are made with it",
         .group = "Daemon",
         .help = "Replies that may wait for a client that does not read; then it is closed.",
     },
@@ -140,6 +154,7 @@ static const struct sta_option table[] = {
         AT(hot_file),
         .least = 1,
         .most = 4095,
+        .fixed = WARM,
         .group = "Warm start",
         .help =
             "Where the keys that L1 has are saved when stratad ends, the hottest first, and from "
@@ -154,6 +169,7 @@ static const struct sta_option table[] = {
         .least = 1,
         .most = 3600000,
         .default_text = "10",
+        .fixed = WARM,
         .group = "Warm start",
         .help = "How long being ready waits for warming; then it goes without the rest.",
     },
@@ -168,9 +184,21 @@ static const struct sta_option table[] = {
         .unlimited = true,
         .unit = "keys a second",
         .default_text = "unlimited",
+        .fixed = WARM,
         .group = "Warm start",
         .help = "The most keys that warming asks Redis for. It is at work for half of the time at "
                 "most, in any case.",
+    },
+    {
+        .name = "log_level_daemon",
+        .env = "STRATA_LOG_LEVEL_DAEMON",
+        .flag = "--log-level-daemon",
+        .type = STA_OPTION_CHOICE,
+        AT(log_level_daemon),
+        .choices = room_levels,
+        .default_text = "same",
+        .group = "Daemon",
+        .help = "As log_level, of the room daemon: clients, start and end. same: as log_level.",
     },
     {
         .name = "admin_listen",
@@ -180,6 +208,7 @@ static const struct sta_option table[] = {
         STA_OPTION_LIST_AT(sta_stratad_options, admin_listen, admin_listen_count),
         .most = 1,
         .default_text = "[]",
+        .fixed = ADMIN,
         .group = "Administration over HTTP",
         .help = "Where /metrics, /health, /livez, /readyz and /stats are answered: host:port or "
                 "unix:PATH. None: nowhere. An address that other machines can reach needs "
@@ -193,6 +222,7 @@ static const struct sta_option table[] = {
         .least = 16,
         .most = 511,
         .secret = true,
+        .fixed = ADMIN,
         .group = "Administration over HTTP",
         .help = "What is to be sent as 'Authorization: Bearer TOKEN', for all but /livez. None: "
                 "nothing. There is no flag for it: command lines are seen by everybody.",
@@ -205,6 +235,7 @@ static const struct sta_option table[] = {
         AT(admin_hosts),
         .least = 1,
         .most = 1023,
+        .fixed = ADMIN,
         .group = "Administration over HTTP",
         .help = "Names under which it may be asked for, with commas between them, beside "
                 "localhost and the address of admin_listen: what a browser is led to by a name "
@@ -278,7 +309,7 @@ static void drop_prefix(struct sta_stratad_options *options, const struct sta_lo
 {
     if (options->cache.l2_key_prefix[0] == '\0')
         return;
-    sta_log_write(log, STRATA_LOG_WARNING, "config",
+    sta_log_write(log, STRATA_LOG_WARNING, STA_ROOM_CONFIG,
                   "key_prefix: not used: stratad shows its clients the keys of Redis as they are");
     options->cache.l2_key_prefix = "";
 }
@@ -316,6 +347,13 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
     *config = loaded;
     *out = options;
     return STRATA_OK;
+}
+
+void sta_stratad_options_log(const struct sta_stratad_options *options, struct sta_log *log)
+{
+    sta_live_log(log, &options->cache);
+    if (options->log_level_daemon != STRATA_LOG_DEFAULT)
+        sta_log_set_room(log, STA_ROOM_DAEMON, options->log_level_daemon);
 }
 
 int sta_stratad_options_help(struct sta_buffer *out)

@@ -33,7 +33,8 @@ struct sta_stratad_options {
     const char *admin_token; /* NULL: none is asked for */
     const char
         *admin_hosts; /* with commas between them; NULL: only those that are always allowed */
-    struct strata_options cache; /* L1, L2, log level */
+    enum strata_log_level log_level_daemon; /* of the room "daemon"; default: as log_level */
+    struct strata_options cache;            /* L1, L2, log level */
 };
 
 /* Reads flags, environment and file. As sta_config_load(): STA_CONFIG_HELP and STA_CONFIG_VERSION
@@ -41,6 +42,9 @@ struct sta_stratad_options {
 int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
                              char *const *argv, char *const *environment, const struct sta_log *log,
                              struct strata_error *error);
+
+/* The levels of the log, as the options say. */
+void sta_stratad_options_log(const struct sta_stratad_options *options, struct sta_log *log);
 
 /* Appends the text of --help. */
 int sta_stratad_options_help(struct sta_buffer *out);

@@ -77,7 +77,7 @@ static void canary_failed(void *arg, int status, struct strata_bytes replies)
         return;
     tracked->canary.complained = true;
     if (!atomic_exchange_explicit(&worker->stratad->canary_told, true, memory_order_relaxed))
-        sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, "daemon",
+        sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                       "a canary cannot be read and written, so what is cached is not served for "
                       "long: %.*s",
                       (int)error.bytes.len, (const char *)error.bytes.data);
@@ -164,7 +164,7 @@ static void tell(struct sta_tracked_lane *tracked)
     struct sta_worker *worker = worker_of(tracked);
     if (worker->index != 0 || tracked->canary.tracked)
         return;
-    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, "daemon",
+    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                   "redis does not track reads, so what is cached is only as good as its TTL: %s",
                   sta_connection_untracked_reason(tracked->lane->connection));
 }

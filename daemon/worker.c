@@ -87,7 +87,7 @@ static void log_first(const struct sta_worker *worker, enum strata_log_level lev
                       const char *format, const char *text)
 {
     if (worker->index == 0)
-        sta_log_write(worker->stratad->log, level, "daemon", format, text);
+        sta_log_write(worker->stratad->log, level, STA_ROOM_DAEMON, format, text);
 }
 
 static int boot_read(struct sta_worker *worker, struct strata_bytes replies)

@@ -41,6 +41,19 @@ STRATA_API int strata_open(struct strata **out, const struct strata_options *opt
  * released; queues must have been closed. NULL is fine. */
 STRATA_API void strata_close(struct strata **cache);
 
+/* Changes options of an open cache: all of `settings`, or none. What may change, and what not and why,
+ * docs/configuration.md says of each option; values and bounds are those of files. Of one option that is
+ * named twice the later counts. Every call that begins after this one has returned goes by the new
+ * values; where L1 is to be smaller it is so by then. Two exceptions: entries keep the TTL that they were
+ * stored with, and what waits for its write_behind_interval keeps that. l1_max_bytes may become up to 16
+ * times what the cache was opened with.
+ * STRATA_OK; STRATA_ERR_INVALID: no such option; STRATA_ERR_UNSUPPORTED: it is not one of those that
+ * change; STRATA_ERR_CONFIG: the value; STRATA_ERR_NOMEM. `error` (may be NULL) has the particulars, and
+ * then nothing has changed. May wait for other threads' stores, not for Redis; from any thread but
+ * callbacks of the cache. */
+STRATA_API int strata_reconfigure(struct strata *cache, const struct strata_setting *settings,
+                                  size_t count, struct strata_error *error);
+
 /* The one shared instance of this process, opened from the environment on first use; NULL where
  * that failed (`error` says why; the next call tries again). Never closed by the library. */
 STRATA_API struct strata *strata_default(struct strata_error *error);

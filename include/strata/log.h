@@ -19,7 +19,7 @@ enum strata_log_level {
 };
 
 /* Called from any thread, several at a time, with no lock of the library held; must not call
- * the cache that logs. `room` names the part ("l2", "net", ...); `line` ends with a zero byte,
+ * the cache that logs. `room` names the part ("cache", "l2", ...); `line` ends with a zero byte,
  * has no newline, and dies when the sink returns. */
 typedef void (*strata_log_sink)(void *arg, enum strata_log_level level, const char *room,
                                 const char *line);

@@ -137,8 +137,10 @@ struct strata_options {
     const char *metrics_delimiter; /* ":"; one byte, with which the prefixes of other keys end */
 
     /* log */
-    enum strata_log_level log_level; /* info */
-    strata_log_sink log_sink;        /* NULL: nothing is logged */
+    enum strata_log_level log_level;       /* info */
+    enum strata_log_level log_level_cache; /* of the room "cache"; default: as log_level */
+    enum strata_log_level log_level_l2;    /* of the room "l2" */
+    strata_log_sink log_sink;              /* NULL: nothing is logged */
     void *log_arg;
 
     void *owned; /* the library's; leave it zero */
@@ -151,6 +153,12 @@ struct strata_options {
  * `tls_provider` stay). */
 STRATA_API int strata_options_from_environment(struct strata_options *out,
                                                struct strata_error *error);
+
+/* One option by its name in files, and its value as it stands there: {"l1_max_size", "500"}. */
+struct strata_setting {
+    const char *name;
+    const char *value;
+};
 
 /* Frees what strata_options_from_environment() allocated and zeroes the struct. */
 STRATA_API void strata_options_fini(struct strata_options *options);

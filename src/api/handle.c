@@ -9,6 +9,7 @@
 #include "api/events.h"
 #include "cache/prefixes.h"
 #include "cache/value.h"
+#include "config/live.h"
 #include "config/options.h"
 #include "config/quota.h"
 #include "core/clock.h"
@@ -196,10 +197,12 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
         status = sta_redis_url_parse(effective.redis_url, &handle->url, error);
     if (status < 0)
         return status;
-    handle->metrics_detailed = effective.metrics_detailed == STRATA_ON;
+    atomic_init(&handle->metrics_detailed, effective.metrics_detailed == STRATA_ON);
+    handle->l1_max_bytes = effective.l1_max_bytes;
     handle->writes_through =
         effective.write_through == STRATA_ON || effective.l2_enabled != STRATA_ON;
     sta_log_init(&handle->log, effective.log_sink, effective.log_arg, effective.log_level);
+    sta_live_log(&handle->log, &effective);
     if (effective.l2_enabled == STRATA_ON)
         status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);
     if (status < 0)
@@ -212,7 +215,19 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
                              strata_status_text(status));
     }
     pthread_mutex_init(&handle->events_lock, NULL);
+    pthread_mutex_init(&handle->lock, NULL);
+    sta_options_keep(&handle->options, &effective);
     return STRATA_OK;
+}
+
+void sta_handle_adjust(struct strata *handle, const struct strata_options *options)
+{
+    struct sta_cache_config config;
+    handle_config(options, NULL, NULL, &config);
+    sta_cache_adjust(handle->cache, &config);
+    sta_live_log(&handle->log, options);
+    atomic_store_explicit(&handle->metrics_detailed, options->metrics_detailed == STRATA_ON,
+                          memory_order_relaxed);
 }
 
 void sta_handle_close(struct strata *handle)
@@ -222,6 +237,7 @@ void sta_handle_close(struct strata *handle)
     sta_tls_close(&handle->tls);
     free(handle->seeds);
     pthread_mutex_destroy(&handle->events_lock);
+    pthread_mutex_destroy(&handle->lock);
 }
 
 bool strata_writes_through(const struct strata *cache)

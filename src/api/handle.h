@@ -24,8 +24,9 @@ struct strata {
     struct sta_cache *cache;
     struct sta_tls *tls; /* NULL: plain */
     struct sta_log log;
-    bool metrics_detailed;
-    bool writes_through; /* strata_writes_through() */
+    _Atomic bool metrics_detailed; /* relaxed */
+    bool writes_through;           /* strata_writes_through() */
+    uint64_t l1_max_bytes;         /* when it was opened */
 
     /* Fixed at open: where a cluster is watched. */
     struct sta_redis_url url;
@@ -40,6 +41,10 @@ struct strata {
     struct sta_events *events; /* NULL: no hook */
     strata_event_hook hook;    /* for what is told at the close */
     void *hook_arg;
+
+    /* reconfigure.c; under `lock`, which is taken before all others. */
+    pthread_mutex_t lock;
+    struct strata_options options; /* in force; of texts and lists nothing is left */
 };
 
 struct strata_l1 {
@@ -54,5 +59,8 @@ struct strata_l2 {
 int sta_handle_open(struct strata *handle, const struct strata_options *options,
                     struct strata_error *error);
 void sta_handle_close(struct strata *handle);
+
+/* The cache and its log go by what is live of these options, which are resolved. */
+void sta_handle_adjust(struct strata *handle, const struct strata_options *options);
 
 #endif

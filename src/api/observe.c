@@ -31,7 +31,9 @@ static int text_of(json_t *document, char **text)
 int strata_statistics_json(struct strata *cache, char **text)
 {
     struct sta_snapshot snapshot;
-    int status = sta_snapshot_take(&snapshot, cache->cache, cache->metrics_detailed);
+    int status =
+        sta_snapshot_take(&snapshot, cache->cache,
+                          atomic_load_explicit(&cache->metrics_detailed, memory_order_relaxed));
     if (status < 0)
         return status;
     status = text_of(sta_statistics_json(&snapshot), text);
@@ -43,7 +45,9 @@ int strata_metrics_text(struct strata *cache, char **text)
 {
     struct sta_snapshot snapshot;
     struct sta_buffer buffer;
-    int status = sta_snapshot_take(&snapshot, cache->cache, cache->metrics_detailed);
+    int status =
+        sta_snapshot_take(&snapshot, cache->cache,
+                          atomic_load_explicit(&cache->metrics_detailed, memory_order_relaxed));
     if (status < 0)
         return status;
     sta_buffer_init(&buffer, TEXT_MOST);

@@ -70,7 +70,7 @@ int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, u
     struct sta_envelope envelope;
     if (sta_envelope_read(entry->stored, &envelope) != STRATA_OK)
         return STRATA_SKIPPED;
-    uint64_t l1_ttl_ms = cache->config.l1_ttl_ms;
+    uint64_t l1_ttl_ms = sta_live(&cache->live.l1_ttl_ms);
     uint64_t ttl_ms = STA_MUTANT(TTL) ? UINT64_MAX : entry->ttl_ms;
     uint64_t fresh_ms = sta_envelope_fresh_ms(&envelope, ttl_ms);
     uint64_t stale_ms = ttl_ms - fresh_ms;

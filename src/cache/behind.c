@@ -202,6 +202,22 @@ void sta_behind_kick(struct sta_behind *behind)
 
 /* ---- life ---- */
 
+static struct sta_behind_queue_config behind_queue_config(const struct sta_behind *behind)
+{
+    const struct sta_behind_config *config = &behind->config;
+    return (struct sta_behind_queue_config){
+        .max_entries = config->max_entries,
+        .max_bytes = config->max_bytes,
+        .interval_ns = config->interval_ms * STA_NS_MS,
+        .rate = config->rate,
+        .backoff_min_ns = BACKOFF_MIN_NS,
+        .backoff_max_ns = BACKOFF_MAX_NS,
+        .park_ns = STA_BEHIND_PARK_NS,
+        .settle_ns = SETTLE_NS,
+        .seed = behind->seed,
+    };
+}
+
 int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
 {
     const struct sta_behind_config *config = &cache->config.behind;
@@ -220,17 +236,7 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     sta_timer_init(&behind->timer, on_timer);
     sta_timer_init(&behind->patience, on_patience);
     behind->kick.run = on_kick;
-    struct sta_behind_queue_config queue = {
-        .max_entries = config->max_entries,
-        .max_bytes = config->max_bytes,
-        .interval_ns = config->interval_ms * STA_NS_MS,
-        .rate = config->rate,
-        .backoff_min_ns = BACKOFF_MIN_NS,
-        .backoff_max_ns = BACKOFF_MAX_NS,
-        .park_ns = STA_BEHIND_PARK_NS,
-        .settle_ns = SETTLE_NS,
-        .seed = behind->seed,
-    };
+    struct sta_behind_queue_config queue = behind_queue_config(behind);
     int status = sta_behind_queue_create(&behind->queue, &queue);
     for (size_t i = 0; i < STA_BEHIND_FLIGHTS && status == STRATA_OK; i++)
         status = sta_behind_flight_init(&behind->flights[i], behind);
@@ -246,14 +252,32 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     return STRATA_OK;
 }
 
+void sta_behind_adjust(struct sta_behind *behind, const struct sta_behind_config *config)
+{
+    pthread_mutex_lock(&behind->lock);
+    behind->config.interval_ms = config->interval_ms;
+    behind->config.max_entries = config->max_entries;
+    behind->config.max_bytes = config->max_bytes;
+    behind->config.rate = config->rate;
+    behind->config.drain_ms = config->drain_ms;
+    behind->config.full = config->full;
+    struct sta_behind_queue_config queue = behind_queue_config(behind);
+    sta_behind_queue_adjust(behind->queue, &queue, sta_clock_now_ns());
+    bool kicks = !behind->kicked; /* there may be room for who waits, and more may be due */
+    behind->kicked = true;
+    pthread_mutex_unlock(&behind->lock);
+    if (kicks)
+        sta_behind_kick(behind);
+}
+
 void sta_behind_close(struct sta_behind *behind)
 {
     if (behind == NULL)
         return;
     pthread_mutex_lock(&behind->lock);
     bool owes = sta_behind_queue_oldest(behind->queue) != STA_NEVER;
-    pthread_mutex_unlock(&behind->lock);
     uint64_t wait_ns = behind->config.drain_ms * STA_NS_MS;
+    pthread_mutex_unlock(&behind->lock);
     if (owes)
         (void)behind_flush_until(behind, VERSION_ALL, sta_clock_now_ns() + wait_ns);
 }
@@ -275,7 +299,7 @@ static void behind_tell_rest(const struct sta_behind *behind)
     sta_behind_queue_statistics(behind->queue, &numbers);
     if (numbers.entries == 0)
         return;
-    sta_log_write(behind->cache->log, STRATA_LOG_ERROR, "cache",
+    sta_log_write(behind->cache->log, STRATA_LOG_ERROR, STA_ROOM_CACHE,
                   "write-behind: closed before %" PRIu64 " keys (%" PRIu64
                   " bytes) were in Redis: %s",
                   numbers.entries, numbers.bytes,

@@ -30,6 +30,9 @@ struct sta_behind;
 /* Reads cache->config.behind; l1, l2 and the loop are there. STRATA_ERR_NOMEM. */
 int sta_behind_create(struct sta_behind **out, struct sta_cache *cache);
 
+/* Any thread: all but batch, journal and sync are these from now on. */
+void sta_behind_adjust(struct sta_behind *behind, const struct sta_behind_config *config);
+
 /* One thread, in this order: close() while the loop runs waits for what is owed, no longer than
  * drain_ms; end() after the loop has ended and before l2 goes; destroy() after that, and says in
  * the log what was never written. NULL is fine for all of them. */

@@ -44,14 +44,14 @@ static void admit_stored_to_l1(struct sta_cache *cache, const struct sta_key *ke
     struct sta_aged_entry entry = {
         .key = key,
         .stored = item->value,
-        .ttl_ms = sta_tiers_ttl_ms(cache, item),
+        .ttl_ms = item->ttl_ms,
         .since_ms = now_ms,
         .token = sta_l1_invalidate(cache->l1, key, now_ms, NULL),
     };
     (void)sta_aged_fill(cache, &entry, now_ms);
 }
 
-/* What L1 has of the key from now on, of an item as Redis gets it. Under the lock: so L1 and the queue agree on the order. */
+/* What L1 has of the key from now on, of an item as Redis gets it, with its TTL. Under the lock: so L1 and the queue agree on the order. */
 static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
                         const struct sta_key *key, const struct strata_item *item, uint64_t now_ns)
 {
@@ -72,7 +72,7 @@ static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
     }
     struct sta_l1_entry entry = {
         .value = item->value,
-        .deadline_ms = sta_cache_l1_deadline(cache, sta_tiers_ttl_ms(cache, item), now_ms),
+        .deadline_ms = sta_cache_l1_deadline(cache, item->ttl_ms, now_ms),
     };
     if (sta_l1_set(cache->l1, key, &entry, now_ms) < 0)
         sta_tiers_count(&cache->l1_counters.errors);
@@ -116,7 +116,7 @@ static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind ki
     *out = (struct admitted){.crowded = true};
     if (behind->blocked_count > 0 && !in_line && sta_behind_queue_find(behind->queue, &key) == NULL)
         return STRATA_ERR_BUSY;
-    uint64_t ttl_ms = sta_tiers_ttl_ms(behind->cache, item);
+    uint64_t ttl_ms = sta_tiers_ttl_ms(behind->cache, item); /* in L1 and in Redis alike */
     uint64_t ttl_ns = ttl_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : ttl_ms * STA_NS_MS;
     struct sta_behind_push push = {
         .value = item->value,
@@ -125,7 +125,8 @@ static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind ki
     };
     int status = admit_push(behind, &key, &push, now_ns, out);
     if (status == STRATA_OK)
-        admit_to_l1(behind->cache, kind, &key, item, now_ns);
+        admit_to_l1(behind->cache, kind, &key,
+                    &(struct strata_item){item->key, item->value, ttl_ms}, now_ns);
     return status;
 }
 
@@ -290,7 +291,7 @@ int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
 
 static uint64_t blocked_until(const struct sta_behind *behind, const struct sta_write *write)
 {
-    return sta_clock_after(write->begun_ns, behind->cache->budget_ns);
+    return sta_clock_after(write->begun_ns, sta_live(&behind->cache->live.budget_ns));
 }
 
 static void blocked_end(struct sta_behind *behind, struct sta_write *write, int status)

@@ -137,7 +137,7 @@ static void behind_tell_refusals(struct sta_behind *behind)
     pthread_mutex_lock(&behind->lock);
     sta_behind_queue_statistics(behind->queue, &numbers);
     pthread_mutex_unlock(&behind->lock);
-    sta_log_write(behind->cache->log, STRATA_LOG_WARNING, "cache",
+    sta_log_write(behind->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                   "write-behind: Redis refuses writes (%s); %" PRIu64
                   " keys are set aside and tried again every %u s",
                   strata_status_text(behind->refusal), numbers.parked,
@@ -230,7 +230,7 @@ static bool flight_fill(struct sta_behind_flight *flight, uint64_t now_ns)
 static void flight_start(struct sta_behind_flight *flight, uint64_t now_ns)
 {
     struct sta_cache *cache = flight->behind->cache;
-    uint64_t deadline_ns = sta_clock_after(now_ns, cache->budget_ns);
+    uint64_t deadline_ns = sta_clock_after(now_ns, sta_live(&cache->live.budget_ns));
     bool sets = sta_buffer_len(&flight->sets.wire) > 0;
     bool deletes = sta_buffer_len(&flight->deletes.wire) > 0;
     flight->open = (unsigned)sets + (unsigned)deletes;

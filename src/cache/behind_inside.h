@@ -37,13 +37,13 @@ struct sta_behind_flight {
 struct sta_behind {
     /* Fixed at creation. */
     struct sta_cache *cache;
-    struct sta_behind_config config;
     uint64_t seed; /* of keys, where there is no L1 */
     bool opened;
     bool journaled;
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
+    struct sta_behind_config config; /* batch, journal and sync: fixed at creation */
     struct sta_behind_queue *queue;
     uint64_t looks_ns; /* the loop looks for what is due by then; 0: as soon as a flight ends */
     bool kicked;       /* the loop was asked to look now */

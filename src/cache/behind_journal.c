@@ -196,12 +196,12 @@ static void behind_tell_replay(const struct sta_behind *behind)
     struct sta_behind_queue_statistics numbers;
     sta_behind_queue_statistics(behind->queue, &numbers);
     if (numbers.entries > 0)
-        sta_log_write(log, STRATA_LOG_INFO, "cache",
+        sta_log_write(log, STRATA_LOG_INFO, STA_ROOM_CACHE,
                       "journal: %" PRIu64 " keys were not in Redis yet, and will be written",
                       numbers.entries);
     if (numbers.entries > behind->config.max_entries || numbers.bytes > behind->config.max_bytes)
         sta_log_write(
-            log, STRATA_LOG_WARNING, "cache",
+            log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
             "journal: holds more than write_behind_max_entries or max_bytes allow; writes "
             "find no room until Redis has enough of it");
 }
@@ -257,7 +257,8 @@ uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns)
     struct sta_list *node = behind->unsaved.next;
     while (node != &behind->unsaved) {
         struct sta_write *write = STA_CONTAINER(node, struct sta_write, behind.link);
-        uint64_t deadline_ns = sta_clock_after(write->begun_ns, behind->cache->budget_ns);
+        uint64_t deadline_ns =
+            sta_clock_after(write->begun_ns, sta_live(&behind->cache->live.budget_ns));
         bool saved = sta_behind_is_saved(behind, write);
         node = node->next;
         if (saved || deadline_ns <= now_ns) {

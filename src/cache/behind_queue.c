@@ -248,6 +248,18 @@ int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_ke
     return status;
 }
 
+void sta_behind_queue_adjust(struct sta_behind_queue *queue,
+                             const struct sta_behind_queue_config *config, uint64_t now_ns)
+{
+    queue->config.max_entries = config->max_entries;
+    queue->config.max_bytes = config->max_bytes;
+    queue->config.interval_ns = config->interval_ns;
+    queue->over = queue_is_over(queue);
+    queue->rate.per_second = config->rate;
+    if (queue->rate.used_up_ns > now_ns)
+        queue->rate.used_up_ns = now_ns; /* by the old rate */
+}
+
 /* ---- sending ---- */
 
 static bool queue_probes(const struct sta_behind_queue *queue)

@@ -107,6 +107,11 @@ int sta_behind_queue_create(struct sta_behind_queue **out,
 /* NULL is fine. */
 void sta_behind_queue_destroy(struct sta_behind_queue **queue);
 
+/* Bounds, interval and rate from now on: what waits for its interval keeps the old one, and where more
+ * is owed than the bounds allow push() has no room until enough was settled. */
+void sta_behind_queue_adjust(struct sta_behind_queue *queue,
+                             const struct sta_behind_queue_config *config, uint64_t now_ns);
+
 struct sta_behind_push {
     struct strata_bytes value;
     bool is_delete;

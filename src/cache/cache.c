@@ -17,6 +17,24 @@
 #include "core/random.h"
 #include "strata/status.h"
 
+/* Relaxed: see sta_live(). */
+static void set(_Atomic uint64_t *live, uint64_t value)
+{
+    atomic_store_explicit(live, value, memory_order_relaxed);
+}
+
+static void cache_set_live(struct sta_cache *cache, const struct sta_cache_config *config)
+{
+    struct sta_tiers_live *live = &cache->live;
+    set(&live->l1_ttl_ms, config->l1_ttl_ms);
+    set(&live->l2_ttl_ms, config->l2_ttl_ms);
+    set(&live->null_ttl_ms, config->null_ttl_ms);
+    set(&live->budget_ns, config->budget_ms * STA_NS_MS);
+    set(&live->null_values, config->null_values);
+    set(&live->serve_stale, config->serve_stale);
+    set(&live->invalidation, config->invalidation);
+}
+
 static int cache_create_prefix(struct sta_cache *cache, const char *prefix)
 {
     char *copy = strdup(prefix != NULL ? prefix : "");
@@ -56,7 +74,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
         return STRATA_ERR_NOMEM;
     cache->config = *config;
     cache->log = log;
-    cache->budget_ns = config->budget_ms * STA_NS_MS;
+    cache_set_live(cache, config);
     sta_flight_init(&cache->flights);
     cache->flights_seed = sta_random_seed();
     sta_load_pool_init(&cache->pool);
@@ -127,6 +145,29 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     *cache_ptr = NULL;
 }
 
+void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config)
+{
+    cache_set_live(cache, config);
+    sta_invalidate_adjust(&cache->invalidate, config->invalidation_batch_size,
+                          config->invalidation_timeout_ms * STA_NS_MS);
+    if (cache->behind != NULL)
+        sta_behind_adjust(cache->behind, &config->behind);
+    if (cache->l1 == NULL)
+        return;
+    sta_sweeper_adjust(&cache->sweeper, config->cleanup_interval_ms);
+    (void)sta_l1_resize(cache->l1, config->l1.max_bytes, config->l1.max_entries);
+}
+
+uint64_t sta_cache_budget_ns(const struct sta_cache *cache)
+{
+    return sta_live(&cache->live.budget_ns);
+}
+
+enum strata_serve_stale sta_cache_serve_stale(const struct sta_cache *cache)
+{
+    return (enum strata_serve_stale)sta_live(&cache->live.serve_stale);
+}
+
 struct sta_loop *sta_cache_loop(struct sta_cache *cache)
 {
     return cache->loop;
@@ -178,19 +219,19 @@ struct sta_l1 *sta_cache_l1(struct sta_cache *cache)
 
 uint64_t sta_cache_l1_deadline(const struct sta_cache *cache, uint64_t ttl_ms, uint64_t now_ms)
 {
-    uint64_t most_ms = cache->config.l1_ttl_ms;
+    uint64_t most_ms = sta_live(&cache->live.l1_ttl_ms);
     return sta_clock_after(now_ms, ttl_ms != 0 && ttl_ms < most_ms ? ttl_ms : most_ms);
 }
 
 bool sta_cache_invalidates(const struct sta_cache *cache)
 {
-    return cache->config.invalidation;
+    return sta_live(&cache->live.invalidation) != 0;
 }
 
 int sta_cache_invalidate(struct sta_cache *cache, struct strata_bytes key, uint64_t now_ns)
 {
     int status = sta_cache_check_key(key);
-    if (status == STRATA_OK && cache->behind != NULL && cache->invalidate.enabled)
+    if (status == STRATA_OK && cache->behind != NULL && sta_cache_invalidates(cache))
         return sta_behind_erase(cache->behind, key, now_ns);
     return status == STRATA_OK ? sta_invalidate_add(&cache->invalidate, key, now_ns) : status;
 }

@@ -103,7 +103,18 @@ int sta_cache_flush(struct sta_cache *cache, uint64_t deadline_ns);
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
-/* As it was created, but for what belongs to the caller. */
+/* Takes from `config` what may change while the cache runs: l1.max_bytes and max_entries (where these
+ * are lower, L1 has come down to them when this returns), l1_ttl_ms, cleanup_interval_ms, l2_ttl_ms,
+ * budget_ms, serve_stale, null_values, null_ttl_ms, invalidation and its batch_size and timeout_ms, and
+ * of `behind` all but batch, journal and sync. Each holds for what begins when this has returned. Any
+ * thread, one at a time. */
+void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config);
+
+/* As they are now. */
+uint64_t sta_cache_budget_ns(const struct sta_cache *cache);
+enum strata_serve_stale sta_cache_serve_stale(const struct sta_cache *cache);
+
+/* As it was created, but for what belongs to the caller. What adjust() changes is not to be read here. */
 const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache);
 
 /* NULL where nothing is timed. */
@@ -212,6 +223,7 @@ struct sta_write {
     void (*done)(struct sta_write *write);
 
     /* the room's own */
+    uint64_t l2_ttl_ms; /* of items that name none */
     struct sta_batch batch;
     struct sta_write_doubt *doubts;
     struct sta_write_behind behind;

@@ -48,8 +48,8 @@ static void keep_stored(struct sta_fill *fill, struct strata_bytes stored, uint6
 static void keep_none(struct sta_fill *fill, uint64_t now_ms)
 {
     struct sta_cache *cache = fill->cache;
-    uint64_t bound =
-        cache->config.l1_ttl_ms < fill->ttl_ms ? cache->config.l1_ttl_ms : fill->ttl_ms;
+    uint64_t l1_ttl_ms = sta_live(&cache->live.l1_ttl_ms);
+    uint64_t bound = l1_ttl_ms < fill->ttl_ms ? l1_ttl_ms : fill->ttl_ms;
     struct sta_l1_entry entry = {
         .value = strata_bytes("", 0),
         .deadline_ms = sta_clock_after(fill->begun_ns / STA_NS_MS, bound),
@@ -84,7 +84,7 @@ static int fill_l1_only(struct sta_fill *fill)
         return STRATA_SKIPPED;
     uint64_t ttl_ms = fill->ttl_ms;
     if (ttl_ms == 0)
-        ttl_ms = cache->config.l1_ttl_ms;
+        ttl_ms = sta_live(&cache->live.l1_ttl_ms);
     if (fill->none)
         keep_none(fill, now_ms);
     else
@@ -215,7 +215,7 @@ static void on_got(struct sta_batch *batch, uint32_t tag, int status, struct str
 /* Sent, or overtaken. */
 static void fill_start(struct sta_fill *fill)
 {
-    uint64_t deadline_ns = sta_clock_after(fill->begun_ns, fill->cache->budget_ns);
+    uint64_t deadline_ns = sta_clock_after(fill->begun_ns, sta_live(&fill->cache->live.budget_ns));
     bool adds = !fill->none, gets = fill->get.count > 0;
     if (!is_current(fill)) {
         fill->status = STRATA_SKIPPED;
@@ -278,7 +278,7 @@ static int encode_script(struct sta_fill *fill, uint64_t ttl_ms)
 static int fill_encode(struct sta_fill *fill)
 {
     struct sta_cache *cache = fill->cache;
-    uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : cache->config.l2_ttl_ms;
+    uint64_t ttl_ms = fill->ttl_ms != 0 ? fill->ttl_ms : sta_live(&cache->live.l2_ttl_ms);
     int status = STRATA_OK;
     ttl_ms = sta_clock_after(ttl_ms, fill->stale_ms);
     if (!fill->none) {

@@ -124,7 +124,7 @@ static void wait_again_locked(struct sta_invalidate *invalidate, struct sta_inva
 static bool stays_locked(struct sta_invalidate *invalidate, struct sta_invalidate_entry *entry,
                          int status, uint64_t now_ns)
 {
-    uint64_t budget_ns = STA_INVALIDATE_BUDGETS * invalidate->cache->budget_ns;
+    uint64_t budget_ns = STA_INVALIDATE_BUDGETS * sta_live(&invalidate->cache->live.budget_ns);
     if (status >= 0) {
         invalidate->counts.done++;
         return false;
@@ -177,7 +177,7 @@ static void say_failed(struct sta_invalidate *invalidate)
     invalidate->failed_told = invalidate->counts.failed;
     pthread_mutex_unlock(&invalidate->lock);
     if (failed > 0)
-        sta_log_write(invalidate->cache->log, STRATA_LOG_WARNING, "cache",
+        sta_log_write(invalidate->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                       "%" PRIu64 " queued invalidations were given up: Redis keeps the values "
                       "until their TTL",
                       failed);
@@ -225,9 +225,9 @@ static bool send_batch(struct sta_invalidate *invalidate, size_t most)
     pthread_mutex_lock(&invalidate->lock);
     size_t taken = take_locked(invalidate, most);
     invalidate->counts.batches += taken > 0;
-    uint64_t deadline_ns = invalidate->closing
-                               ? invalidate->close_ns
-                               : sta_clock_after(sta_loop_now_ns(cache->loop), cache->budget_ns);
+    uint64_t deadline_ns = invalidate->closing ? invalidate->close_ns
+                                               : sta_clock_after(sta_loop_now_ns(cache->loop),
+                                                                 sta_live(&cache->live.budget_ns));
     pthread_mutex_unlock(&invalidate->lock);
     if (taken == 0) {
         sta_batch_fini(&invalidate->batch);
@@ -323,7 +323,7 @@ int sta_invalidate_add(struct sta_invalidate *invalidate, struct strata_bytes by
     struct sta_cache *cache = invalidate->cache;
     bool wakes = false;
     int status = STRATA_OK;
-    if (!cache->config.invalidation)
+    if (!sta_live(&cache->live.invalidation))
         return STRATA_ERR_DISABLED;
     if (invalidate->enabled) {
         struct sta_key key = sta_key_make(bytes, invalidate->seed);
@@ -426,7 +426,7 @@ void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *ca
 {
     *invalidate = (struct sta_invalidate){
         .cache = cache,
-        .enabled = cache->config.invalidation && cache->config.l2_enabled,
+        .enabled = cache->config.l2_enabled,
         .seed = sta_random_seed(),
         .batch_size = cache->config.invalidation_batch_size,
         .timeout_ns = cache->config.invalidation_timeout_ms * STA_NS_MS,
@@ -438,15 +438,34 @@ void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *ca
     sta_timer_init(&invalidate->timer, on_timer);
 }
 
+void sta_invalidate_adjust(struct sta_invalidate *invalidate, size_t batch_size,
+                           uint64_t timeout_ns)
+{
+    if (!invalidate->enabled)
+        return;
+    pthread_mutex_lock(&invalidate->lock);
+    invalidate->batch_size = batch_size;
+    invalidate->timeout_ns = timeout_ns;
+    bool posts = !invalidate->posted;
+    invalidate->posted = true;
+    pthread_mutex_unlock(&invalidate->lock);
+    if (posts)
+        sta_loop_post(invalidate->cache->loop, &invalidate->task);
+}
+
 void sta_invalidate_close(struct sta_invalidate *invalidate)
 {
     struct sta_waiter waiter;
-    if (!invalidate->enabled)
+    pthread_mutex_lock(&invalidate->lock);
+    bool used = invalidate->buckets != NULL;
+    pthread_mutex_unlock(&invalidate->lock);
+    if (!used)
         return;
     sta_waiter_init(&waiter, invalidate->cache->loop);
     pthread_mutex_lock(&invalidate->lock);
     invalidate->closing = true;
-    invalidate->close_ns = sta_clock_after(sta_clock_now_ns(), invalidate->cache->budget_ns);
+    invalidate->close_ns =
+        sta_clock_after(sta_clock_now_ns(), sta_live(&invalidate->cache->live.budget_ns));
     invalidate->closer = &waiter;
     bool posts = !invalidate->posted; /* else the task is on its way, and will see it */
     invalidate->posted = true;

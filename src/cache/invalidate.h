@@ -42,16 +42,16 @@ struct sta_waiter;
 struct sta_invalidate {
     /* Fixed at creation. */
     struct sta_cache *cache;
-    bool enabled; /* by configuration, and there is an L2 */
+    bool enabled; /* there is an L2; whether it is wanted: cache->live.invalidation */
     uint64_t seed;
-    size_t batch_size;
-    uint64_t timeout_ns;
 
     /* Any thread. Relaxed where it is 0: see sta_invalidate_hides(). */
     _Atomic size_t count; /* entries that hide their keys */
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
+    size_t batch_size;
+    uint64_t timeout_ns;
     struct sta_list waiting; /* entries, the eldest first */
     size_t waiting_count;
     size_t bytes;
@@ -76,6 +76,10 @@ struct sta_invalidate {
 
 /* Before the loop runs. */
 void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *cache);
+
+/* Other bounds of a batch, which hold for what waits, too. Any thread, while the loop runs. */
+void sta_invalidate_adjust(struct sta_invalidate *invalidate, size_t batch_size,
+                           uint64_t timeout_ns);
 
 /* While the loop runs, and nobody else calls any more: sends what waits, for one budget at most. */
 void sta_invalidate_close(struct sta_invalidate *invalidate);

@@ -157,7 +157,7 @@ static void journal_try_locked(struct sta_journal *journal)
     int status = sta_journal_files_roll(&journal->files, end);
     if (status == STRATA_OK)
         sta_log_write(
-            journal->log, STRATA_LOG_WARNING, "cache",
+            journal->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
             "journal: can be written again; all that Redis has not is written to it anew");
     pthread_mutex_lock(&journal->lock);
     if (status == STRATA_OK)
@@ -166,7 +166,7 @@ static void journal_try_locked(struct sta_journal *journal)
 
 static void journal_break(struct sta_journal *journal, int reason)
 {
-    sta_log_write(journal->log, STRATA_LOG_ERROR, "cache",
+    sta_log_write(journal->log, STRATA_LOG_ERROR, STA_ROOM_CACHE,
                   "journal: cannot be written: %s; writes find no room until it can",
                   strerror(reason));
     pthread_mutex_lock(&journal->lock);
@@ -305,7 +305,7 @@ int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_j
     int status = sta_journal_files_init(&journal->files, directory, FIRST);
     if (status < 0) {
         int reason = errno;
-        sta_log_write(log, STRATA_LOG_ERROR, "cache", "journal: %s: %s", directory,
+        sta_log_write(log, STRATA_LOG_ERROR, STA_ROOM_CACHE, "journal: %s: %s", directory,
                       status == STRATA_ERR_BUSY ? "another process uses it" : strerror(reason));
         sta_journal_close(&journal);
         errno = reason;
@@ -335,7 +335,7 @@ static int replay_file(struct sta_journal *journal, const struct sta_journal_fil
     if (status != STRATA_ERR_PROTOCOL || bytes.len == 0)
         return STRATA_OK;
     sta_journal_files_name(file->number, name);
-    sta_log_write(journal->log, STRATA_LOG_WARNING, "cache",
+    sta_log_write(journal->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                   "journal: %s is torn: its last %zu of %zu bytes are not replayed", name, rest.len,
                   bytes.len);
     return STRATA_OK;
@@ -364,8 +364,8 @@ int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void
     journal->arg = arg;
     int status = sta_journal_files_roll(&journal->files, FIRST);
     if (status < 0) {
-        sta_log_write(journal->log, STRATA_LOG_ERROR, "cache", "journal: cannot be written: %s",
-                      strerror(errno));
+        sta_log_write(journal->log, STRATA_LOG_ERROR, STA_ROOM_CACHE,
+                      "journal: cannot be written: %s", strerror(errno));
         return status;
     }
     (void)sigfillset(&all);

@@ -256,8 +256,9 @@ static void ask(struct sta_lease *lease, struct asking *asking)
 {
     struct sta_loop *loop = lease->cache->loop;
     sta_waiter_init(&asking->waiter, loop);
-    sta_command_submit(&asking->command, lease->key,
-                       sta_clock_after(sta_clock_now_ns(), lease->cache->budget_ns));
+    sta_command_submit(
+        &asking->command, lease->key,
+        sta_clock_after(sta_clock_now_ns(), sta_live(&lease->cache->live.budget_ns)));
     sta_waiter_wait(&asking->waiter);
 }
 

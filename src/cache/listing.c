@@ -143,7 +143,7 @@ static void feed_start(struct feed *feed)
         .pattern = feed->config.pattern,
         .count = (unsigned)feed->config.walk.count,
         .share = (unsigned)feed->config.walk.share,
-        .page_ns = cache->budget_ns,
+        .page_ns = sta_live(&cache->live.budget_ns),
         .patience_ns = feed->config.walk.patience_ms * STA_NS_MS,
         .page = on_page,
         .ended = on_ended,

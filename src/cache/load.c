@@ -26,8 +26,9 @@ void sta_load_begin(struct sta_load_call *call)
 {
     uint64_t hard_ms = call->options->hard_timeout_ms, wait_ms = call->options->wait_ms;
     call->begun_ns = sta_clock_now_ns();
-    call->patience_ns = wait_ms != 0 ? after_ms(call->begun_ns, wait_ms)
-                                     : sta_clock_after(call->begun_ns, call->cache->budget_ns);
+    call->patience_ns =
+        wait_ms != 0 ? after_ms(call->begun_ns, wait_ms)
+                     : sta_clock_after(call->begun_ns, sta_live(&call->cache->live.budget_ns));
     call->deadline_ns = hard_ms != 0 ? after_ms(call->begun_ns, hard_ms) : call->patience_ns;
 }
 

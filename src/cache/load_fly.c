@@ -283,12 +283,12 @@ static void renew(struct strata_load *load)
 
 static uint64_t null_ttl_ms(const struct strata_load *load)
 {
-    const struct sta_cache_config *config = &load->call->cache->config;
+    const struct sta_tiers_live *live = &load->call->cache->live;
     if (load->ttl_ms != 0)
         return load->ttl_ms;
     if (load->call->options->null_ttl_ms != 0)
         return load->call->options->null_ttl_ms;
-    return config->null_values ? config->null_ttl_ms : 0;
+    return sta_live(&live->null_values) ? sta_live(&live->null_ttl_ms) : 0;
 }
 
 static uint64_t value_ttl_ms(const struct strata_load *load)
@@ -299,7 +299,8 @@ static uint64_t value_ttl_ms(const struct strata_load *load)
     if (!(options->ttl_jitter > 0))
         return ttl_ms;
     if (ttl_ms == 0)
-        ttl_ms = cache->l2 != NULL ? cache->config.l2_ttl_ms : cache->config.l1_ttl_ms;
+        ttl_ms =
+            cache->l2 != NULL ? sta_live(&cache->live.l2_ttl_ms) : sta_live(&cache->live.l1_ttl_ms);
     return sta_early_jitter(ttl_ms, options->ttl_jitter, sta_tiers_draw(cache));
 }
 

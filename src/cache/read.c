@@ -125,7 +125,7 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
     *missing = (struct sta_read_missing){.key = *key, .token = token, .index = index};
     if (read_doubts(read, key)) {
         read->suspects++;
-        read->batch.hurried = read->cache->config.serve_stale == STRATA_SERVE_STALE_ERROR;
+        read->batch.hurried = sta_live(&read->cache->live.serve_stale) == STRATA_SERVE_STALE_ERROR;
     }
     return STRATA_MORE;
 }
@@ -235,13 +235,13 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
                              uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
-    const struct sta_cache_config *config = &cache->config;
+    uint64_t l1_ttl_ms = sta_live(&cache->live.l1_ttl_ms);
+    uint64_t null_ttl_ms = sta_live(&cache->live.null_ttl_ms);
     struct sta_l1_token token = missing->token;
     if (cache->l1 == NULL || read_is_hidden(read, missing) ||
         !sta_coherence_admit(cache, &missing->key, read->batch.source, &token, now_ms))
         return;
-    uint64_t bound =
-        config->l1_ttl_ms < config->null_ttl_ms ? config->l1_ttl_ms : config->null_ttl_ms;
+    uint64_t bound = l1_ttl_ms < null_ttl_ms ? l1_ttl_ms : null_ttl_ms;
     struct sta_l1_entry entry = {
         .value = strata_bytes("", 0),
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),
@@ -305,7 +305,7 @@ static int read_finish_key(struct sta_read *read, struct sta_read_missing *missi
     int status = sta_batch_read_get(replies, &stored, &ttl_ms);
     if (status == STRATA_MISS) {
         read_count_l2(cache, missing, false, 0);
-        if (cache->config.null_values)
+        if (sta_live(&cache->live.null_values))
             read_fill_absent(read, missing, now_ms);
         else
             read_fill_nothing(read, missing, now_ms);
@@ -349,7 +349,7 @@ static int read_unproven(struct sta_read *read, const struct sta_read_missing *m
                          uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
-    enum strata_serve_stale policy = cache->config.serve_stale;
+    uint64_t policy = sta_live(&cache->live.serve_stale); /* enum strata_serve_stale */
     bool wanted = policy == STRATA_SERVE_STALE_ON || policy == STRATA_SERVE_STALE_ERROR;
     struct sta_l1_lease lease = {0};
     bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
@@ -496,7 +496,7 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
 
 static uint64_t read_deadline_ns(const struct sta_read *read)
 {
-    return sta_clock_after(read->begun_ns, read->cache->budget_ns);
+    return sta_clock_after(read->begun_ns, sta_live(&read->cache->live.budget_ns));
 }
 
 void sta_read_send(struct sta_read *read)

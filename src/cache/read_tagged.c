@@ -173,7 +173,8 @@ bool sta_read_tagged_settle(struct sta_read *read, void (*over)(struct sta_batch
     read->tagged = 0;
     read->versions_over = over;
     if (read->batch.count > 0) {
-        sta_batch_start(&read->batch, sta_clock_after(read->begun_ns, cache->budget_ns));
+        sta_batch_start(&read->batch,
+                        sta_clock_after(read->begun_ns, sta_live(&cache->live.budget_ns)));
         return true;
     }
     keep_all(read);

@@ -50,7 +50,7 @@ static void pop(struct sta_repair *repair, struct sta_read *read)
 
 static uint64_t end_ns(const struct sta_repair *repair, const struct sta_read *read)
 {
-    return sta_clock_after(read->begun_ns, repair->cache->budget_ns);
+    return sta_clock_after(read->begun_ns, sta_live(&repair->cache->live.budget_ns));
 }
 
 static void refuse(struct sta_repair *repair, struct sta_read *read)

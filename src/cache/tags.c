@@ -206,7 +206,8 @@ static int versions_make(struct versions *versions)
     int status = versions_append(versions, &random);
     if (status == STRATA_OK) {
         sta_waiter_init(&versions->waiter, cache->loop);
-        sta_batch_submit(&versions->add, sta_clock_after(versions->now_ns, cache->budget_ns));
+        sta_batch_submit(&versions->add,
+                         sta_clock_after(versions->now_ns, sta_live(&cache->live.budget_ns)));
         sta_waiter_wait(&versions->waiter);
     }
     sta_batch_fini(&versions->add);
@@ -286,11 +287,12 @@ int sta_tags_may(const struct sta_cache *cache)
 int sta_tags_set(struct sta_cache *cache, const struct strata_item *item,
                  const struct strata_bytes *tags, size_t count, uint64_t now_ns)
 {
+    const uint64_t ttl_ms = sta_tiers_ttl_ms(cache, item); /* of tags and value alike */
     struct sta_envelope envelope = {.tag_count = count, .value = item->value};
     struct versions versions = {.cache = cache,
                                 .count = count,
                                 .now_ns = now_ns,
-                                .ttl_ms = sta_tags_ttl_ms(sta_tiers_ttl_ms(cache, item)),
+                                .ttl_ms = sta_tags_ttl_ms(ttl_ms),
                                 .envelope = &envelope};
     if (count == 0 || count > STA_ENVELOPE_TAGS_MOST)
         return STRATA_ERR_INVALID;
@@ -305,14 +307,13 @@ int sta_tags_set(struct sta_cache *cache, const struct strata_item *item,
         status = versions_find(&versions);
     if (status < 0)
         return status;
-    sta_tags_lengthen(cache, versions.keys, count, sta_tiers_ttl_ms(cache, item), now_ns);
+    sta_tags_lengthen(cache, versions.keys, count, ttl_ms, now_ns);
     struct sta_buffer stored;
     sta_buffer_init(&stored, STA_BATCH_WIRE_MAX); /* the value alone is bounded, not its head */
     status = sta_envelope_write(&stored, &envelope);
     if (status == STRATA_OK)
         status = write_stored(
-            cache, &(struct strata_item){item->key, sta_buffer_bytes(&stored), item->ttl_ms},
-            now_ns);
+            cache, &(struct strata_item){item->key, sta_buffer_bytes(&stored), ttl_ms}, now_ns);
     sta_buffer_fini(&stored);
     return status;
 }

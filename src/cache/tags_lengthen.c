@@ -97,7 +97,7 @@ static void change_ttl(struct sta_cache *cache, struct strata_bytes key, uint64_
 void sta_tags_lengthen(struct sta_cache *cache, const struct strata_bytes *keys, size_t count,
                        uint64_t ttl_ms, uint64_t now_ns)
 {
-    uint64_t deadline_ns = sta_clock_after(now_ns, cache->budget_ns);
+    uint64_t deadline_ns = sta_clock_after(now_ns, sta_live(&cache->live.budget_ns));
     struct asking asking;
     if (sta_tags_ttl_ms(ttl_ms) <= STA_TAGS_TTL_MS ||
         ask(cache, &asking, keys, count, deadline_ns) != STRATA_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The struct behind the door: what the files of this room share. Fixed at creation except for
- * the counters.
+ * the counters and for what is live.
  */
 #ifndef STA_TIERS_H
 #define STA_TIERS_H
@@ -27,6 +27,21 @@
 #define STA_TIERS_AGED   4u /* with a head (cache/aged.h) */
 #define STA_TIERS_TAGGED 8u /* as it is stored, with the versions of its tags (cache/tags.h) */
 
+/* What may change while the cache runs, by sta_cache_adjust(); nobody looks at these of `config`. Each by
+ * itself: a call that takes two of them may have one of before and one of after. */
+struct sta_tiers_live {
+    _Atomic uint64_t l1_ttl_ms, l2_ttl_ms, null_ttl_ms;
+    _Atomic uint64_t budget_ns;                 /* of one call */
+    _Atomic uint64_t serve_stale;               /* enum strata_serve_stale */
+    _Atomic uint64_t null_values, invalidation; /* 0 or 1 */
+};
+
+/* Relaxed: nothing else hangs from it. */
+static inline uint64_t sta_live(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
 /* Relaxed, all of them: they are numbers for people. */
 struct sta_tier_counters {
     _Atomic uint64_t hits, misses, sets, deletes, errors;
@@ -35,7 +50,7 @@ struct sta_tier_counters {
 struct sta_cache {
     struct sta_cache_config config; /* key_prefix points to `prefix` */
     struct strata_bytes prefix;     /* owned */
-    uint64_t budget_ns;             /* of one call */
+    struct sta_tiers_live live;     /* atomic */
     struct sta_log *log;
     struct sta_l1 *l1;          /* NULL: switched off */
     struct sta_l2 *l2;          /* NULL: switched off */
@@ -90,7 +105,7 @@ static inline uint64_t sta_tiers_draw(struct sta_cache *cache)
 static inline uint64_t sta_tiers_ttl_ms(const struct sta_cache *cache,
                                         const struct strata_item *item)
 {
-    return item->ttl_ms != 0 ? item->ttl_ms : cache->config.l2_ttl_ms;
+    return item->ttl_ms != 0 ? item->ttl_ms : sta_live(&cache->live.l2_ttl_ms);
 }
 
 #endif

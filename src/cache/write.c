@@ -37,15 +37,21 @@ struct sta_write_doubt {
     uint64_t held; /* its queued invalidation waits for the outcome; 0: there is none */
 };
 
+/* The default of when it began: L1 and Redis keep the value by the same one. */
+static uint64_t write_ttl_ms(const struct sta_write *write, const struct strata_item *item)
+{
+    return item->ttl_ms != 0 ? item->ttl_ms : write->l2_ttl_ms;
+}
+
 static struct sta_l1_entry write_entry(const struct sta_write *write, size_t index,
                                        uint64_t since_ms)
 {
     const struct sta_cache *cache = write->cache;
     const struct strata_item *item = &write->items[index];
-    uint64_t ttl_ms = cache->config.l1_ttl_ms;
+    uint64_t ttl_ms = sta_live(&cache->live.l1_ttl_ms);
     /* L1 never outlives L2; alone, it has a TTL only from its own configuration or the call. */
     if (cache->l2 != NULL || item->ttl_ms != 0)
-        ttl_ms = sta_tiers_ttl_ms(cache, item) < ttl_ms ? sta_tiers_ttl_ms(cache, item) : ttl_ms;
+        ttl_ms = write_ttl_ms(write, item) < ttl_ms ? write_ttl_ms(write, item) : ttl_ms;
     return (struct sta_l1_entry){
         .value = item->value,
         .deadline_ms = sta_clock_after(since_ms, ttl_ms),
@@ -132,14 +138,12 @@ static int write_append(struct sta_write *write, size_t index)
     if (write->kind == STA_WRITE_DELETE || !write_is_through(write->cache))
         return sta_batch_delete(&write->batch, tag, item->key);
     if (write->flags == 0 && sta_envelope_begins(item->value))
-        return write_wrapped(&write->batch, tag, item->key, item->value,
-                             sta_tiers_ttl_ms(write->cache, item));
+        return write_wrapped(&write->batch, tag, item->key, item->value, write_ttl_ms(write, item));
     /* What L1 had, Redis tracks: the push that our own write causes would refuse the value. */
     if (!write->doubts[index].removed && sta_coherence_reads_back(write->cache, item->value))
         return sta_batch_set_read(&write->batch, tag, item->key, item->value,
-                                  sta_tiers_ttl_ms(write->cache, item));
-    return sta_batch_set(&write->batch, tag, item->key, item->value,
-                         sta_tiers_ttl_ms(write->cache, item));
+                                  write_ttl_ms(write, item));
+    return sta_batch_set(&write->batch, tag, item->key, item->value, write_ttl_ms(write, item));
 }
 
 /* From here on nobody knows which value is the current one. */
@@ -294,6 +298,7 @@ int sta_write_begin(struct sta_write *write, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / STA_NS_MS;
     write->begun_ns = now_ns;
+    write->l2_ttl_ms = sta_live(&write->cache->live.l2_ttl_ms);
     write->doubts = NULL;
     if (write->cache->l2 == NULL) {
         for (size_t i = 0; i < write->count; i++)
@@ -328,5 +333,6 @@ void sta_write_send(struct sta_write *write)
     if (cache->behind != NULL && write->behind.through == 0)
         sta_behind_send(cache->behind, write);
     else
-        sta_batch_submit(&write->batch, sta_clock_after(write->begun_ns, cache->budget_ns));
+        sta_batch_submit(&write->batch,
+                         sta_clock_after(write->begun_ns, sta_live(&cache->live.budget_ns)));
 }

@@ -34,12 +34,13 @@ static void put_paragraph(struct sta_render *render, const char *text)
     sta_render_wrapped(render, HELP_INDENT, HELP_WIDTH, text);
 }
 
-static void put_default(struct sta_render *render, const char *text, const char *env)
+static void put_default(struct sta_render *render, const char *text, const char *env, bool live)
 {
     char line[256];
     const char *shown = text == NULL ? "none" : text[0] == '\0' ? "empty" : text;
-    (void)snprintf(line, sizeof line, "Default: %s.%s%s%s", shown, env != NULL ? " Variable: " : "",
-                   env != NULL ? env : "", env != NULL ? "." : "");
+    (void)snprintf(line, sizeof line, "Default: %s.%s%s%s%s", shown,
+                   env != NULL ? " Variable: " : "", env != NULL ? env : "", env != NULL ? "." : "",
+                   live ? " Live." : "");
     put_paragraph(render, line);
 }
 
@@ -57,15 +58,18 @@ static void put_option(struct sta_render *render, const struct sta_setting *sett
         sta_render_texts(render, "  ", option->env, "=", operands[option->type], "\n", NULL);
     put_paragraph(render, option->help);
     put_paragraph(render, line);
-    put_default(render, setting->default_text, option->flag != NULL ? option->env : NULL);
+    put_default(render, setting->default_text, option->flag != NULL ? option->env : NULL,
+                option->fixed == NULL);
 }
 
 static void put_general(struct sta_render *render)
 {
     sta_render_text(render, "General\n\n  --config FILE\n");
-    put_paragraph(render, "A file with lines \"name = value\"; a name is its flag without --, with "
-                          "_ for -. Flags go before variables, variables before the file.");
-    put_default(render, NULL, "STRATA_CONFIG_FILE");
+    put_paragraph(render,
+                  "A file with lines \"name = value\"; a name is its flag without --, with "
+                  "_ for -. Flags go before variables, variables before the file. What is live "
+                  "changes while the program runs, too.");
+    put_default(render, NULL, "STRATA_CONFIG_FILE", false);
     sta_render_text(render, "  --help, -h\n");
     put_paragraph(render, "This text.");
     sta_render_text(render, "  --version\n");

@@ -121,12 +121,15 @@ static bool add_setting(json_t *root, const struct sta_config *config,
                         const struct sta_setting *setting)
 {
     const char *unit = unit_of(setting->option);
+    const char *fixed = setting->option->fixed;
     json_t *entry = json_object();
     if (json_object_set_new(root, setting->option->name, entry) < 0)
         return false;
     return json_object_set_new(entry, "value", value_json(setting)) == 0 &&
            (unit == NULL || json_object_set_new(entry, "unit", json_string(unit)) == 0) &&
-           json_object_set_new(entry, "origin", origin_json(config, setting)) == 0;
+           json_object_set_new(entry, "origin", origin_json(config, setting)) == 0 &&
+           json_object_set_new(entry, "live", json_boolean(fixed == NULL)) == 0 &&
+           (fixed == NULL || json_object_set_new(entry, "fixed_because", json_string(fixed)) == 0);
 }
 
 static bool add_file(json_t *root, const struct sta_config *config)

@@ -35,8 +35,9 @@ static void put_group(struct sta_render *render, const char *group, const char *
     sta_render_texts(render, "### ", group, "\n\n", NULL);
     if (section != NULL)
         sta_render_texts(render, "In the file these stand under `[", section, "]`.\n\n", NULL);
-    sta_render_text(render, "| variable | flag | in the file | default | allowed | meaning |\n"
-                            "| --- | --- | --- | --- | --- | --- |\n");
+    sta_render_text(render,
+                    "| variable | flag | in the file | default | allowed | live | meaning |\n"
+                    "| --- | --- | --- | --- | --- | --- | --- |\n");
 }
 
 static void put_row(struct sta_render *render, const struct sta_setting *setting)
@@ -58,7 +59,9 @@ static void put_row(struct sta_render *render, const struct sta_setting *setting
         put_code(render, given);
     sta_render_text(render, " | ");
     put_cell(render, allowed);
-    sta_render_text(render, " | ");
+    sta_render_text(render, option->fixed == NULL ? " | yes | " : " | no: ");
+    if (option->fixed != NULL)
+        sta_render_texts(render, option->fixed, " | ", NULL);
     put_cell(render, option->help);
     sta_render_text(render, " |\n");
 }

@@ -28,6 +28,7 @@ const char *const sta_environment_programs[] = {
     "STRATA_OUTPUT_LIMIT",
     "STRATA_PIPELINE_LIMIT",
     "STRATA_URL",
+    "STRATA_LOG_LEVEL_DAEMON",
     NULL,
 };
 
@@ -79,7 +80,7 @@ static void warn_unknown(const struct sta_config *config, const struct sta_confi
                          const char *name, size_t len)
 {
     char quoted[STA_SPELLING_MAX + 1];
-    if (!sta_log_enabled(input->log, STRATA_LOG_WARNING))
+    if (!sta_log_enabled(input->log, STA_ROOM_CONFIG, STRATA_LOG_WARNING))
         return;
     sta_quote_text(name, len, quoted, sizeof quoted);
     struct sta_spelling spelling = {.wanted = quoted};
@@ -89,10 +90,10 @@ static void warn_unknown(const struct sta_config *config, const struct sta_confi
     }
     sta_spelling_offer(&spelling, CONFIG_FILE);
     if (spelling.nearest == NULL)
-        sta_log_write(input->log, STRATA_LOG_WARNING, "config",
+        sta_log_write(input->log, STRATA_LOG_WARNING, STA_ROOM_CONFIG,
                       "the variable %s is not an option of %s", quoted, input->program);
     else
-        sta_log_write(input->log, STRATA_LOG_WARNING, "config",
+        sta_log_write(input->log, STRATA_LOG_WARNING, STA_ROOM_CONFIG,
                       "the variable %s is not an option of %s; did you mean %s?", quoted,
                       input->program, spelling.nearest);
 }

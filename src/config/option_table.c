@@ -14,11 +14,17 @@
 #define KIB         (UINT64_C(1) << 10)
 #define GIB         (UINT64_C(1) << 30)
 
+/* Why an option does not change while a cache is open. */
+#define CONNECTED "connections are made with it"
+#define COHERENT  "how L1 is kept coherent is decided by it at the start"
+#define JOURNAL   "the journal is opened with it"
+
 static const char *const tls_levels[] = {"", "full", "ca", "none", NULL};
 static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
 static const char *const stale_policies[] = {"", "true", "false", "error", NULL};
 static const char *const fsync_modes[] = {"", "always", "interval", "never", NULL};
 static const char *const full_policies[] = {"", "block", "through", "reject", NULL};
+static const char *const room_levels[] = {"same", "error", "warning", "info", "debug", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
 const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
@@ -29,6 +35,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(l1_enabled),
         .default_text = "true",
+        .fixed = "L1 is made, or not, at the start",
         .group = "L1: memory of this process",
         .help = "Keep values in memory.",
     },
@@ -79,6 +86,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         STA_OPTION_LIST_AT(strata_options, l1_quotas, l1_quota_count),
         .most = 64,
         .default_text = "[]",
+        .fixed = "L1 is divided by it at the start",
         .group = "L1: memory of this process",
         .help = "Bounds of their own for keys that begin with a prefix; the longest that fits "
                 "counts. Prefixes of keys as they are here: without key_prefix.",
@@ -103,6 +111,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(l2_enabled),
         .default_text = "true",
+        .fixed = CONNECTED,
         .group = "L2: Redis",
         .help = "Use Redis behind the memory.",
     },
@@ -127,6 +136,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(l2_key_prefix),
         .most = 512,
         .default_text = "atp:cache:",
+        .fixed = "what Redis and L1 have was written with it",
         .group = "L2: Redis",
         .help = "What stands before every key in Redis. May be empty.",
     },
@@ -137,6 +147,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_URL,
         AT(redis_url),
         .default_text = "redis://localhost:6379/0",
+        .fixed = CONNECTED,
         .group = "L2: Redis",
         .help = "redis://[[user]:password@]host[:port][/db] or "
                 "unix://[[user]:password@]/path[?db=N]. With ?timeout=SECONDS that goes before "
@@ -149,6 +160,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(cluster_enabled),
         .default_text = "false",
+        .fixed = CONNECTED,
         .group = "L2: Redis",
         .help = "Redis is a cluster. User, password and TLS of all its nodes are those of "
                 "redis_url, whose host is the node to begin with where cluster_nodes names none.",
@@ -161,6 +173,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         STA_OPTION_LIST_AT(strata_options, cluster_nodes, cluster_node_count),
         .most = 1024,
         .default_text = "[]",
+        .fixed = CONNECTED,
         .group = "L2: Redis",
         .help = "Nodes to begin with: [\"host:port\", ...] or host:port,host:port; IPv6 in "
                 "brackets.",
@@ -175,6 +188,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .most = 10000,
         .unit = "connections",
         .default_text = "20",
+        .fixed = CONNECTED,
         .group = "L2: Redis",
         .help = "The most connections to one node. The library needs two: one for large values, so "
                 "that small ones do not wait behind them; with 1 they do.",
@@ -199,6 +213,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_ca_file),
         .least = 1,
         .most = 4095,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help =
             "Who may sign servers: certificates of CAs, PEM. Neither this nor tls_ca_dir: those "
@@ -212,6 +227,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_ca_dir),
         .least = 1,
         .most = 4095,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "The same, a folder of files under names of their hashes (openssl rehash).",
     },
@@ -223,6 +239,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_crl_file),
         .least = 1,
         .most = 4095,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help =
             "What they have revoked: a list by each CA, PEM, read at the start. None: nobody is "
@@ -236,6 +253,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_cert_file),
         .least = 1,
         .most = 4095,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "Our certificate and its chain, PEM, where the server wants one.",
     },
@@ -247,6 +265,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_key_file),
         .least = 1,
         .most = 4095,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "Its key, PEM. None: it is in tls_cert_file.",
     },
@@ -258,6 +277,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .least = 1,
         .most = 1023,
         .secret = true,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "Opens the key, where it is encrypted. There is no flag for it: command lines are "
                 "seen by everybody.",
@@ -270,6 +290,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_server_name),
         .least = 1,
         .most = 255,
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "The host that the server is asked for (SNI) and that its certificate must name. "
                 "None: the one that we connect to.",
@@ -282,6 +303,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tls_verify),
         .choices = tls_levels,
         .default_text = "full",
+        .fixed = CONNECTED,
         .group = "TLS: how to reach a rediss:// URL",
         .help = "full: the certificate is by somebody we trust, and for this host. ca: for any "
                 "host. none: whoever is in between can read and change everything.",
@@ -293,6 +315,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(write_through),
         .default_text = "true",
+        .fixed = COHERENT,
         .group = "Strategies",
         .help = "A write succeeds when Redis has acknowledged it. With both write strategies off, "
                 "it stays in memory and Redis' copy is deleted.",
@@ -304,6 +327,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(write_behind),
         .default_text = "false",
+        .fixed = COHERENT,
         .group = "Strategies",
         .help =
             "A write succeeds at once and reaches Redis later; write_through must be false. What "
@@ -317,6 +341,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(write_behind_journal),
         .least = 1,
         .most = 4095,
+        .fixed = JOURNAL,
         .group = "Strategies",
         .help =
             "A directory where writes wait safely until Redis has them; it is made where it is not "
@@ -330,6 +355,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(write_behind_fsync),
         .choices = fsync_modes,
         .default_text = "always",
+        .fixed = JOURNAL,
         .group = "Strategies",
         .help =
             "With a journal. always: a write that succeeded is on disk. interval: it is in a file "
@@ -360,6 +386,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .most = 1024,
         .unit = "keys",
         .default_text = "256",
+        .fixed = "room for a batch is set aside at the start",
         .group = "Strategies",
         .help = "The most keys that go to Redis together.",
     },
@@ -435,6 +462,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(read_through),
         .default_text = "true",
+        .fixed = COHERENT,
         .group = "Strategies",
         .help = "Ask Redis for what is not in memory. Off: that is a miss.",
     },
@@ -469,6 +497,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         AT(tracking),
         .choices = tracking_modes,
         .default_text = "auto",
+        .fixed = CONNECTED,
         .group = "Coherence",
         .help = "How memory hears of what others write to Redis. auto: Redis names what was read "
                 "and has changed (CLIENT TRACKING); where it refuses, memory is as good as its "
@@ -484,6 +513,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .least = 100,
         .most = MS(3600),
         .default_text = "1.5",
+        .fixed = CONNECTED,
         .group = "Coherence",
         .help = "With tracking: without proof for so long that what Redis names comes through, "
                 "memory answers nothing.",
@@ -514,6 +544,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unlimited = true,
         .unit = "entries a second",
         .default_text = "20000",
+        .fixed = "its pace is laid down at the start",
         .group = "Coherence",
         .help = "The most entries that are read again from Redis after a lost connection or a "
                 "flush has cast doubt on them. Gets of others wait for their turn, and fail "
@@ -562,6 +593,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .type = STA_OPTION_SWITCH,
         AT(metrics_enabled),
         .default_text = "true",
+        .fixed = "histograms are made, or not, at the start",
         .group = "Metrics and log",
         .help = "Time operations: histograms of durations, by operation and tier. What is counted "
                 "always is.",
@@ -587,6 +619,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         STA_OPTION_LIST_AT(strata_options, metrics_prefixes, metrics_prefix_count),
         .most = 32,
         .default_text = "[]",
+        .fixed = "counting by prefix begins with it",
         .group = "Metrics and log",
         .help = "With metrics_detailed: prefixes of keys that always have series of their own; the "
                 "longest that fits counts. Prefixes of keys as they are here: without key_prefix.",
@@ -600,6 +633,7 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .least = 1,
         .most = 1,
         .default_text = ":",
+        .fixed = "counting by prefix begins with it",
         .group = "Metrics and log",
         .help = "With metrics_detailed: the byte with which the prefix of any other key ends; keys "
                 "without one in their first 32 bytes have no prefix.",
@@ -614,5 +648,28 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .default_text = "info",
         .group = "Metrics and log",
         .help = "What is logged: this level and those before it.",
+    },
+    {
+        .name = "log_level_cache",
+        .env = "STRATA_LOG_LEVEL_CACHE",
+        .flag = "--log-level-cache",
+        .type = STA_OPTION_CHOICE,
+        AT(log_level_cache),
+        .choices = room_levels,
+        .default_text = "same",
+        .group = "Metrics and log",
+        .help = "The same of the room cache: write-behind and its journal, invalidation. same: as "
+                "log_level.",
+    },
+    {
+        .name = "log_level_l2",
+        .env = "STRATA_LOG_LEVEL_L2",
+        .flag = "--log-level-l2",
+        .type = STA_OPTION_CHOICE,
+        AT(log_level_l2),
+        .choices = room_levels,
+        .default_text = "same",
+        .group = "Metrics and log",
+        .help = "The same of the room l2: connections, nodes, tracking.",
     },
 };

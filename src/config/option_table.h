@@ -22,6 +22,9 @@
  * source. "unlimited" is STRATA_UNLIMITED. Zero (NULL, an empty list) in a field means the
  * default, so bounds begin at 1 where that matters, and an explicit zero is refused.
  *
+ * What may change while running is live (config/live.h): a number, a switch or a choice, which no
+ * check of several options together looks at. Of all others `fixed` says why they may not.
+ *
  * A program with options of its own writes a table, and a set that says where it goes:
  *
  *     struct stratad_options { uint64_t workers; const char *const *listen; size_t listen_count; };
@@ -78,6 +81,7 @@ struct sta_option {
     bool secret;                /* STRING: shown as *** in error texts and listings */
     const char *unit;           /* COUNT: what is counted ("entries"); others know theirs */
     const char *const *choices; /* CHOICE: NULL-terminated; "" for values without a word */
+    const char *fixed;          /* why it does not change while running; NULL: it does (live) */
     const char *default_text;   /* parsed as if it were given; NULL: the field stays zero */
     const char *group;          /* heading in help and docs; entries of a group are adjacent */
     const char *help;           /* one sentence or two */
@@ -107,7 +111,7 @@ struct sta_option_set {
 };
 
 /* The library's options: fields of struct strata_options (strata/options.h). */
-#define STA_OPTION_TABLE_COUNT 48
+#define STA_OPTION_TABLE_COUNT 50
 extern const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT];
 
 #endif

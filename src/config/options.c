@@ -146,3 +146,14 @@ int sta_options_resolve(const struct strata_options *in, struct strata_options *
     *out = options;
     return STRATA_OK;
 }
+
+void sta_options_keep(struct strata_options *out, const struct strata_options *options)
+{
+    *out = (struct strata_options){0};
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        const struct sta_option *option = &sta_option_table[i];
+        struct sta_option_value value = sta_option_value_load(option, options);
+        if (value.text == NULL && !sta_option_value_is_list(option))
+            sta_option_value_store(option, &value, out);
+    }
+}

@@ -17,6 +17,9 @@
 int sta_options_resolve(const struct strata_options *in, struct strata_options *out,
                         struct strata_error *error);
 
+/* The numbers, switches and choices of resolved options, which do not die with anybody's strings. */
+void sta_options_keep(struct strata_options *out, const struct strata_options *options);
+
 /* What connections to a rediss:// URL need: tls_provider with the tls_ fields of resolved options,
  * or with what redis_url says in their place. *out is NULL where the URL is none of these. Reads
  * files. STRATA_ERR_UNSUPPORTED where there is no provider, and other errors as sta_tls_open(). */

@@ -50,7 +50,7 @@ int sta_options_open_tls(struct sta_tls **out, const struct strata_options *opti
     merge(options, &said, &settings);
     status = sta_tls_open(out, options->tls_provider, &settings, error);
     if (status == STRATA_OK && settings.verify == STRATA_TLS_VERIFY_NONE)
-        sta_log_write(log, STRATA_LOG_WARNING, "l2",
+        sta_log_write(log, STRATA_LOG_WARNING, STA_ROOM_L2,
                       "rediss:// without verification (tls_verify is none): whoever is in between "
                       "can read and change everything");
     return status;

@@ -15,27 +15,39 @@ void sta_log_init(struct sta_log *log, strata_log_sink sink, void *arg, enum str
 {
     log->sink = sink;
     log->arg = arg;
-    atomic_init(&log->level, 0);
+    for (unsigned room = 0; room < STA_ROOMS; room++)
+        atomic_init(&log->levels[room], 0);
     sta_log_set_level(log, level);
+}
+
+void sta_log_set_room(struct sta_log *log, enum sta_room room, enum strata_log_level level)
+{
+    int wanted = level == STRATA_LOG_DEFAULT ? (int)STRATA_LOG_INFO : (int)level;
+    atomic_store_explicit(&log->levels[room], wanted, memory_order_relaxed);
 }
 
 void sta_log_set_level(struct sta_log *log, enum strata_log_level level)
 {
-    int wanted = level == STRATA_LOG_DEFAULT ? (int)STRATA_LOG_INFO : (int)level;
-    atomic_store_explicit(&log->level, wanted, memory_order_relaxed);
+    for (unsigned room = 0; room < STA_ROOMS; room++)
+        sta_log_set_room(log, (enum sta_room)room, level);
 }
 
-void sta_log_write(const struct sta_log *log, enum strata_log_level level, const char *room,
+void sta_log_write(const struct sta_log *log, enum strata_log_level level, enum sta_room room,
                    const char *format, ...)
 {
-    if (!sta_log_enabled(log, level))
+    static const char *const names[STA_ROOMS] = {
+#define ROOM_NAME(NAME, name) [STA_ROOM_##NAME] = (name),
+        STA_ROOM_LIST(ROOM_NAME)
+#undef ROOM_NAME
+    };
+    if (!sta_log_enabled(log, room, level))
         return;
     char line[LOG_LINE_CAP];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    log->sink(log->arg, level, room, line);
+    log->sink(log->arg, level, names[room], line);
 }
 
 static const char *log_level_name(enum strata_log_level level)

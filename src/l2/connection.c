@@ -78,7 +78,7 @@ static void connection_log_failure(struct sta_connection *connection, bool was_r
                     strncmp(connection->reason, reason, STA_CONNECTION_REASON_CAP - 1) == 0;
     bool hopeless = status == STRATA_ERR_DENIED || status == STRATA_ERR_UNTRUSTED;
     enum strata_log_level level = hopeless ? STRATA_LOG_ERROR : STRATA_LOG_WARNING;
-    sta_log_write(connection->log, repeated ? STRATA_LOG_DEBUG : level, "l2", "%s: %s: %s",
+    sta_log_write(connection->log, repeated ? STRATA_LOG_DEBUG : level, STA_ROOM_L2, "%s: %s: %s",
                   connection->address, was_ready ? "connection lost" : "cannot connect", reason);
     connection->failure = status;
     if (reason != connection->reason)
@@ -183,7 +183,7 @@ static void connection_note_untracked(struct sta_connection *connection, const c
 {
     (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
     sta_log_write(connection->log,
-                  wants_tracking(connection) ? STRATA_LOG_WARNING : STRATA_LOG_DEBUG, "l2",
+                  wants_tracking(connection) ? STRATA_LOG_WARNING : STRATA_LOG_DEBUG, STA_ROOM_L2,
                   "%s: %s, so what is cached is only as good as its TTL: %s", connection->address,
                   what, reason);
 }
@@ -267,7 +267,8 @@ static void enter_connecting(struct sta_connection *connection)
     connection->tracked = false;
     connection->attempt_began_ns = now_ns;
     connection->attempt_ends_ns = sta_clock_after(now_ns, config->connect_timeout_ns);
-    sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: connecting", connection->address);
+    sta_log_write(connection->log, STRATA_LOG_DEBUG, STA_ROOM_L2, "%s: connecting",
+                  connection->address);
     int status =
         sta_stream_connect(&connection->stream, connection->loop, &config->url->endpoint,
                            connection->attempt_ends_ns, &stream_config, &stream_events, connection);
@@ -279,7 +280,7 @@ static void enter_greeting(struct sta_connection *connection)
 {
     connection->state = STA_CONNECTION_GREETING;
     sta_timer_start(connection->loop, &connection->timer, connection->attempt_ends_ns);
-    sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: connected, greeting",
+    sta_log_write(connection->log, STRATA_LOG_DEBUG, STA_ROOM_L2, "%s: connected, greeting",
                   connection->address);
     int status = connection_send_greeting(connection, &connection->greeting);
     if (status < 0)
@@ -299,7 +300,7 @@ static void enter_ready(struct sta_connection *connection)
     connection->partial_bytes = 0;
     connection->drained_for = NULL;
     sta_connection_watch_start(connection);
-    sta_log_write(connection->log, STRATA_LOG_INFO, "l2", "%s: ready (protocol %d)",
+    sta_log_write(connection->log, STRATA_LOG_INFO, STA_ROOM_L2, "%s: ready (protocol %d)",
                   connection->address, sta_connection_protocol(connection));
     connection_tell(connection, "ready");
     sta_connection_send_waiting(connection);
@@ -328,7 +329,8 @@ static void enter_closed(struct sta_connection *connection)
     sta_timer_stop(connection->loop, &connection->timer);
     sta_timer_stop(connection->loop, &connection->expiry);
     sta_connection_watch_stop(connection);
-    sta_log_write(connection->log, STRATA_LOG_DEBUG, "l2", "%s: closed", connection->address);
+    sta_log_write(connection->log, STRATA_LOG_DEBUG, STA_ROOM_L2, "%s: closed",
+                  connection->address);
     sta_connection_drop(connection, STRATA_ERR_CLOSED, STRATA_ERR_CLOSED);
 }
 

@@ -30,7 +30,7 @@ static void breaker_opened(struct sta_node *node, const char *why)
 {
     char address[ADDRESS_CAP];
     sta_redis_url_format(&node->url, address, sizeof address);
-    sta_log_write(&node->log.log, STRATA_LOG_WARNING, "l2",
+    sta_log_write(&node->log.log, STRATA_LOG_WARNING, STA_ROOM_L2,
                   "%s: %s; calls fail at once until it answers", address, why);
 }
 
@@ -40,8 +40,8 @@ static void breaker_closed(struct sta_node *node)
     uint64_t away_ns = sta_loop_now_ns(node->loop) - node->breaker.opened_ns;
     sta_redis_url_format(&node->url, address, sizeof address);
     sta_timer_stop(node->loop, &node->probe_timer);
-    sta_log_write(&node->log.log, STRATA_LOG_INFO, "l2", "%s: answers again after %.1f s", address,
-                  (double)away_ns / (double)STA_NS_SEC);
+    sta_log_write(&node->log.log, STRATA_LOG_INFO, STA_ROOM_L2, "%s: answers again after %.1f s",
+                  address, (double)away_ns / (double)STA_NS_SEC);
 }
 
 static void breaker_step(struct sta_node *node, enum sta_breaker_event event, const char *why)

@@ -9,20 +9,21 @@
 
 #include "core/clock.h"
 
-static void log_pass(struct sta_node_log *log, enum strata_log_level level, const char *room,
-                     const char *line, unsigned left_out)
+static void log_pass(struct sta_node_log *log, enum strata_log_level level, const char *line,
+                     unsigned left_out)
 {
     if (left_out > 0)
-        sta_log_write(log->real, level, room, "%s (%u lines before it left out)", line, left_out);
+        sta_log_write(log->real, level, STA_ROOM_L2, "%s (%u lines before it left out)", line,
+                      left_out);
     else
-        sta_log_write(log->real, level, room, "%s", line);
+        sta_log_write(log->real, level, STA_ROOM_L2, "%s", line);
     log->free_ns = sta_clock_after(sta_loop_now_ns(log->loop), STA_NODE_LOG_PACE_NS);
 }
 
 static void log_release(struct sta_node_log *log)
 {
     if (log->held > 0)
-        log_pass(log, log->level, log->room, log->line, log->held - 1);
+        log_pass(log, log->level, log->line, log->held - 1);
     log->held = 0;
 }
 
@@ -31,27 +32,26 @@ static void on_timer(struct sta_timer *timer)
     log_release(STA_CONTAINER(timer, struct sta_node_log, timer));
 }
 
-static void log_hold(struct sta_node_log *log, enum strata_log_level level, const char *room,
-                     const char *line)
+static void log_hold(struct sta_node_log *log, enum strata_log_level level, const char *line)
 {
     if (log->held++ == 0)
         sta_timer_start(log->loop, &log->timer, log->free_ns);
     log->level = level;
-    (void)snprintf(log->room, sizeof log->room, "%s", room);
     (void)snprintf(log->line, sizeof log->line, "%s", line);
 }
 
 static void on_line(void *arg, enum strata_log_level level, const char *room, const char *line)
 {
     struct sta_node_log *log = arg;
-    if (!sta_log_enabled(log->real, level))
+    (void)room; /* whoever writes to a node's log is of l2 */
+    if (!sta_log_enabled(log->real, STA_ROOM_L2, level))
         return;
     if (level == STRATA_LOG_DEBUG)
-        sta_log_write(log->real, level, room, "%s", line);
+        sta_log_write(log->real, level, STA_ROOM_L2, "%s", line);
     else if (log->held == 0 && sta_loop_now_ns(log->loop) >= log->free_ns)
-        log_pass(log, level, room, line, 0);
+        log_pass(log, level, line, 0);
     else
-        log_hold(log, level, room, line);
+        log_hold(log, level, line);
 }
 
 void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, struct sta_loop *loop)

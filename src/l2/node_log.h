@@ -23,7 +23,6 @@ struct sta_node_log {
     uint64_t free_ns; /* from then on a line may be written */
     unsigned held;    /* lines since the last that was written; the last of them is kept */
     enum strata_log_level level;
-    char room[16];
     char line[512];
 };
 

@@ -37,7 +37,7 @@ static void router_believe(struct sta_router *router, struct sta_slot_map *map,
         return;
     }
     sta_tracking_mapped(router, router->refresh.asked_ns);
-    sta_log_write(router->log, first ? STRATA_LOG_INFO : STRATA_LOG_DEBUG, "l2",
+    sta_log_write(router->log, first ? STRATA_LOG_INFO : STRATA_LOG_DEBUG, STA_ROOM_L2,
                   "cluster: %u nodes, %u of %u slots served", map->node_count, map->covered,
                   STA_SLOT_COUNT);
 }
@@ -75,8 +75,8 @@ static void on_answer(struct sta_request *request, int status, struct strata_byt
     if (status < 0) {
         char address[ADDRESS_CAP];
         sta_endpoint_format(&question->node->url.endpoint, address, sizeof address);
-        sta_log_write(router->log, STRATA_LOG_DEBUG, "l2", "%s: no map of the cluster: %s", address,
-                      reason);
+        sta_log_write(router->log, STRATA_LOG_DEBUG, STA_ROOM_L2, "%s: no map of the cluster: %s",
+                      address, reason);
         sta_refresh_failed(&router->refresh, sta_loop_now_ns(router->loop));
     }
     router_step_refresh(router);

@@ -161,7 +161,7 @@ static void node_complain(struct sta_node *node, int status, struct strata_bytes
         return;
     node->canary.complained = true;
     sta_redis_url_format(&node->url, address, sizeof address);
-    sta_log_write(&node->log.log, STRATA_LOG_WARNING, "l2",
+    sta_log_write(&node->log.log, STRATA_LOG_WARNING, STA_ROOM_L2,
                   "%s: a canary cannot be read and written, so what is cached is not served for "
                   "long",
                   address);

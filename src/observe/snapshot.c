@@ -48,9 +48,9 @@ int sta_snapshot_take(struct sta_snapshot *out, struct sta_cache *cache, bool de
     struct sta_snapshot taken = {
         .parts = STA_SNAPSHOT_ALWAYS | STA_SNAPSHOT_WRITES,
         .detailed = detailed,
-        .serve_stale = config->serve_stale,
+        .serve_stale = sta_cache_serve_stale(cache),
         .tracking = config->l2.router.tracking.mode != STA_TRACKING_OFF,
-        .budget_ns = config->budget_ms * STA_NS_MS,
+        .budget_ns = sta_cache_budget_ns(cache),
         .timing = sta_cache_timing(cache),
         .prefixes = sta_cache_prefixes(cache),
     };

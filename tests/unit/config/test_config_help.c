@@ -36,16 +36,16 @@ static void help_lists_flags_with_all_that_is_known_of_them(void **state)
                           "  --workers NUMBER\n"
                           "          Threads.\n"
                           "          Allowed: 1 to 64 threads.\n"
-                          "          Default: 4. Variable: STRATA_WORKERS.\n"
+                          "          Default: 4. Variable: STRATA_WORKERS. Live.\n"
                           "\n"
                           "  --eager BOOLEAN\n"
                           "          Not from the environment.\n"
                           "          Allowed: true, false, yes, no, on, off, 1, 0.\n"
-                          "          Default: no.\n");
+                          "          Default: no. Live.\n");
     assert_contains(text, "\n\nLooks\n\n  --colour WORD\n");
     assert_contains(text, "May be given several times.\n"
-                          "          Default: 127.0.0.1:6380. Variable: STRATA_LISTEN.\n");
-    assert_contains(text, "Default: unlimited. Variable: CACHE_L1_MAX_SIZE.\n");
+                          "          Default: 127.0.0.1:6380. Variable: STRATA_LISTEN. Live.\n");
+    assert_contains(text, "Default: unlimited. Variable: CACHE_L1_MAX_SIZE. Live.\n");
     assert_contains(text, "Default: empty. Variable: CACHE_L2_KEY_PREFIX.\n");
     assert_contains(text, "Default: none. Variable: STRATA_WRITE_BEHIND_JOURNAL.\n");
     assert_contains(text, "  --config FILE\n");
@@ -54,7 +54,7 @@ static void help_lists_flags_with_all_that_is_known_of_them(void **state)
     assert_contains(text, "\n  STRATA_NAME=TEXT\n"
                           "          Without a flag and a default. A|B.\n"
                           "          Allowed: 1 to 16 bytes.\n"
-                          "          Default: none.\n\n");
+                          "          Default: none. Live.\n\n");
 }
 
 static void help_fits_a_terminal_of_80_columns(void **state)
@@ -76,15 +76,18 @@ static void documentation_has_a_table_per_group(void **state)
     char text[1 << 16];
     rendered(sta_config_markdown, text, sizeof text);
     assert_contains(
-        text, "before\n### Own\n\nIn the file these stand under `[stratad]`.\n\n"
-              "| variable | flag | in the file | default | allowed | meaning |\n"
-              "| --- | --- | --- | --- | --- | --- |\n"
-              "| `STRATA_WORKERS` | `--workers` | `workers` | `4` | 1 to 64 threads | Threads. "
-              "|\n|  | `--eager` | `eager` | `no` |");
-    assert_contains(text, "| `STRATA_NAME` |  | `name` | none | 1 to 16 bytes | Without a flag and "
-                          "a default. A\\|B. |\n");
+        text,
+        "before\n### Own\n\nIn the file these stand under `[stratad]`.\n\n"
+        "| variable | flag | in the file | default | allowed | live | meaning |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+        "| `STRATA_WORKERS` | `--workers` | `workers` | `4` | 1 to 64 threads | yes | Threads. "
+        "|\n|  | `--eager` | `eager` | `no` |");
+    assert_contains(text,
+                    "| `STRATA_NAME` |  | `name` | none | 1 to 16 bytes | yes | Without a flag and "
+                    "a default. A\\|B. |\n");
     assert_contains(text, "| Not to be shown. |\n\n### Looks\n");
     assert_contains(text, "|\n\n### L1: memory of this process\n\n| variable");
+    assert_contains(text, " | no: connections are made with it | ");
     for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++)
         assert_contains(text, sta_option_table[i].env);
 }

@@ -70,6 +70,8 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"STRATA_METRICS_PREFIXES", "[]"},
         {"STRATA_METRICS_DELIMITER", ":"},
         {"STRATA_LOG_LEVEL", "info"},
+        {"STRATA_LOG_LEVEL_CACHE", "same"},
+        {"STRATA_LOG_LEVEL_L2", "same"},
     };
     for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
         assert_string_equal(by_env(promised[i].env)->default_text, promised[i].text);
@@ -99,6 +101,11 @@ static void every_flag_is_its_name_with_dashes(void **state)
     }
 }
 
+static bool zero_has_a_word(const struct sta_option *option)
+{
+    return option->type == STA_OPTION_CHOICE && option->choices[0][0] != '\0';
+}
+
 static void every_default_is_a_good_value_other_than_zero(void **state)
 {
     (void)state;
@@ -110,7 +117,8 @@ static void every_default_is_a_good_value_other_than_zero(void **state)
             continue;
         if (sta_option_value_parse(option, option->default_text, NULL, &value, &error) != STRATA_OK)
             fail_msg("%s: %s", option->name, error.text);
-        assert_true(!sta_option_value_is_unset(option, &value) || sta_option_value_is_list(option));
+        assert_true(!sta_option_value_is_unset(option, &value) ||
+                    sta_option_value_is_list(option) || zero_has_a_word(option));
         sta_option_value_fini(&value);
     }
 }
@@ -135,6 +143,18 @@ static void every_entry_says_all_that_its_type_needs(void **state)
             assert_non_null(option->choices);
         if (sta_option_value_is_list(option))
             assert_true(option->most > 0 && option->count_offset > 0);
+    }
+}
+
+/* What is live is stored in place, and nobody frees it (config/live.c). */
+static void what_is_live_has_no_memory_of_its_own(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        const struct sta_option *option = &sta_option_table[i];
+        bool owns = option->type == STA_OPTION_STRING || option->type == STA_OPTION_URL ||
+                    sta_option_value_is_list(option);
+        assert_true(option->fixed != NULL ? strlen(option->fixed) > 10 : !owns);
     }
 }
 
@@ -169,6 +189,7 @@ int main(void)
         cmocka_unit_test(every_flag_is_its_name_with_dashes),
         cmocka_unit_test(every_default_is_a_good_value_other_than_zero),
         cmocka_unit_test(every_entry_says_all_that_its_type_needs),
+        cmocka_unit_test(what_is_live_has_no_memory_of_its_own),
         cmocka_unit_test(no_name_and_no_field_is_taken_twice),
         cmocka_unit_test(entries_of_a_group_stand_together),
     };

@@ -37,7 +37,7 @@ static void a_line_is_formatted_and_given_to_the_sink(void **state)
     struct seen seen = {0};
     struct sta_log log;
     sta_log_init(&log, see, &seen, STRATA_LOG_DEFAULT);
-    sta_log_write(&log, STRATA_LOG_WARNING, "l2", "%d of %s", 3, "many");
+    sta_log_write(&log, STRATA_LOG_WARNING, STA_ROOM_L2, "%d of %s", 3, "many");
     assert_int_equal(seen.lines, 1);
     assert_int_equal(seen.level, STRATA_LOG_WARNING);
     assert_string_equal(seen.room, "l2");
@@ -50,14 +50,31 @@ static void lines_above_the_level_are_dropped_and_the_level_may_change(void **st
     struct seen seen = {0};
     struct sta_log log;
     sta_log_init(&log, see, &seen, STRATA_LOG_DEFAULT); /* info */
-    sta_log_write(&log, STRATA_LOG_DEBUG, "l2", "quiet");
+    sta_log_write(&log, STRATA_LOG_DEBUG, STA_ROOM_L2, "quiet");
     assert_int_equal(seen.lines, 0);
-    assert_false(sta_log_enabled(&log, STRATA_LOG_DEBUG));
+    assert_false(sta_log_enabled(&log, STA_ROOM_L2, STRATA_LOG_DEBUG));
     sta_log_set_level(&log, STRATA_LOG_DEBUG);
-    sta_log_write(&log, STRATA_LOG_DEBUG, "l2", "loud");
+    sta_log_write(&log, STRATA_LOG_DEBUG, STA_ROOM_L2, "loud");
     assert_int_equal(seen.lines, 1);
     sta_log_set_level(&log, STRATA_LOG_ERROR);
-    sta_log_write(&log, STRATA_LOG_WARNING, "l2", "quiet");
+    sta_log_write(&log, STRATA_LOG_WARNING, STA_ROOM_L2, "quiet");
+    assert_int_equal(seen.lines, 1);
+}
+
+static void each_room_has_a_level_of_its_own(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct sta_log log;
+    sta_log_init(&log, see, &seen, STRATA_LOG_WARNING);
+    sta_log_set_room(&log, STA_ROOM_L2, STRATA_LOG_DEBUG);
+    sta_log_write(&log, STRATA_LOG_DEBUG, STA_ROOM_CACHE, "quiet");
+    assert_int_equal(seen.lines, 0);
+    sta_log_write(&log, STRATA_LOG_DEBUG, STA_ROOM_L2, "loud");
+    assert_int_equal(seen.lines, 1);
+    assert_string_equal(seen.room, "l2");
+    sta_log_set_level(&log, STRATA_LOG_ERROR); /* of all rooms */
+    sta_log_write(&log, STRATA_LOG_WARNING, STA_ROOM_L2, "quiet");
     assert_int_equal(seen.lines, 1);
 }
 
@@ -66,8 +83,8 @@ static void without_a_sink_or_a_log_nothing_happens(void **state)
     (void)state;
     struct sta_log log;
     sta_log_init(&log, NULL, NULL, STRATA_LOG_DEBUG);
-    sta_log_write(&log, STRATA_LOG_ERROR, "l2", "nobody hears");
-    assert_false(sta_log_enabled(NULL, STRATA_LOG_ERROR));
+    sta_log_write(&log, STRATA_LOG_ERROR, STA_ROOM_L2, "nobody hears");
+    assert_false(sta_log_enabled(NULL, STA_ROOM_L2, STRATA_LOG_ERROR));
 }
 
 static void a_long_line_is_cut(void **state)
@@ -76,7 +93,7 @@ static void a_long_line_is_cut(void **state)
     struct seen seen = {0};
     struct sta_log log;
     sta_log_init(&log, see, &seen, STRATA_LOG_INFO);
-    sta_log_write(&log, STRATA_LOG_INFO, "l2", "%2000s", "x");
+    sta_log_write(&log, STRATA_LOG_INFO, STA_ROOM_L2, "%2000s", "x");
     assert_int_equal(strlen(seen.line), 511);
 }
 
@@ -125,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_formatted_and_given_to_the_sink),
         cmocka_unit_test(lines_above_the_level_are_dropped_and_the_level_may_change),
+        cmocka_unit_test(each_room_has_a_level_of_its_own),
         cmocka_unit_test(without_a_sink_or_a_log_nothing_happens),
         cmocka_unit_test(a_long_line_is_cut),
         cmocka_unit_test(the_stderr_sink_writes_time_level_room_and_line),

@@ -62,7 +62,7 @@ static void rig_fini(struct rig *rig)
 
 static void say(struct rig *rig, const char *text)
 {
-    sta_log_write(&rig->log.log, STRATA_LOG_WARNING, "l2", "%s", text);
+    sta_log_write(&rig->log.log, STRATA_LOG_WARNING, STA_ROOM_L2, "%s", text);
 }
 
 static void one_line_a_second_and_the_last_word_is_the_last_state(void **state)
@@ -100,7 +100,7 @@ static void debug_lines_are_not_held_back(void **state)
     struct rig rig;
     rig_init(&rig);
     for (unsigned i = 0; i < 5; i++)
-        sta_log_write(&rig.log.log, STRATA_LOG_DEBUG, "l2", "x");
+        sta_log_write(&rig.log.log, STRATA_LOG_DEBUG, STA_ROOM_L2, "x");
     assert_int_equal(rig.count, 5);
     rig_fini(&rig);
 }

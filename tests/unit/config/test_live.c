@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Changes while running, from their texts to the options: names, values, bounds, all or nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "config/live.h"
+#include "config/options.h"
+
+static struct strata_options in_force(void)
+{
+    struct strata_options options;
+    const struct strata_options zero = {0};
+    assert_int_equal(sta_options_resolve(&zero, &options, NULL), STRATA_OK);
+    return options;
+}
+
+static int read_into(struct strata_options *options, const struct strata_setting *settings,
+                     size_t count, struct strata_error *error)
+{
+    const struct sta_option_set set = {
+        .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = options};
+    return sta_live_read(&set, 1, settings, count, error);
+}
+
+static void assert_refused(const char *name, const char *value, int status, const char *text)
+{
+    struct strata_options options = in_force();
+    struct strata_error error = {0};
+    const struct strata_setting setting = {name, value};
+    assert_int_equal(read_into(&options, &setting, 1, &error), status);
+    assert_string_equal(error.text, text);
+}
+
+static void settings_are_read_as_in_files(void **state)
+{
+    (void)state;
+    struct strata_options options = in_force();
+    const struct strata_setting settings[] = {
+        {"l1_max_size", "500"},    {"l1_max_bytes", "2MiB"}, {"l1_ttl", "0.25"},
+        {"l2_ttl", "unlimited"},   {"null_values", "on"},    {"write_behind_full", "reject"},
+        {"log_level_l2", "debug"}, {"l1_max_size", "600"},   {"metrics_detailed", "1"},
+    };
+    assert_int_equal(read_into(&options, settings, sizeof settings / sizeof settings[0], NULL),
+                     STRATA_OK);
+    assert_int_equal(options.l1_max_size, 600);
+    assert_int_equal(options.l1_max_bytes, 2 << 20);
+    assert_int_equal(options.l1_ttl_ms, 250);
+    assert_true(options.l2_ttl_ms == STRATA_UNLIMITED);
+    assert_int_equal(options.null_values, STRATA_ON);
+    assert_int_equal(options.write_behind_full, STRATA_FULL_REJECT);
+    assert_int_equal(options.log_level_l2, STRATA_LOG_DEBUG);
+    assert_int_equal(options.metrics_detailed, STRATA_ON);
+}
+
+static void errors_say_what_where_and_what_is_allowed(void **state)
+{
+    (void)state;
+    assert_refused("l1_tl", "1", STRATA_ERR_INVALID, "l1_tl: not an option; did you mean l1_ttl?");
+    assert_refused("nothing_like_it", "1", STRATA_ERR_INVALID, "nothing_like_it: not an option");
+    assert_refused("l1_ttl", "abc", STRATA_ERR_CONFIG,
+                   "l1_ttl=\"abc\": not a number; allowed: seconds, 0.001 to 31536000, fractions "
+                   "allowed, or unlimited");
+    assert_refused("log_level", "loud", STRATA_ERR_CONFIG,
+                   "log_level=\"loud\": not one of the values; allowed: error, warning, info, "
+                   "debug");
+    assert_refused("redis_url", "redis://u:secret@h", STRATA_ERR_UNSUPPORTED,
+                   "redis_url: does not change while running: connections are made with it");
+    assert_refused(NULL, "1", STRATA_ERR_INVALID, "a setting without a name or a value");
+    assert_refused("l1_ttl", NULL, STRATA_ERR_INVALID, "a setting without a name or a value");
+}
+
+/* What is fixed is refused, whatever the value. */
+static void every_option_is_either_live_or_says_why_not(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STA_OPTION_TABLE_COUNT; i++) {
+        const struct sta_option *option = &sta_option_table[i];
+        struct strata_options options = in_force();
+        struct strata_error error = {0};
+        const char *text = option->default_text != NULL ? option->default_text : "x";
+        const struct strata_setting setting = {option->name, text};
+        int status = read_into(&options, &setting, 1, &error);
+        if (option->fixed == NULL) {
+            assert_int_equal(status, STRATA_OK);
+        } else {
+            assert_int_equal(status, STRATA_ERR_UNSUPPORTED);
+            assert_non_null(strstr(error.text, option->fixed));
+        }
+    }
+}
+
+static void l1_does_not_outgrow_what_it_was_made_for(void **state)
+{
+    (void)state;
+    struct strata_options options = in_force();
+    struct strata_error error = {0};
+    options.l1_max_bytes = 1600;
+    assert_int_equal(sta_live_check(&options, 100, &error), STRATA_OK);
+    assert_int_equal(sta_live_check(&options, 99, &error), STRATA_ERR_CONFIG);
+    assert_string_equal(error.text, "l1_max_bytes=1600: L1 was made for 99; allowed while running: "
+                                    "up to 16 times that, 1584");
+}
+
+static void a_room_follows_the_level_of_all_unless_it_has_its_own(void **state)
+{
+    (void)state;
+    struct sta_log log;
+    struct strata_options options = {.log_level = STRATA_LOG_WARNING,
+                                     .log_level_l2 = STRATA_LOG_DEBUG};
+    sta_log_init(&log, sta_log_stderr, NULL, STRATA_LOG_INFO);
+    sta_live_log(&log, &options);
+    assert_true(sta_log_enabled(&log, STA_ROOM_L2, STRATA_LOG_DEBUG));
+    assert_false(sta_log_enabled(&log, STA_ROOM_CACHE, STRATA_LOG_INFO));
+    assert_false(sta_log_enabled(&log, STA_ROOM_DAEMON, STRATA_LOG_INFO));
+    options.log_level_l2 = STRATA_LOG_DEFAULT;
+    sta_live_log(&log, &options);
+    assert_false(sta_log_enabled(&log, STA_ROOM_L2, STRATA_LOG_INFO));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_are_read_as_in_files),
+        cmocka_unit_test(errors_say_what_where_and_what_is_allowed),
+        cmocka_unit_test(every_option_is_either_live_or_says_why_not),
+        cmocka_unit_test(l1_does_not_outgrow_what_it_was_made_for),
+        cmocka_unit_test(a_room_follows_the_level_of_all_unless_it_has_its_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

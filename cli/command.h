@@ -94,6 +94,7 @@ extern const struct cli_command cli_command_latency;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_cluster;
 extern const struct cli_command cli_command_config;
+extern const struct cli_command cli_command_log_level;
 extern const struct cli_command cli_command_warm;
 extern const struct cli_command cli_command_replay;
 extern const struct cli_command cli_command_help;

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
  * strata config: what configuration a program of the library would have, started here and now,
- * and where each value comes from.
+ * and where each value comes from; get and set: those of a stratad that runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "cli/admin_client.h"
+#include "cli/change.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/target.h"
 #include "config/config.h"
 #include "core/error.h"
 
-enum { CONFIG_FILE, CONFIG_MARKDOWN };
+enum { CONFIG_FILE, CONFIG_MARKDOWN, CONFIG_ADMIN };
 
 static const struct cli_option config_options[] = {
     [CONFIG_FILE] = {"config", "FILE", "read this file instead of STRATA_CONFIG_FILE"},
     [CONFIG_MARKDOWN] = {"markdown", NULL, "print the reference of all options instead"},
+    [CONFIG_ADMIN] = CLI_ADMIN_OPTION,
     {0},
 };
 
@@ -86,17 +90,61 @@ static void print_option(const char *name, const json_t *option)
     free(rendered);
 }
 
-static enum cli_exit print_config(const struct cli_run *run, const struct sta_config *config)
+/* {"options": {...}}, which is freed; NULL: out of memory. */
+static enum cli_exit print_options(const struct cli_run *run, json_t *document)
 {
-    json_t *document = sta_config_json(config);
     if (run->json || document == NULL)
-        return cli_output_json(document == NULL ? NULL : json_pack("{s:o}", "options", document),
-                               CLI_OK);
+        return cli_output_json(document, CLI_OK);
     const char *name;
     json_t *option;
-    json_object_foreach(document, name, option) print_option(name, option);
+    json_object_foreach(json_object_get(document, "options"), name, option)
+        print_option(name, option);
     json_decref(document);
     return CLI_OK;
+}
+
+static enum cli_exit print_config(const struct cli_run *run, const struct sta_config *config)
+{
+    json_t *options = sta_config_json(config);
+    return print_options(run, options != NULL ? json_pack("{s:o}", "options", options) : NULL);
+}
+
+/* ---- of a stratad that runs ---- */
+
+static enum cli_exit run_get(const struct cli_run *run)
+{
+    struct strata_error error;
+    json_t *document = NULL;
+    int status = cli_admin_ask(run, cli_run_option(run, CONFIG_ADMIN), "GET", "/config", NULL,
+                               &document, &error);
+    return status < 0 ? cli_output_failure(run, &error) : print_options(run, document);
+}
+
+static enum cli_exit run_set(const struct cli_run *run)
+{
+    json_t *settings = json_object();
+    for (size_t i = 1; i + 1 < run->count && settings != NULL; i += 2) {
+        if (json_object_set_new(settings, run->operands[i], json_string(run->operands[i + 1])) <
+            0) {
+            struct strata_error error;
+            json_decref(settings);
+            (void)sta_error_set(&error, STRATA_ERR_INVALID, "%.100s: not UTF-8", run->operands[i]);
+            return cli_output_failure(run, &error);
+        }
+    }
+    return cli_change(run, cli_run_option(run, CONFIG_ADMIN), settings);
+}
+
+static enum cli_exit run_of_stratad(const struct cli_run *run)
+{
+    struct strata_error error;
+    if (strcmp(run->operands[0], "get") == 0 && run->count == 1)
+        return run_get(run);
+    if (strcmp(run->operands[0], "set") == 0 && run->count >= 3 && run->count % 2 == 1)
+        return run_set(run);
+    (void)sta_error_set(&error, STRATA_ERR_INVALID,
+                        "usage: strata config [get | set NAME VALUE ...]");
+    return cli_output_failure(run, &error);
 }
 
 static enum cli_exit print_markdown(const struct cli_run *run)
@@ -118,6 +166,8 @@ static enum cli_exit run_config(struct cli_run *run)
 {
     struct sta_config *config = NULL;
     struct strata_error error;
+    if (run->count > 0)
+        return run_of_stratad(run);
     if (cli_run_option(run, CONFIG_MARKDOWN) != NULL)
         return print_markdown(run);
     int status = load(run, &config, &error);
@@ -128,10 +178,12 @@ static enum cli_exit run_config(struct cli_run *run)
 
 const struct cli_command cli_command_config = {
     .name = "config",
-    .operands = "",
+    .operands = "[get | set NAME VALUE ...]",
     .summary = "print the configuration in force here, and where each value comes from",
     .text = "Environment, then file, then defaults: what the library would use if it were started\n"
-            "here and now. A value that is not valid is an error, exit code 2.",
+            "here and now. A value that is not valid is an error, exit code 2. With get those of\n"
+            "a stratad that runs; with set some of them change, all that are named or none.",
+    .most = 129,
     .options = config_options,
     .run = run_config,
 };

@@ -34,6 +34,7 @@ const struct cli_command *const cli_command_table[] = {
     &cli_command_doctor,
     &cli_command_cluster,
     &cli_command_config,
+    &cli_command_log_level,
     &cli_command_warm,
     &cli_command_replay,
     &cli_command_help,

@@ -24,6 +24,7 @@
 #include "core/buffer.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "daemon/admin_config.h"
 #include "daemon/admin_request.h"
 #include "daemon/listener.h"
 #include "daemon/numbers.h"
@@ -69,6 +70,11 @@ static struct answer answer_text(unsigned status, const char *text)
     return (struct answer){status, "text/plain; charset=utf-8", strdup(text), strlen(text)};
 }
 
+static struct answer answer_json(unsigned status, char *text)
+{
+    return (struct answer){status, "application/json", text, text != NULL ? strlen(text) : 0};
+}
+
 static struct answer answer_buffer(int status, struct sta_buffer *buffer, const char *type)
 {
     struct strata_bytes bytes = sta_buffer_bytes(buffer);
@@ -99,8 +105,7 @@ static struct answer answer_health(const struct sta_stratad *stratad)
     json_t *document = sta_numbers_health(stratad, &state);
     char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
-    return (struct answer){state == STRATA_UNHEALTHY ? 503 : 200, "application/json", text,
-                           text != NULL ? strlen(text) : 0};
+    return answer_json(state == STRATA_UNHEALTHY ? 503 : 200, text);
 }
 
 /* Ready: clients are accepted, what they ask for can be answered at least in part, and what there was
@@ -119,7 +124,21 @@ static struct answer answer_ready(const struct sta_stratad *stratad)
     return cold ? answer_text(503, "warming\n") : answer_text(200, "ok\n");
 }
 
-static struct answer answer_page(const struct sta_stratad *stratad, enum sta_admin_page page)
+static struct answer answer_config(struct sta_stratad *stratad)
+{
+    char *text;
+    unsigned status = sta_admin_config_show(stratad->adjust, &text);
+    return answer_json(status, text);
+}
+
+static struct answer answer_change(struct sta_stratad *stratad, struct strata_bytes body)
+{
+    char *text;
+    unsigned status = sta_admin_config_change(stratad->adjust, body, &text);
+    return answer_json(status, text);
+}
+
+static struct answer answer_page(struct sta_stratad *stratad, enum sta_admin_page page)
 {
     switch (page) {
     case STA_ADMIN_METRICS:
@@ -130,6 +149,8 @@ static struct answer answer_page(const struct sta_stratad *stratad, enum sta_adm
         return answer_health(stratad);
     case STA_ADMIN_READYZ:
         return answer_ready(stratad);
+    case STA_ADMIN_CONFIG:
+        return answer_config(stratad);
     default:
         return answer_text(200, "ok\n");
     }
@@ -145,9 +166,12 @@ static struct answer answer_refusal(unsigned status)
     case 403:
         return answer_text(status, "not under this name (admin_hosts)\n");
     case 405:
-        return answer_text(status, "only GET\n");
+        return answer_text(status, "only GET, and PUT of /config\n");
+    case 413:
+        return answer_text(status, "larger than 16 KiB\n");
     default:
-        return answer_text(status, "there are /livez, /readyz, /health, /metrics and /stats\n");
+        return answer_text(status,
+                           "there are /livez, /readyz, /health, /metrics, /stats and /config\n");
     }
 }
 
@@ -166,7 +190,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(response, "Connection", "close");
     if (answer.status == 405)
-        (void)MHD_add_response_header(response, "Allow", "GET");
+        (void)MHD_add_response_header(response, "Allow", "GET, PUT");
     if (answer.status == 401)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
@@ -174,7 +198,54 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     return result;
 }
 
-/* Called with the headers, and again with each part of a body, for which nobody waits. */
+/* What comes with a PUT; the server's context of its request. */
+struct upload {
+    struct sta_buffer body;
+    int status; /* of the buffer */
+};
+
+static enum MHD_Result begin_upload(void **context)
+{
+    struct upload *upload = calloc(1, sizeof *upload);
+    if (upload == NULL)
+        return MHD_NO;
+    sta_buffer_init(&upload->body, STA_ADMIN_CONFIG_MOST);
+    *context = upload;
+    return MHD_YES;
+}
+
+/* Called with each part, and with none at the end. */
+static enum MHD_Result go_on_uploading(const struct sta_admin *admin,
+                                       struct MHD_Connection *connection, struct upload *upload,
+                                       const char *part, size_t *part_len)
+{
+    if (*part_len > 0) {
+        if (upload->status == STRATA_OK)
+            upload->status = sta_buffer_append(&upload->body, strata_bytes(part, *part_len));
+        *part_len = 0;
+        return MHD_YES;
+    }
+    if (upload->status < 0)
+        return send_answer(connection,
+                           answer_refusal(upload->status == STRATA_ERR_TOO_BIG ? 413 : 500));
+    return send_answer(connection, answer_change(admin->stratad, sta_buffer_bytes(&upload->body)));
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct upload *upload = *context;
+    (void)arg;
+    (void)connection;
+    (void)why;
+    if (upload == NULL)
+        return;
+    sta_buffer_fini(&upload->body);
+    free(upload);
+    *context = NULL;
+}
+
+/* Called with the headers, and again with each part of a body; only for that of a PUT we wait. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **context)
@@ -182,9 +253,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     const struct sta_admin *admin = arg;
     enum sta_admin_page page = STA_ADMIN_NONE;
     (void)version;
-    (void)upload;
-    (void)upload_len;
-    (void)context;
+    if (*context != NULL)
+        return go_on_uploading(admin, connection, *context, upload, upload_len);
     const struct sta_admin_words words = {
         .method = method,
         .path = path,
@@ -192,6 +262,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"),
     };
     unsigned status = sta_admin_request_judge(&admin->rules, &words, &page);
+    if (status == 200 && page == STA_ADMIN_CHANGE)
+        return begin_upload(context);
     return send_answer(connection,
                        status == 200 ? answer_page(admin->stratad, page) : answer_refusal(status));
 }
@@ -303,7 +375,8 @@ int sta_admin_start(struct sta_admin *admin)
         MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, admin,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_MOST, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_END);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (admin->server == NULL) {
         (void)close(fd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Administration over HTTP: /livez, /readyz, /health, /metrics, /stats, by GET. One thread of its own
- * serves them, so that a scrape never keeps a client waiting; it only reads what the workers count.
+ * Administration over HTTP: /livez, /readyz, /health, /metrics, /stats and /config, by GET, and /config
+ * by PUT (daemon/admin_config.h). One thread of its own serves them, so that a scrape never keeps a client
+ * waiting; it reads what the workers count, and changes options that are live.
  *
  * What somebody may cost: 32 connections, 16 KiB each, 5 s of silence and 10 s in all, whatever they
  * send; every answer ends its connection.

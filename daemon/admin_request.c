@@ -14,10 +14,10 @@ static enum sta_admin_page page_of(const char *path)
     static const char *const paths[STA_ADMIN_NONE] = {
         [STA_ADMIN_LIVEZ] = "/livez",   [STA_ADMIN_READYZ] = "/readyz",
         [STA_ADMIN_HEALTH] = "/health", [STA_ADMIN_METRICS] = "/metrics",
-        [STA_ADMIN_STATS] = "/stats",
+        [STA_ADMIN_STATS] = "/stats",   [STA_ADMIN_CONFIG] = "/config",
     };
     for (unsigned i = 0; path != NULL && i < STA_ADMIN_NONE; i++) {
-        if (strcmp(path, paths[i]) == 0)
+        if (paths[i] != NULL && strcmp(path, paths[i]) == 0)
             return (enum sta_admin_page)i;
     }
     return STA_ADMIN_NONE;
@@ -83,7 +83,9 @@ unsigned sta_admin_request_judge(const struct sta_admin_rules *rules,
         return 400;
     if (!is_allowed(rules, words->host))
         return 403;
-    if (strcmp(words->method, "GET") != 0)
+    if (wanted == STA_ADMIN_CONFIG && strcmp(words->method, "PUT") == 0)
+        wanted = STA_ADMIN_CHANGE; /* which no form of a web page can send */
+    else if (strcmp(words->method, "GET") != 0)
         return 405;
     if (wanted != STA_ADMIN_LIVEZ && rules->token != NULL &&
         !is_token(rules->token, words->authorization))

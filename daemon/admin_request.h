@@ -13,6 +13,8 @@ enum sta_admin_page {
     STA_ADMIN_HEALTH,
     STA_ADMIN_METRICS,
     STA_ADMIN_STATS,
+    STA_ADMIN_CONFIG,
+    STA_ADMIN_CHANGE, /* the same path, by PUT */
     STA_ADMIN_NONE
 };
 

@@ -94,7 +94,7 @@ static void tell_untracked(struct sta_worker *worker, const struct sta_node_lane
     if (worker->index != 0 || worker->stratad->tracking == STA_TRACKING_OFF ||
         lane->kind != STA_NODE_MAIN || sta_connection_is_tracked(lane->connection))
         return;
-    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, "daemon",
+    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                   "redis does not track reads, so what is cached is only as good as its TTL: %s",
                   sta_connection_untracked_reason(lane->connection));
 }

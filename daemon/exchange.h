@@ -57,7 +57,8 @@ struct sta_exchange {
     struct sta_spread *spread;      /* parts of it for several nodes; NULL: it goes as it is */
     sta_exchange_conclude *conclude;
     enum sta_lane_kind lane;
-    bool sent;               /* under way on `lane` */
+    bool sent; /* under way on `lane` */
+    uint64_t sent_ns;
     bool keys_unknown;       /* may touch keys that are not in `keys` */
     uint8_t timed_as;        /* enum sta_timing_operation and one; 0: not at all */
     int protocol;            /* of the client, when it asked */

@@ -54,7 +54,7 @@ int sta_forward_error(const struct sta_exchange *exchange, int status, struct st
     if (out == NULL)
         return STRATA_OK;
     sta_upstream_error_text(status, lane->reason[0] != '\0' ? lane->reason : NULL,
-                            worker->stratad->timeout_ms, text, sizeof text);
+                            sta_stratad_live(&worker->stratad->live.timeout_ms), text, sizeof text);
     return sta_resp_write_error(out, text);
 }
 

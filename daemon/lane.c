@@ -130,7 +130,8 @@ void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_la
 {
     *lane = (struct sta_lane){.worker = worker, .kind = kind};
     lane->slots.way = sta_lane_way(kind);
-    lane->slots.timeout_ns = worker->stratad->timeout_ms * STA_NS_MS;
+    lane->slots.timeout_ns = sta_stratad_live(&worker->stratad->live.timeout_ms) *
+                             STA_NS_MS; /* of the start: no call waits for it */
     lane->slots.certain = lane_is_certain;
     lane->slots.arg = lane;
 }
@@ -152,7 +153,8 @@ int sta_lane_open(struct sta_lane *lane)
     };
     if (lane->kind == STA_LANE_SHARED)
         config.tracking = sta_tracked_lane_greeting(stratad);
-    return sta_connection_open(&lane->connection, lane->worker->loop, NULL, &config, &lane_events,
+    struct sta_log *log = lane->worker->index == 0 ? stratad->log : NULL; /* one speaks for all */
+    return sta_connection_open(&lane->connection, lane->worker->loop, log, &config, &lane_events,
                                lane);
 }
 

@@ -165,13 +165,13 @@ static void take_coherence(struct sta_snapshot *out, const struct sta_stratad *s
 
 int sta_numbers_take(struct sta_snapshot *out, const struct sta_stratad *stratad)
 {
-    const struct strata_options *cache = &stratad->options.cache;
+    const struct sta_stratad_live *live = &stratad->live;
     const struct sta_stats_totals totals = sta_stats_add_up(stratad);
     struct sta_snapshot taken = {
         .parts = STA_SNAPSHOT_ALWAYS | STA_SNAPSHOT_L2,
-        .detailed = cache->metrics_detailed == STRATA_ON,
-        .serve_stale = cache->serve_stale,
-        .budget_ns = stratad->timeout_ms * STA_NS_MS,
+        .detailed = sta_stratad_live(&live->metrics_detailed) != 0,
+        .serve_stale = (enum strata_serve_stale)sta_stratad_live(&live->serve_stale),
+        .budget_ns = sta_stratad_live(&live->timeout_ms) * STA_NS_MS,
         .timing = stratad->timing,
         .prefixes = stratad->prefixes,
     };

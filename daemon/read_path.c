@@ -131,7 +131,7 @@ static bool read_entry(const struct sta_exchange *exchange, struct strata_bytes 
     if (sta_resp_next(&value_walk, &value) != STRATA_OK || value.type != STA_RESP_BULK ||
         sta_resp_next(&pttl_walk, &pttl) != STRATA_OK || pttl.type != STA_RESP_INTEGER)
         return false;
-    uint64_t ttl_ms = exchange->worker->stratad->l1_ttl_ms;
+    uint64_t ttl_ms = sta_stratad_live(&exchange->worker->stratad->live.l1_ttl_ms);
     if (pttl.integer >= 0 && (uint64_t)pttl.integer < ttl_ms)
         ttl_ms = (uint64_t)pttl.integer;
     else if (pttl.integer < -1) /* gone, or nothing that we know */
@@ -191,7 +191,7 @@ static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer 
 
 static enum strata_serve_stale stale_policy(const struct sta_worker *worker)
 {
-    return worker->stratad->options.cache.serve_stale;
+    return (enum strata_serve_stale)sta_stratad_live(&worker->stratad->live.serve_stale);
 }
 
 /* Whether the values are in worker->parts, which the caller empties in any case. */

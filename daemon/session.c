@@ -74,7 +74,7 @@ static bool has_room(const struct sta_session *session, unsigned queue_most, siz
 /* What forbids to look at another command now. */
 static enum sta_session_wait session_wait(const struct sta_session *session)
 {
-    uint64_t limit = session->worker->stratad->options.pipeline_limit;
+    uint64_t limit = sta_stratad_live(&session->worker->stratad->live.pipeline_limit);
     if (!has_room(session, (unsigned)limit - 1, QUEUE_PAUSE))
         return STA_SESSION_ROOM;
     if (sta_buffer_len(session->out) > OUTPUT_PAUSE)
@@ -85,7 +85,7 @@ static enum sta_session_wait session_wait(const struct sta_session *session)
 /* Half of the room must be free again, so that a full queue does not make every reply a wake-up. */
 static bool wait_is_over(const struct sta_session *session)
 {
-    uint64_t limit = session->worker->stratad->options.pipeline_limit;
+    uint64_t limit = sta_stratad_live(&session->worker->stratad->live.pipeline_limit);
     switch (session->wait) {
     case STA_SESSION_READING:
         return false;
@@ -245,12 +245,11 @@ static void session_concluded(struct sta_session *session, struct sta_exchange *
     session_settle(session);
 }
 
-/* Requests are given the same time, each from its beginning. */
 static void take_time(const struct sta_exchange *exchange, int status)
 {
     struct sta_worker *worker = exchange->worker;
     const struct sta_stratad *stratad = worker->stratad;
-    uint64_t sent_ns = exchange->operation.request.deadline_ns - stratad->timeout_ms * STA_NS_MS;
+    uint64_t sent_ns = exchange->sent_ns;
     uint64_t now_ns = sta_loop_now_ns(worker->loop);
     if (status == STRATA_OK)
         sta_node_health_timed(&worker->lanes[exchange->lane].health, now_ns - sent_ns, now_ns);
@@ -346,6 +345,7 @@ void sta_session_send(struct sta_session *session, struct sta_exchange *exchange
     exchange->lane = lane;
     exchange->protocol = session->protocol;
     exchange->sent = true;
+    exchange->sent_ns = sta_loop_now_ns(session->worker->loop);
     exchange->operation.request = (struct sta_request){
         .wire = sta_buffer_bytes(&exchange->wire),
         .commands = commands,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two of libuv's signal handles.
+ * Three of libuv's signal handles.
  */
 #include "daemon/signals.h"
 
@@ -10,7 +10,7 @@
 
 #include "strata/status.h"
 
-#define SIGNAL_COUNT 2u
+#define SIGNAL_COUNT 3u
 
 struct sta_signals {
     void (*heard)(void *arg, int number);
@@ -35,7 +35,7 @@ static void on_closed(uv_handle_t *handle)
 int sta_signals_create(struct sta_signals **out, struct sta_loop *loop,
                        void (*heard)(void *arg, int number), void *arg)
 {
-    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT};
+    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
     struct sta_signals *signals = calloc(1, sizeof *signals);
     if (signals == NULL)
         return STRATA_ERR_NOMEM;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * SIGTERM and SIGINT, heard by a loop. Threads of loops have all signals blocked, so the main
+ * SIGTERM, SIGINT and SIGHUP, heard by a loop. Threads of loops have all signals blocked, so the main
  * thread's loop is the one to give.
  */
 #ifndef STA_SIGNALS_H

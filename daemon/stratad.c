@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "daemon/acceptor.h"
+#include "daemon/adjust.h"
 #include "daemon/admin.h"
 #include "daemon/descriptors.h"
 #include "daemon/signals.h"
@@ -110,10 +111,15 @@ static void on_accepted(void *arg, int fd)
     stratad->next_worker = (stratad->next_worker + 1) % stratad->worker_count;
 }
 
-/* The second signal means that the first was not enough. */
+/* The second signal that ends means that the first was not enough. */
 static void on_signal(void *arg, int number)
 {
     struct sta_stratad *stratad = arg;
+    if (number == SIGHUP) {
+        if (stratad->adjust != NULL && stratad->state != STA_STRATAD_DRAINING)
+            sta_adjust_reload(stratad->adjust);
+        return;
+    }
     if (stratad->state == STA_STRATAD_DRAINING) {
         sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON, "another %s: not waiting",
                       strsignal(number));
@@ -123,7 +129,7 @@ static void on_signal(void *arg, int number)
     atomic_store_explicit(&stratad->draining, true, memory_order_relaxed);
     sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "%s: finishing what is under way, %llu ms at most", strsignal(number),
-                  (unsigned long long)stratad->options.drain_timeout_ms);
+                  (unsigned long long)sta_stratad_live(&stratad->live.drain_timeout_ms));
     sta_acceptor_stop(stratad->acceptor);
     for (size_t i = 0; i < stratad->workers_started; i++)
         sta_worker_drain(stratad->workers[i]);
@@ -182,7 +188,6 @@ static int open_l1(struct sta_stratad *stratad)
     };
     stratad->tracking = tracking;
     stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
-    stratad->l1_ttl_ms = cache->l1_ttl_ms; /* STRATA_UNLIMITED is STA_NEVER */
     if (cache->l1_enabled == STRATA_OFF)
         return STRATA_OK;
     for (size_t i = 0; i < cache->l1_quota_count; i++) {
@@ -234,6 +239,23 @@ static int create_prefixes(struct sta_stratad *stratad)
     return sta_prefixes_create(&stratad->prefixes, &config);
 }
 
+/* Relaxed: see sta_stratad_live(). */
+static void set(_Atomic uint64_t *live, uint64_t value)
+{
+    atomic_store_explicit(live, value, memory_order_relaxed);
+}
+
+static void set_live(struct sta_stratad_live *live, const struct sta_stratad_options *options)
+{
+    set(&live->timeout_ms, options->cache.socket_timeout_ms);
+    set(&live->l1_ttl_ms, options->cache.l1_ttl_ms); /* STRATA_UNLIMITED is STA_NEVER */
+    set(&live->clients_max, options->clients_max);
+    set(&live->pipeline_limit, options->pipeline_limit);
+    set(&live->drain_timeout_ms, options->drain_timeout_ms);
+    set(&live->serve_stale, options->cache.serve_stale);
+    set(&live->metrics_detailed, options->cache.metrics_detailed == STRATA_ON);
+}
+
 static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
 {
     const struct sta_stratad_options *options = &stratad->options;
@@ -259,6 +281,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
         status = create_prefixes(stratad);
     if (status == STRATA_OK)
         status = create_workers(stratad);
+    if (status == STRATA_OK && options->given.config != NULL)
+        status = sta_adjust_create(&stratad->adjust, stratad);
     if (status == STRATA_OK && options->admin_listen_count > 0)
         status = sta_admin_create(&stratad->admin, stratad, error);
     return status;
@@ -276,7 +300,7 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     stratad->log = log;
     stratad->started_ns = sta_clock_now_ns();
     stratad->hash_seed = sta_random_seed();
-    stratad->timeout_ms = options->cache.socket_timeout_ms;
+    set_live(&stratad->live, options);
     stratad->request_limits = sta_resp_request_limits;
     stratad->request_limits.total_bytes = options->query_limit;
     int status = stratad_open(stratad, error);
@@ -298,17 +322,20 @@ static void warn_if_open_to_all(const struct sta_stratad *stratad)
 
 /* Beside clients: sockets of lanes and of accepting, what loops and name resolution need, and some
  * to spare. */
-static void reserve_descriptors(struct sta_stratad *stratad)
+static void reserve_descriptors(struct sta_stratad *stratad, uint64_t clients)
 {
     uint64_t lanes = stratad->seeds != NULL ? NODES_LIKELY * STA_LANE_COUNT : 0;
     uint64_t others = 64 + stratad->options.listen_count + (16 + lanes) * stratad->options.workers;
-    uint64_t wanted = stratad->options.clients_max;
-    uint64_t fit = sta_descriptors_reserve(wanted, others);
+    set(&stratad->live.clients_max, sta_descriptors_reserve(clients, others));
+}
+
+void sta_stratad_tell_room(const struct sta_stratad *stratad, uint64_t wanted)
+{
+    uint64_t fit = sta_stratad_live(&stratad->live.clients_max);
     if (fit < wanted)
         sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                       "the limit of open files has room for %llu clients, not for %llu",
                       (unsigned long long)fit, (unsigned long long)wanted);
-    stratad->options.clients_max = fit;
 }
 
 static int start(struct sta_stratad *stratad)
@@ -346,15 +373,29 @@ static void save_hot_set(const struct sta_stratad *stratad)
                       "the hot set is saved: %llu keys in %s", (unsigned long long)saved, path);
 }
 
+void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_options *options)
+{
+    const struct strata_options *cache = &options->cache;
+    set_live(&stratad->live, options);
+    reserve_descriptors(stratad, options->clients_max);
+    sta_stratad_options_log(options, stratad->log);
+    if (stratad->l1 == NULL)
+        return;
+    sta_sweeper_adjust(&stratad->sweeper, cache->l1_cleanup_interval_ms);
+    (void)sta_l1_resize(stratad->l1, cache->l1_max_bytes,
+                        cache->l1_max_size == STRATA_UNLIMITED ? 0 : cache->l1_max_size);
+}
+
 int sta_stratad_run(struct sta_stratad *stratad)
 {
     warn_if_open_to_all(stratad);
-    reserve_descriptors(stratad);
+    reserve_descriptors(stratad, stratad->options.clients_max);
+    sta_stratad_tell_room(stratad, stratad->options.clients_max);
+    if (stratad->l1 != NULL)
+        sta_sweeper_start(&stratad->sweeper, stratad->loop, stratad->l1,
+                          stratad->options.cache.l1_cleanup_interval_ms);
     int status = start(stratad);
     if (status == STRATA_OK) {
-        if (stratad->l1 != NULL)
-            sta_sweeper_start(&stratad->sweeper, stratad->loop, stratad->l1,
-                              stratad->options.cache.l1_cleanup_interval_ms);
         sta_loop_run(stratad->loop);
     } else {
         for (size_t i = 0; i < stratad->workers_started; i++)
@@ -377,6 +418,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     *pointer = NULL;
     sta_warmer_stop(&stratad->warmer);
     sta_admin_destroy(&stratad->admin);
+    sta_adjust_destroy(&stratad->adjust);
     for (size_t i = 0; i < stratad->worker_count; i++)
         sta_worker_destroy(&stratad->workers[i]);
     free(stratad->workers);

@@ -36,6 +36,7 @@
 #include "resp/resp.h"
 
 struct sta_acceptor;
+struct sta_adjust;
 struct sta_admin;
 struct sta_signals;
 struct sta_warmer;
@@ -49,16 +50,28 @@ enum sta_stratad_state {
     STA_STRATAD_DRAINING
 };
 
+/* What may change while it runs (daemon/adjust.h); relaxed: nothing else hangs from it. */
+struct sta_stratad_live {
+    _Atomic uint64_t timeout_ms; /* the budget of a command */
+    _Atomic uint64_t l1_ttl_ms;  /* STA_NEVER: none */
+    _Atomic uint64_t clients_max, pipeline_limit, drain_timeout_ms;
+    _Atomic uint64_t serve_stale;      /* enum strata_serve_stale */
+    _Atomic uint64_t metrics_detailed; /* 0 or 1 */
+};
+
+static inline uint64_t sta_stratad_live(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
 struct sta_stratad {
     /* Fixed before the workers start. */
-    struct sta_stratad_options options;
+    struct sta_stratad_options options; /* as at the start: of what is live see there */
     struct sta_log *log;
     struct sta_redis_url url;
     struct sta_tls *tls; /* to Redis; NULL: plain */
     struct sta_resp_limits request_limits;
-    uint64_t timeout_ms; /* the budget of a command */
-    uint64_t l1_ttl_ms;  /* STA_NEVER: none */
-    struct sta_l1 *l1;   /* NULL: switched off */
+    struct sta_l1 *l1; /* NULL: switched off */
     uint64_t hash_seed;
     enum sta_tracking_mode tracking; /* of the workers' shared lanes; without L1: OFF */
     uint16_t sources_each;           /* of L1's, how many a worker has */
@@ -72,10 +85,12 @@ struct sta_stratad {
     struct sta_timing *timing;     /* how long Redis takes; NULL: not wanted */
     struct sta_prefixes *prefixes; /* what is read, by prefix; NULL: not wanted */
     struct sta_admin *admin;       /* NULL: not wanted */
+    struct sta_adjust *adjust;     /* NULL: the options do not change */
     struct sta_loop *loop;         /* the main thread's */
     struct sta_acceptor *acceptor;
 
     /* Any thread. */
+    struct sta_stratad_live live;
     _Atomic uint64_t next_session_id; /* relaxed: only unique */
     _Atomic bool draining;            /* relaxed: a hint for who asks whether it is ready */
     _Atomic bool cold;                /* not warmed yet; relaxed: as draining */
@@ -112,6 +127,12 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
 int sta_stratad_run(struct sta_stratad *stratad);
 
 void sta_stratad_destroy(struct sta_stratad **stratad);
+
+/* What is live of these options goes into force. Any thread, one at a time. */
+void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_options *options);
+
+/* Logs where there is no room for so many clients as are wanted. Any thread. */
+void sta_stratad_tell_room(const struct sta_stratad *stratad, uint64_t wanted);
 
 /* A worker's news, called on the main thread. */
 void sta_stratad_worker_ready(struct sta_stratad *stratad);

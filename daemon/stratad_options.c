@@ -344,9 +344,17 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
         return status;
     }
     drop_prefix(&options, log);
+    options.given = (struct sta_stratad_given){loaded, argc, argv, environment};
     *config = loaded;
     *out = options;
     return STRATA_OK;
+}
+
+void sta_stratad_options_live(struct sta_stratad_options *options, const struct sta_config *config)
+{
+    struct sta_option_set sets[SET_COUNT];
+    sets_init(sets, options);
+    sta_live_store(config, sets, SET_COUNT);
 }
 
 void sta_stratad_options_log(const struct sta_stratad_options *options, struct sta_log *log)

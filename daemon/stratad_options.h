@@ -13,6 +13,14 @@
 #include "core/log.h"
 #include "strata/options.h"
 
+/* How options were given, for who reads them again. Zeroed: they were not loaded, and do not change. */
+struct sta_stratad_given {
+    struct sta_config *config;
+    int argc;
+    char *const *argv;
+    char *const *environment;
+};
+
 /* Strings and lists belong to the config they came from. */
 struct sta_stratad_options {
     const char *const *listen; /* listen_count of them */
@@ -35,13 +43,17 @@ struct sta_stratad_options {
         *admin_hosts; /* with commas between them; NULL: only those that are always allowed */
     enum strata_log_level log_level_daemon; /* of the room "daemon"; default: as log_level */
     struct strata_options cache;            /* L1, L2, log level */
+    struct sta_stratad_given given;
 };
 
 /* Reads flags, environment and file. As sta_config_load(): STA_CONFIG_HELP and STA_CONFIG_VERSION
- * are outcomes. `*config` owns what `out` points to. */
+ * are outcomes. `*config` owns what `out` points to; argv and environment outlive it. */
 int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
                              char *const *argv, char *const *environment, const struct sta_log *log,
                              struct strata_error *error);
+
+/* Replaces what is live in `options` by what the config says. */
+void sta_stratad_options_live(struct sta_stratad_options *options, const struct sta_config *config);
 
 /* The levels of the log, as the options say. */
 void sta_stratad_options_log(const struct sta_stratad_options *options, struct sta_log *log);

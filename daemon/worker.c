@@ -33,7 +33,8 @@ uint64_t sta_worker_tick_ms(struct sta_worker *worker)
 
 uint64_t sta_worker_deadline_ns(struct sta_worker *worker)
 {
-    return sta_clock_after(sta_loop_now_ns(worker->loop), worker->stratad->timeout_ms * STA_NS_MS);
+    return sta_clock_after(sta_loop_now_ns(worker->loop),
+                           sta_stratad_live(&worker->stratad->live.timeout_ms) * STA_NS_MS);
 }
 
 struct strata_bytes *sta_worker_argv(struct sta_worker *worker, size_t argc)
@@ -243,11 +244,12 @@ static void on_adopt(struct sta_task *task)
         return;
     }
     _Atomic uint64_t *sessions = &worker->stratad->sessions;
+    uint64_t most = sta_stratad_live(&worker->stratad->live.clients_max);
     uint64_t before = atomic_fetch_add_explicit(sessions, 1, memory_order_relaxed);
-    if (before < worker->stratad->options.clients_max && sta_session_create(worker, fd) == 0)
+    if (before < most && sta_session_create(worker, fd) == 0)
         return;
     atomic_fetch_sub_explicit(sessions, 1, memory_order_relaxed);
-    if (before >= worker->stratad->options.clients_max)
+    if (before >= most)
         refuse_client(worker, fd);
 }
 
@@ -299,7 +301,7 @@ static void on_deadline(struct sta_timer *timer)
 static void on_drain(struct sta_task *task)
 {
     struct sta_worker *worker = STA_CONTAINER(task, struct sta_worker, drain_task);
-    uint64_t timeout_ns = worker->stratad->options.drain_timeout_ms * STA_NS_MS;
+    uint64_t timeout_ns = sta_stratad_live(&worker->stratad->live.drain_timeout_ms) * STA_NS_MS;
     worker->state = STA_WORKER_DRAINING;
     sta_timer_start(worker->loop, &worker->deadline,
                     sta_clock_after(sta_loop_now_ns(worker->loop), timeout_ns));

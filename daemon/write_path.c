@@ -74,7 +74,8 @@ static void set_publish(struct sta_exchange *exchange)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
     struct sta_exchange_key *key = &exchange->keys[0];
-    uint64_t ttl_ms = exchange->ttl_ms < stratad->l1_ttl_ms ? exchange->ttl_ms : stratad->l1_ttl_ms;
+    uint64_t most_ms = sta_stratad_live(&stratad->live.l1_ttl_ms);
+    uint64_t ttl_ms = exchange->ttl_ms < most_ms ? exchange->ttl_ms : most_ms;
     const struct sta_l1_entry entry = {
         .value = exchange->value,
         .deadline_ms = sta_clock_after(exchange->asked_ms, ttl_ms),

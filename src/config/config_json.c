@@ -60,7 +60,7 @@ static json_t *list_json(const struct sta_option_value *value)
     return list;
 }
 
-static json_t *value_json(const struct sta_setting *setting)
+struct json_t *sta_setting_json(const struct sta_setting *setting)
 {
     const struct sta_option *option = setting->option;
     const struct sta_option_value *value = &setting->value;
@@ -102,7 +102,8 @@ static const char *unit_of(const struct sta_option *option)
     }
 }
 
-static json_t *origin_json(const struct sta_config *config, const struct sta_setting *setting)
+struct json_t *sta_setting_origin_json(const struct sta_config *config,
+                                       const struct sta_setting *setting)
 {
     switch (setting->source) {
     case STA_SOURCE_FLAG:
@@ -111,6 +112,8 @@ static json_t *origin_json(const struct sta_config *config, const struct sta_set
         return json_sprintf("environment %s", setting->option->env);
     case STA_SOURCE_FILE:
         return json_sprintf("%s:%u", config->file, setting->line);
+    case STA_SOURCE_CHANGE:
+        return json_string("changed while running");
     default:
         return json_string("default");
     }
@@ -125,9 +128,9 @@ static bool add_setting(json_t *root, const struct sta_config *config,
     json_t *entry = json_object();
     if (json_object_set_new(root, setting->option->name, entry) < 0)
         return false;
-    return json_object_set_new(entry, "value", value_json(setting)) == 0 &&
+    return json_object_set_new(entry, "value", sta_setting_json(setting)) == 0 &&
            (unit == NULL || json_object_set_new(entry, "unit", json_string(unit)) == 0) &&
-           json_object_set_new(entry, "origin", origin_json(config, setting)) == 0 &&
+           json_object_set_new(entry, "origin", sta_setting_origin_json(config, setting)) == 0 &&
            json_object_set_new(entry, "live", json_boolean(fixed == NULL)) == 0 &&
            (fixed == NULL || json_object_set_new(entry, "fixed_because", json_string(fixed)) == 0);
 }

@@ -5,69 +5,159 @@
 #include "config/live.h"
 
 #include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/option_value.h"
 #include "config/quote.h"
+#include "config/setting.h"
 #include "core/error.h"
 #include "core/spelling.h"
 
-static int refuse_name(const struct sta_option_set *sets, size_t set_count, const char *name,
+static int refuse_name(const struct sta_config *config, const char *name,
                        struct strata_error *error)
 {
     char quoted[STA_QUOTE_CAP];
     struct sta_spelling spelling = {.wanted = name};
     sta_quote_text(name, strlen(name), quoted, sizeof quoted);
-    for (size_t s = 0; s < set_count; s++) {
-        for (size_t i = 0; i < sets[s].count; i++)
-            sta_spelling_offer(&spelling, sets[s].options[i].name);
-    }
+    for (size_t i = 0; i < config->count; i++)
+        sta_spelling_offer(&spelling, config->settings[i].option->name);
     if (spelling.nearest == NULL)
         return sta_error_set(error, STRATA_ERR_INVALID, "%s: not an option", quoted);
     return sta_error_set(error, STRATA_ERR_INVALID, "%s: not an option; did you mean %s?", quoted,
                          spelling.nearest);
 }
 
-/* Live options have no memory of their own, so that a value need not be freed. */
-static int read_value(const struct sta_option *option, const char *text, void *target,
-                      struct strata_error *error)
+static int offer(struct sta_config *config, const struct strata_setting *given,
+                 struct strata_error *error)
 {
-    struct sta_option_value value = {0};
-    struct strata_error why = {0};
-    char quoted[STA_QUOTE_CAP];
-    if (option->fixed != NULL)
-        return sta_error_set(error, STRATA_ERR_UNSUPPORTED, "%s: does not change while running: %s",
-                             option->name, option->fixed);
-    int status = sta_option_value_parse(option, text, NULL, &value, &why);
-    if (status < 0) {
-        sta_quote_value(option, text, quoted, sizeof quoted);
-        return sta_error_set(error, status, "%s=\"%s\": %s", option->name, quoted, why.text);
+    if (given->name == NULL || given->value == NULL)
+        return sta_error_set(error, STRATA_ERR_INVALID, "a setting without a name or a value");
+    for (size_t i = 0; i < config->count; i++) {
+        struct sta_setting *setting = &config->settings[i];
+        const struct sta_option *option = setting->option;
+        if (strcmp(option->name, given->name) != 0)
+            continue;
+        if (option->fixed != NULL)
+            return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
+                                 "%s: does not change while running: %s", option->name,
+                                 option->fixed);
+        return sta_setting_offer(setting, STA_SOURCE_CHANGE, given->value, error);
     }
-    sta_option_value_store(option, &value, target);
-    return STRATA_OK;
+    return refuse_name(config, given->name, error);
 }
 
-static int read_setting(const struct sta_option_set *sets, size_t set_count,
-                        const struct strata_setting *setting, struct strata_error *error)
+int sta_live_offer(struct sta_config *config, const struct strata_setting *settings, size_t count,
+                   struct strata_error *error)
 {
-    if (setting->name == NULL || setting->value == NULL)
-        return sta_error_set(error, STRATA_ERR_INVALID, "a setting without a name or a value");
-    for (size_t s = 0; s < set_count; s++) {
-        for (size_t i = 0; i < sets[s].count; i++) {
-            if (strcmp(sets[s].options[i].name, setting->name) == 0)
-                return read_value(&sets[s].options[i], setting->value, sets[s].target, error);
-        }
-    }
-    return refuse_name(sets, set_count, setting->name, error);
+    int status = STRATA_OK;
+    for (size_t i = 0; i < count && status == STRATA_OK; i++)
+        status = offer(config, &settings[i], error);
+    return status;
 }
 
 int sta_live_read(const struct sta_option_set *sets, size_t set_count,
                   const struct strata_setting *settings, size_t count, struct strata_error *error)
 {
-    int status = STRATA_OK;
-    for (size_t i = 0; i < count && status == STRATA_OK; i++)
-        status = read_setting(sets, set_count, &settings[i], error);
+    struct sta_config *config = sta_setting_create(sets, set_count);
+    if (config == NULL)
+        return sta_error_set(error, STRATA_ERR_NOMEM, "%s", strata_status_text(STRATA_ERR_NOMEM));
+    int status = sta_live_offer(config, settings, count, error);
+    if (status == STRATA_OK)
+        sta_live_store(config, sets, set_count);
+    sta_config_destroy(&config);
     return status;
+}
+
+/* ---- of a program that has its config ---- */
+
+struct sta_config *sta_live_copy(const struct sta_config *config)
+{
+    size_t size = sizeof *config + config->count * sizeof config->settings[0];
+    struct sta_config *copy = malloc(size);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, config, size);
+    copy->file = NULL; /* borrowed, as is whatever has memory: nothing that is live has */
+    for (size_t i = 0; i < copy->count; i++)
+        copy->settings[i].value.memory = NULL;
+    return copy;
+}
+
+static bool is_same_list(const struct sta_option_value *a, const struct sta_option_value *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->list[i], b->list[i]) == 0;
+    return same;
+}
+
+static bool is_same(const struct sta_setting *a, const struct sta_setting *b)
+{
+    if (a->value.text != NULL || b->value.text != NULL)
+        return a->value.text != NULL && b->value.text != NULL &&
+               strcmp(a->value.text, b->value.text) == 0;
+    return a->value.number == b->value.number && is_same_list(&a->value, &b->value);
+}
+
+/* Values of what is fixed are not told: a password that differs is shown as one that does not. */
+static json_t *difference(const struct sta_config *config, const struct sta_setting *before,
+                          const struct sta_setting *after)
+{
+    const struct sta_option *option = after->option;
+    json_t *origin = sta_setting_origin_json(config, after);
+    if (option->fixed != NULL)
+        return json_pack("{s:s, s:b, s:s, s:o}", "name", option->name, "live", 0, "fixed_because",
+                         option->fixed, "origin", origin);
+    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", option->name, "live", 1, "before",
+                     sta_setting_json(before), "after", sta_setting_json(after), "origin", origin);
+}
+
+struct json_t *sta_live_differences(const struct sta_config *before, const struct sta_config *after)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < before->count; i++) {
+        const struct sta_setting *was = &before->settings[i], *is = &after->settings[i];
+        if (!is_same(was, is) && json_array_append_new(list, difference(after, was, is)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static const struct sta_option_set *set_of(const struct sta_option *option,
+                                           const struct sta_option_set *sets, size_t set_count)
+{
+    for (size_t s = 0; s < set_count; s++) {
+        if (option >= sets[s].options && option < sets[s].options + sets[s].count)
+            return &sets[s];
+    }
+    return NULL;
+}
+
+void sta_live_store(const struct sta_config *config, const struct sta_option_set *sets,
+                    size_t set_count)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        const struct sta_setting *setting = &config->settings[i];
+        const struct sta_option_set *set = set_of(setting->option, sets, set_count);
+        if (setting->option->fixed == NULL && setting->source != STA_SOURCE_UNSET && set != NULL)
+            sta_option_value_store(setting->option, &setting->value, set->target);
+    }
+}
+
+void sta_live_adopt(struct sta_config *config, const struct sta_config *from)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        struct sta_setting *setting = &config->settings[i];
+        if (setting->option->fixed != NULL)
+            continue;
+        setting->value.number = from->settings[i].value.number;
+        setting->source = from->settings[i].source;
+        setting->line = from->settings[i].line;
+    }
 }
 
 int sta_live_check(const struct strata_options *options, uint64_t opened_l1_max_bytes,

@@ -13,6 +13,7 @@
 #ifndef STA_LIVE_H
 #define STA_LIVE_H
 
+#include "config/config.h"
 #include "config/option_table.h"
 #include "core/log.h"
 #include "strata/options.h"
@@ -22,13 +23,36 @@
 
 /* Reads settings into the targets of the sets, which are copies of what is in force. STRATA_OK;
  * STRATA_ERR_INVALID, STRATA_ERR_UNSUPPORTED, STRATA_ERR_CONFIG or STRATA_ERR_NOMEM, with the text in
- * `error`; the targets may have changed then. */
+ * `error`, and the targets are as they were. */
 int sta_live_read(const struct sta_option_set *sets, size_t set_count,
                   const struct strata_setting *settings, size_t count, struct strata_error *error);
 
 /* What live options say together with what the cache was opened with. STRATA_OK, STRATA_ERR_CONFIG. */
 int sta_live_check(const struct strata_options *options, uint64_t opened_l1_max_bytes,
                    struct strata_error *error);
+
+/* ---- of a program that has its config ---- */
+
+/* A copy whose live options may change; of the rest it borrows. NULL: out of memory. */
+struct sta_config *sta_live_copy(const struct sta_config *config);
+
+/* Settings into a config, by the names and with the errors of sta_live_read(). Where it fails some of
+ * them may have been taken. */
+int sta_live_offer(struct sta_config *config, const struct strata_setting *settings, size_t count,
+                   struct strata_error *error);
+
+/* What is not the same in two configs of the same tables, in their order: an array of
+ * {"name": "l1_ttl", "live": true, "before": 300, "after": 60, "origin": "/etc/strata.conf:3"}; where
+ * live is false, "fixed_because" stands for the values. NULL: out of memory. */
+struct json_t *sta_live_differences(const struct sta_config *before,
+                                    const struct sta_config *after);
+
+/* The live values of a config into the targets of `sets`, over those of its own tables. */
+void sta_live_store(const struct sta_config *config, const struct sta_option_set *sets,
+                    size_t set_count);
+
+/* The live values of `from`, and where they came from, into another config of the same tables. */
+void sta_live_adopt(struct sta_config *config, const struct sta_config *from);
 
 /* The levels of a log, as the options say. */
 void sta_live_log(struct sta_log *log, const struct strata_options *options);

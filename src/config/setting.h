@@ -16,7 +16,8 @@ enum sta_source {
     STA_SOURCE_DEFAULT,
     STA_SOURCE_FILE,
     STA_SOURCE_ENVIRONMENT,
-    STA_SOURCE_FLAG
+    STA_SOURCE_FLAG,
+    STA_SOURCE_CHANGE /* while the program runs (config/live.h) */
 };
 
 struct sta_setting {
@@ -55,6 +56,11 @@ int sta_setting_offer_line(const struct sta_config *config, struct sta_setting *
 /* The same for the name of the file. */
 int sta_setting_offer_file(struct sta_config *config, enum sta_source source, const char *path,
                            struct strata_error *error);
+
+/* Its value, and where it came from; NULL: out of memory. The caller owns them. */
+struct json_t *sta_setting_json(const struct sta_setting *setting);
+struct json_t *sta_setting_origin_json(const struct sta_config *config,
+                                       const struct sta_setting *setting);
 
 /* By exact name of `len` bytes; NULL: not known. `section` NULL is the top of the file. */
 struct sta_setting *sta_setting_by_name(struct sta_config *config, const char *section,

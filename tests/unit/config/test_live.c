@@ -8,10 +8,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/live.h"
 #include "config/options.h"
+#include "unit/config/loading.h"
 
 static struct strata_options in_force(void)
 {
@@ -124,6 +127,69 @@ static void a_room_follows_the_level_of_all_unless_it_has_its_own(void **state)
     assert_false(sta_log_enabled(&log, STA_ROOM_L2, STRATA_LOG_INFO));
 }
 
+/* ---- of a program that has its config ---- */
+
+static void assert_differences(const struct sta_config *before, const struct sta_config *after,
+                               const char *expected)
+{
+    json_t *list = sta_live_differences(before, after);
+    assert_non_null(list);
+    char *text = json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(list);
+}
+
+static void differences_name_values_and_origins_but_no_value_of_what_is_fixed(void **state)
+{
+    (void)state;
+    struct loading before = {.environment = {"CACHE_L1_TTL=5", "ROUTER_REDIS_URL=redis://u:p@h"}};
+    struct loading after = {.environment = {"CACHE_L1_TTL=0.5", "ROUTER_REDIS_URL=redis://u:q@h"}};
+    loading_must(&before);
+    loading_must(&after);
+    assert_differences(before.config, before.config, "[]");
+    assert_differences(before.config, after.config,
+                       "[{\"name\":\"l1_ttl\",\"live\":true,\"before\":5,\"after\":0.5,"
+                       "\"origin\":\"environment CACHE_L1_TTL\"},"
+                       "{\"name\":\"redis_url\",\"live\":false,"
+                       "\"fixed_because\":\"connections are made with it\","
+                       "\"origin\":\"environment ROUTER_REDIS_URL\"}]");
+    sta_live_adopt(before.config, after.config);
+    assert_differences(before.config, after.config,
+                       "[{\"name\":\"redis_url\",\"live\":false,"
+                       "\"fixed_because\":\"connections are made with it\","
+                       "\"origin\":\"environment ROUTER_REDIS_URL\"}]");
+    loading_end(&before);
+    loading_end(&after);
+}
+
+static void a_copy_takes_settings_and_leaves_the_original(void **state)
+{
+    (void)state;
+    struct loading loading = {.environment = {"CACHE_L1_TTL=5"}};
+    const struct strata_setting settings[] = {{"l1_ttl", "7"}, {"null_ttl", "9"}};
+    struct strata_options library = {.l2_ttl_ms = 1};
+    const struct sta_option_set set = {
+        .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &library};
+    loading_must(&loading);
+    struct sta_config *copy = sta_live_copy(loading.config);
+    assert_non_null(copy);
+    assert_differences(loading.config, copy, "[]");
+    assert_int_equal(sta_live_offer(copy, settings, 2, NULL), STRATA_OK);
+    assert_differences(loading.config, copy,
+                       "[{\"name\":\"l1_ttl\",\"live\":true,\"before\":5,\"after\":7,"
+                       "\"origin\":\"changed while running\"},"
+                       "{\"name\":\"null_ttl\",\"live\":true,\"before\":60,\"after\":9,"
+                       "\"origin\":\"changed while running\"}]");
+    sta_live_store(copy, &set, 1);
+    assert_int_equal(library.l1_ttl_ms, 7000);
+    assert_int_equal(library.l2_ttl_ms, 3600000); /* all that is live */
+    assert_null(library.redis_url);               /* and nothing else */
+    sta_config_destroy(&copy);
+    loading_end(&loading);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +197,8 @@ int main(void)
         cmocka_unit_test(errors_say_what_where_and_what_is_allowed),
         cmocka_unit_test(every_option_is_either_live_or_says_why_not),
         cmocka_unit_test(l1_does_not_outgrow_what_it_was_made_for),
+        cmocka_unit_test(differences_name_values_and_origins_but_no_value_of_what_is_fixed),
+        cmocka_unit_test(a_copy_takes_settings_and_leaves_the_original),
         cmocka_unit_test(a_room_follows_the_level_of_all_unless_it_has_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,23 @@ static void only_get_is_answered(void **state)
     assert_int_equal(judge(&open_rules, "get", "/stats", "localhost", NULL), 405);
 }
 
+static void options_are_shown_by_get_and_changed_by_put(void **state)
+{
+    (void)state;
+    enum sta_admin_page page = STA_ADMIN_NONE;
+    struct sta_admin_words words = {"PUT", "/config", "localhost", NULL};
+    assert_int_equal(sta_admin_request_judge(&open_rules, &words, &page), 200);
+    assert_int_equal(page, STA_ADMIN_CHANGE);
+    words.method = "GET";
+    assert_int_equal(sta_admin_request_judge(&open_rules, &words, &page), 200);
+    assert_int_equal(page, STA_ADMIN_CONFIG);
+    assert_int_equal(judge(&open_rules, "POST", "/config", "localhost", NULL), 405);
+    assert_int_equal(judge(&open_rules, "PUT", "/stats", "localhost", NULL), 405);
+    assert_int_equal(judge(&open_rules, "PUT", "/config", "evil.example", NULL), 403);
+    assert_int_equal(judge(&locked, "PUT", "/config", "localhost", NULL), 401);
+    assert_int_equal(judge(&locked, "PUT", "/config", "localhost", "Bearer 0123456789abcdef"), 200);
+}
+
 static void names_of_others_are_refused(void **state)
 {
     (void)state;
@@ -94,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_found_by_their_whole_path),
         cmocka_unit_test(only_get_is_answered),
+        cmocka_unit_test(options_are_shown_by_get_and_changed_by_put),
         cmocka_unit_test(names_of_others_are_refused),
         cmocka_unit_test(more_names_may_be_allowed),
         cmocka_unit_test(without_the_token_only_livez_is_answered),

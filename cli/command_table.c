@@ -21,24 +21,12 @@ const struct cli_option cli_command_options[] = {
 };
 
 const struct cli_command *const cli_command_table[] = {
-    &cli_command_get,
-    &cli_command_set,
-    &cli_command_del,
-    &cli_command_keys,
-    &cli_command_invalidate,
-    &cli_command_ping,
-    &cli_command_stats,
-    &cli_command_health,
-    &cli_command_top,
-    &cli_command_latency,
-    &cli_command_doctor,
-    &cli_command_cluster,
-    &cli_command_config,
-    &cli_command_log_level,
-    &cli_command_warm,
-    &cli_command_replay,
-    &cli_command_help,
-    NULL,
+    &cli_command_get,     &cli_command_set,        &cli_command_del,
+    &cli_command_keys,    &cli_command_invalidate, &cli_command_ping,
+    &cli_command_stats,   &cli_command_health,     &cli_command_top,
+    &cli_command_latency, &cli_command_doctor,     &cli_command_cluster,
+    &cli_command_config,  &cli_command_log_level,  &cli_command_warm,
+    &cli_command_replay,  &cli_command_help,       NULL,
 };
 
 int cli_command_find(const char *name, const struct cli_command **out, struct strata_error *error)

@@ -78,7 +78,8 @@ void sta_stratad_worker_ready(struct sta_stratad *stratad)
     }
     stratad->state = STA_STRATAD_WARMING;
     if (sta_warmer_start(stratad->warmer, on_warm) < 0) {
-        sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon", "not warmed: no thread for it");
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+                      "not warmed: no thread for it");
         on_warm(stratad);
     }
 }
@@ -366,10 +367,10 @@ static void save_hot_set(const struct sta_stratad *stratad)
     if (numbers.entries == 0)
         return; /* whatever was saved before is better */
     if (sta_hot_set_save(stratad->l1, path, &bounds, &saved, &error) < 0)
-        sta_log_write(stratad->log, STRATA_LOG_ERROR, "daemon", "the hot set is not saved: %s",
-                      error.text);
+        sta_log_write(stratad->log, STRATA_LOG_ERROR, STA_ROOM_DAEMON,
+                      "the hot set is not saved: %s", error.text);
     else
-        sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+        sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                       "the hot set is saved: %llu keys in %s", (unsigned long long)saved, path);
 }
 

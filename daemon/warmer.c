@@ -224,7 +224,7 @@ static void tell_progress(struct sta_warmer *warmer, uint64_t now_ns)
     if (now_ns - warmer->told_ns < TELL_NS)
         return;
     warmer->told_ns = now_ns;
-    sta_log_write(warmer->stratad->log, STRATA_LOG_INFO, "daemon",
+    sta_log_write(warmer->stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "warming: %" PRIu64 " of %" PRIu64 " keys", warmer->reader.read,
                   warmer->reader.head.count);
 }
@@ -293,7 +293,7 @@ static void on_over(struct sta_task *task)
     struct sta_warmer *warmer = STA_CONTAINER(task, struct sta_warmer, task);
     struct sta_stratad *stratad = warmer->stratad;
     double seconds = (double)(sta_clock_now_ns() - warmer->begun_ns) / (double)STA_NS_SEC;
-    sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+    sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "warmed %" PRIu64 " of %" PRIu64 " keys in %.1f s: %" PRIu64
                   " are not in Redis, %" PRIu64 " failed%s",
                   warmer->warmed, warmer->reader.head.count, seconds, warmer->missing,
@@ -309,7 +309,7 @@ static int open_file(struct sta_warmer *warmer, bool *foreign)
     const char *path = stratad->options.hot_file;
     struct strata_error error;
     if (access(path, F_OK) != 0 && errno == ENOENT) {
-        sta_log_write(stratad->log, STRATA_LOG_INFO, "daemon",
+        sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                       "nothing to warm from: %s is not there yet", path);
         return STRATA_MISS;
     }
@@ -317,7 +317,7 @@ static int open_file(struct sta_warmer *warmer, bool *foreign)
     if (status == STRATA_OK)
         return STRATA_OK;
     *foreign = status == STRATA_ERR_INVALID || status == STRATA_ERR_UNSUPPORTED;
-    sta_log_write(stratad->log, STRATA_LOG_WARNING, "daemon", "not warmed: %s%s", error.text,
+    sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON, "not warmed: %s%s", error.text,
                   *foreign ? "; nor is it written over: remove it, or name another (hot_file)"
                            : "");
     return STRATA_MISS;
@@ -373,7 +373,7 @@ int sta_warmer_start(struct sta_warmer *warmer, void (*over)(struct sta_stratad 
     warmer->deadline_ns = sta_clock_after(warmer->begun_ns, options->warm_timeout_ms * STA_NS_MS);
     warmer->batch_keys = rate / RATE_PERIODS < BATCH_KEYS ? rate / RATE_PERIODS : BATCH_KEYS;
     warmer->batch_keys += warmer->batch_keys == 0;
-    sta_log_write(warmer->stratad->log, STRATA_LOG_INFO, "daemon",
+    sta_log_write(warmer->stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                   "warming: %" PRIu64 " keys of %s", warmer->reader.head.count, options->hot_file);
     int status = make_client(warmer);
     return status == STRATA_OK ? start_thread(warmer) : status;

@@ -67,7 +67,7 @@ static void send(struct sta_barrier *barrier)
     int status = encode(barrier, barrier->state == STA_BARRIER_DROPPING);
     if (status == STRATA_OK)
         sta_command_start(&barrier->command, barriers_of(barrier)->name,
-                          sta_clock_after(now_ns, cache->budget_ns));
+                          sta_clock_after(now_ns, sta_live(&cache->live.budget_ns)));
     else
         on_sent(&barrier->command, status, strata_bytes(NULL, 0));
 }

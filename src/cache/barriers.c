@@ -250,7 +250,7 @@ static void on_patience(struct sta_timer *timer)
 static void complain(struct sta_barriers *barriers, int status)
 {
     if (!barriers->complained)
-        sta_log_write(barriers->cache->log, STRATA_LOG_WARNING, "cache",
+        sta_log_write(barriers->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                       "barriers cannot be read (%s), so what others invalidate by pattern is "
                       "answered until it is deleted",
                       strata_status_text(status));
@@ -373,6 +373,11 @@ static int make_name(struct sta_barriers *barriers)
     return STRATA_OK;
 }
 
+static uint64_t oldest_question_ns(const struct sta_cache *cache)
+{
+    return 2 * sta_live(&cache->live.budget_ns);
+}
+
 int sta_barriers_init(struct sta_barriers *barriers, struct sta_cache *cache)
 {
     const struct sta_cache_config *config = &cache->config;
@@ -390,9 +395,15 @@ int sta_barriers_init(struct sta_barriers *barriers, struct sta_cache *cache)
     sta_timer_init(&barriers->patience, on_patience);
     sta_list_init(&barriers->waiting);
     sta_list_init(&barriers->raised);
-    sta_veil_init(&barriers->veil, sta_random_seed(), 2 * cache->budget_ns);
+    sta_veil_init(&barriers->veil, sta_random_seed(), oldest_question_ns(cache));
     set_until(barriers, barriers->hears ? 0 : STA_NEVER);
     return make_name(barriers);
+}
+
+void sta_barriers_adjust(struct sta_barriers *barriers)
+{
+    if (barriers->cache != NULL)
+        sta_veil_linger(&barriers->veil, oldest_question_ns(barriers->cache));
 }
 
 void sta_barriers_fini(struct sta_barriers *barriers)

@@ -68,6 +68,9 @@ struct sta_barriers {
 
 /* Before the loop runs, with L1 and L2. STRATA_ERR_NOMEM. */
 int sta_barriers_init(struct sta_barriers *barriers, struct sta_cache *cache);
+/* After the cache's budget has changed. Any thread; one without a cache is fine. */
+void sta_barriers_adjust(struct sta_barriers *barriers);
+
 /* After L2 has gone, before the loop does. A zeroed one is fine. */
 void sta_barriers_fini(struct sta_barriers *barriers);
 

@@ -148,6 +148,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config)
 {
     cache_set_live(cache, config);
+    sta_barriers_adjust(&cache->barriers);
     sta_invalidate_adjust(&cache->invalidate, config->invalidation_batch_size,
                           config->invalidation_timeout_ms * STA_NS_MS);
     if (cache->behind != NULL)

@@ -59,7 +59,7 @@ static int barrier_missing(struct purge *purge, int status)
                                                  : strata_status_text(status));
         return status;
     }
-    sta_log_write(purge->cache->log, STRATA_LOG_WARNING, "cache",
+    sta_log_write(purge->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                   "a barrier cannot be put up (%s), so others answer what matches until it is "
                   "deleted",
                   strata_status_text(status));

@@ -421,7 +421,8 @@ static void read_ended(struct sta_batch *batch)
     if (sta_read_tagged_settle(read, read_ended))
         return; /* and once more when the versions are known */
     read->known.known = read_over;
-    read->known.deadline_ns = sta_clock_after(read->begun_ns, read->cache->budget_ns);
+    read->known.deadline_ns =
+        sta_clock_after(read->begun_ns, sta_live(&read->cache->live.budget_ns));
     if (!read_has_answers(read) || !sta_barriers_defer(&read->cache->barriers, &read->known))
         read_over(&read->known);
 }

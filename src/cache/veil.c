@@ -78,6 +78,14 @@ struct sta_veil_pattern *sta_veil_add(struct sta_veil *veil, uint64_t id,
     return made;
 }
 
+void sta_veil_linger(struct sta_veil *veil, uint64_t linger_ns)
+{
+    pthread_rwlock_wrlock(&veil->lock);
+    if (veil->linger_ns < linger_ns)
+        veil->linger_ns = linger_ns;
+    pthread_rwlock_unlock(&veil->lock);
+}
+
 static void prune_locked(struct sta_veil *veil, uint64_t now_ns)
 {
     while (!sta_list_empty(&veil->left)) {

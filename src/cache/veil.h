@@ -48,8 +48,8 @@ struct sta_veil_pattern {
 struct sta_veil {
     _Atomic unsigned count; /* patterns, those that have left too; relaxed where it is 0 */
     uint64_t seed;          /* fixed */
-    uint64_t linger_ns;     /* fixed: no question is older */
     pthread_rwlock_t lock;
+    uint64_t linger_ns;       /* guarded by lock, never less than it was: no question is older */
     struct sta_list patterns; /* guarded by lock: in force, the eldest first; */
     struct sta_list left;     /*   and left, likewise */
     unsigned left_count;
@@ -57,6 +57,9 @@ struct sta_veil {
 };
 
 void sta_veil_init(struct sta_veil *veil, uint64_t seed, uint64_t linger_ns);
+
+/* From now on questions may be this old. */
+void sta_veil_linger(struct sta_veil *veil, uint64_t linger_ns);
 void sta_veil_fini(struct sta_veil *veil);
 
 /* The pattern in force with this id, or NULL. */

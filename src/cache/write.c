@@ -279,7 +279,8 @@ static void write_ended(struct sta_batch *batch)
     struct sta_write *write = STA_CONTAINER(batch, struct sta_write, batch);
     bool keeps = write->kind == STA_WRITE_SET && write->cache->l1 != NULL;
     write->known.known = write_over;
-    write->known.deadline_ns = sta_clock_after(write->begun_ns, write->cache->budget_ns);
+    write->known.deadline_ns =
+        sta_clock_after(write->begun_ns, sta_live(&write->cache->live.budget_ns));
     if (!keeps || !sta_barriers_defer(&write->cache->barriers, &write->known))
         write_over(&write->known);
 }

@@ -110,6 +110,19 @@ static void more_keys_than_can_be_exempt_stay_hidden(void **state)
     assert_int_equal(hidden, 100);
 }
 
+/* Where questions may get older, what has left is remembered for longer; never for less. */
+static void older_questions_are_answered_under_what_left(void **state)
+{
+    (void)state;
+    sta_veil_leave(&veil, add(1, "a:*"), 100);
+    sta_veil_linger(&veil, 2 * LINGER);
+    sta_veil_linger(&veil, LINGER);
+    sta_veil_prune(&veil, 100 + 2 * LINGER);
+    assert_true(hides("a:1", 99));
+    sta_veil_prune(&veil, 101 + 2 * LINGER);
+    assert_false(hides("a:1", 99));
+}
+
 /* Of whom nobody remembers which patterns have left gets nothing. */
 static void who_asked_before_what_is_forgotten_finds_nothing(void **state)
 {
@@ -132,6 +145,7 @@ int main(void)
         CASE(who_asked_before_it_left_is_answered_as_under_it),
         CASE(what_was_set_since_is_seen_by_who_asks_afterwards),
         CASE(more_keys_than_can_be_exempt_stay_hidden),
+        CASE(older_questions_are_answered_under_what_left),
         CASE(who_asked_before_what_is_forgotten_finds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,7 +358,8 @@ enum reading {
 
 static bool is_hidden(const struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms)
 {
-    return sta_tier_is_veiled(l1, now_ms) && l1->veil.hides(l1->veil.arg, key->bytes, now_ms);
+    return sta_tier_is_veiled(l1, now_ms) && l1->veil.hides != NULL &&
+           l1->veil.hides(l1->veil.arg, key->bytes, now_ms);
 }
 
 /* What a read of a live or suspect entry amounts to; the caller gives the pin back on a miss.

@@ -96,6 +96,12 @@ bool sta_coherence_admit(struct sta_cache *cache, const struct sta_key *key, int
     return source != STA_TRACKING_NOBODY;
 }
 
+uint64_t sta_coherence_absent_ms(const struct sta_cache *cache)
+{
+    return is_tracking(cache) && cache->config.l2.router.cluster ? cache->config.max_staleness_ms
+                                                                 : STA_NEVER;
+}
+
 bool sta_coherence_keeps(struct strata_bytes value)
 {
     return value.len <= READ_BACK_MOST;

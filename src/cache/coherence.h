@@ -26,6 +26,10 @@ bool sta_coherence_admit(struct sta_cache *cache, const struct sta_key *key, int
 /* Whether a write of this value asks for it again in one go, so that it is tracked. */
 bool sta_coherence_reads_back(const struct sta_cache *cache, struct strata_bytes value);
 
+/* For how long a node may be believed that it has no such key. While a slot moves, whoever makes a key
+ * there is sent on by ASK, and the slot's owner has nothing to name. */
+uint64_t sta_coherence_absent_ms(const struct sta_cache *cache);
+
 /* Whether a value of this size is asked for again where it was written for L1 to keep. */
 bool sta_coherence_keeps(struct strata_bytes value);
 

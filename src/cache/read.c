@@ -237,11 +237,13 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
     struct sta_cache *cache = read->cache;
     uint64_t l1_ttl_ms = sta_live(&cache->live.l1_ttl_ms);
     uint64_t null_ttl_ms = sta_live(&cache->live.null_ttl_ms);
+    uint64_t most_ms = sta_coherence_absent_ms(cache);
     struct sta_l1_token token = missing->token;
     if (cache->l1 == NULL || read_is_hidden(read, missing) ||
         !sta_coherence_admit(cache, &missing->key, read->batch.source, &token, now_ms))
         return;
     uint64_t bound = l1_ttl_ms < null_ttl_ms ? l1_ttl_ms : null_ttl_ms;
+    bound = bound < most_ms ? bound : most_ms;
     struct sta_l1_entry entry = {
         .value = strata_bytes("", 0),
         .deadline_ms = sta_clock_after(read->begun_ns / STA_NS_MS, bound),

@@ -487,7 +487,9 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unlimited = true,
         .default_text = "60",
         .group = "Strategies",
-        .help = "How long it is remembered that a key is not there.",
+        .help = "How long it is remembered that a key is not there. Of a node of a cluster that "
+                "tracks: "
+                "no longer than max_staleness.",
     },
     {
         .name = "tracking",

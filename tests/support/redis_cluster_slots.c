@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "support/redis_cluster.h"
 #include "support/redis_cluster_inside.h"
@@ -221,27 +222,11 @@ static void print_logs(const struct redis_cluster *cluster)
     }
 }
 
-/* Slots that were given to two nodes at nearly the same time may leave these with one epoch, and then
- * a third believes for ever whom it heard first: nobody says it anew but with a greater one. */
-static void say_anew(const struct redis_cluster *cluster)
-{
-    for (unsigned i = 0; i < cluster->count; i++) {
-        if (redis_cluster_runs(cluster, i) && redis_cluster_is_primary(cluster, i))
-            (void)redis_cluster_tell(cluster, i, "CLUSTER BUMPEPOCH");
-    }
-}
-
 int redis_cluster_settle(const struct redis_cluster *cluster, unsigned timeout_ms)
 {
     struct peace peace = {.cluster = cluster};
-    unsigned left_ms = timeout_ms;
-    while (left_ms > 0) {
-        unsigned part_ms = left_ms < PEACE_MS ? left_ms : PEACE_MS;
-        if (wait_until(is_peace, &peace, part_ms))
-            return 0;
-        left_ms -= part_ms;
-        say_anew(cluster);
-    }
+    if (wait_until(is_peace, &peace, timeout_ms))
+        return 0;
     (void)fprintf(stderr, "the cluster has not settled in %u ms: %s\n", timeout_ms, peace.missing);
     print_logs(cluster);
     return -1;
@@ -407,6 +392,20 @@ static bool is_agreed(void *arg)
     return true;
 }
 
+/* What was sent before all had been told may still be on its way: they must agree for a while. */
+static bool is_agreed_for_good(struct handover *handover)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    if (!wait_until(is_agreed, handover, HANDOVER_MS))
+        return false;
+    for (unsigned i = 0; i < 4; i++) {
+        (void)nanosleep(&pause, NULL);
+        if (!is_agreed(handover))
+            return false;
+    }
+    return true;
+}
+
 /* Who has been told, and then hears what the old owner said before it was, believes that where the
  * old owner's epoch is the greater one: nobody else would ever say who owns the slot. */
 int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsigned to)
@@ -415,7 +414,7 @@ int redis_cluster_finish_move(struct redis_cluster *cluster, unsigned slot, unsi
     for (unsigned i = 0; i < HANDOVER_TRIES; i++) {
         if (tell_all(cluster, slot, to) != 0)
             return -1;
-        if (wait_until(is_agreed, &handover, HANDOVER_MS))
+        if (is_agreed_for_good(&handover))
             return 0;
         if (redis_cluster_tell(cluster, to, "CLUSTER BUMPEPOCH") != 0)
             return -1;

@@ -330,7 +330,8 @@ bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waite
 
 void sta_barriers_look(struct sta_barriers *barriers, uint64_t at_ns)
 {
-    sta_timer_start(barriers->cache->loop, &barriers->timer, at_ns);
+    uint64_t now_ns = sta_loop_now_ns(barriers->cache->loop);
+    sta_timer_start(barriers->cache->loop, &barriers->timer, barriers->soon ? now_ns : at_ns);
 }
 
 static void on_timer(struct sta_timer *timer)

@@ -180,11 +180,13 @@ static void fill_got(struct sta_fill *fill, struct strata_bytes stored, uint64_t
     struct sta_envelope envelope;
     bool ours = !fill->none && stored.len == fill->stored.len &&
                 (stored.len == 0 || memcmp(stored.data, fill->stored.data, stored.len) == 0);
-    if (fill->settled && !sta_barriers_hides(&fill->cache->barriers, fill->key.bytes,
-                                             sta_loop_now_ns(fill->cache->loop)))
+    /* What is ours is newer than its SET; what others wrote is as old as our question. */
+    uint64_t asked_ns = ours ? sta_loop_now_ns(fill->cache->loop) : fill->begun_ns;
+    bool hidden = sta_barriers_hides(&fill->cache->barriers, fill->key.bytes, asked_ns);
+    if (fill->settled && !hidden)
         keep_stored(fill, stored, ttl_ms, now_ms);
-    if (!ours && sta_envelope_read(stored, &envelope) == STRATA_OK && envelope.tag_count == 0 &&
-        sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
+    if (!ours && !hidden && sta_envelope_read(stored, &envelope) == STRATA_OK &&
+        envelope.tag_count == 0 && sta_envelope_fresh_ms(&envelope, ttl_ms) > 0)
         (void)sta_value_from_bytes(&fill->there, envelope.value); /* no memory: ours is as good */
 }
 

@@ -389,11 +389,12 @@ static void read_hide(struct sta_read *read)
     for (size_t i = 0; i < read->missing_count; i++) {
         const struct sta_read_missing *missing = &read->missing[i];
         int *status = &read->statuses[missing->index];
-        if ((*status != STRATA_OK && read->found == NULL) || !read_is_hidden(read, missing))
+        bool has_value = *status == STRATA_OK || *status == STRATA_STALE;
+        if ((!has_value && read->found == NULL) || !read_is_hidden(read, missing))
             continue;
         if (read->found != NULL)
             read->found[missing->index].hidden = true;
-        if (*status == STRATA_OK) {
+        if (has_value) {
             sta_value_release(&read->values[missing->index]);
             *status = STRATA_MISS;
         }

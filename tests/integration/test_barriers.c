@@ -289,6 +289,40 @@ static void a_loader_brings_what_is_new_though_redis_has_the_old(void **state)
     strata_close(&cache);
 }
 
+static int load_late(struct strata_load *load, void *arg)
+{
+    redis_do("SET", PREFIX "s:none", "theirs");
+    return load_new(load, arg);
+}
+
+/* What others have set under the barrier is hidden from who finds it when he stores what he loaded. */
+static void what_a_load_finds_under_a_barrier_is_not_its_answer(void **state)
+{
+    (void)state;
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    struct strata *other = cache_rig_open((struct strata_options){0});
+    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
+    struct strata_value value = {0};
+    unsigned count = 0;
+    char key[32];
+    fill(KEYS);
+    warm(other);
+    held_pattern_begin(&held);
+    find_witness(key);
+    wait_for_miss(other, key);
+    assert_int_equal(
+        strata_get_or_load(other, strata_text("s:none"), load_late, &count, NULL, &value),
+        STRATA_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(value.bytes.len, 6);
+    assert_memory_equal(value.bytes.data, "loaded", 6);
+    strata_release(&value);
+    held_pattern_end(&held);
+    assert_int_equal(held.status, STRATA_OK);
+    strata_close(&other);
+    strata_close(&cache);
+}
+
 static void what_write_behind_owes_is_seen_by_who_set_it(void **state)
 {
     (void)state;
@@ -593,6 +627,7 @@ int main(void)
         CASE(several_barriers_hide_what_any_of_them_matches),
         CASE(what_is_set_meanwhile_is_seen_by_who_set_it),
         CASE(a_loader_brings_what_is_new_though_redis_has_the_old),
+        CASE(what_a_load_finds_under_a_barrier_is_not_its_answer),
         CASE(what_write_behind_owes_is_seen_by_who_set_it),
         CASE(with_write_behind_it_ends_when_redis_has_deleted_all),
         CASE(tags_go_on_under_a_barrier),

@@ -12,7 +12,7 @@
  *
  * That L1 is asked again merges all that wait for one key into one question; so when a turn will come is
  * reckoned by keys, of which those with one mark count as one (a guess that is too early at the worst). Reads of what L1 has
- * nothing of, hits and writes do not come here. Why it is so: docs/design/0014-repair.md.
+ * nothing of, hits and writes do not come here. Why it is so: docs/design/0015-repair.md.
  * Threads: submit() and the numbers any, the rest the loop's. Memory: nothing but the reads' own.
  */
 #ifndef STA_REPAIR_H

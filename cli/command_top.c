@@ -100,13 +100,20 @@ static double total_ratio(const struct picture *picture)
     return number_at(picture->document, "metrics.combined.hit_ratio");
 }
 
+/* Counts to the last digit; of what is measured, four. */
+static void print_number(const char *label, double value)
+{
+    bool whole = value == (double)(long long)value;
+    (void)printf(whole ? "%-20s %.0f\n" : "%-20s %.4g\n", label, value);
+}
+
 static void print_picture(const struct picture *before, const struct picture *now)
 {
     (void)printf("%-20s L1 %s, Redis %s, overall %s\n", "health", state_of(now, "l1_cache"),
                  state_of(now, "l2_cache"), state_of(now, "overall"));
     (void)printf("%-20s %.2f %% since the start\n", "hit ratio", 100 * total_ratio(now));
     for (size_t i = 0; i < ROWS; i++)
-        (void)printf("%-20s %.12g\n", rows[i].label, shown(before, now, i));
+        print_number(rows[i].label, shown(before, now, i));
 }
 
 static json_t *picture_json(const struct picture *before, const struct picture *now)

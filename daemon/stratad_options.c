@@ -210,9 +210,10 @@ static const struct sta_option table[] = {
         .default_text = "[]",
         .fixed = ADMIN,
         .group = "Administration over HTTP",
-        .help = "Where /metrics, /health, /livez, /readyz and /stats are answered: host:port or "
-                "unix:PATH. None: nowhere. An address that other machines can reach needs "
-                "admin_token.",
+        .help =
+            "Where /metrics, /health, /livez, /readyz, /stats and /config are answered: host:port "
+            "or unix:PATH. None: nowhere. An address that other machines can reach needs "
+            "admin_token; without one, who can reach it may change options.",
     },
     {
         .name = "admin_token",

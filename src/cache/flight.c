@@ -39,9 +39,12 @@ struct sta_flight {
 void sta_flight_init(struct sta_flights *flights)
 {
     pthread_mutex_init(&flights->lock, NULL);
-    sta_list_init(&flights->under_way);
-    for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++)
+    memset(flights->runs, 0, sizeof flights->runs);
+    flights->looks = 0;
+    for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++) {
         sta_list_init(&flights->buckets[i]);
+        sta_list_init(&flights->under_way[i]);
+    }
 }
 
 void sta_flight_fini(struct sta_flights *flights)
@@ -65,20 +68,40 @@ static struct sta_flight *find_locked(struct sta_flights *flights, const struct 
     struct sta_list *bucket = bucket_of(flights, key->hash);
     for (struct sta_list *node = bucket->next; node != bucket; node = node->next) {
         struct sta_flight *flight = STA_CONTAINER(node, struct sta_flight, link);
+        flights->looks++;
         if (is_of(flight, key))
             return flight;
     }
     return NULL;
 }
 
+/* ---- who runs what ---- */
+
+static size_t *runs_of(struct sta_flights *flights, pthread_t thread)
+{
+    return &flights->runs[((uint64_t)thread * UINT64_C(0x9e3779b97f4a7c15) >> 32) %
+                          STA_FLIGHTS_RUNNERS];
+}
+
+static void set_runner_locked(struct sta_flights *flights, struct sta_flight *flight,
+                              pthread_t thread)
+{
+    if (flight->runner != NOBODY)
+        --*runs_of(flights, flight->runner);
+    if (thread != NOBODY)
+        ++*runs_of(flights, thread);
+    flight->runner = thread;
+}
+
 /* Whether `thread` runs a load of this key, overtaken or not. */
 static bool runs_locked(struct sta_flights *flights, const struct sta_key *key, pthread_t thread)
 {
-    if (thread == NOBODY)
+    if (thread == NOBODY || *runs_of(flights, thread) == 0)
         return false;
-    struct sta_list *all = &flights->under_way;
+    struct sta_list *all = &flights->under_way[key->hash % STA_FLIGHTS_BUCKETS];
     for (struct sta_list *node = all->next; node != all; node = node->next) {
         struct sta_flight *flight = STA_CONTAINER(node, struct sta_flight, link_running);
+        flights->looks++;
         if (is_of(flight, key) && pthread_equal(flight->runner, thread))
             return true;
     }
@@ -97,14 +120,14 @@ static struct sta_flight *create_locked(struct sta_flights *flights, const struc
     pthread_cond_init(&flight->over, &monotonic);
     pthread_condattr_destroy(&monotonic);
     sta_list_init(&flight->listeners);
-    flight->runner = thread;
+    set_runner_locked(flights, flight, thread);
     flight->hash = key->hash;
     flight->generation = generation;
     flight->holders = 1;
     flight->key_len = key->bytes.len;
     memcpy(flight->key, key->bytes.data, key->bytes.len);
     sta_list_push_back(bucket_of(flights, key->hash), &flight->link);
-    sta_list_push_back(&flights->under_way, &flight->link_running);
+    sta_list_push_back(&flights->under_way[key->hash % STA_FLIGHTS_BUCKETS], &flight->link_running);
     return flight;
 }
 
@@ -159,7 +182,7 @@ int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uin
 void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight)
 {
     pthread_mutex_lock(&flights->lock);
-    flight->runner = NOBODY;
+    set_runner_locked(flights, flight, NOBODY);
     flight->holders++;
     pthread_mutex_unlock(&flights->lock);
 }
@@ -167,7 +190,7 @@ void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight
 void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread)
 {
     pthread_mutex_lock(&flights->lock);
-    flight->runner = thread;
+    set_runner_locked(flights, flight, thread);
     flight->holders--;
     pthread_mutex_unlock(&flights->lock);
 }
@@ -185,7 +208,7 @@ void sta_flight_queued(struct sta_flights *flights, struct sta_flight *flight)
 void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread)
 {
     pthread_mutex_lock(&flights->lock);
-    flight->runner = thread;
+    set_runner_locked(flights, flight, thread);
     flight->queued = false;
     pthread_cond_broadcast(&flight->over);
     pthread_mutex_unlock(&flights->lock);
@@ -195,9 +218,11 @@ unsigned sta_flight_holders(struct sta_flights *flights)
 {
     unsigned holders = 0;
     pthread_mutex_lock(&flights->lock);
-    struct sta_list *all = &flights->under_way;
-    for (struct sta_list *node = all->next; node != all; node = node->next)
-        holders += STA_CONTAINER(node, struct sta_flight, link_running)->holders;
+    for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++) {
+        struct sta_list *all = &flights->under_way[i];
+        for (struct sta_list *node = all->next; node != all; node = node->next)
+            holders += STA_CONTAINER(node, struct sta_flight, link_running)->holders;
+    }
     pthread_mutex_unlock(&flights->lock);
     return holders;
 }
@@ -220,15 +245,22 @@ void sta_flight_leave(struct sta_flights *flights, struct sta_flight *flight)
     let_go(flights, flight, 1);
 }
 
-/* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. */
-static void note_locked(struct sta_flights *flights, pthread_t thread, struct sta_flight *flight)
+/* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. False: it runs none. */
+static bool note_locked(struct sta_flights *flights, pthread_t thread, struct sta_flight *flight)
 {
-    struct sta_list *all = &flights->under_way;
-    for (struct sta_list *node = all->next; node != all; node = node->next) {
-        struct sta_flight *running = STA_CONTAINER(node, struct sta_flight, link_running);
-        if (pthread_equal(running->runner, thread))
+    bool runs = false;
+    for (unsigned i = 0; i<STA_FLIGHTS_BUCKETS && * runs_of(flights, thread)> 0; i++) {
+        struct sta_list *all = &flights->under_way[i];
+        for (struct sta_list *node = all->next; node != all; node = node->next) {
+            struct sta_flight *running = STA_CONTAINER(node, struct sta_flight, link_running);
+            flights->looks++;
+            if (!pthread_equal(running->runner, thread))
+                continue;
             running->waits_for = flight;
+            runs = true;
+        }
     }
+    return runs;
 }
 
 /* For a turn of what is waited for; false: it is `deadline_ns`. */
@@ -242,26 +274,15 @@ static bool sleep_locked(struct sta_flights *flights, struct sta_flight *flight,
     return pthread_cond_timedwait(&flight->over, &flights->lock, &until) == 0;
 }
 
-static bool runs_any_locked(struct sta_flights *flights, pthread_t thread)
-{
-    struct sta_list *all = &flights->under_way;
-    for (struct sta_list *node = all->next; node != all; node = node->next) {
-        if (pthread_equal(STA_CONTAINER(node, struct sta_flight, link_running)->runner, thread))
-            return true;
-    }
-    return false;
-}
-
 static bool wait_begun_locked(struct sta_flights *flights, struct sta_flight *flight,
                               pthread_t thread, uint64_t deadline_ns)
 {
-    if (!runs_any_locked(flights, thread))
+    if (!note_locked(flights, thread, flight))
         return false;
-    note_locked(flights, thread, flight);
     while (!flight->ended && !flight->queued && flight->runner == NOBODY &&
            sleep_locked(flights, flight, deadline_ns))
         continue;
-    note_locked(flights, thread, NULL);
+    (void)note_locked(flights, thread, NULL);
     return flight->queued;
 }
 
@@ -292,10 +313,10 @@ static int wait_locked(struct sta_flights *flights, struct sta_flight *flight, p
     /* Another may have begun to wait for us since we joined. */
     if (!flight->ended && is_circle_locked(flight, thread))
         return STRATA_ERR_DEADLOCK;
-    note_locked(flights, thread, flight);
+    (void)note_locked(flights, thread, flight);
     while (!flight->ended && sleep_locked(flights, flight, deadline_ns))
         continue;
-    note_locked(flights, thread, NULL);
+    (void)note_locked(flights, thread, NULL);
     return flight->ended ? result_locked(flight, failure, value) : STRATA_ERR_TIMEOUT;
 }
 
@@ -412,6 +433,7 @@ void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int 
     pthread_mutex_lock(&flights->lock);
     sta_list_remove(&flight->link);
     sta_list_remove(&flight->link_running);
+    set_runner_locked(flights, flight, NOBODY);
     flight->status = status;
     flight->failure = failure;
     if (answered && flight->holders > 1) {

@@ -28,6 +28,7 @@
 #include "strata/cache.h"
 
 #define STA_FLIGHTS_BUCKETS 256u
+#define STA_FLIGHTS_RUNNERS 64u
 
 struct sta_flight;
 
@@ -47,8 +48,13 @@ struct sta_flight_listener {
 
 struct sta_flights {
     pthread_mutex_t lock;
-    struct sta_list buckets[STA_FLIGHTS_BUCKETS]; /* guarded by lock: what may be joined */
-    struct sta_list under_way;                    /* guarded by lock: all that have not ended */
+    /* guarded by lock, by the key's hash: what may be joined, and all that have not ended */
+    struct sta_list buckets[STA_FLIGHTS_BUCKETS];
+    struct sta_list under_way[STA_FLIGHTS_BUCKETS];
+    /* guarded by lock: of those, how many the threads run that share a number; a thread without any is
+     * not looked for */
+    size_t runs[STA_FLIGHTS_RUNNERS];
+    uint64_t looks; /* guarded by lock: flights that were looked at; for tests */
 };
 
 void sta_flight_init(struct sta_flights *flights);

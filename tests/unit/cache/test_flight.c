@@ -40,9 +40,12 @@ static int start(void **state)
 static int stop(void **state)
 {
     struct table *table = *state;
-    bool idle = sta_list_empty(&table->flights.under_way);
+    bool idle = true;
     for (unsigned i = 0; i < STA_FLIGHTS_BUCKETS; i++)
-        idle = idle && sta_list_empty(&table->flights.buckets[i]);
+        idle = idle && sta_list_empty(&table->flights.buckets[i]) &&
+               sta_list_empty(&table->flights.under_way[i]);
+    for (unsigned i = 0; i < STA_FLIGHTS_RUNNERS; i++)
+        idle = idle && table->flights.runs[i] == 0;
     sta_flight_fini(&table->flights);
     return idle ? 0 : -1;
 }
@@ -357,6 +360,25 @@ static void who_runs_a_load_is_told_that_another_waits_for_a_thread(void **state
     end_with(table, outer, "outer");
 }
 
+/* Of thousands of keys in one call, each is a look at a few others. */
+static void many_keys_of_one_thread_are_not_each_compared_with_all(void **state)
+{
+    struct table *table = *state;
+    enum { KEYS = 8192 };
+    static struct sta_flight *flights[KEYS];
+    struct sta_flight *waiting;
+    for (uint64_t i = 0; i < KEYS; i++) {
+        struct sta_key key = {strata_bytes(&i, sizeof i), i * UINT64_C(0x9e3779b97f4a7c15) >> 20};
+        assert_int_equal(sta_flight_join(&table->flights, &key, 1, ann, &flights[i]), STRATA_OK);
+        assert_int_equal(sta_flight_join(&table->flights, &key, 1, bob, &waiting), STRATA_MORE);
+        assert_false(sta_flight_wait_begun(&table->flights, waiting, bob, STA_NEVER));
+        sta_flight_leave(&table->flights, waiting);
+    }
+    assert_true(table->flights.looks < UINT64_C(100) * KEYS);
+    for (unsigned i = 0; i < KEYS; i++)
+        sta_flight_end(&table->flights, flights[i], STRATA_MISS, 0, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +399,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_would_close_a_circle_is_told_instead, start, stop),
         cmocka_unit_test_setup_teardown(listeners_are_told_once_and_have_their_share, start, stop),
         cmocka_unit_test_setup_teardown(who_runs_a_load_is_told_that_another_waits_for_a_thread,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(many_keys_of_one_thread_are_not_each_compared_with_all,
                                         start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

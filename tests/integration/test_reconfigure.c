@@ -247,12 +247,16 @@ static uint64_t resident_bytes(void)
     return strtoull(strchr(line, ' '), NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Pages of a sanitizer's own are not ours to judge. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PAGES_ARE_OURS false
+#else
+#define PAGES_ARE_OURS true
+#endif
+
 static void memory_goes_back_to_the_system(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();
-#endif
     struct strata *cache = cache_rig_open((struct strata_options){
         .l2_enabled = STRATA_OFF, .l1_max_bytes = 64 * MIB, .l1_max_size = STRATA_UNLIMITED});
     static char value[1000];
@@ -265,10 +269,10 @@ static void memory_goes_back_to_the_system(void **state)
                          STRATA_OK);
     }
     uint64_t full = resident_bytes();
-    assert_true(full > before + 48 * MIB);
+    assert_true(!PAGES_ARE_OURS || full > before + 48 * MIB);
     change(cache, "l1_max_bytes", "4MiB");
     assert_true(numbers(cache).l1_memory_bytes <= 4 * MIB);
-    assert_true(resident_bytes() < full - 40 * MIB);
+    assert_true(!PAGES_ARE_OURS || resident_bytes() < full - 40 * MIB);
     strata_close(&cache);
 }
 

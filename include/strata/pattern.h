@@ -47,8 +47,8 @@ struct strata_pattern_options {
     uint64_t share;       /* percent of the time, 1 to 100; 25 */
     uint64_t patience_ms; /* how long a node may answer nothing, 1 to 3 600 000; 30 000 */
 
-    /* Told on the calling thread, between two deletions, about ten times a second while there are
-     * any. Anything but 0 ends the call with STRATA_MORE. May use the cache. */
+    /* Told on the calling thread, between two deletions: after the first that there are, and about
+     * ten times a second. Anything but 0 ends the call with STRATA_MORE. May use the cache. */
     int (*progress)(void *arg, const struct strata_pattern_progress *progress);
     void *progress_arg;
 };

@@ -195,7 +195,8 @@ static int slice_fill(struct purge *purge, struct sta_listing *listing)
 static bool purge_tell(struct purge *purge)
 {
     uint64_t now_ns = sta_clock_now_ns();
-    if (purge->config->progress == NULL || now_ns - purge->told_ns < purge->config->tell_ns)
+    if (purge->config->progress == NULL ||
+        (purge->told_ns != 0 && now_ns - purge->told_ns < purge->config->tell_ns))
         return true;
     purge->told_ns = now_ns;
     return purge->config->progress(purge->config->arg, purge->tally);
@@ -252,7 +253,6 @@ int sta_purge_run(struct sta_cache *cache, const struct sta_purge_config *config
         purge->config = config;
         purge->tally = tally;
         purge->reason = reason;
-        purge->told_ns = sta_clock_now_ns();
         sta_buffer_init(&purge->names, 2 * STA_PURGE_SLICE_BYTES);
         status = barrier_raise(purge);
         if (status == STRATA_OK)

@@ -38,7 +38,7 @@ struct sta_purge_tally {
 struct sta_purge_config {
     struct strata_bytes pattern;
     struct sta_listing_walk walk; /* deleting has the same share, and patience */
-    uint64_t tell_ns; /* progress is told after a slice, when so long is over since the last time */
+    uint64_t tell_ns; /* progress is told after the first slice, and after one so long behind it */
     /* May be NULL. False: stop here. */
     bool (*progress)(void *arg, const struct sta_purge_tally *tally);
     void *arg;

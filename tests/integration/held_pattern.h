@@ -27,7 +27,7 @@ struct held_pattern {
     pthread_t thread;
 };
 
-/* Returns once it is held. There must be thousands of keys that match. */
+/* Returns once it is held, with its first keys deleted: 64 at most. There must be more that match. */
 void held_pattern_begin(struct held_pattern *held);
 
 /* It goes on, and has ended. */

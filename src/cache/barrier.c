@@ -115,7 +115,7 @@ static void on_sent(struct sta_command *command, int status, struct strata_bytes
             barrier->renewed_ns = 0;
             send(barrier);
         } else {
-            finish(barrier, STA_BARRIER_DOWN, STRATA_OK);
+            finish(barrier, STA_BARRIER_DOWN, status);
         }
         break;
     case STA_BARRIER_UP:
@@ -225,8 +225,9 @@ int sta_barrier_raise(struct sta_barrier *barrier)
     return run(barrier, on_raise);
 }
 
-void sta_barrier_drop(struct sta_barrier *barrier)
+int sta_barrier_drop(struct sta_barrier *barrier)
 {
-    (void)run(barrier, on_drop);
+    int status = run(barrier, on_drop);
     sta_command_fini(&barrier->command);
+    return status;
 }

@@ -135,12 +135,13 @@ struct sta_barrier {
  * fails with. It may be raised again after a failure, and must be dropped in any case. */
 void sta_barrier_raise_start(struct sta_barrier *barrier);
 
-/* It is over. done(STRATA_OK); where Redis is not reached, the barrier ends there by itself. */
+/* It is over, and this cache hides nothing for it any more. done() says whether Redis has dropped it: where
+ * that is not known it ends there by itself, and may be dropped again before. */
 void sta_barrier_drop_start(struct sta_barrier *barrier);
 
 /* The same for any thread but the loop's, waited for; done() is not called. */
 int sta_barrier_raise(struct sta_barrier *barrier);
-void sta_barrier_drop(struct sta_barrier *barrier);
+int sta_barrier_drop(struct sta_barrier *barrier);
 
 /* ---- between the two files ---- */
 

@@ -48,6 +48,12 @@ static bool may_pass(int status)
            status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_BUSY;
 }
 
+static void nap_longer(uint64_t *pause_ns)
+{
+    sta_nap_ns(*pause_ns);
+    *pause_ns = 2 * *pause_ns < AGAIN_MOST_NS ? 2 * *pause_ns : AGAIN_MOST_NS;
+}
+
 /* ---- the barrier in front ---- */
 
 /* Without the rights for it keys are deleted all the same, and somebody is told. */
@@ -78,9 +84,17 @@ static int barrier_raise(struct purge *purge)
             return STRATA_OK;
         if (!may_pass(status) || sta_clock_now_ns() - began_ns >= patience_ns)
             return barrier_missing(purge, status);
-        sta_nap_ns(pause_ns);
-        pause_ns = 2 * pause_ns < AGAIN_MOST_NS ? 2 * pause_ns : AGAIN_MOST_NS;
+        nap_longer(&pause_ns);
     }
+}
+
+/* All is deleted: the fleet need not wait for the barrier's own end. */
+static void barrier_drop(struct purge *purge, bool done)
+{
+    uint64_t pause_ns = AGAIN_FIRST_NS, began_ns = sta_clock_now_ns();
+    while (may_pass(sta_barrier_drop(&purge->barrier)) && done &&
+           sta_clock_now_ns() - began_ns < STA_BARRIERS_TTL_MS * STA_NS_MS)
+        nap_longer(&pause_ns);
 }
 
 /* ---- one slice ---- */
@@ -159,8 +173,7 @@ static int slice_run(struct purge *purge)
         }
         if (status != STRATA_MORE)
             return status;
-        sta_nap_ns(pause_ns);
-        pause_ns = 2 * pause_ns < AGAIN_MOST_NS ? 2 * pause_ns : AGAIN_MOST_NS;
+        nap_longer(&pause_ns);
     }
 }
 
@@ -259,7 +272,7 @@ int sta_purge_run(struct sta_cache *cache, const struct sta_purge_config *config
             status = purge_all(purge, listing);
         if (status == STRATA_OK)
             status = purge_settle(purge);
-        sta_barrier_drop(&purge->barrier);
+        barrier_drop(purge, status == STRATA_OK);
         sta_buffer_fini(&purge->names);
     }
     sta_listing_destroy(&listing);

@@ -14,6 +14,7 @@
 
 #define ABSENT      UINT64_C(0) /* as a serial */
 #define DELETES_CAP 64u         /* of which somebody may still be waiting to hear */
+#define PERIOD      23u         /* of what fills a value */
 
 /* Times of ours are cut to milliseconds in L1. */
 #define GRAIN_NS STA_NS_MS
@@ -57,9 +58,21 @@ struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key
     return strata_text(oracle->keys[key].name);
 }
 
-static uint8_t filler(uint64_t serial, size_t at)
+/* What stands behind the head: some letters, over and over, beginning with another one each time. */
+static void fill(uint8_t *rest, size_t len, uint64_t serial)
 {
-    return (uint8_t)('a' + (serial + at) % 23);
+    for (size_t i = 0; i < len && i < PERIOD; i++)
+        rest[i] = (uint8_t)('a' + (serial + i) % PERIOD);
+    for (size_t done = PERIOD; done < len; done *= 2)
+        memcpy(rest + done, rest, done < len - done ? done : len - done);
+}
+
+static bool is_filled(const uint8_t *rest, size_t len, uint64_t serial)
+{
+    uint8_t first[PERIOD] = {0};
+    size_t period = len < PERIOD ? len : PERIOD;
+    fill(first, period, serial);
+    return memcmp(rest, first, period) == 0 && memcmp(rest, rest + period, len - period) == 0;
 }
 
 static size_t write_head(const struct key *key, uint64_t serial, char *text, size_t cap)
@@ -77,8 +90,7 @@ struct strata_bytes sim_oracle_value(struct sim_oracle *oracle, unsigned key, si
     uint8_t *value = malloc(total);
     assert(value != NULL);
     memcpy(value, head, head_len);
-    for (size_t i = head_len; i < total; i++)
-        value[i] = filler(*serial, i);
+    fill(value + head_len, total - head_len, *serial);
     return strata_bytes(value, total);
 }
 
@@ -94,12 +106,9 @@ static uint64_t read_value(const struct key *key, struct strata_bytes value)
     for (; at < value.len && bytes[at] >= '0' && bytes[at] <= '9'; at++)
         serial = 10 * serial + (uint64_t)(bytes[at] - '0');
     size_t head_len = write_head(key, serial, head, sizeof head);
-    if (value.len < head_len || memcmp(bytes, head, head_len) != 0)
-        return ABSENT;
-    for (size_t i = head_len; i < value.len; i++)
-        if (bytes[i] != filler(serial, i))
-            return ABSENT;
-    return serial;
+    bool whole = value.len >= head_len && memcmp(bytes, head, head_len) == 0 &&
+                 is_filled(bytes + head_len, value.len - head_len, serial);
+    return whole ? serial : ABSENT;
 }
 
 /* ---- the history ---- */

@@ -103,8 +103,10 @@ void sim_cluster_slots(struct sim_conn *conn)
 {
     const struct sim_redis *redis = conn->node->redis;
     sta_resp_write_header(&conn->out, STA_RESP_ARRAY, range_count(redis), 3);
-    for (unsigned slot = 0; slot < STA_SLOT_COUNT; slot = range_end(redis, slot) + 1)
-        write_range(&conn->out, slot, range_end(redis, slot), redis->owner[slot]);
+    for (unsigned slot = 0, end; slot < STA_SLOT_COUNT; slot = end + 1) {
+        end = range_end(redis, slot);
+        write_range(&conn->out, slot, end, redis->owner[slot]);
+    }
 }
 
 void sim_cluster_info(struct sim_conn *conn)

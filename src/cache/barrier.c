@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "cache/barriers.h"
-#include "cache/tiers.h"
 #include "core/random.h"
 #include "strata/status.h"
 
@@ -27,16 +26,11 @@ static const char script[] =
     "redis.call('HSET',KEYS[1],ARGV[1],string.format('%.0f',now+ARGV[2])..' '..ARGV[4]) "
     "redis.call('PEXPIRE',KEYS[1],ARGV[2]) return 1";
 
-static struct sta_barriers *barriers_of(const struct sta_barrier *barrier)
-{
-    return &barrier->cache->barriers;
-}
-
 static void on_sent(struct sta_command *command, int status, struct strata_bytes replies);
 
 static int encode(struct sta_barrier *barrier, bool drop)
 {
-    struct sta_barriers *barriers = barriers_of(barrier);
+    struct sta_barriers *barriers = barrier->barriers;
     char ttl[24] = "", most[16];
     if (!drop)
         (void)snprintf(ttl, sizeof ttl, "%" PRIu64, STA_BARRIERS_TTL_MS);
@@ -58,16 +52,16 @@ static int encode(struct sta_barrier *barrier, bool drop)
 
 static void send(struct sta_barrier *barrier)
 {
-    struct sta_cache *cache = barrier->cache;
-    uint64_t now_ns = sta_loop_now_ns(cache->loop);
+    struct sta_barriers *barriers = barrier->barriers;
+    uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
+    uint64_t budget_ns = atomic_load_explicit(&barriers->budget_ns, memory_order_relaxed);
     barrier->busy = true;
     barrier->asked_ns = now_ns;
     sta_command_fini(&barrier->command);
-    sta_command_init(&barrier->command, cache->l2, on_sent);
+    sta_command_init(&barrier->command, barriers->owner.l2, on_sent);
     int status = encode(barrier, barrier->state == STA_BARRIER_DROPPING);
     if (status == STRATA_OK)
-        sta_command_start(&barrier->command, barriers_of(barrier)->name,
-                          sta_clock_after(now_ns, sta_live(&cache->live.budget_ns)));
+        sta_command_start(&barrier->command, barriers->name, sta_clock_after(now_ns, budget_ns));
     else
         on_sent(&barrier->command, status, strata_bytes(NULL, 0));
 }
@@ -81,14 +75,14 @@ static void finish(struct sta_barrier *barrier, enum sta_barrier_state state, in
 /* What the script said, and what the hash holds since. */
 static int read_replies(struct sta_barrier *barrier, struct strata_bytes replies)
 {
-    struct sta_barriers *barriers = barriers_of(barrier);
+    struct sta_barriers *barriers = barrier->barriers;
     struct sta_resp_walk walk = sta_resp_walk(replies);
     struct sta_resp_value said;
     if (sta_resp_next(&walk, &said) != STRATA_OK)
         return STRATA_ERR_PROTOCOL;
     if (said.type == STA_RESP_ERROR || said.type == STA_RESP_BULK_ERROR)
         return sta_barriers_error(said.bytes);
-    if (barriers->hears)
+    if (barriers->owner.hears)
         (void)sta_barriers_apply(barriers, walk.rest, barrier->asked_ns);
     return said.type == STA_RESP_INTEGER && said.integer == 1 ? STRATA_OK : STRATA_ERR_BUSY;
 }
@@ -96,7 +90,7 @@ static int read_replies(struct sta_barrier *barrier, struct strata_bytes replies
 static void on_sent(struct sta_command *command, int status, struct strata_bytes replies)
 {
     struct sta_barrier *barrier = STA_CONTAINER(command, struct sta_barrier, command);
-    struct sta_barriers *barriers = barriers_of(barrier);
+    struct sta_barriers *barriers = barrier->barriers;
     bool renews = barrier->renewed_ns != 0;
     barrier->busy = false;
     if (status == STRATA_OK)
@@ -140,7 +134,7 @@ void sta_barriers_renew_all(struct sta_barriers *barriers, uint64_t now_ns)
 
 static bool hide_here(struct sta_barrier *barrier)
 {
-    struct sta_barriers *barriers = barriers_of(barrier);
+    struct sta_barriers *barriers = barrier->barriers;
     if (barrier->id != 0)
         return true; /* raised once before */
     uint64_t id = sta_random_seed() | 1;
@@ -156,7 +150,7 @@ void sta_barrier_raise_start(struct sta_barrier *barrier)
     barrier->renewed_ns = 0;
     if (!hide_here(barrier)) {
         finish(barrier, STA_BARRIER_DOWN, STRATA_ERR_NOMEM);
-    } else if (barrier->cache->l2 == NULL) {
+    } else if (barrier->barriers->owner.l2 == NULL) {
         finish(barrier, STA_BARRIER_UP, STRATA_OK);
     } else {
         barrier->state = STA_BARRIER_RAISING;
@@ -166,14 +160,14 @@ void sta_barrier_raise_start(struct sta_barrier *barrier)
 
 static void show_here(struct sta_barrier *barrier)
 {
-    struct sta_barriers *barriers = barriers_of(barrier);
+    struct sta_barriers *barriers = barrier->barriers;
     struct sta_veil_pattern *pattern = sta_veil_find(&barriers->veil, barrier->id);
     if (pattern == NULL)
         return;
     pattern->own = false;
     sta_barriers_review(barriers, pattern);
-    sta_barriers_look(barriers,
-                      sta_clock_after(sta_loop_now_ns(barrier->cache->loop), barriers->every_ns));
+    sta_barriers_look(barriers, sta_clock_after(sta_loop_now_ns(barrier->barriers->owner.loop),
+                                                barriers->every_ns));
 }
 
 void sta_barrier_drop_start(struct sta_barrier *barrier)
@@ -184,7 +178,7 @@ void sta_barrier_drop_start(struct sta_barrier *barrier)
     barrier->state = STA_BARRIER_DROPPING;
     if (barrier->id != 0)
         show_here(barrier);
-    if (barrier->id == 0 || barrier->cache->l2 == NULL) {
+    if (barrier->id == 0 || barrier->barriers->owner.l2 == NULL) {
         finish(barrier, STA_BARRIER_DOWN, STRATA_OK);
     } else if (!barrier->busy) {
         barrier->renewed_ns = 0;
@@ -214,8 +208,8 @@ static int run(struct sta_barrier *barrier, void (*what)(struct sta_task *task))
 {
     barrier->done = on_done;
     barrier->task.run = what;
-    sta_waiter_init(&barrier->waiter, barrier->cache->loop);
-    sta_loop_post(barrier->cache->loop, &barrier->task);
+    sta_waiter_init(&barrier->waiter, barrier->barriers->owner.loop);
+    sta_loop_post(barrier->barriers->owner.loop, &barrier->task);
     sta_waiter_wait(&barrier->waiter);
     return barrier->status;
 }

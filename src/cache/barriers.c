@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/coherence.h"
-#include "cache/tiers.h"
+#include "cache/cache.h"
+#include "cache/flight.h"
 #include "core/random.h"
 #include "strata/status.h"
 
@@ -30,8 +30,8 @@ bool sta_barriers_veils(void *arg, struct strata_bytes key, uint64_t now_ms)
 /* From when on L1 has to ask. */
 static void set_veil(struct sta_barriers *barriers)
 {
-    if (barriers->cache->l1 != NULL)
-        sta_l1_veil(barriers->cache->l1,
+    if (barriers->owner.l1 != NULL)
+        sta_l1_veil(barriers->owner.l1,
                     sta_list_empty(&barriers->veil.patterns)
                         ? atomic_load_explicit(&barriers->until_ms, memory_order_relaxed)
                         : 0);
@@ -40,7 +40,7 @@ static void set_veil(struct sta_barriers *barriers)
 static void set_until(struct sta_barriers *barriers, uint64_t until_ns)
 {
     barriers->until_ns = until_ns;
-    bool open = until_ns == STA_NEVER || !barriers->closes;
+    bool open = until_ns == STA_NEVER || !barriers->owner.closes;
     atomic_store_explicit(&barriers->until_ms, open ? STA_NEVER : until_ns / STA_NS_MS,
                           memory_order_relaxed);
     set_veil(barriers);
@@ -51,20 +51,20 @@ static void set_until(struct sta_barriers *barriers, uint64_t until_ns)
 struct sta_veil_pattern *sta_barriers_add(struct sta_barriers *barriers, uint64_t id,
                                           struct strata_bytes pattern, bool own)
 {
-    struct sta_cache *cache = barriers->cache;
+    const struct sta_barriers_owner *owner = &barriers->owner;
     struct sta_veil_pattern *made = sta_veil_add(&barriers->veil, id, pattern);
     if (made == NULL)
         return NULL;
     /* Who raises deletes from L1 himself, and counts. */
     made->own = own;
-    made->swept = own || cache->l1 == NULL;
+    made->swept = own || owner->l1 == NULL;
     set_veil(barriers);
-    if (cache->l1 != NULL)
-        sta_l1_overtake(cache->l1);
+    if (owner->l1 != NULL)
+        sta_l1_overtake(owner->l1);
     else
-        sta_flight_overtake_all(&cache->flights);
+        sta_flight_overtake_all(owner->flights);
     if (!made->swept)
-        sta_timer_start(cache->loop, &barriers->sweep, sta_loop_now_ns(cache->loop));
+        sta_timer_start(owner->loop, &barriers->sweep, sta_loop_now_ns(owner->loop));
     return made;
 }
 
@@ -72,7 +72,7 @@ void sta_barriers_review(struct sta_barriers *barriers, struct sta_veil_pattern 
 {
     if (pattern->own || pattern->there || !pattern->swept)
         return;
-    sta_veil_leave(&barriers->veil, pattern, sta_loop_now_ns(barriers->cache->loop));
+    sta_veil_leave(&barriers->veil, pattern, sta_loop_now_ns(barriers->owner.loop));
     set_veil(barriers);
 }
 
@@ -91,8 +91,8 @@ static void review_all(struct sta_barriers *barriers)
 /* Some steps: true where L1 has been gone through. Without memory it begins where it stands, later. */
 static bool sweep_some(struct sta_barriers *barriers, struct sta_veil_pattern *pattern)
 {
-    struct sta_l1 *l1 = barriers->cache->l1;
-    uint64_t now_ms = sta_loop_now_ns(barriers->cache->loop) / STA_NS_MS;
+    struct sta_l1 *l1 = barriers->owner.l1;
+    uint64_t now_ms = sta_loop_now_ns(barriers->owner.loop) / STA_NS_MS;
     struct sta_buffer names;
     struct strata_bytes rest, name;
     int status = STRATA_OK;
@@ -114,7 +114,7 @@ static bool sweep_some(struct sta_barriers *barriers, struct sta_veil_pattern *p
 static void on_sweep(struct sta_timer *timer)
 {
     struct sta_barriers *barriers = STA_CONTAINER(timer, struct sta_barriers, sweep);
-    struct sta_loop *loop = barriers->cache->loop;
+    struct sta_loop *loop = barriers->owner.loop;
     struct sta_list *all = &barriers->veil.patterns;
     for (struct sta_list *node = all->next; node != all; node = node->next) {
         struct sta_veil_pattern *pattern = STA_CONTAINER(node, struct sta_veil_pattern, link);
@@ -234,12 +234,12 @@ static void release_waiting(struct sta_barriers *barriers)
 static void on_patience(struct sta_timer *timer)
 {
     struct sta_barriers *barriers = STA_CONTAINER(timer, struct sta_barriers, patience);
-    uint64_t now_ns = sta_loop_now_ns(barriers->cache->loop);
+    uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
     while (!sta_list_empty(&barriers->waiting)) {
         struct sta_barriers_waiter *first =
             STA_CONTAINER(barriers->waiting.next, struct sta_barriers_waiter, link);
         if (first->deadline_ns > now_ns) {
-            sta_timer_start(barriers->cache->loop, timer, first->deadline_ns);
+            sta_timer_start(barriers->owner.loop, timer, first->deadline_ns);
             return;
         }
         sta_list_remove(&first->link);
@@ -250,7 +250,7 @@ static void on_patience(struct sta_timer *timer)
 static void complain(struct sta_barriers *barriers, int status)
 {
     if (!barriers->complained)
-        sta_log_write(barriers->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
+        sta_log_write(barriers->owner.log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
                       "barriers cannot be read (%s), so what others invalidate by pattern is "
                       "answered until it is deleted",
                       strata_status_text(status));
@@ -266,10 +266,11 @@ static void take(struct sta_barriers *barriers, int status)
         set_until(barriers, STA_NEVER);
     } else if (status == STRATA_OK) {
         /* Without tracking L1 is as good as its TTLs in any case. */
-        bool tracked = sta_l2_is_tracked(barriers->cache->l2);
+        bool tracked = sta_l2_is_tracked(barriers->owner.l2);
         barriers->complained = false;
-        set_until(barriers, tracked ? sta_clock_after(barriers->asked_ns, barriers->staleness_ns)
-                                    : STA_NEVER);
+        set_until(barriers, tracked
+                                ? sta_clock_after(barriers->asked_ns, barriers->owner.staleness_ns)
+                                : STA_NEVER);
     }
 }
 
@@ -291,35 +292,35 @@ static void on_read(struct sta_command *command, int status, struct strata_bytes
 /* Given up where the last one ends to count, so that by then it is known that there is none. */
 static void read_begin(struct sta_barriers *barriers)
 {
-    struct sta_cache *cache = barriers->cache;
+    const struct sta_barriers_owner *owner = &barriers->owner;
     const struct strata_bytes words[] = {strata_text("HGETALL"), barriers->name};
     barriers->reading = true;
-    barriers->asked_ns = sta_loop_now_ns(cache->loop);
+    barriers->asked_ns = sta_loop_now_ns(owner->loop);
     sta_command_fini(&barriers->read);
-    sta_command_init(&barriers->read, cache->l2, on_read);
+    sta_command_init(&barriers->read, owner->l2, on_read);
     int status = sta_command_add(&barriers->read, words, 2);
     if (status == STRATA_OK)
-        sta_command_start(
-            &barriers->read, barriers->name,
-            sta_clock_after(barriers->asked_ns, barriers->staleness_ns * (ROUNDS - 1) / ROUNDS));
+        sta_command_start(&barriers->read, barriers->name,
+                          sta_clock_after(barriers->asked_ns,
+                                          barriers->owner.staleness_ns * (ROUNDS - 1) / ROUNDS));
     else
         on_read(&barriers->read, status, strata_bytes(NULL, 0));
 }
 
 bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waiter *waiter)
 {
-    struct sta_cache *cache = barriers->cache;
-    if (barriers->hears && !barriers->used)
+    const struct sta_barriers_owner *owner = &barriers->owner;
+    if (barriers->owner.hears && !barriers->used)
         sta_barriers_look(barriers,
-                          sta_clock_after(sta_loop_now_ns(cache->loop), barriers->every_ns));
-    barriers->used = barriers->hears;
-    if (!barriers->hears || sta_loop_now_ns(cache->loop) < barriers->until_ns)
+                          sta_clock_after(sta_loop_now_ns(owner->loop), barriers->every_ns));
+    barriers->used = barriers->owner.hears;
+    if (!barriers->owner.hears || sta_loop_now_ns(owner->loop) < barriers->until_ns)
         return false;
     /* Other nodes of a cluster are not to wait for the one that hangs. */
-    if (barriers->refused || (barriers->failed && sta_l2_is_cluster(cache->l2)))
+    if (barriers->refused || (barriers->failed && sta_l2_is_cluster(owner->l2)))
         return false;
     if (sta_list_empty(&barriers->waiting))
-        sta_timer_start(cache->loop, &barriers->patience, waiter->deadline_ns);
+        sta_timer_start(owner->loop, &barriers->patience, waiter->deadline_ns);
     sta_list_push_back(&barriers->waiting, &waiter->link);
     if (!barriers->reading)
         read_begin(barriers);
@@ -330,20 +331,20 @@ bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waite
 
 void sta_barriers_look(struct sta_barriers *barriers, uint64_t at_ns)
 {
-    uint64_t now_ns = sta_loop_now_ns(barriers->cache->loop);
-    sta_timer_start(barriers->cache->loop, &barriers->timer, barriers->soon ? now_ns : at_ns);
+    uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
+    sta_timer_start(barriers->owner.loop, &barriers->timer, barriers->soon ? now_ns : at_ns);
 }
 
 static void on_timer(struct sta_timer *timer)
 {
     struct sta_barriers *barriers = STA_CONTAINER(timer, struct sta_barriers, timer);
-    uint64_t now_ns = sta_loop_now_ns(barriers->cache->loop);
+    uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
     bool soon = barriers->soon;
     barriers->soon = false;
     sta_veil_prune(&barriers->veil, now_ns);
-    if (barriers->hears && barriers->reading)
+    if (barriers->owner.hears && barriers->reading)
         barriers->again |= soon;
-    else if (barriers->hears && (soon || barriers->used))
+    else if (barriers->owner.hears && (soon || barriers->used))
         read_begin(barriers);
     sta_barriers_renew_all(barriers, now_ns);
     if (barriers->used || !sta_list_empty(&barriers->raised) || barriers->veil.left_count > 0)
@@ -352,17 +353,17 @@ static void on_timer(struct sta_timer *timer)
 
 void sta_barriers_named(struct sta_barriers *barriers)
 {
-    if (!barriers->hears || barriers->soon)
+    if (!barriers->owner.hears || barriers->soon)
         return;
     barriers->soon = true;
-    sta_barriers_look(barriers, sta_loop_now_ns(barriers->cache->loop));
+    sta_barriers_look(barriers, sta_loop_now_ns(barriers->owner.loop));
 }
 
 /* ---- life ---- */
 
 static int make_name(struct sta_barriers *barriers)
 {
-    struct strata_bytes prefix = barriers->cache->prefix;
+    struct strata_bytes prefix = barriers->owner.prefix;
     size_t len = prefix.len + sizeof STA_BARRIERS_NAME - 1;
     uint8_t *name = malloc(len);
     if (name == NULL)
@@ -374,46 +375,52 @@ static int make_name(struct sta_barriers *barriers)
     return STRATA_OK;
 }
 
-static uint64_t oldest_question_ns(const struct sta_cache *cache)
+/* Of a call that was answered when its time was over, and then waited for a reading. */
+static uint64_t oldest_question_ns(uint64_t budget_ns)
 {
-    return 2 * sta_live(&cache->live.budget_ns);
+    return 2 * budget_ns;
 }
 
-int sta_barriers_init(struct sta_barriers *barriers, struct sta_cache *cache)
+int sta_barriers_init(struct sta_barriers *barriers, const struct sta_barriers_owner *owner)
 {
-    const struct sta_cache_config *config = &cache->config;
-    barriers->hears = cache->l1 != NULL && cache->l2 != NULL &&
-                      config->l2.router.tracking.mode != STA_TRACKING_OFF;
-    /* Values that live in L1 alone are not proven by anything. */
-    barriers->closes = barriers->hears && (config->write_through || config->write_behind);
-    barriers->staleness_ns = config->max_staleness_ms * STA_NS_MS;
+    barriers->owner = *owner;
     barriers->every_ns = STA_BARRIERS_RENEW_NS;
-    if (barriers->hears && barriers->staleness_ns / ROUNDS < barriers->every_ns)
-        barriers->every_ns = barriers->staleness_ns / ROUNDS;
-    barriers->cache = cache;
+    if (owner->hears && owner->staleness_ns / ROUNDS < barriers->every_ns)
+        barriers->every_ns = owner->staleness_ns / ROUNDS;
     sta_timer_init(&barriers->timer, on_timer);
     sta_timer_init(&barriers->sweep, on_sweep);
     sta_timer_init(&barriers->patience, on_patience);
     sta_list_init(&barriers->waiting);
     sta_list_init(&barriers->raised);
-    sta_veil_init(&barriers->veil, sta_random_seed(), oldest_question_ns(cache));
-    set_until(barriers, barriers->hears ? 0 : STA_NEVER);
-    return make_name(barriers);
+    int status = make_name(barriers);
+    size_t before = status == STRATA_OK && owner->whole_keys ? owner->prefix.len : 0;
+    sta_veil_init(&barriers->veil, sta_random_seed(), oldest_question_ns(owner->budget_ns),
+                  strata_bytes(barriers->name.data, before));
+    atomic_store_explicit(&barriers->budget_ns, owner->budget_ns, memory_order_relaxed);
+    set_until(barriers, owner->hears ? 0 : STA_NEVER);
+    return status;
 }
 
-void sta_barriers_adjust(struct sta_barriers *barriers)
+void sta_barriers_adjust(struct sta_barriers *barriers, uint64_t budget_ns)
 {
-    if (barriers->cache != NULL)
-        sta_veil_linger(&barriers->veil, oldest_question_ns(barriers->cache));
+    if (barriers->owner.loop == NULL)
+        return;
+    atomic_store_explicit(&barriers->budget_ns, budget_ns, memory_order_relaxed);
+    sta_veil_linger(&barriers->veil, oldest_question_ns(budget_ns));
+}
+
+bool sta_barriers_is_name(const struct sta_barriers *barriers, struct strata_bytes key)
+{
+    return key.len == barriers->name.len && memcmp(key.data, barriers->name.data, key.len) == 0;
 }
 
 void sta_barriers_fini(struct sta_barriers *barriers)
 {
-    if (barriers->cache == NULL)
+    if (barriers->owner.loop == NULL)
         return;
-    sta_timer_stop(barriers->cache->loop, &barriers->timer);
-    sta_timer_stop(barriers->cache->loop, &barriers->sweep);
-    sta_timer_stop(barriers->cache->loop, &barriers->patience);
+    sta_timer_stop(barriers->owner.loop, &barriers->timer);
+    sta_timer_stop(barriers->owner.loop, &barriers->sweep);
+    sta_timer_stop(barriers->owner.loop, &barriers->patience);
     sta_command_fini(&barriers->read);
     sta_veil_fini(&barriers->veil);
     free((void *)barriers->name.data);

@@ -36,16 +36,30 @@
 #define STA_BARRIERS_RENEW_NS (2 * STA_NS_SEC)
 
 struct sta_barriers_waiter;
-struct sta_cache;
+struct sta_flights;
+
+/* Whose they are: what they hide, and by which way the hash is read. All of it outlives them. */
+struct sta_barriers_owner {
+    struct sta_loop *loop;
+    struct sta_l1 *l1;           /* NULL: none */
+    struct sta_l2 *l2;           /* on that loop; NULL: none */
+    struct sta_flights *flights; /* loads to be overtaken where there is no L1 */
+    struct sta_log *log;
+    struct strata_bytes prefix; /* of the namespace */
+    bool whole_keys;            /* keys have the prefix here, too */
+    bool hears;                 /* the hash is read */
+    bool closes;                /* L1 does not answer without it */
+    uint64_t staleness_ns;
+    uint64_t budget_ns; /* of a call, to begin with */
+};
 
 struct sta_barriers {
     /* Fixed at creation. */
-    struct sta_cache *cache;
+    struct sta_barriers_owner owner;
     struct strata_bytes name; /* as Redis has it; owned */
-    bool hears;               /* the hash is read */
-    bool closes;              /* L1 does not answer without it */
-    uint64_t staleness_ns;
-    uint64_t every_ns; /* between two readings, or looks at what is to be renewed */
+    uint64_t every_ns;        /* between two readings, or looks at what is to be renewed */
+
+    _Atomic uint64_t budget_ns; /* relaxed */
 
     struct sta_veil veil;
     _Atomic uint64_t until_ms; /* relaxed: L1 is closed from then on; STA_NEVER: it is not */
@@ -67,9 +81,9 @@ struct sta_barriers {
 };
 
 /* Before the loop runs, with L1 and L2. STRATA_ERR_NOMEM. */
-int sta_barriers_init(struct sta_barriers *barriers, struct sta_cache *cache);
-/* After the cache's budget has changed. Any thread; one without a cache is fine. */
-void sta_barriers_adjust(struct sta_barriers *barriers);
+int sta_barriers_init(struct sta_barriers *barriers, const struct sta_barriers_owner *owner);
+/* Another budget of a call. Any thread; a zeroed one is fine. */
+void sta_barriers_adjust(struct sta_barriers *barriers, uint64_t budget_ns);
 
 /* After L2 has gone, before the loop does. A zeroed one is fine. */
 void sta_barriers_fini(struct sta_barriers *barriers);
@@ -94,6 +108,9 @@ static inline void sta_barriers_exempt(struct sta_barriers *barriers, struct str
 /* Redis names the hash, or may have and we would not know. Does not call l2. */
 void sta_barriers_named(struct sta_barriers *barriers);
 
+/* Whether this is the hash's name, as Redis has it. */
+bool sta_barriers_is_name(const struct sta_barriers *barriers, struct strata_bytes key);
+
 /* Redis has answered a question. False: what is known of barriers is young enough, or cannot be had. True:
  * known() is called once that is so, or at the waiter's deadline; perhaps before this returns. */
 bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waiter *waiter);
@@ -112,7 +129,7 @@ enum sta_barrier_state {
  */
 struct sta_barrier {
     /* The caller's; both stay until it is down. */
-    struct sta_cache *cache;
+    struct sta_barriers *barriers;
     struct strata_bytes pattern;
     void (*done)(struct sta_barrier *barrier, int status); /* of raise_start() and drop_start() */
 

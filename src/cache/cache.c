@@ -66,6 +66,27 @@ static int cache_create_l2(struct sta_cache *cache)
     return sta_l2_create(&cache->l2, cache->loop, &cache->config.l2, cache->log);
 }
 
+static int cache_create_barriers(struct sta_cache *cache)
+{
+    const struct sta_cache_config *config = &cache->config;
+    bool hears = cache->l1 != NULL && cache->l2 != NULL &&
+                 config->l2.router.tracking.mode != STA_TRACKING_OFF;
+    const struct sta_barriers_owner owner = {
+        .loop = cache->loop,
+        .l1 = cache->l1,
+        .l2 = cache->l2,
+        .flights = &cache->flights,
+        .log = cache->log,
+        .prefix = cache->prefix,
+        .hears = hears,
+        /* Values that live in L1 alone are not proven by anything. */
+        .closes = hears && (config->write_through || config->write_behind),
+        .staleness_ns = config->max_staleness_ms * STA_NS_MS,
+        .budget_ns = config->budget_ms * STA_NS_MS,
+    };
+    return sta_barriers_init(&cache->barriers, &owner);
+}
+
 int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
                      struct sta_log *log)
 {
@@ -95,7 +116,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     if (status == STRATA_OK)
         status = cache_create_l2(cache);
     if (status == STRATA_OK)
-        status = sta_barriers_init(&cache->barriers, cache);
+        status = cache_create_barriers(cache);
     if (status == STRATA_OK && config->write_behind)
         status = sta_behind_create(&cache->behind, cache);
     if (status == STRATA_OK && cache->l1 != NULL)
@@ -148,7 +169,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config)
 {
     cache_set_live(cache, config);
-    sta_barriers_adjust(&cache->barriers);
+    sta_barriers_adjust(&cache->barriers, config->budget_ms * STA_NS_MS);
     sta_invalidate_adjust(&cache->invalidate, config->invalidation_batch_size,
                           config->invalidation_timeout_ms * STA_NS_MS);
     if (cache->behind != NULL)

@@ -27,8 +27,7 @@ static void on_forget(void *arg, struct strata_bytes key, const struct sta_opera
     (void)answering;
     struct sta_cache *cache = arg;
     size_t prefix_len = cache->prefix.len;
-    if (key.len == cache->barriers.name.len &&
-        memcmp(key.data, cache->barriers.name.data, key.len) == 0) {
+    if (sta_barriers_is_name(&cache->barriers, key)) {
         sta_barriers_named(&cache->barriers);
         return;
     }

@@ -76,7 +76,7 @@ static int barrier_raise(struct purge *purge)
 {
     uint64_t pause_ns = AGAIN_FIRST_NS, began_ns = sta_clock_now_ns();
     uint64_t patience_ns = purge->config->walk.patience_ms * STA_NS_MS;
-    purge->barrier.cache = purge->cache;
+    purge->barrier.barriers = &purge->cache->barriers;
     purge->barrier.pattern = purge->config->pattern;
     for (;;) {
         int status = sta_barrier_raise(&purge->barrier);

@@ -18,9 +18,10 @@ struct sta_veil_exempt {
     uint64_t since_ns;
 };
 
-void sta_veil_init(struct sta_veil *veil, uint64_t seed, uint64_t linger_ns)
+void sta_veil_init(struct sta_veil *veil, uint64_t seed, uint64_t linger_ns,
+                   struct strata_bytes before)
 {
-    *veil = (struct sta_veil){.seed = seed, .linger_ns = linger_ns};
+    *veil = (struct sta_veil){.seed = seed, .linger_ns = linger_ns, .before = before};
     pthread_rwlock_init(&veil->lock, NULL);
     sta_list_init(&veil->patterns);
     sta_list_init(&veil->left);
@@ -67,7 +68,7 @@ struct sta_veil_pattern *sta_veil_add(struct sta_veil *veil, uint64_t id,
     if (made == NULL)
         return NULL;
     made->id = id;
-    if (sta_glob_init(&made->glob, pattern) < 0) {
+    if (sta_glob_init_behind(&made->glob, veil->before, pattern) < 0) {
         free(made);
         return NULL;
     }
@@ -123,10 +124,16 @@ void sta_veil_prune(struct sta_veil *veil, uint64_t now_ns)
 
 /* ---- any thread ---- */
 
-static bool is_own_name(struct strata_bytes key)
+static bool begins(struct strata_bytes text, struct strata_bytes with)
 {
-    struct strata_bytes tags = strata_text(STA_TAGS_PREFIX);
-    return key.len >= tags.len && memcmp(key.data, tags.data, tags.len) == 0;
+    return text.len >= with.len && (with.len == 0 || memcmp(text.data, with.data, with.len) == 0);
+}
+
+static bool is_own_name(const struct sta_veil *veil, struct strata_bytes key)
+{
+    size_t len = veil->before.len;
+    return begins(strata_bytes((const uint8_t *)key.data + len, key.len - len),
+                  strata_text(STA_TAGS_PREFIX));
 }
 
 /* Its place, or the free one where it belongs. */
@@ -167,7 +174,7 @@ static bool any_hides(const struct sta_veil *veil, const struct sta_list *patter
 
 bool sta_veil_hides_slow(struct sta_veil *veil, struct strata_bytes key, uint64_t asked_ns)
 {
-    if (is_own_name(key))
+    if (!begins(key, veil->before) || is_own_name(veil, key))
         return false;
     pthread_rwlock_rdlock(&veil->lock);
     bool hides = (veil->forgot_ns != 0 && asked_ns <= veil->forgot_ns) ||

@@ -47,7 +47,9 @@ struct sta_veil_pattern {
 
 struct sta_veil {
     _Atomic unsigned count; /* patterns, those that have left too; relaxed where it is 0 */
-    uint64_t seed;          /* fixed */
+    uint64_t seed;          /* fixed, as what follows */
+    struct strata_bytes
+        before; /* keys are hidden that begin with it; patterns are of what is behind it */
     pthread_rwlock_t lock;
     uint64_t linger_ns;       /* guarded by lock, never less than it was: no question is older */
     struct sta_list patterns; /* guarded by lock: in force, the eldest first; */
@@ -56,7 +58,9 @@ struct sta_veil {
     uint64_t forgot_ns; /* what was asked before this cannot be judged any more */
 };
 
-void sta_veil_init(struct sta_veil *veil, uint64_t seed, uint64_t linger_ns);
+/* `before` is borrowed. */
+void sta_veil_init(struct sta_veil *veil, uint64_t seed, uint64_t linger_ns,
+                   struct strata_bytes before);
 
 /* From now on questions may be this old. */
 void sta_veil_linger(struct sta_veil *veil, uint64_t linger_ns);

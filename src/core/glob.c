@@ -79,19 +79,34 @@ static void compile(struct sta_glob *glob, struct source source)
     }
 }
 
+static void compile_plain(struct sta_glob *glob, struct strata_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        glob->tokens[glob->count++] =
+            (struct sta_glob_token){.kind = KIND_BYTE, .byte = ((const uint8_t *)text.data)[i]};
+}
+
 int sta_glob_init(struct sta_glob *glob, struct strata_bytes pattern)
+{
+    return sta_glob_init_behind(glob, strata_bytes(NULL, 0), pattern);
+}
+
+int sta_glob_init_behind(struct sta_glob *glob, struct strata_bytes before,
+                         struct strata_bytes pattern)
 {
     size_t classes = 0;
     if (pattern.len > STA_GLOB_MAX)
         return STRATA_ERR_TOO_BIG;
     for (size_t i = 0; i < pattern.len; i++)
         classes += ((const uint8_t *)pattern.data)[i] == '[';
-    *glob = (struct sta_glob){.tokens = malloc((pattern.len + 1) * sizeof *glob->tokens),
-                              .classes = calloc(classes + 1, sizeof *glob->classes)};
+    *glob =
+        (struct sta_glob){.tokens = malloc((before.len + pattern.len + 1) * sizeof *glob->tokens),
+                          .classes = calloc(classes + 1, sizeof *glob->classes)};
     if (glob->tokens == NULL || glob->classes == NULL) {
         sta_glob_fini(glob);
         return STRATA_ERR_NOMEM;
     }
+    compile_plain(glob, before);
     compile(glob, (struct source){pattern.data, pattern.len});
     return STRATA_OK;
 }

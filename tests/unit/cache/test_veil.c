@@ -19,7 +19,7 @@ static struct sta_veil veil;
 static int set_up(void **state)
 {
     (void)state;
-    sta_veil_init(&veil, 7, LINGER);
+    sta_veil_init(&veil, 7, LINGER, strata_text(""));
     return 0;
 }
 
@@ -53,6 +53,27 @@ static void what_matches_is_hidden_while_it_is_in_force(void **state)
     assert_false(hides("b:7", 10));
     assert_ptr_equal(sta_veil_find(&veil, 2)->link.prev, &sta_veil_find(&veil, 1)->link);
     assert_null(sta_veil_find(&veil, 3));
+}
+
+/* Where keys come with their prefix, it stands for itself, and others are nobody's. */
+static void patterns_are_of_what_stands_behind_the_prefix(void **state)
+{
+    (void)state;
+    struct sta_veil whole;
+    sta_veil_init(&whole, 7, LINGER, strata_text("p*:"));
+    assert_non_null(sta_veil_add(&whole, 1, strata_text("*a")));
+    assert_true(sta_veil_hides(&whole, strata_text("p*:a"), 10));
+    assert_true(sta_veil_hides(&whole, strata_text("p*:bba"), 10));
+    assert_false(sta_veil_hides(&whole, strata_text("p*:b"), 10));
+    assert_false(sta_veil_hides(&whole, strata_text("pp:a"), 10));
+    assert_false(sta_veil_hides(&whole, strata_text("a"), 10));
+    assert_false(sta_veil_hides(&whole, strata_text("p*:strata:tag:a"), 10));
+    assert_true(sta_veil_hides(&whole, strata_text("p*:p*:strata:tag:a"), 10));
+    sta_veil_exempt(&whole, strata_text("p*:a"), 20);
+    sta_veil_exempt(&whole, strata_text("ba"), 20);
+    assert_false(sta_veil_hides(&whole, strata_text("p*:a"), 30));
+    assert_true(sta_veil_hides(&whole, strata_text("p*:ba"), 30));
+    sta_veil_fini(&whole);
 }
 
 static void names_of_tags_are_never_hidden(void **state)
@@ -141,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(what_matches_is_hidden_while_it_is_in_force),
+        cmocka_unit_test(patterns_are_of_what_stands_behind_the_prefix),
         CASE(names_of_tags_are_never_hidden),
         CASE(who_asked_before_it_left_is_answered_as_under_it),
         CASE(what_was_set_since_is_seen_by_who_asks_afterwards),

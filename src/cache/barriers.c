@@ -218,6 +218,11 @@ int sta_barriers_apply(struct sta_barriers *barriers, struct strata_bytes reply,
 
 /* ---- reading it ---- */
 
+static struct sta_barriers_waiter *waiter_at(struct sta_list *node)
+{
+    return STA_CONTAINER(node, struct sta_barriers_waiter, link);
+}
+
 static void release_waiting(struct sta_barriers *barriers)
 {
     struct sta_list *node;
@@ -225,9 +230,20 @@ static void release_waiting(struct sta_barriers *barriers)
     sta_list_init(&waiting);
     sta_list_splice_back(&waiting, &barriers->waiting);
     while ((node = sta_list_pop_front(&waiting)) != NULL) {
-        struct sta_barriers_waiter *waiter = STA_CONTAINER(node, struct sta_barriers_waiter, link);
+        struct sta_barriers_waiter *waiter = waiter_at(node);
         waiter->known(waiter);
     }
+}
+
+/* Whose time is over first comes first: as a rule that is the order in which they come. */
+static void wait_in_line(struct sta_barriers *barriers, struct sta_barriers_waiter *waiter)
+{
+    struct sta_list *before = barriers->waiting.prev;
+    while (before != &barriers->waiting && waiter_at(before)->deadline_ns > waiter->deadline_ns)
+        before = before->prev;
+    sta_list_push_front(before, &waiter->link);
+    if (barriers->waiting.next == &waiter->link)
+        sta_timer_start(barriers->owner.loop, &barriers->patience, waiter->deadline_ns);
 }
 
 /* Whoever has waited as long as he may goes on with what is known. */
@@ -236,8 +252,7 @@ static void on_patience(struct sta_timer *timer)
     struct sta_barriers *barriers = STA_CONTAINER(timer, struct sta_barriers, patience);
     uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
     while (!sta_list_empty(&barriers->waiting)) {
-        struct sta_barriers_waiter *first =
-            STA_CONTAINER(barriers->waiting.next, struct sta_barriers_waiter, link);
+        struct sta_barriers_waiter *first = waiter_at(barriers->waiting.next);
         if (first->deadline_ns > now_ns) {
             sta_timer_start(barriers->owner.loop, timer, first->deadline_ns);
             return;
@@ -257,21 +272,22 @@ static void complain(struct sta_barriers *barriers, int status)
     barriers->complained = true;
 }
 
+/* A refusal is an answer, too, and as long good. Without tracking L1 is as good as its TTLs in any case, as
+ * long as that is so. */
 static void take(struct sta_barriers *barriers, int status)
 {
+    const struct sta_barriers_owner *owner = &barriers->owner;
     barriers->failed = status < 0;
     barriers->refused = status == STRATA_ERR_DENIED || status == STRATA_ERR_SERVER;
-    if (barriers->refused) {
+    if (barriers->refused)
         complain(barriers, status);
-        set_until(barriers, STA_NEVER);
-    } else if (status == STRATA_OK) {
-        /* Without tracking L1 is as good as its TTLs in any case. */
-        bool tracked = sta_l2_is_tracked(barriers->owner.l2);
+    else if (status == STRATA_OK)
         barriers->complained = false;
-        set_until(barriers, tracked
-                                ? sta_clock_after(barriers->asked_ns, barriers->owner.staleness_ns)
-                                : STA_NEVER);
-    }
+    else if (barriers->until_ns != STA_NEVER)
+        return;
+    set_until(barriers, sta_l2_is_tracked(owner->l2)
+                            ? sta_clock_after(barriers->asked_ns, owner->staleness_ns)
+                            : STA_NEVER);
 }
 
 static void read_begin(struct sta_barriers *barriers);
@@ -319,9 +335,7 @@ bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waite
     /* Other nodes of a cluster are not to wait for the one that hangs. */
     if (barriers->refused || (barriers->failed && sta_l2_is_cluster(owner->l2)))
         return false;
-    if (sta_list_empty(&barriers->waiting))
-        sta_timer_start(owner->loop, &barriers->patience, waiter->deadline_ns);
-    sta_list_push_back(&barriers->waiting, &waiter->link);
+    wait_in_line(barriers, waiter);
     if (!barriers->reading)
         read_begin(barriers);
     return true;
@@ -331,8 +345,10 @@ bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waite
 
 void sta_barriers_look(struct sta_barriers *barriers, uint64_t at_ns)
 {
-    uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
-    sta_timer_start(barriers->owner.loop, &barriers->timer, barriers->soon ? now_ns : at_ns);
+    if (at_ns >= barriers->look_ns)
+        return;
+    barriers->look_ns = at_ns;
+    sta_timer_start(barriers->owner.loop, &barriers->timer, at_ns);
 }
 
 static void on_timer(struct sta_timer *timer)
@@ -341,6 +357,7 @@ static void on_timer(struct sta_timer *timer)
     uint64_t now_ns = sta_loop_now_ns(barriers->owner.loop);
     bool soon = barriers->soon;
     barriers->soon = false;
+    barriers->look_ns = STA_NEVER;
     sta_veil_prune(&barriers->veil, now_ns);
     if (barriers->owner.hears && barriers->reading)
         barriers->again |= soon;
@@ -387,6 +404,7 @@ int sta_barriers_init(struct sta_barriers *barriers, const struct sta_barriers_o
     barriers->every_ns = STA_BARRIERS_RENEW_NS;
     if (owner->hears && owner->staleness_ns / ROUNDS < barriers->every_ns)
         barriers->every_ns = owner->staleness_ns / ROUNDS;
+    barriers->look_ns = STA_NEVER;
     sta_timer_init(&barriers->timer, on_timer);
     sta_timer_init(&barriers->sweep, on_sweep);
     sta_timer_init(&barriers->patience, on_patience);

@@ -66,18 +66,19 @@ struct sta_barriers {
 
     /* The loop's. */
     struct sta_timer timer, sweep, patience;
-    bool soon; /* the timer is about to fire */
+    uint64_t look_ns; /* when the timer fires; STA_NEVER: it does not run */
+    bool soon;        /*   because the hash was named */
     bool used; /* somebody has read what Redis has: from then on the hash is read by the clock */
     struct sta_command read;
     bool reading, again;
-    bool failed;         /* the last reading */
-    bool refused;        /* by who will not have us read it: nobody waits for it */
-    bool complained;     /*   and somebody was told */
-    uint64_t asked_ns;   /* when the reading under way was asked for; */
-    uint64_t applied_ns; /*   the one that is in force */
-    uint64_t until_ns;   /* answers of Redis wait for a reading from then on */
-    struct sta_list waiting;
-    struct sta_list raised; /* barriers of this process that are to be renewed */
+    bool failed;             /* the last reading */
+    bool refused;            /* by who will not have us read it: nobody waits for it */
+    bool complained;         /*   and somebody was told */
+    uint64_t asked_ns;       /* when the reading under way was asked for; */
+    uint64_t applied_ns;     /*   the one that is in force */
+    uint64_t until_ns;       /* answers of Redis wait for a reading from then on */
+    struct sta_list waiting; /* by deadline */
+    struct sta_list raised;  /* barriers of this process that are to be renewed */
 };
 
 /* Before the loop runs, with L1 and L2. STRATA_ERR_NOMEM. */
@@ -171,6 +172,7 @@ struct sta_veil_pattern *sta_barriers_add(struct sta_barriers *barriers, uint64_
 /* The pattern leaves where nothing holds it any more. */
 void sta_barriers_review(struct sta_barriers *barriers, struct sta_veil_pattern *pattern);
 void sta_barriers_renew_all(struct sta_barriers *barriers, uint64_t now_ns);
+/* The timer fires then, if not before. */
 void sta_barriers_look(struct sta_barriers *barriers, uint64_t at_ns);
 
 #endif

@@ -136,6 +136,28 @@ static void closing_ends_what_is_under_way_exactly_once(void **state)
     redis_server_stop(&frozen);
 }
 
+/* Before anything is known of barriers, of which nobody hears any more. */
+static void closing_ends_the_first_calls_of_a_cache_too(void **state)
+{
+    (void)state;
+    struct redis_server *frozen = NULL;
+    assert_int_equal(redis_server_start(&frozen, NULL), 0);
+    redis_server_freeze(frozen);
+    struct strata *cache =
+        cache_rig_open((struct strata_options){.redis_url = redis_server_url(frozen)});
+    struct outcome set = {0}, get = {0};
+    strata_set_async(cache, strata_text("k"), strata_text("w"), 0,
+                     (struct strata_completion){note_outcome, &set, NULL});
+    strata_get_async(cache, strata_text("l"), (struct strata_completion){note_outcome, &get, NULL});
+    strata_close(&cache);
+    assert_int_equal(atomic_load(&set.calls), 1);
+    assert_int_equal(set.status, STRATA_ERR_CLOSED);
+    assert_int_equal(atomic_load(&get.calls), 1);
+    assert_int_equal(get.status, STRATA_ERR_CLOSED);
+    redis_server_thaw(frozen);
+    redis_server_stop(&frozen);
+}
+
 struct impatient {
     struct strata *cache;
     struct outcome outcome;
@@ -171,6 +193,7 @@ int main(void)
         cmocka_unit_test_setup(a_completion_that_is_dispatched_after_the_close_still_has_its_value,
                                cache_rig_flush),
         cmocka_unit_test_setup(closing_ends_what_is_under_way_exactly_once, cache_rig_flush),
+        cmocka_unit_test_setup(closing_ends_the_first_calls_of_a_cache_too, cache_rig_flush),
         cmocka_unit_test_setup(a_synchronous_call_from_a_callback_is_refused_instead_of_hanging,
                                cache_rig_flush),
     };

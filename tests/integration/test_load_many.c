@@ -371,8 +371,9 @@ static int load_for_crowd(struct strata_load *const *loads, size_t count, void *
     struct crowd *crowd = arg;
     for (size_t i = 0; i < count; i++) {
         struct strata_bytes key = strata_load_key(loads[i]);
-        const char *colon = memchr(key.data, ':', key.len);
-        atomic_fetch_add(&crowd->loads[strtoul(colon + 1, NULL, 10)], 1);
+        char name[32]; /* the key's bytes have no end of their own */
+        (void)snprintf(name, sizeof name, "%.*s", (int)key.len, (const char *)key.data);
+        atomic_fetch_add(&crowd->loads[strtoul(strchr(name, ':') + 1, NULL, 10)], 1);
         if (strata_load_set(loads[i], key, 0) != STRATA_OK)
             return STRATA_ERR_NOMEM;
     }

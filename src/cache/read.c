@@ -122,8 +122,9 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
     if (status < 0)
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
-    *missing = (struct sta_read_missing){.key = *key, .token = token, .index = index};
-    if (read_doubts(read, key)) {
+    *missing = (struct sta_read_missing){
+        .key = *key, .token = token, .index = index, .suspect = read_doubts(read, key)};
+    if (missing->suspect) {
         read->suspects++;
         read->batch.hurried = sta_live(&read->cache->live.serve_stale) == STRATA_SERVE_STALE_ERROR;
     }
@@ -374,12 +375,13 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
     struct sta_read_missing *missing = &read->missing[tag];
     uint64_t now_ns = sta_loop_now_ns(read->cache->loop), now_ms = now_ns / STA_NS_MS;
     sta_timing_record(read->cache->timing, STA_TIMING_GET, STA_TIMING_L2, read->begun_ns, now_ns);
+    /* Not what Redis says of itself, which is an answer. */
+    if (status == STRATA_ERR_UNAVAILABLE && missing->suspect)
+        sta_repair_give_back(&read->cache->repair);
     if (status == STRATA_OK)
         status = read_finish_key(read, missing, replies, now_ms);
     else
         sta_tiers_count(&read->cache->l2_counters.errors);
-    if (status == STRATA_ERR_UNAVAILABLE)
-        sta_repair_give_back(&read->cache->repair, read);
     read->statuses[missing->index] = read_unproven(read, missing, status, now_ms);
 }
 

@@ -12,6 +12,7 @@ struct sta_read_missing {
     struct sta_key key;
     struct sta_l1_token token;
     size_t index;
+    bool suspect; /* L1 has an entry that is in doubt */
 
     /* Of a value with tags, which is in `values` as it is stored until they are known. */
     bool tagged;

@@ -121,11 +121,8 @@ void sta_repair_submit(struct sta_repair *repair, struct sta_read *read)
     sta_loop_post(repair->cache->loop, &read->task);
 }
 
-void sta_repair_give_back(struct sta_repair *repair, struct sta_read *read)
+void sta_repair_give_back(struct sta_repair *repair)
 {
-    if (read->suspects == 0)
-        return;
-    read->suspects--;
     sta_rate_give_back(&repair->rate, 1);
     atomic_fetch_sub_explicit(&repair->keys, 1, memory_order_relaxed);
 }

@@ -50,9 +50,9 @@ void sta_repair_init(struct sta_repair *repair, struct sta_cache *cache, uint64_
 /* A read that was begun, of which some keys are in doubt: sent in its turn. */
 void sta_repair_submit(struct sta_repair *repair, struct sta_read *read);
 
-/* A key of such a read was not asked for after all: Redis is away. So while it is, nobody waits for a
- * turn only to be told so. */
-void sta_repair_give_back(struct sta_repair *repair, struct sta_read *read);
+/* A key in doubt of a read that was sent was not asked for after all: Redis is away. So while it is, nobody
+ * waits for a turn only to be told so. */
+void sta_repair_give_back(struct sta_repair *repair);
 
 /* By who leads the loop, which does not run any more: what waits, and what is still to come, ends with
  * STRATA_ERR_CLOSED. */

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/rate.h"
 #include "integration/cache_rig.h"
+#include "support/fake_redis.h"
 #include "support/redis_server.h"
 #include "support/wait.h"
 
@@ -326,6 +327,84 @@ static void while_redis_is_away_nobody_waits_for_a_turn(void **state)
     redis_server_stop(&mortal);
 }
 
+/* ---- what was asked ---- */
+
+/* Redis has a value of this key, and no barriers. */
+static struct fake_redis *start_fake(void)
+{
+    struct fake_redis *fake = fake_redis_start(NULL);
+    fake_redis_say(fake, "HGETALL *", 0, "%0\r\n");
+    fake_redis_say(fake, "GET " PREFIX "*", 1, "$1\r\nv\r\n");
+    fake_redis_say(fake, "PTTL *", 1, ":-1\r\n");
+    return fake;
+}
+
+static struct strata *open_fake(struct fake_redis *fake, struct strata_options options)
+{
+    char url[64];
+    (void)snprintf(url, sizeof url, "redis://%s", fake_redis_address(fake));
+    options.redis_url = url;
+    options.repair_rate = 1;
+    options.socket_timeout_ms = 500;
+    return open_with(options);
+}
+
+static void lose_connections(struct strata *cache, struct fake_redis *fake)
+{
+    fake_redis_drop(fake, false);
+    assert_true(wait_until(has_doubted, cache, PATIENT_MS));
+}
+
+/* That it is loading is an answer, though not to the question. */
+static void what_redis_has_answered_in_any_way_has_had_its_turn(void **state)
+{
+    (void)state;
+    struct fake_redis *fake = start_fake();
+    struct strata *cache = open_fake(fake, (struct strata_options){0});
+    assert_int_equal(get_status(cache, "k"), STRATA_OK);
+    fake_redis_say(fake, "GET " PREFIX "*", 0, "-LOADING Redis is loading\r\n");
+    fake_redis_say(fake, "PTTL *", 0, "-LOADING Redis is loading\r\n");
+    lose_connections(cache, fake);
+    uint64_t seen = fake_redis_seen(fake, "GET " PREFIX "k");
+    int status = get_status(cache, "k"); /* it was asked again and again, until its time was over */
+    assert_true(status == STRATA_ERR_UNAVAILABLE || status == STRATA_ERR_TIMEOUT);
+    assert_true(fake_redis_seen(fake, "GET " PREFIX "k") > seen);
+    assert_int_equal(numbers(cache).repairs, 1);
+    strata_close(&cache);
+    fake_redis_stop(&fake);
+}
+
+/* Of a batch only what is in doubt had a turn to be given back. */
+static void what_was_not_in_doubt_gives_no_turn_back(void **state)
+{
+    (void)state;
+    struct fake_redis *fake = start_fake(), *gone = fake_redis_start(NULL);
+    const char *seed = fake_redis_address(fake);
+    const struct fake_range ranges[] = {
+        {.first = 0, .last = 8191, .host = "127.0.0.1", .port = fake_redis_port(fake)},
+        {.first = 8192, .last = 16383, .host = "127.0.0.1", .port = fake_redis_port(gone)},
+    };
+    const struct strata_bytes keys[] = {strata_text("{b}"), strata_text("{a}")}; /* 3300, 15495 */
+    struct strata_value values[2];
+    int statuses[2];
+    fake_redis_set_slots(fake, ranges, 2);
+    fake_redis_stop(&gone);
+    struct strata *cache = open_fake(fake, (struct strata_options){.cluster_enabled = STRATA_ON,
+                                                                   .cluster_nodes = &seed,
+                                                                   .cluster_node_count = 1});
+    assert_int_equal(get_status(cache, "{b}"), STRATA_OK);
+    fake_redis_say(fake, "GET " PREFIX "*", 0, "$1\r\nw\r\n");
+    fake_redis_say(fake, "PTTL *", 0, ":-1\r\n");
+    lose_connections(cache, fake);
+    assert_int_equal(strata_get_many(cache, keys, 2, values, statuses), STRATA_ERR_PARTIAL);
+    assert_int_equal(statuses[0], STRATA_OK);
+    assert_int_equal(statuses[1], STRATA_ERR_UNAVAILABLE);
+    assert_int_equal(numbers(cache).repairs, 1);
+    strata_release(&values[0]);
+    strata_close(&cache);
+    fake_redis_stop(&fake);
+}
+
 struct late {
     atomic_int status;
 };
@@ -371,6 +450,8 @@ int main(void)
         TEST(or_an_error_where_that_is_wanted),
         TEST(reads_of_other_keys_do_not_wait),
         TEST(while_redis_is_away_nobody_waits_for_a_turn),
+        TEST(what_redis_has_answered_in_any_way_has_had_its_turn),
+        TEST(what_was_not_in_doubt_gives_no_turn_back),
         TEST(what_waits_ends_when_the_cache_is_closed),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

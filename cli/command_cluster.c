@@ -13,23 +13,19 @@
 #include <unistd.h>
 
 #include "cli/cluster_print.h"
-#include "cli/command.h"
+#include "cli/looks.h"
 #include "cli/output.h"
 #include "config/options.h"
 #include "core/error.h"
 #include "strata/options.h"
 #include "strata/tls.h"
 
-enum { CLUSTER_WATCH, CLUSTER_INTERVAL, CLUSTER_COUNT };
-
 #define EVENTS_KEPT 10u
 #define EVENT_CAP   640
 #define URL_CAP     2048
 
 static const struct cli_option cluster_options[] = {
-    [CLUSTER_WATCH] = {"watch", NULL, "go on looking, and tell what happens, until interrupted"},
-    [CLUSTER_INTERVAL] = {"interval", "SECONDS", "between two looks of --watch; default 1"},
-    [CLUSTER_COUNT] = {"count", "N", "end --watch after N looks"},
+    CLI_LOOKS_OPTIONS("go on looking, and tell what happens, until interrupted"),
     {0},
 };
 
@@ -46,8 +42,7 @@ struct events {
 struct watch {
     const struct cli_run *run;
     enum cli_cluster_view view;
-    uint64_t interval_ms;
-    uint64_t looks; /* 0: no end */
+    struct cli_looks looks;
     struct events events;
     uint64_t told; /* events that are in a document already */
 };
@@ -105,7 +100,7 @@ static enum cli_exit show(struct watch *watch, const struct strata_cluster_info 
 {
     bool serves =
         strcmp(info->cluster_state, "ok") == 0 || strcmp(info->cluster_state, "standalone") == 0;
-    bool watching = cli_run_option(watch->run, CLUSTER_WATCH) != NULL;
+    bool watching = watch->looks.watching;
     enum cli_exit code = serves ? CLI_OK : CLI_NEGATIVE;
     if (watch->run->json) {
         json_t *document = cli_cluster_json(watch->view, info);
@@ -113,8 +108,7 @@ static enum cli_exit show(struct watch *watch, const struct strata_cluster_info 
             (void)json_object_set_new(document, "events", events_json(watch));
         return cli_output_json(document, code);
     }
-    if (watching && cli_output_is_terminal())
-        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    cli_looks_clear(&watch->looks);
     cli_cluster_print(watch->view, info);
     if (watching)
         print_events(&watch->events);
@@ -134,19 +128,11 @@ static int look(struct watch *watch, struct strata_cluster *cluster, enum cli_ex
     return status;
 }
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
-                                   .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&pause, NULL);
-}
-
 /* While it watches, a cluster that cannot be reached is said and waited for. */
 static enum cli_exit look_on(struct watch *watch, struct strata_cluster *cluster)
 {
-    bool watching = cli_run_option(watch->run, CLUSTER_WATCH) != NULL;
     enum cli_exit code = CLI_OK;
-    for (uint64_t looks = 1;; looks++) {
+    do {
         struct strata_error error;
         int status = look(watch, cluster, &code);
         if (status < 0) {
@@ -154,10 +140,8 @@ static enum cli_exit look_on(struct watch *watch, struct strata_cluster *cluster
                                 strata_status_text(status));
             code = cli_output_failure(watch->run, &error);
         }
-        if (!watching || (watch->looks != 0 && looks >= watch->looks) || fflush(stdout) != 0)
-            return code;
-        pause_ms(watch->interval_ms);
-    }
+    } while (cli_looks_again(&watch->looks));
+    return code;
 }
 
 /* --url, or what --host and --port amount to, or STRATA_URL; NULL: the environment's cluster. */
@@ -196,13 +180,7 @@ static int read_options(struct cli_run *run, struct watch *watch, struct strata_
 {
     int status = find_view(run->operands[0], &watch->view, error);
     if (status == STRATA_OK)
-        status = cli_arguments_seconds(&cluster_options[CLUSTER_INTERVAL],
-                                       cli_run_option(run, CLUSTER_INTERVAL), &watch->interval_ms,
-                                       error);
-    if (status == STRATA_OK)
-        status = cli_arguments_number(&cluster_options[CLUSTER_COUNT],
-                                      cli_run_option(run, CLUSTER_COUNT), 1, UINT32_MAX,
-                                      &watch->looks, error);
+        status = cli_looks_read(&watch->looks, run, error);
     return status;
 }
 
@@ -251,7 +229,7 @@ static int open_cluster(struct strata_cluster **cluster, struct strata_cluster_o
 
 static enum cli_exit run_cluster(struct cli_run *run)
 {
-    struct watch watch = {.run = run, .interval_ms = 1000};
+    struct watch watch = {.run = run};
     struct strata_cluster *cluster = NULL;
     struct strata_error error;
     char text[URL_CAP];
@@ -262,7 +240,7 @@ static enum cli_exit run_cluster(struct cli_run *run)
     if (status < 0)
         return cli_output_failure(run, &error);
     (void)pthread_mutex_init(&watch.events.lock, NULL);
-    options.interval_ms = in_range(watch.interval_ms);
+    options.interval_ms = in_range(watch.looks.interval_ms);
     options.timeout_ms = in_range(run->timeout_ms);
     status = open_cluster(&cluster, &options, &error);
     enum cli_exit code = status < 0 ? cli_output_failure(run, &error) : look_on(&watch, cluster);

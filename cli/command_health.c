@@ -4,19 +4,14 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "cli/command.h"
+#include "cli/looks.h"
 #include "cli/output.h"
 #include "cli/stats.h"
 #include "core/error.h"
 
-enum { HEALTH_WATCH, HEALTH_INTERVAL, HEALTH_COUNT };
-
 static const struct cli_option health_options[] = {
-    [HEALTH_WATCH] = {"watch", NULL, "go on looking until interrupted"},
-    [HEALTH_INTERVAL] = {"interval", "SECONDS", "between two looks of --watch; default 1"},
-    [HEALTH_COUNT] = {"count", "N", "end --watch after N looks"},
+    CLI_LOOKS_OPTIONS("go on looking until interrupted"),
     {0},
 };
 
@@ -60,7 +55,7 @@ static int fetch(const struct cli_run *run, json_t **out, struct strata_error *e
                         : sta_error_set(error, STRATA_ERR_PROTOCOL, "stratad tells no health");
 }
 
-static enum cli_exit look(const struct cli_run *run)
+static enum cli_exit look(const struct cli_run *run, const struct cli_looks *looks)
 {
     struct strata_error error;
     json_t *health = NULL;
@@ -69,8 +64,7 @@ static enum cli_exit look(const struct cli_run *run)
     enum cli_exit code = exit_of(health);
     if (run->json)
         return cli_output_json(health, code);
-    if (cli_run_option(run, HEALTH_WATCH) != NULL && cli_output_is_terminal())
-        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    cli_looks_clear(looks);
     print_health(health);
     json_decref(health);
     return code;
@@ -78,25 +72,15 @@ static enum cli_exit look(const struct cli_run *run)
 
 static enum cli_exit run_health(struct cli_run *run)
 {
-    uint64_t interval_ms = 1000, looks = 0;
+    struct cli_looks looks;
     struct strata_error error;
-    bool watching = cli_run_option(run, HEALTH_WATCH) != NULL;
-    int status = cli_arguments_seconds(&health_options[HEALTH_INTERVAL],
-                                       cli_run_option(run, HEALTH_INTERVAL), &interval_ms, &error);
-    if (status == STRATA_OK)
-        status =
-            cli_arguments_number(&health_options[HEALTH_COUNT], cli_run_option(run, HEALTH_COUNT),
-                                 1, UINT32_MAX, &looks, &error);
-    if (status < 0)
+    enum cli_exit code;
+    if (cli_looks_read(&looks, run, &error) < 0)
         return cli_output_failure(run, &error);
-    for (uint64_t done = 1;; done++) {
-        enum cli_exit code = look(run);
-        if (!watching || (looks != 0 && done >= looks) || fflush(stdout) != 0)
-            return code;
-        const struct timespec pause = {.tv_sec = (time_t)(interval_ms / 1000),
-                                       .tv_nsec = (long)(interval_ms % 1000) * 1000000};
-        (void)nanosleep(&pause, NULL);
-    }
+    do
+        code = look(run, &looks);
+    while (cli_looks_again(&looks));
+    return code;
 }
 
 const struct cli_command cli_command_health = {

@@ -4,19 +4,14 @@
  * stratad was started; once or until it is interrupted.
  */
 #include <stdio.h>
-#include <time.h>
 
-#include "cli/command.h"
+#include "cli/looks.h"
 #include "cli/output.h"
 #include "cli/stats.h"
 #include "core/error.h"
 
-enum { LATENCY_WATCH, LATENCY_INTERVAL, LATENCY_COUNT };
-
 static const struct cli_option latency_options[] = {
-    [LATENCY_WATCH] = {"watch", NULL, "go on looking until interrupted"},
-    [LATENCY_INTERVAL] = {"interval", "SECONDS", "between two looks of --watch; default 1"},
-    [LATENCY_COUNT] = {"count", "N", "end --watch after N looks"},
+    CLI_LOOKS_OPTIONS("go on looking until interrupted"),
     {0},
 };
 
@@ -89,7 +84,7 @@ static int fetch(const struct cli_run *run, json_t **out, struct strata_error *e
                                         "stratad times nothing: CACHE_METRICS_ENABLED is false");
 }
 
-static enum cli_exit look(const struct cli_run *run)
+static enum cli_exit look(const struct cli_run *run, const struct cli_looks *looks)
 {
     struct strata_error error;
     json_t *latency = NULL;
@@ -97,8 +92,7 @@ static enum cli_exit look(const struct cli_run *run)
         return cli_output_failure(run, &error);
     if (run->json)
         return cli_output_json(latency, CLI_OK);
-    if (cli_run_option(run, LATENCY_WATCH) != NULL && cli_output_is_terminal())
-        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    cli_looks_clear(looks);
     print_latency(latency);
     json_decref(latency);
     return CLI_OK;
@@ -106,25 +100,15 @@ static enum cli_exit look(const struct cli_run *run)
 
 static enum cli_exit run_latency(struct cli_run *run)
 {
-    uint64_t interval_ms = 1000, looks = 0;
+    struct cli_looks looks;
     struct strata_error error;
-    bool watching = cli_run_option(run, LATENCY_WATCH) != NULL;
-    int status = cli_arguments_seconds(&latency_options[LATENCY_INTERVAL],
-                                       cli_run_option(run, LATENCY_INTERVAL), &interval_ms, &error);
-    if (status == STRATA_OK)
-        status =
-            cli_arguments_number(&latency_options[LATENCY_COUNT],
-                                 cli_run_option(run, LATENCY_COUNT), 1, UINT32_MAX, &looks, &error);
-    if (status < 0)
+    enum cli_exit code;
+    if (cli_looks_read(&looks, run, &error) < 0)
         return cli_output_failure(run, &error);
-    for (uint64_t done = 1;; done++) {
-        enum cli_exit code = look(run);
-        if (!watching || code != CLI_OK || (looks != 0 && done >= looks) || fflush(stdout) != 0)
-            return code;
-        const struct timespec pause = {.tv_sec = (time_t)(interval_ms / 1000),
-                                       .tv_nsec = (long)(interval_ms % 1000) * 1000000};
-        (void)nanosleep(&pause, NULL);
-    }
+    do
+        code = look(run, &looks);
+    while (code == CLI_OK && cli_looks_again(&looks));
+    return code;
 }
 
 const struct cli_command cli_command_latency = {

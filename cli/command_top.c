@@ -5,20 +5,19 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "cli/command.h"
+#include "cli/looks.h"
 #include "cli/output.h"
 #include "cli/stats.h"
 #include "core/clock.h"
 #include "core/error.h"
 
-enum { TOP_ONCE, TOP_INTERVAL, TOP_COUNT };
+enum { TOP_ONCE = CLI_LOOKS_WATCH }; /* it looks again unless that is given */
 
 static const struct cli_option top_options[] = {
     [TOP_ONCE] = {"once", NULL, "print one picture and end"},
-    [TOP_INTERVAL] = {"interval", "SECONDS", "between two looks; default 1"},
-    [TOP_COUNT] = {"count", "N", "end after N pictures"},
+    [CLI_LOOKS_INTERVAL] = {"interval", "SECONDS", "between two looks; default 1"},
+    [CLI_LOOKS_COUNT] = {"count", "N", "end after N pictures"},
     {0},
 };
 
@@ -127,43 +126,32 @@ static json_t *picture_json(const struct picture *before, const struct picture *
     return document;
 }
 
-static enum cli_exit show(const struct cli_run *run, const struct picture *before,
-                          const struct picture *now)
+static enum cli_exit show(const struct cli_run *run, const struct cli_looks *looks,
+                          const struct picture *before, const struct picture *now)
 {
-    bool terminal = cli_output_is_terminal();
     if (run->json)
         return cli_output_json(picture_json(before, now), CLI_OK);
-    if (terminal && cli_run_option(run, TOP_ONCE) == NULL)
-        (void)printf("\x1b[H\x1b[J"); /* home, and clear to the end */
+    cli_looks_clear(looks);
     print_picture(before, now);
-    if (!terminal)
+    if (!cli_output_is_terminal())
         (void)putchar('\n');
     return CLI_OK;
 }
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
-                                   .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&pause, NULL);
-}
-
 /* A stratad that goes away ends it. */
-static enum cli_exit go_on(const struct cli_run *run, uint64_t interval_ms, uint64_t pictures)
+static enum cli_exit go_on(const struct cli_run *run, struct cli_looks *looks)
 {
     struct picture before = {0}, now = {0};
     struct strata_error error;
     enum cli_exit code = CLI_OK;
     int status = take(run, &before, &error);
-    for (uint64_t done = 1; status == STRATA_OK; done++) {
-        pause_ms(interval_ms);
-        status = take(run, &now, &error);
-        if (status < 0)
-            break;
-        code = show(run, &before, &now);
+    if (status == STRATA_OK)
+        cli_looks_pause(looks);
+    while (status == STRATA_OK && (status = take(run, &now, &error)) == STRATA_OK) {
+        code = show(run, looks, &before, &now);
         json_decref(before.document);
         before = now;
-        if ((pictures != 0 && done >= pictures) || fflush(stdout) != 0)
+        if (!cli_looks_again(looks))
             break;
     }
     json_decref(before.document);
@@ -172,14 +160,12 @@ static enum cli_exit go_on(const struct cli_run *run, uint64_t interval_ms, uint
 
 static enum cli_exit run_top(struct cli_run *run)
 {
-    uint64_t interval_ms = 1000, pictures = cli_run_option(run, TOP_ONCE) != NULL ? 1 : 0;
+    struct cli_looks looks;
     struct strata_error error;
-    int status = cli_arguments_seconds(&top_options[TOP_INTERVAL],
-                                       cli_run_option(run, TOP_INTERVAL), &interval_ms, &error);
-    if (status == STRATA_OK)
-        status = cli_arguments_number(&top_options[TOP_COUNT], cli_run_option(run, TOP_COUNT), 1,
-                                      UINT32_MAX, &pictures, &error);
-    return status < 0 ? cli_output_failure(run, &error) : go_on(run, interval_ms, pictures);
+    if (cli_looks_read(&looks, run, &error) < 0)
+        return cli_output_failure(run, &error);
+    looks.watching = cli_run_option(run, TOP_ONCE) == NULL;
+    return go_on(run, &looks);
 }
 
 const struct cli_command cli_command_top = {

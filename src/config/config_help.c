@@ -59,7 +59,7 @@ static void put_option(struct sta_render *render, const struct sta_setting *sett
     put_paragraph(render, option->help);
     put_paragraph(render, line);
     put_default(render, setting->default_text, option->flag != NULL ? option->env : NULL,
-                option->fixed == NULL);
+                setting->fixed == NULL);
 }
 
 static void put_general(struct sta_render *render)

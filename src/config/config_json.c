@@ -102,6 +102,15 @@ static const char *unit_of(const struct sta_option *option)
     }
 }
 
+/* The name of a file may be any bytes, too. */
+static json_t *file_line_json(const char *file, unsigned line)
+{
+    json_t *name = text_json(file);
+    json_t *json = name != NULL ? json_sprintf("%s:%u", json_string_value(name), line) : NULL;
+    json_decref(name);
+    return json;
+}
+
 struct json_t *sta_setting_origin_json(const struct sta_config *config,
                                        const struct sta_setting *setting)
 {
@@ -111,7 +120,7 @@ struct json_t *sta_setting_origin_json(const struct sta_config *config,
     case STA_SOURCE_ENVIRONMENT:
         return json_sprintf("environment %s", setting->option->env);
     case STA_SOURCE_FILE:
-        return json_sprintf("%s:%u", config->file, setting->line);
+        return file_line_json(config->file, setting->line);
     case STA_SOURCE_CHANGE:
         return json_string("changed while running");
     default:
@@ -124,7 +133,7 @@ static bool add_setting(json_t *root, const struct sta_config *config,
                         const struct sta_setting *setting)
 {
     const char *unit = unit_of(setting->option);
-    const char *fixed = setting->option->fixed;
+    const char *fixed = setting->fixed;
     json_t *entry = json_object();
     if (json_object_set_new(root, setting->option->name, entry) < 0)
         return false;
@@ -135,6 +144,7 @@ static bool add_setting(json_t *root, const struct sta_config *config,
            (fixed == NULL || json_object_set_new(entry, "fixed_because", json_string(fixed)) == 0);
 }
 
+/* As an option, which it is but for the table. */
 static bool add_file(json_t *root, const struct sta_config *config)
 {
     const char *origin = "default";
@@ -147,7 +157,10 @@ static bool add_file(json_t *root, const struct sta_config *config)
         return false;
     return json_object_set_new(entry, "value",
                                config->file != NULL ? text_json(config->file) : json_null()) == 0 &&
-           json_object_set_new(entry, "origin", json_string(origin)) == 0;
+           json_object_set_new(entry, "origin", json_string(origin)) == 0 &&
+           json_object_set_new(entry, "live", json_false()) == 0 &&
+           json_object_set_new(entry, "fixed_because",
+                               json_string("it is named once, at the start")) == 0;
 }
 
 struct json_t *sta_config_json(const struct sta_config *config)

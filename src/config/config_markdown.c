@@ -59,9 +59,9 @@ static void put_row(struct sta_render *render, const struct sta_setting *setting
         put_code(render, given);
     sta_render_text(render, " | ");
     put_cell(render, allowed);
-    sta_render_text(render, option->fixed == NULL ? " | yes | " : " | no: ");
-    if (option->fixed != NULL)
-        sta_render_texts(render, option->fixed, " | ", NULL);
+    sta_render_text(render, setting->fixed == NULL ? " | yes | " : " | no: ");
+    if (setting->fixed != NULL)
+        sta_render_texts(render, setting->fixed, " | ", NULL);
     put_cell(render, option->help);
     sta_render_text(render, " |\n");
 }

@@ -39,10 +39,13 @@ static int offer(struct sta_config *config, const struct strata_setting *given,
         const struct sta_option *option = setting->option;
         if (strcmp(option->name, given->name) != 0)
             continue;
-        if (option->fixed != NULL)
+        if (setting->unused != NULL)
+            return sta_error_set(error, STRATA_ERR_UNSUPPORTED, "%s: %s", option->name,
+                                 setting->unused);
+        if (setting->fixed != NULL)
             return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                                  "%s: does not change while running: %s", option->name,
-                                 option->fixed);
+                                 setting->fixed);
         return sta_setting_offer(setting, STA_SOURCE_CHANGE, given->value, error);
     }
     return refuse_name(config, given->name, error);
@@ -107,9 +110,9 @@ static json_t *difference(const struct sta_config *config, const struct sta_sett
 {
     const struct sta_option *option = after->option;
     json_t *origin = sta_setting_origin_json(config, after);
-    if (option->fixed != NULL)
+    if (after->fixed != NULL)
         return json_pack("{s:s, s:b, s:s, s:o}", "name", option->name, "live", 0, "fixed_because",
-                         option->fixed, "origin", origin);
+                         after->fixed, "origin", origin);
     return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", option->name, "live", 1, "before",
                      sta_setting_json(before), "after", sta_setting_json(after), "origin", origin);
 }
@@ -119,7 +122,8 @@ struct json_t *sta_live_differences(const struct sta_config *before, const struc
     json_t *list = json_array();
     for (size_t i = 0; list != NULL && i < before->count; i++) {
         const struct sta_setting *was = &before->settings[i], *is = &after->settings[i];
-        if (!is_same(was, is) && json_array_append_new(list, difference(after, was, is)) < 0) {
+        if (is->unused == NULL && !is_same(was, is) &&
+            json_array_append_new(list, difference(after, was, is)) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -143,7 +147,7 @@ void sta_live_store(const struct sta_config *config, const struct sta_option_set
     for (size_t i = 0; i < config->count; i++) {
         const struct sta_setting *setting = &config->settings[i];
         const struct sta_option_set *set = set_of(setting->option, sets, set_count);
-        if (setting->option->fixed == NULL && setting->source != STA_SOURCE_UNSET && set != NULL)
+        if (setting->fixed == NULL && setting->source != STA_SOURCE_UNSET && set != NULL)
             sta_option_value_store(setting->option, &setting->value, set->target);
     }
 }
@@ -152,7 +156,7 @@ void sta_live_adopt(struct sta_config *config, const struct sta_config *from)
 {
     for (size_t i = 0; i < config->count; i++) {
         struct sta_setting *setting = &config->settings[i];
-        if (setting->option->fixed != NULL)
+        if (setting->fixed != NULL)
             continue;
         setting->value.number = from->settings[i].value.number;
         setting->source = from->settings[i].source;

@@ -9,6 +9,7 @@
  *     l1_ttl="abc": not a number; allowed: seconds, 0.001 to 31536000, or unlimited
  *     l1_tl: not an option; did you mean l1_ttl?
  *     redis_url: does not change while running: connections are made with it
+ *     l2_ttl: has no effect in stratad: it is the library's
  */
 #ifndef STA_LIVE_H
 #define STA_LIVE_H
@@ -41,7 +42,8 @@ struct sta_config *sta_live_copy(const struct sta_config *config);
 int sta_live_offer(struct sta_config *config, const struct strata_setting *settings, size_t count,
                    struct strata_error *error);
 
-/* What is not the same in two configs of the same tables, in their order: an array of
+/* What is not the same in two configs of the same tables, in their order, without what does nothing
+ * here: an array of
  * {"name": "l1_ttl", "live": true, "before": 300, "after": 60, "origin": "/etc/strata.conf:3"}; where
  * live is false, "fixed_because" stands for the values. NULL: out of memory. */
 struct json_t *sta_live_differences(const struct sta_config *before,

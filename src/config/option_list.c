@@ -46,7 +46,7 @@ static int check_label(const char *member, const char **reason)
     for (size_t i = 0; fine && i < len; i++)
         fine = isascii((unsigned char)member[i]) &&
                (isalnum((unsigned char)member[i]) || strchr(others, member[i]) != NULL);
-    *reason = fine ? "the word for all that have no row" : "1 to 32 letters, digits and _ . : / -";
+    *reason = fine ? "the word for all that have no row" : "not a label";
     return fine && strcmp(member, "other") != 0 ? STRATA_OK : STRATA_ERR_INVALID;
 }
 
@@ -67,12 +67,14 @@ int sta_option_list_check(const struct sta_option *option, const char *member,
                           struct strata_error *error)
 {
     const char *reason = NULL;
-    char quoted[STA_QUOTE_CAP];
+    char quoted[STA_QUOTE_CAP], allowed[STA_OPTION_ALLOWED_CAP];
     int status = check_member(option, member, &reason);
     if (status == STRATA_OK)
         return STRATA_OK;
     sta_quote_text(member, strlen(member), quoted, sizeof quoted);
-    return sta_error_set(error, STRATA_ERR_CONFIG, "\"%s\": %s", quoted, reason);
+    sta_option_value_allowed(option, allowed, sizeof allowed);
+    return sta_error_set(error, STRATA_ERR_CONFIG, "\"%s\": %s; allowed: %s", quoted, reason,
+                         allowed);
 }
 
 /* Of a quota or label. */

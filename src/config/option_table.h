@@ -107,7 +107,9 @@ struct sta_option_set {
     size_t count;
     const struct sta_option_default *defaults; /* may be NULL */
     size_t default_count;
-    void *target; /* NULL: values are checked and listed, but stored nowhere */
+    const char *const *unused;  /* names that do nothing in this program, and NULL; may be NULL */
+    const char *unused_because; /* "has no effect in stratad: it is the library's" */
+    void *target;               /* NULL: values are checked and listed, but stored nowhere */
 };
 
 /* The library's options: fields of struct strata_options (strata/options.h). */

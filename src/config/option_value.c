@@ -105,7 +105,12 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
         allowed_choices(option, text, cap);
         return;
     case STA_OPTION_STRING:
-        (void)snprintf(text, cap, "%" PRIu64 " to %" PRIu64 " bytes", option->least, option->most);
+        if (option->least == option->most)
+            (void)snprintf(text, cap, "%" PRIu64 " byte%s", option->least,
+                           option->least == 1 ? "" : "s");
+        else
+            (void)snprintf(text, cap, "%" PRIu64 " to %" PRIu64 " bytes", option->least,
+                           option->most);
         return;
     case STA_OPTION_URL:
         (void)snprintf(text, cap, "a redis://, rediss:// or unix:// URL");

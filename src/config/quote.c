@@ -11,6 +11,15 @@
 /* Longer texts are no URLs that we could use; they are cut before they are looked at. */
 #define QUOTE_LOOK 2048u
 
+/* So many bytes of UTF-8 that no character is cut, or all of `len` where it is none. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    size_t whole = len;
+    while (whole > 0 && len - whole < 3 && ((unsigned char)text[whole] & 0xc0) == 0x80)
+        whole--;
+    return ((unsigned char)text[whole] & 0xc0) == 0x80 ? len : whole;
+}
+
 void sta_quote_text(const char *text, size_t len, char *out, size_t cap)
 {
     char copy[QUOTE_LOOK];
@@ -31,7 +40,7 @@ void sta_quote_text(const char *text, size_t len, char *out, size_t cap)
     }
     out[shown] = '\0';
     if (n >= cap || take < len)
-        memcpy(out + (shown < cap - 4 ? shown : cap - 4), "...", 4);
+        memcpy(out + whole_characters(out, shown < cap - 4 ? shown : cap - 4), "...", 4);
 }
 
 void sta_quote_value(const struct sta_option *option, const char *text, char *out, size_t cap)

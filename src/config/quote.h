@@ -14,7 +14,8 @@
 #define STA_QUOTE_CAP 128u
 
 /* Copies `len` bytes: control bytes become '?', what looks like user:password of a URL becomes
- * ***, and a text that does not fit ends with "...". `cap` is 8 at least. */
+ * ***, and a text that does not fit ends with "...", behind a whole character of UTF-8. `cap` is 8
+ * at least. */
 void sta_quote_text(const char *text, size_t len, char *out, size_t cap);
 
 /* The same for a value of `option`: a secret one becomes *** as a whole. */

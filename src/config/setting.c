@@ -21,6 +21,15 @@ static const char *default_text(const struct sta_option_set *set, const struct s
     return option->default_text;
 }
 
+static const char *unused_because(const struct sta_option_set *set, const struct sta_option *option)
+{
+    for (const char *const *name = set->unused; name != NULL && *name != NULL; name++) {
+        if (strcmp(*name, option->name) == 0)
+            return set->unused_because;
+    }
+    return NULL;
+}
+
 struct sta_config *sta_setting_create(const struct sta_option_set *sets, size_t set_count)
 {
     size_t count = 0;
@@ -35,6 +44,8 @@ struct sta_config *sta_setting_create(const struct sta_option_set *sets, size_t 
             setting->option = &sets[s].options[i];
             setting->section = sets[s].section;
             setting->default_text = default_text(&sets[s], setting->option);
+            setting->unused = unused_because(&sets[s], setting->option);
+            setting->fixed = setting->unused != NULL ? setting->unused : setting->option->fixed;
             setting->target = sets[s].target;
         }
     }

@@ -25,7 +25,9 @@ struct sta_setting {
     const struct sta_option *option;
     const char *section;
     const char *default_text;
-    void *target; /* not used after load */
+    const char *fixed;  /* why it does not change while running; NULL: it is live */
+    const char *unused; /* why it does nothing in this program, and so is fixed; NULL: it does */
+    void *target;       /* not used after load */
     /* As offered. */
     enum sta_source source;
     unsigned line; /* of the file, where it offered a value; 0: it did not */

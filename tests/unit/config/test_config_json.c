@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "config/setting.h"
+
 /* The entry of `name`, as text. */
 static void check_entry(const json_t *root, const char *name, const char *expected)
 {
@@ -112,6 +114,17 @@ static void texts_that_are_not_utf_8_are_listed_in_ascii(void **state)
                 "{\"value\": \"a??b\", \"origin\": \"environment CACHE_L2_KEY_PREFIX\"}");
     check_entry(root, "name", "{\"value\": \"\xc3\xa4\", \"origin\": \"environment STRATA_NAME\"}");
     json_decref(root);
+    loading.config->settings[0].source = STA_SOURCE_FILE;
+    loading.config->settings[0].line = 7;
+    assert_int_equal(
+        sta_setting_offer_file(loading.config, STA_SOURCE_FLAG, "/tmp/\xff/conf", NULL), STRATA_OK);
+    root = sta_config_json(loading.config);
+    assert_non_null(root);
+    const char *name = loading.config->settings[0].option->name;
+    assert_string_equal(json_string_value(json_object_get(json_object_get(root, name), "origin")),
+                        "/tmp/?/conf:7");
+    check_entry(root, "config_file", "{\"value\": \"/tmp/?/conf\", \"origin\": \"flag --config\"}");
+    json_decref(root);
     loading_end(&loading);
 }
 
@@ -146,6 +159,10 @@ static void it_is_said_what_is_live_and_why_the_rest_is_not(void **state)
     assert_true(json_is_false(json_object_get(fixed, "live")));
     assert_string_equal(json_string_value(json_object_get(fixed, "fixed_because")),
                         "connections are made with it");
+    const json_t *file = json_object_get(root, "config_file");
+    assert_true(json_is_false(json_object_get(file, "live")));
+    assert_string_equal(json_string_value(json_object_get(file, "fixed_because")),
+                        "it is named once, at the start");
     json_decref(root);
     loading_end(&loading);
 }

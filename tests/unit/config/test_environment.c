@@ -43,9 +43,11 @@ static void a_bad_value_is_named_with_its_variable(void **state)
                      "ROUTER_REDIS_URL=\"http://***@h\": the URL must begin with redis://, "
                      "rediss:// or unix://; allowed: a redis://, rediss:// or unix:// URL");
     struct loading nodes = {.environment = {"REDIS_CLUSTER_NODES=a:1,redis://:sEcReT@h"}};
-    loading_must_not(&nodes, STRATA_ERR_CONFIG,
-                     "REDIS_CLUSTER_NODES=\"a:1,redis://***@h\": \"redis://***@h\": an IPv6 "
-                     "address stands in brackets: [::1]:6379");
+    loading_must_not(
+        &nodes, STRATA_ERR_CONFIG,
+        "REDIS_CLUSTER_NODES=\"a:1,redis://***@h\": \"redis://***@h\": an IPv6 "
+        "address stands in brackets: [::1]:6379; allowed: host:port and [v6]:port, as a "
+        "JSON list or with commas");
 }
 
 static void control_characters_of_a_value_are_not_repeated(void **state)

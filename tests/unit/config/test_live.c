@@ -99,6 +99,57 @@ static void every_option_is_either_live_or_says_why_not(void **state)
     }
 }
 
+static void assert_differences(const struct sta_config *before, const struct sta_config *after,
+                               const char *expected)
+{
+    json_t *list = sta_live_differences(before, after);
+    assert_non_null(list);
+    char *text = json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(list);
+}
+
+/* In a program that has no use for it, whatever the table says. */
+static void what_does_nothing_here_is_refused_and_no_difference(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"l2_ttl", "read_through", NULL};
+    struct strata_options options = in_force();
+    struct strata_error error = {0};
+    const struct sta_option_set set = {.options = sta_option_table,
+                                       .count = STA_OPTION_TABLE_COUNT,
+                                       .target = &options,
+                                       .unused = names,
+                                       .unused_because = "has no effect here"};
+    const struct strata_setting live = {"l2_ttl", "5"}, fixed = {"read_through", "off"};
+    const struct strata_setting other = {"l1_ttl", "5"};
+    assert_int_equal(sta_live_read(&set, 1, &live, 1, &error), STRATA_ERR_UNSUPPORTED);
+    assert_string_equal(error.text, "l2_ttl: has no effect here");
+    assert_int_equal(sta_live_read(&set, 1, &fixed, 1, &error), STRATA_ERR_UNSUPPORTED);
+    assert_string_equal(error.text, "read_through: has no effect here");
+    assert_int_equal(sta_live_read(&set, 1, &other, 1, &error), STRATA_OK);
+
+    char *one[] = {"CACHE_L2_TTL=5", NULL}, *two[] = {"CACHE_L2_TTL=6", NULL};
+    char *argv[] = {"program", NULL};
+    struct sta_config *before = NULL, *after = NULL;
+    struct sta_config_input input = {
+        .program = "program", .sets = &set, .set_count = 1, .argc = 1, .argv = argv};
+    input.environment = one;
+    assert_int_equal(sta_config_load(&before, &input, NULL), STRATA_OK);
+    input.environment = two;
+    assert_int_equal(sta_config_load(&after, &input, NULL), STRATA_OK);
+    assert_differences(before, after, "[]");
+    json_t *listed = sta_config_json(before);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(listed, "l2_ttl"), "fixed_because")),
+        "has no effect here");
+    json_decref(listed);
+    sta_config_destroy(&before);
+    sta_config_destroy(&after);
+}
+
 static void l1_does_not_outgrow_what_it_was_made_for(void **state)
 {
     (void)state;
@@ -128,18 +179,6 @@ static void a_room_follows_the_level_of_all_unless_it_has_its_own(void **state)
 }
 
 /* ---- of a program that has its config ---- */
-
-static void assert_differences(const struct sta_config *before, const struct sta_config *after,
-                               const char *expected)
-{
-    json_t *list = sta_live_differences(before, after);
-    assert_non_null(list);
-    char *text = json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    assert_non_null(text);
-    assert_string_equal(text, expected);
-    free(text);
-    json_decref(list);
-}
 
 static void differences_name_values_and_origins_but_no_value_of_what_is_fixed(void **state)
 {
@@ -196,6 +235,7 @@ int main(void)
         cmocka_unit_test(settings_are_read_as_in_files),
         cmocka_unit_test(errors_say_what_where_and_what_is_allowed),
         cmocka_unit_test(every_option_is_either_live_or_says_why_not),
+        cmocka_unit_test(what_does_nothing_here_is_refused_and_no_difference),
         cmocka_unit_test(l1_does_not_outgrow_what_it_was_made_for),
         cmocka_unit_test(differences_name_values_and_origins_but_no_value_of_what_is_fixed),
         cmocka_unit_test(a_copy_takes_settings_and_leaves_the_original),

@@ -74,7 +74,9 @@ static void json_lists_whose_quotes_a_shell_took_are_taken(void **state)
 static void bad_members_are_refused_and_named(void **state)
 {
     (void)state;
-    check_refused(&nodes, "a:1,b", "\"b\": the port is missing");
+    check_refused(&nodes, "a:1,b",
+                  "\"b\": the port is missing; allowed: host:port and [v6]:port, as a JSON list or "
+                  "with commas");
     check_refused(&nodes, "a:1,", "\"\": the host is missing");
     check_refused(&nodes, "a:1,,b:2", "\"\": the host is missing");
     check_refused(&nodes, "a:0", "\"a:0\": the port must be 1 to 65535");
@@ -102,7 +104,9 @@ static void nodes_are_tcp_and_endpoints_may_be_sockets(void **state)
     check_list(&endpoints, "unix:/run/x.sock,127.0.0.1:0", "unix:/run/x.sock 127.0.0.1:0");
     check_list(&nodes, "unix:6379", "unix:6379");
     check_refused(&nodes, "unix:/run/x.sock", "\"unix:/run/x.sock\": the port is not a number");
-    check_refused(&endpoints, "unix:", "\"unix:\": the path of the socket is missing");
+    check_refused(&endpoints, "unix:",
+                  "\"unix:\": the path of the socket is missing; allowed: host:port, [v6]:port and "
+                  "unix:PATH, as a JSON list or with commas");
 }
 
 static void lists_have_a_greatest_length(void **state)
@@ -156,8 +160,9 @@ static void labels_are_plain_words_that_differ(void **state)
     check_list(&labels, "[\"01234567890123456789012345678901\"]",
                "01234567890123456789012345678901");
     check_refused(&labels, "012345678901234567890123456789012", "\"0123");
-    check_refused(&labels, "[\"\"]", "\"\": 1 to 32 letters, digits and _ . : / -");
-    check_refused(&labels, "a b", "\"a b\": 1 to 32 letters");
+    check_refused(&labels, "[\"\"]",
+                  "\"\": not a label; allowed: 1 to 32 letters, digits and _ . : / -");
+    check_refused(&labels, "a b", "\"a b\": not a label; allowed: 1 to 32 letters");
     check_refused(&labels, "caf\xc3\xa9", "\"caf");
     check_refused(&labels, "other", "\"other\": the word for all that have no row");
     check_refused(&labels, "a,b,a", "the prefix \"a\" is there twice");

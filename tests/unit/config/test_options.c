@@ -198,7 +198,9 @@ static void values_out_of_bounds_are_named_by_their_field(void **state)
     check_refused((struct strata_options){.log_level = (enum strata_log_level)9}, STRATA_ERR_CONFIG,
                   "log_level=9: not one of the values; allowed: error, warning, info, debug");
     check_refused((struct strata_options){.cluster_nodes = nodes, .cluster_node_count = 2},
-                  STRATA_ERR_CONFIG, "cluster_nodes: \"b\": the port is missing");
+                  STRATA_ERR_CONFIG,
+                  "cluster_nodes: \"b\": the port is missing; allowed: host:port and [v6]:port, "
+                  "as a JSON list or with commas");
     check_refused((struct strata_options){.write_behind_journal = ""}, STRATA_ERR_CONFIG,
                   "write_behind_journal=\"\": empty; allowed: 1 to 4095 bytes");
 }

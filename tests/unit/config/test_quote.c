@@ -43,6 +43,17 @@ static void text_that_does_not_fit_ends_with_dots(void **state)
     check_quote("123456789", 8, "1234...");
 }
 
+static void no_character_is_cut(void **state)
+{
+    (void)state;
+    check_quote("abc\xc3\xa4 beyond", 8, "abc..."); /* 4 fit: the second byte does not */
+    check_quote("ab\xc3\xa4 beyond", 8, "ab\xc3\xa4...");
+    check_quote("ab\xe2\x82\xac beyond", 8, "ab...");
+    check_quote("a\xf0\x9f\x98\x80 beyond", 8, "a...");
+    check_quote("\xf0\x9f\x98\x80 beyond", 8, "\xf0\x9f\x98\x80...");
+    check_quote("\x80\x80\x80\x80\x80\x80\x80\x80\x80", 8, "\x80\x80\x80\x80..."); /* is none */
+}
+
 static void text_beyond_the_look_ends_with_dots_too(void **state)
 {
     (void)state;
@@ -77,6 +88,7 @@ int main(void)
         cmocka_unit_test(plain_text_is_repeated),
         cmocka_unit_test(control_characters_become_question_marks),
         cmocka_unit_test(text_that_does_not_fit_ends_with_dots),
+        cmocka_unit_test(no_character_is_cut),
         cmocka_unit_test(text_beyond_the_look_ends_with_dots_too),
         cmocka_unit_test(secrets_are_masked_wherever_they_stand),
         cmocka_unit_test(only_the_given_length_is_looked_at),

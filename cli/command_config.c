@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/target.h"
 #include "config/config.h"
+#include "config/live.h"
 #include "core/error.h"
 
 enum { CONFIG_FILE, CONFIG_MARKDOWN, CONFIG_ADMIN };
@@ -135,16 +136,47 @@ static enum cli_exit run_set(const struct cli_run *run)
     return cli_change(run, cli_run_option(run, CONFIG_ADMIN), settings);
 }
 
+/* An empty value is refused with what is allowed; of stratad's own options it alone knows. */
+static void refuse_no_value(const char *name, struct strata_error *error)
+{
+    struct strata_options unused = {0};
+    const struct strata_setting empty = {name, ""};
+    const struct sta_option_set set = {
+        .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &unused};
+    if (sta_live_read(&set, 1, &empty, 1, error) != STRATA_ERR_CONFIG)
+        (void)sta_error_set(error, STRATA_ERR_INVALID,
+                            "set: %.100s: its value is missing; usage: strata config set NAME "
+                            "VALUE ...",
+                            name);
+}
+
+/* What is wrong with them, and what may stand there. */
+static enum cli_exit refuse_operands(const struct cli_run *run)
+{
+    const char *first = run->operands[0];
+    struct strata_error error;
+    if (strcmp(first, "set") == 0 && run->count == 1)
+        (void)sta_error_set(&error, STRATA_ERR_INVALID,
+                            "set: no option is named; usage: strata config set NAME VALUE ...");
+    else if (strcmp(first, "set") == 0)
+        refuse_no_value(run->operands[run->count - 1], &error);
+    else if (strcmp(first, "get") == 0)
+        (void)sta_error_set(&error, STRATA_ERR_INVALID,
+                            "get: shows all options, and takes none; usage: strata config get");
+    else
+        (void)sta_error_set(&error, STRATA_ERR_INVALID,
+                            "%.100s: not known here; allowed: get, set NAME VALUE ..., or nothing",
+                            first);
+    return cli_output_failure(run, &error);
+}
+
 static enum cli_exit run_of_stratad(const struct cli_run *run)
 {
-    struct strata_error error;
     if (strcmp(run->operands[0], "get") == 0 && run->count == 1)
         return run_get(run);
     if (strcmp(run->operands[0], "set") == 0 && run->count >= 3 && run->count % 2 == 1)
         return run_set(run);
-    (void)sta_error_set(&error, STRATA_ERR_INVALID,
-                        "usage: strata config [get | set NAME VALUE ...]");
-    return cli_output_failure(run, &error);
+    return refuse_operands(run);
 }
 
 static enum cli_exit print_markdown(const struct cli_run *run)

@@ -22,11 +22,19 @@ struct sta_adjust {
 
 /* ---- the log ---- */
 
+/* As it is written: a word is not in quotes. To be freed; NULL: out of memory. */
+static char *value_text(const json_t *value)
+{
+    const char *word = json_string_value(value);
+    return word != NULL
+               ? strdup(word)
+               : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+}
+
 static void tell_value(struct sta_log *log, const char *by, const json_t *difference)
 {
-    const int flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15);
-    char *before = json_dumps(json_object_get(difference, "before"), flags);
-    char *after = json_dumps(json_object_get(difference, "after"), flags);
+    char *before = value_text(json_object_get(difference, "before"));
+    char *after = value_text(json_object_get(difference, "after"));
     sta_log_write(log, STRATA_LOG_INFO, STA_ROOM_DAEMON, "%s: %s: %s -> %s (%s)", by,
                   json_string_value(json_object_get(difference, "name")),
                   before != NULL ? before : "?", after != NULL ? after : "?",

@@ -31,15 +31,12 @@ static unsigned answer_error(unsigned status, const char *error, char **text)
     return answer(status, json_pack("{s:s}", "error", error), text);
 }
 
-/* A value as it stands in a file. */
+/* A value as it stands in a file. What is none there (null, a list) no option takes. */
 static int add(struct change *change, const char *name, json_t *value, struct strata_error *error)
 {
     char **text = &change->texts[change->count];
     if (change->count == SETTINGS_MOST)
         return sta_error_set(error, STRATA_ERR_INVALID, "more than %u options", SETTINGS_MOST);
-    if (!json_is_string(value) && !json_is_number(value) && !json_is_boolean(value))
-        return sta_error_set(error, STRATA_ERR_INVALID,
-                             "%.100s: neither a text nor a number nor true or false", name);
     if (!json_is_string(value) && (*text = json_dumps(value, FLAGS | JSON_ENCODE_ANY)) == NULL)
         return sta_error_set(error, STRATA_ERR_NOMEM, "%s", strata_status_text(STRATA_ERR_NOMEM));
     change->settings[change->count++] =
@@ -47,11 +44,29 @@ static int add(struct change *change, const char *name, json_t *value, struct st
     return STRATA_OK;
 }
 
+/* What there is of it in JSON; NULL with the reason in `error`. */
+static json_t *parse_body(struct strata_bytes body, struct strata_error *error)
+{
+    json_error_t why;
+    json_t *document =
+        json_loadb(body.len > 0 ? body.data : "", body.len, JSON_REJECT_DUPLICATES, &why);
+    if (document != NULL)
+        return document;
+    if (json_error_code(&why) == json_error_out_of_memory)
+        (void)sta_error_set(error, STRATA_ERR_NOMEM, "%s", strata_status_text(STRATA_ERR_NOMEM));
+    else
+        (void)sta_error_set(error, STRATA_ERR_INVALID, "not JSON: line %d, column %d: %s", why.line,
+                            why.column, why.text);
+    return NULL;
+}
+
 static int read_body(struct change *change, json_t *document, struct strata_error *error)
 {
     const char *name;
     json_t *value;
     int status = STRATA_OK;
+    if (document == NULL)
+        return error->status;
     if (!json_is_object(document))
         return sta_error_set(error, STRATA_ERR_INVALID,
                              "not a JSON object of options and values: {\"l1_ttl\": 60}");
@@ -79,7 +94,7 @@ unsigned sta_admin_config_change(struct sta_adjust *adjust, struct strata_bytes 
     struct change change = {.count = 0};
     struct strata_error error = {0};
     json_t *changed = NULL;
-    json_t *document = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *document = parse_body(body, &error);
     int status = read_body(&change, document, &error);
     if (status == STRATA_OK)
         status = sta_adjust_set(adjust, change.settings, change.count, &changed, &error);

@@ -147,6 +147,17 @@ static const struct sta_option table[] = {
         .help = "Unanswered commands of one client; more wait in its socket.",
     },
     {
+        .name = "log_level_daemon",
+        .env = "STRATA_LOG_LEVEL_DAEMON",
+        .flag = "--log-level-daemon",
+        .type = STA_OPTION_CHOICE,
+        AT(log_level_daemon),
+        .choices = room_levels,
+        .default_text = "same",
+        .group = "Daemon",
+        .help = "As log_level, of the room daemon: clients, start and end. same: as log_level.",
+    },
+    {
         .name = "hot_file",
         .env = "STRATA_HOT_FILE",
         .flag = "--hot-file",
@@ -188,17 +199,6 @@ static const struct sta_option table[] = {
         .group = "Warm start",
         .help = "The most keys that warming asks Redis for. It is at work for half of the time at "
                 "most, in any case.",
-    },
-    {
-        .name = "log_level_daemon",
-        .env = "STRATA_LOG_LEVEL_DAEMON",
-        .flag = "--log-level-daemon",
-        .type = STA_OPTION_CHOICE,
-        AT(log_level_daemon),
-        .choices = room_levels,
-        .default_text = "same",
-        .group = "Daemon",
-        .help = "As log_level, of the room daemon: clients, start and end. same: as log_level.",
     },
     {
         .name = "admin_listen",
@@ -252,6 +252,33 @@ static const struct sta_option_default library_defaults[] = {
     {"key_prefix", ""},
 };
 
+/* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent keys
+ * remembered, write-behind, repair, queued invalidation, and the room that tells of these. */
+static const char *const library_alone[] = {
+    "l2_ttl",
+    "key_prefix",
+    "write_through",
+    "write_behind",
+    "write_behind_journal",
+    "write_behind_fsync",
+    "write_behind_interval",
+    "write_behind_batch_size",
+    "write_behind_max_entries",
+    "write_behind_max_bytes",
+    "write_behind_full",
+    "write_behind_rate",
+    "write_behind_drain_timeout",
+    "read_through",
+    "null_values",
+    "null_ttl",
+    "repair_rate",
+    "invalidation_enabled",
+    "invalidation_batch_size",
+    "invalidation_timeout",
+    "log_level_cache",
+    NULL,
+};
+
 enum { SET_OWN, SET_LIBRARY, SET_COUNT };
 
 static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_options *options)
@@ -267,6 +294,8 @@ static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_
         .count = STA_OPTION_TABLE_COUNT,
         .defaults = library_defaults,
         .default_count = sizeof library_defaults / sizeof library_defaults[0],
+        .unused = library_alone,
+        .unused_because = "has no effect in stratad: it is the library's",
         .target = options != NULL ? &options->cache : NULL,
     };
 }

@@ -344,6 +344,73 @@ static void a_token_is_asked_for(void **state)
     stratad_process_stop(&daemon.stratad);
 }
 
+/* ---- PUT /config ---- */
+
+/* It is answered with this status, and JSON whose "error", if there is one, has `says`. */
+static void assert_put(int port, const char *body, int expected, const char *says)
+{
+    char *request = malloc(strlen(body) + 256);
+    assert_non_null(request);
+    (void)sprintf(request,
+                  "PUT /config HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+                  strlen(body), body);
+    char *answer = exchange(port, request);
+    const char *end = strstr(answer, "\r\n\r\n");
+    if (status_of(answer) != expected || end == NULL)
+        fail_msg("%s is answered with: %s", body, answer);
+    json_t *document = json_loads(end + 4, 0, NULL);
+    const char *error = json_string_value(json_object_get(document, "error"));
+    if (document == NULL || (expected != 200 && (error == NULL || strstr(error, says) == NULL)))
+        fail_msg("%s is answered with: %s", body, answer);
+    json_decref(document);
+    free(answer);
+    free(request);
+}
+
+/* Where a text is cut for its error, no character may be. */
+static void assert_long_is_refused(int port, const char *format, const char *says)
+{
+    for (size_t at = 90; at < 130; at++) {
+        char text[256], body[600];
+        memset(text, 'x', at);
+        (void)strcpy(text + at, "\xe2\x82\xac\xe2\x82\xac and more of it than is shown");
+        (void)snprintf(body, sizeof body, format, text);
+        assert_put(port, body, 400, says);
+    }
+}
+
+static void every_bad_change_is_answered_with_400_and_why(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    daemon_start(&daemon, redis_server_url(rig_server));
+    int port = daemon.port;
+    assert_put(port, "{\"l1_ttl\": 60}", 200, NULL);
+    assert_put(port, "", 400, "not JSON: line 1, column 0");
+    assert_put(port, "{\"l1_ttl\": 60", 400, "not JSON: line 1, column 13: '}' expected");
+    assert_put(port, "{\"l1_ttl\": 60} x", 400,
+               "not JSON: line 1, column 16: end of file expected");
+    assert_put(port, "{\"l1_ttl\": 60, \"l1_ttl\": 61}", 400, "duplicate object key");
+    assert_put(port, "{\"l1_ttl\": \"\xff\"}", 400,
+               "not JSON: line 1, column 12: unable to decode");
+    assert_put(port, "{\"l1_ttl\": 1e999}", 400, "real number overflow");
+    assert_put(port, "[\"l1_ttl\", 60]", 400, "not a JSON object of options and values");
+    assert_put(port, "{\"l1_tl\": 60}", 400, "l1_tl: not an option; did you mean l1_ttl?");
+    assert_put(port, "{\"l1_ttl\": \"abc\"}", 400,
+               "l1_ttl=\"abc\": not a number; allowed: seconds");
+    assert_put(port, "{\"l1_ttl\": null}", 400, "l1_ttl=\"null\": not a number; allowed: seconds");
+    assert_put(port, "{\"l1_ttl\": [1]}", 400, "l1_ttl=\"[1]\": not a number; allowed: seconds");
+    assert_put(port, "{\"serve_stale\": {}}", 400, "allowed: true, false, error");
+    assert_put(port, "{\"workers\": 2}", 400, "workers: does not change while running");
+    assert_put(port, "{\"null_ttl\": 2}", 400, "null_ttl: has no effect in stratad");
+    assert_put(port, "{\"l1_max_bytes\": \"100GiB\"}", 400, "allowed while running");
+    assert_long_is_refused(port, "{\"%s\": 1}", "not an option");
+    assert_long_is_refused(port, "{\"%s\": null}", "not an option");
+    assert_long_is_refused(port, "{\"l1_ttl\": \"%s\"}", "not a number; allowed: seconds");
+    assert_page_has(port, "/config", 200, "\"l1_ttl\":{\"value\":60,");
+    stratad_process_stop(&daemon.stratad);
+}
+
 /* ---- health ---- */
 
 static bool is_unready(void *arg)
@@ -491,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_crowd_that_says_nothing_is_sent_away),
         cmocka_unit_test(without_a_token_others_cannot_reach_it),
         cmocka_unit_test(a_token_is_asked_for),
+        cmocka_unit_test(every_bad_change_is_answered_with_400_and_why),
         cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "true"),
         cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "false"),
         cmocka_unit_test(a_redis_that_is_slow_is_seen),

@@ -131,8 +131,7 @@ static void a_hangup_makes_it_read_its_file_again(void **state)
     daemon_start(&daemon, *state, "l1_ttl = 300\n");
     fill(&daemon, 200);
     assert_true(l1_entries(&daemon) > 100);
-    hang_up(&daemon, "l1_ttl = 60\nl1_max_size = 10\n",
-            "SIGHUP: l1_max_size: \"unlimited\" -> 10 (");
+    hang_up(&daemon, "l1_ttl = 60\nl1_max_size = 10\n", "SIGHUP: l1_max_size: unlimited -> 10 (");
     assert_true(stratad_process_says(daemon.stratad, "SIGHUP: l1_ttl: 300 -> 60 ("));
     assert_true(stratad_process_said(daemon.stratad, "/conf:1)"));
     assert_true(l1_entries(&daemon) <= 10);
@@ -184,6 +183,16 @@ static void what_is_not_live_and_differs_is_named(void **state)
     daemon_end(&daemon);
 }
 
+/* A file may be a program's as well. */
+static void what_does_nothing_in_it_is_no_news(void **state)
+{
+    struct daemon daemon;
+    daemon_start(&daemon, *state, "l2_ttl = 5\n");
+    hang_up(&daemon, "l2_ttl = 6\nnull_values = false\n", "SIGHUP: no option has changed");
+    assert_in_force(&daemon, "l2_ttl", "live", "false");
+    daemon_end(&daemon);
+}
+
 static void flags_and_what_was_set_follow_their_order(void **state)
 {
     struct daemon daemon;
@@ -210,6 +219,9 @@ static void a_command_changes_all_that_it_names_or_nothing(void **state)
                                               "started once"));
     assert_int_equal(set(&daemon, "l1_max_siz", "10", NULL, NULL), 2);
     assert_non_null(strstr(daemon.result.err, "not an option; did you mean l1_max_size?"));
+    assert_int_equal(set(&daemon, "l1_max_size", "10", "l2_ttl", "5"), 2);
+    assert_non_null(
+        strstr(daemon.result.err, "l2_ttl: has no effect in stratad: it is the library's"));
     assert_true(l1_entries(&daemon) > 100);
     assert_int_equal(set(&daemon, "l1_max_size", "10", "clients_max", "1"), 0);
     assert_string_equal(daemon.result.out,
@@ -239,9 +251,27 @@ static void a_command_says_where_it_cannot_ask(void **state)
                                 "unix:/nowhere/at/all", NULL),
                      3);
     command_result_fini(&result);
-    assert_int_equal(strata_run(&result, NULL, NULL, "config", "set", "l1_ttl", NULL), 2);
-    assert_non_null(strstr(result.err, "usage: strata config [get | set NAME VALUE ...]"));
+}
+
+static void assert_wrong(const char *first, const char *second, const char *says)
+{
+    struct command_result result = {0};
+    assert_int_equal(strata_run(&result, NULL, NULL, "config", first, second, NULL), 2);
+    if (strstr(result.err, says) == NULL)
+        fail_msg("'%s' has no '%s'", result.err, says);
     command_result_fini(&result);
+}
+
+static void what_is_missing_is_named_with_what_is_allowed(void **state)
+{
+    (void)state;
+    assert_wrong("set", "l1_ttl", "l1_ttl=\"\": not a number; allowed: seconds, 0.001 to 31536000");
+    assert_wrong("set", "serve_stale", "allowed: true, false, error");
+    assert_wrong("set", "clients_max",
+                 "clients_max: its value is missing; usage: strata config set NAME VALUE ...");
+    assert_wrong("set", NULL, "set: no option is named; usage: strata config set NAME VALUE ...");
+    assert_wrong("get", "l1_ttl", "get: shows all options, and takes none");
+    assert_wrong("put", NULL, "put: not known here; allowed: get, set NAME VALUE ..., or nothing");
 }
 
 static void a_token_is_asked_for_where_there_is_one(void **state)
@@ -369,6 +399,8 @@ int main(void)
         TEST(flags_and_what_was_set_follow_their_order),
         TEST(a_command_changes_all_that_it_names_or_nothing),
         TEST(a_command_says_where_it_cannot_ask),
+        TEST(what_is_missing_is_named_with_what_is_allowed),
+        TEST(what_does_nothing_in_it_is_no_news),
         TEST(a_token_is_asked_for_where_there_is_one),
         TEST(a_room_is_made_to_talk),
         TEST(clients_see_right_values_while_all_of_it_changes),

@@ -135,65 +135,83 @@ static void assert_all_hidden(struct strata *cache)
         assert_int_equal(statuses[n], STRATA_MISS);
 }
 
+/* ---- a scene: one cache deletes s:*, and is held; another has s:1 to s:100 in L1 ---- */
+
+struct scene {
+    struct strata *cache, *other;
+    struct held_pattern held;
+    char key[32]; /* hidden, and Redis has it */
+};
+
+/* The other is opened with these options. Returns once it hides what matches. */
+static void scene_begin(struct scene *scene, struct strata_options other)
+{
+    scene->cache = cache_rig_open((struct strata_options){0});
+    scene->other = cache_rig_open(other);
+    scene->held.cache = scene->cache;
+    scene->held.pattern = "s:*";
+    fill(KEYS);
+    warm(scene->other);
+    held_pattern_begin(&scene->held);
+    find_witness(scene->key);
+    wait_for_miss(scene->other, scene->key);
+}
+
+static void scene_end(struct scene *scene, int status)
+{
+    held_pattern_end(&scene->held);
+    assert_int_equal(scene->held.status, status);
+}
+
+static void scene_close(struct scene *scene)
+{
+    strata_close(&scene->other);
+    strata_close(&scene->cache);
+}
+
 /* ---- hiding ---- */
 
 static void what_matches_is_hidden_from_all_while_it_is_deleted(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){0});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
-    char key[32], buffer[8];
+    struct scene scene = {0};
+    char buffer[8];
     size_t len;
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
+    scene_begin(&scene, (struct strata_options){0});
+    struct strata *other = scene.other;
     assert_all_hidden(other);
-    assert_all_hidden(cache);
-    assert_int_equal(strata_get_copy(other, strata_text(key), buffer, sizeof buffer, &len),
+    assert_all_hidden(scene.cache);
+    assert_int_equal(strata_get_copy(other, strata_text(scene.key), buffer, sizeof buffer, &len),
                      STRATA_MISS);
     uint64_t hits = numbers(other).l1.hits;
     assert_value(other, "other", "x");
     assert_int_equal(numbers(other).l1.hits, hits + 1); /* what does not match stays where it is */
     struct strata *late = cache_rig_open((struct strata_options){0});
-    assert_int_equal(get_status(late, key), STRATA_MISS); /* with its first question */
+    assert_int_equal(get_status(late, scene.key), STRATA_MISS); /* with its first question */
     assert_all_hidden(late);
-    find_witness(key); /* and Redis has it all the time */
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_OK);
-    assert_int_equal(held.result.deleted, KEYS);
-    assert_int_equal(held.result.unsure, 0);
+    find_witness(scene.key); /* and Redis has it all the time */
+    scene_end(&scene, STRATA_OK);
+    assert_int_equal(scene.held.result.deleted, KEYS);
+    assert_int_equal(scene.held.result.unsure, 0);
     assert_int_equal(ask("EXISTS", HASH), 0);
     redis_do("SET", PREFIX "s:1", "new"); /* and it is over, everywhere */
     struct question question = {other, "s:1"};
     assert_true(wait_until(answers, &question, PATIENT_MS));
     assert_value(other, "s:1", "new");
     strata_close(&late);
-    strata_close(&other);
-    strata_close(&cache);
+    scene_close(&scene);
 }
 
 static void what_is_given_up_is_shown_again(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){0});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*", .give_up = true};
-    char key[32];
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_MORE);
-    struct question question = {other, key};
+    struct scene scene = {.held = {.give_up = true}};
+    scene_begin(&scene, (struct strata_options){0});
+    scene_end(&scene, STRATA_MORE);
+    struct question question = {scene.other, scene.key};
     assert_true(wait_until(answers, &question, PATIENT_MS));
-    assert_value(cache, key, "old");
-    strata_close(&other);
-    strata_close(&cache);
+    assert_value(scene.cache, scene.key, "old");
+    scene_close(&scene);
 }
 
 static void several_barriers_hide_what_any_of_them_matches(void **state)
@@ -242,51 +260,35 @@ static void assert_loaded(struct strata *cache, const char *key, unsigned loads)
 static void what_is_set_meanwhile_is_seen_by_who_set_it(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){0});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
-    char key[32];
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
-    assert_int_equal(set_text(other, key, "mine", 0), STRATA_OK);
+    struct scene scene = {0};
+    scene_begin(&scene, (struct strata_options){0});
+    struct strata *other = scene.other;
+    assert_int_equal(set_text(other, scene.key, "mine", 0), STRATA_OK);
     for (unsigned i = 0; i < 3; i++)
-        assert_value(other, key, "mine");
-    assert_int_equal(get_status(cache, key), STRATA_MISS);
+        assert_value(other, scene.key, "mine");
+    assert_int_equal(get_status(scene.cache, scene.key), STRATA_MISS);
     redis_do("SET", PREFIX "s:101", "foreign");
     assert_int_equal(get_status(other, "s:101"), STRATA_MISS);
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_OK);
-    assert_int_equal(set_text(other, key, "after", 0), STRATA_OK);
-    assert_value(other, key, "after");
-    strata_close(&other);
-    strata_close(&cache);
+    scene_end(&scene, STRATA_OK);
+    assert_int_equal(set_text(other, scene.key, "after", 0), STRATA_OK);
+    assert_value(other, scene.key, "after");
+    scene_close(&scene);
 }
 
 static void a_loader_brings_what_is_new_though_redis_has_the_old(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){0});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
-    char key[32], name[64];
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
-    assert_loaded(other, key, 1);
-    assert_loaded(other, key, 0); /* it took the place of the old one, for this cache */
-    assert_value(other, key, "loaded");
-    (void)snprintf(name, sizeof name, PREFIX "%s", key);
+    struct scene scene = {0};
+    char name[64];
+    scene_begin(&scene, (struct strata_options){0});
+    assert_loaded(scene.other, scene.key, 1);
+    assert_loaded(scene.other, scene.key, 0); /* it took the place of the old one, for this cache */
+    assert_value(scene.other, scene.key, "loaded");
+    (void)snprintf(name, sizeof name, PREFIX "%s", scene.key);
     assert_in_redis(name, "loaded");
-    assert_int_equal(get_status(cache, key), STRATA_MISS);
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_OK);
-    strata_close(&other);
-    strata_close(&cache);
+    assert_int_equal(get_status(scene.cache, scene.key), STRATA_MISS);
+    scene_end(&scene, STRATA_OK);
+    scene_close(&scene);
 }
 
 static int load_late(struct strata_load *load, void *arg)
@@ -299,53 +301,37 @@ static int load_late(struct strata_load *load, void *arg)
 static void what_a_load_finds_under_a_barrier_is_not_its_answer(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){0});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
+    struct scene scene = {0};
     struct strata_value value = {0};
     unsigned count = 0;
-    char key[32];
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
+    scene_begin(&scene, (struct strata_options){0});
     assert_int_equal(
-        strata_get_or_load(other, strata_text("s:none"), load_late, &count, NULL, &value),
+        strata_get_or_load(scene.other, strata_text("s:none"), load_late, &count, NULL, &value),
         STRATA_OK);
     assert_int_equal(count, 1);
     assert_int_equal(value.bytes.len, 6);
     assert_memory_equal(value.bytes.data, "loaded", 6);
     strata_release(&value);
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_OK);
-    strata_close(&other);
-    strata_close(&cache);
+    scene_end(&scene, STRATA_OK);
+    scene_close(&scene);
 }
 
 static void what_write_behind_owes_is_seen_by_who_set_it(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
-    struct strata *other = cache_rig_open((struct strata_options){
-        .write_behind = STRATA_ON, .write_through = STRATA_OFF, .write_behind_interval_ms = 1000});
-    struct held_pattern held = {.cache = cache, .pattern = "s:*"};
-    char key[32], name[64];
-    fill(KEYS);
-    warm(other);
-    held_pattern_begin(&held);
-    find_witness(key);
-    wait_for_miss(other, key);
-    assert_int_equal(set_text(other, key, "mine", 0), STRATA_OK);
-    assert_value(other, key, "mine"); /* owed */
-    assert_int_equal(strata_flush(other, PATIENT_MS), STRATA_OK);
-    (void)snprintf(name, sizeof name, PREFIX "%s", key);
+    struct scene scene = {0};
+    char name[64];
+    scene_begin(&scene, (struct strata_options){.write_behind = STRATA_ON,
+                                                .write_through = STRATA_OFF,
+                                                .write_behind_interval_ms = 1000});
+    assert_int_equal(set_text(scene.other, scene.key, "mine", 0), STRATA_OK);
+    assert_value(scene.other, scene.key, "mine"); /* owed */
+    assert_int_equal(strata_flush(scene.other, PATIENT_MS), STRATA_OK);
+    (void)snprintf(name, sizeof name, PREFIX "%s", scene.key);
     assert_in_redis(name, "mine");
-    assert_value(other, key, "mine"); /* written */
-    held_pattern_end(&held);
-    assert_int_equal(held.status, STRATA_OK);
-    strata_close(&other);
-    strata_close(&cache);
+    assert_value(scene.other, scene.key, "mine"); /* written */
+    scene_end(&scene, STRATA_OK);
+    scene_close(&scene);
 }
 
 /* With write-behind the barrier stays until Redis has deleted what was accepted. */

@@ -129,7 +129,7 @@ void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, ui
 
 /* By who runs it, once: hands status and value to all that wait, tells all that listen, and leaves the
  * caller with his share of `value`. `failure`: with STRATA_STALE, what is to be answered by who does not want what
- * is stale; 0: nobody was asked. */
+ * is stale; 0: nobody was asked. With STRATA_MORE, what is to be answered by who listens; 0: he joins anew. */
 void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status, int failure,
                     struct strata_value *value);
 

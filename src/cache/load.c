@@ -66,6 +66,7 @@ int sta_load_join(struct strata_load *load, pthread_t thread)
     int status =
         sta_flight_join(&cache->flights, &fill->key, fill->token.generation, thread, &fill->flight);
     load->own = status == STRATA_OK;
+    load->failure = 0;
     return status;
 }
 

@@ -86,7 +86,7 @@ struct strata_load {
     uint64_t load_us;        /* what the loader took */
     int there;               /* what L2 answered */
     bool gave_up;            /* its time is over, and nothing was loaded; or nothing can be */
-    int failure;             /* with STRATA_STALE: what went wrong, as sta_flight_end() has it */
+    int failure;             /* what went wrong, as sta_flight_end() has it */
     bool own;                /* its flight is ours to run */
     bool leased;             /* `lease` is initialised */
     struct sta_load_previous previous;
@@ -166,8 +166,8 @@ void sta_load_judge(struct strata_load *load);
 void sta_load_go_on(struct strata_load **loads, size_t count);
 size_t sta_load_settle(struct strata_load **loads, size_t count);
 
-/* Ends the flights of all: who waits may try for himself, or, where he cannot, gets the error; with
- * STRATA_ERR_CLOSED all get that. */
+/* Ends the flights of all: who waits may try for himself, but for who cannot wait and is told why by the
+ * load's `failure`; with STRATA_ERR_CLOSED all get that. */
 void sta_load_abandon(struct strata_load **loads, size_t count, int error);
 
 /* The loader, for all of them: each has its status. */

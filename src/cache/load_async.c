@@ -27,6 +27,7 @@ static void job_asked(struct sta_load_job *job)
     if (status == STRATA_OK) {
         sta_flight_queued(flights, flight);
     } else {
+        job->each[0].failure = status; /* L2 has none, and who listens needs a thread as we do */
         sta_load_abandon(job->loads, 1, status);
         sta_load_job_free(job);
     }
@@ -80,8 +81,8 @@ static void finish(struct sta_load_async *async)
 
 static void join(struct sta_load_async *async);
 
-/* The flight has ended. One that was given up is joined anew, as long as there is time; where it was for
- * an error, that is ours, too: to have no thread, or no memory, is not of one key. */
+/* The flight has ended. One that was given up is joined anew, as long as there is time; where that was with a
+ * failure, behind L2, that is ours, too. */
 static void ended(struct sta_load_async *async)
 {
     struct strata_load *load = &async->load;

@@ -61,7 +61,6 @@ void sta_load_abandon(struct strata_load **loads, size_t count, int error)
 {
     for (size_t i = 0; i < count; i++) {
         loads[i]->status = error;
-        loads[i]->failure = error;
         /* Who closes turns all away. */
         loads[i]->gave_up = error != STRATA_ERR_CLOSED;
     }

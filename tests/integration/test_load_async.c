@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "cache/load.h"
 #include "cache/tiers.h"
 #include "integration/cache_rig.h"
 #include "support/redis_server.h"
@@ -459,6 +460,34 @@ static bool is_chain_over(void *arg)
     return atomic_load(&((struct chain *)arg)->over);
 }
 
+static bool is_waited_for(void *arg)
+{
+    return sta_flight_holders(&((struct sta_cache *)arg)->flights) == 2;
+}
+
+/* As a refresh for which no thread is free does, or a call with time-outs: its flight ends before anybody
+ * was asked. Who listens to that finds out for himself. */
+static void who_could_not_begin_a_load_turns_nobody_else_away(void **state)
+{
+    (void)state;
+    struct strata *handle = cache_rig_open((struct strata_options){0});
+    struct sta_cache *cache = handle->cache;
+    struct source source = {.value = "loaded"};
+    struct call call = {.cache = handle, .source = &source, .key = "k"};
+    const struct strata_load_options options = {0};
+    struct sta_load_call refresh = {.cache = cache, .options = &options, .early = true};
+    struct strata_load load = {.call = &refresh, .key = strata_text("k")}, *one = &load;
+    redis_do("SET", PREFIX "k", "there");
+    sta_load_begin(&refresh);
+    assert_int_equal(sta_load_join(&load, 0), STRATA_OK);
+    call_start(&call);
+    assert_true(wait_until(is_waited_for, cache, PATIENT_MS));
+    sta_load_abandon(&one, 1, STRATA_ERR_BUSY);
+    call_expect(&call, STRATA_OK, "there");
+    assert_int_equal(atomic_load(&source.begun), 0);
+    strata_close(&handle);
+}
+
 static void completions_may_begin_others(void **state)
 {
     (void)state;
@@ -676,6 +705,7 @@ int main(void)
         TEST(an_old_value_is_for_who_asks_for_it),
         TEST(while_a_loader_runs_the_io_thread_is_free),
         TEST(more_loads_than_may_wait_are_turned_away),
+        TEST(who_could_not_begin_a_load_turns_nobody_else_away),
         TEST(completions_may_begin_others),
         TEST(loaders_on_all_threads_may_wait_for_what_is_loaded_asynchronously),
         TEST(closing_ends_each_call_once),

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -160,10 +159,4 @@ bool rig_answers(struct strata *cache, const char *key, unsigned timeout_ms)
 {
     struct question question = {.cache = cache, .key = key};
     return wait_until(is_answered, &question, timeout_ms);
-}
-
-bool rig_is_long(void)
-{
-    const char *value = getenv("STRATA_LONG");
-    return value != NULL && strcmp(value, "1") == 0;
 }

@@ -50,7 +50,4 @@ void rig_assert_stored(const struct redis_cluster *cluster, const char *key, con
 /* Waits until a get is answered, with a value or a miss. */
 bool rig_answers(struct strata *cache, const char *key, unsigned timeout_ms);
 
-/* Whether the long forms are asked for: STRATA_LONG=1. */
-bool rig_is_long(void);
-
 #endif

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "integration/cluster_rig.h"
 #include "support/fault_proxy.h"
+#include "support/long_form.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
@@ -120,7 +121,7 @@ static void fail_overs_of_all_kinds_in_a_row_are_survived(void **state)
         cluster_rig_open(rig, NULL, 0, (struct strata_options){.socket_timeout_ms = 2000});
     struct load *load =
         load_start(&(struct load_config){.cache = cache, .prefix = "many", .batch = 20});
-    for (unsigned i = 0; i < (rig_is_long() ? 50 : 3); i++) {
+    for (unsigned i = 0; i < (is_long_form() ? 50 : 3); i++) {
         unsigned primary = primary_of_shard(rig->cluster, i % 3);
         unsigned replica = (unsigned)redis_cluster_replica(rig->cluster, primary);
         if (i % 3 == 0)

@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/random.h"
 #include "integration/cluster_rig.h"
+#include "support/long_form.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
@@ -58,7 +59,7 @@ static void slots_that_move_under_load_cost_no_answer(void **state)
     assert_true(load_recovers(load, 100, PATIENT_MS));
     uint64_t asked = topology_questions(rig->cluster);
     uint64_t start_ns = sta_clock_now_ns();
-    for (unsigned i = 0; i < (rig_is_long() ? 200 : 10); i++) {
+    for (unsigned i = 0; i < (is_long_form() ? 200 : 10); i++) {
         unsigned slot = slot_of_load(rig->cluster, "moving", &random);
         unsigned to = other_primary(rig->cluster, slot, &random);
         assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, to), 0);

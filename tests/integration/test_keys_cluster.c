@@ -15,6 +15,7 @@
 
 #include "integration/cluster_rig.h"
 #include "integration/name_list.h"
+#include "support/long_form.h"
 
 #define KEYS     6000u
 #define BATCH    500u
@@ -134,7 +135,7 @@ static void slots_that_move_in_the_middle_lose_no_key(void **state)
     struct cluster_rig *rig = *state;
     struct strata *cache = cluster_rig_open_plainly(rig);
     fill(cache);
-    list_in_parts(rig, cache, rig_is_long() ? 200 : 10, a_slot_moves);
+    list_in_parts(rig, cache, is_long_form() ? 200 : 10, a_slot_moves);
     strata_close(&cache);
 }
 
@@ -144,7 +145,7 @@ static void replicas_that_take_over_in_the_middle_lose_no_key(void **state)
     struct strata *cache = cluster_rig_open_plainly(rig);
     fill(cache);
     assert_int_equal(redis_cluster_settle(rig->cluster, CLUSTER_RIG_PATIENT_MS), 0);
-    list_in_parts(rig, cache, rig_is_long() ? 50 : 4, a_replica_takes_over);
+    list_in_parts(rig, cache, is_long_form() ? 50 : 4, a_replica_takes_over);
     strata_close(&cache);
 }
 
@@ -281,7 +282,7 @@ static void delete_while(struct cluster_rig *rig, unsigned most,
 
 static void slots_that_move_while_keys_are_deleted_leave_none(void **state)
 {
-    delete_while(*state, rig_is_long() ? 200 : 10, a_slot_moves);
+    delete_while(*state, is_long_form() ? 200 : 10, a_slot_moves);
 }
 
 static void replicas_that_take_over_while_keys_are_deleted_leave_none(void **state)

@@ -4,7 +4,7 @@
  * shared memory what each change had stored and when it returned. No read may answer what was
  * there before a change of its own process, nor before anybody's that returned `bound` ago.
  *
- * With STRATA_LONG in the environment: until a million reads were checked.
+ * Long form (STRATA_LONG=1): until a million rows were checked, ten minutes at most.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +26,7 @@
 #include "core/clock.h"
 #include "core/random.h"
 #include "support/child.h"
+#include "support/long_form.h"
 #include "support/redis_server.h"
 
 #define ROWS    60 /* keys 1 to 60; ten to a provider */
@@ -185,7 +186,7 @@ static void *mix_thread(void *arg)
     uint64_t seed = sta_random_seed();
     (void)arg;
     while (sta_clock_now_ns() < ledger->end_ns) {
-        if (getenv("STRATA_LONG") != NULL && atomic_load(&ledger->checked) > 1000000)
+        if (is_long_form() && atomic_load(&ledger->checked) > 1000000)
             break;
         if (sta_random_below(&seed, 20) == 0)
             mix_change(1 + (int64_t)sta_random_below(&seed, ROWS));
@@ -296,7 +297,7 @@ static void mix(uint64_t bound_ms, uint64_t length_ms, unsigned hang_ms)
 static void nothing_old_is_answered_past_the_bound(void **state)
 {
     (void)state;
-    mix(2000, getenv("STRATA_LONG") != NULL ? 600000 : 5000, 0);
+    mix(2000, is_long_form() ? 600000 : 5000, 0);
 }
 
 static void nothing_old_is_answered_while_and_after_redis_hangs(void **state)

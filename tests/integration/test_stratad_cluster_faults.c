@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "integration/stratad_cluster_rig.h"
+#include "support/long_form.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
@@ -34,7 +35,7 @@ static void slots_move_under_load(void **state)
 {
     struct cluster_rig *rig = *state;
     struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
-    unsigned moves = rig_is_long() ? STRATAD_CLUSTER_KEYS : 4;
+    unsigned moves = is_long_form() ? STRATAD_CLUSTER_KEYS : 4;
     stratad_cluster_load_start(&load, stratad);
     for (unsigned key = 0; key < moves; key++) {
         unsigned slot = slot_of_load(rig->cluster, key);
@@ -64,7 +65,7 @@ static void replicas_take_over_under_load(void **state)
     struct cluster_rig *rig = *state;
     struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
     stratad_cluster_load_start(&load, stratad);
-    for (unsigned round = 0; round < (rig_is_long() ? 12u : 3u); round++) {
+    for (unsigned round = 0; round < (is_long_form() ? 12u : 3u); round++) {
         unsigned slot = slot_of_load(rig->cluster, round);
         int owner = redis_cluster_primary(rig->cluster, slot);
         assert_true(owner >= 0);

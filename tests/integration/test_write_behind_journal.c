@@ -11,6 +11,7 @@
 #include "integration/cache_rig.h"
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "cache/journal_record.h"
 #include "core/clock.h"
 #include "integration/log_record.h"
+#include "support/long_form.h"
 #include "support/redis_server.h"
 
 #define LONG_MS   60000u
@@ -247,35 +249,60 @@ static void a_journal_of_more_than_the_bounds_is_replayed_and_leaves_no_room(voi
 
 /* ---- kill -9 ---- */
 
-#define KILL_KEYS 40
+#define KILL_THREADS 4
+#define KILL_KEYS    40 /* a multiple of it: a key is one thread's */
+
+/* Thread t writes the numbers that leave t. */
+struct killed {
+    struct strata *cache;
+    uint32_t next;
+    int out;
+};
 
 /* Writes, and says so when each was acknowledged: its number. */
+static void *write_on(void *arg)
+{
+    const struct killed *writer = arg;
+    char key[16], value[16];
+    for (uint32_t i = writer->next;; i += KILL_THREADS) {
+        (void)snprintf(key, sizeof key, "k%u", i % KILL_KEYS);
+        (void)snprintf(value, sizeof value, "%u", i);
+        if (strata_set(writer->cache, strata_text(key), strata_text(value), 0) != STRATA_OK)
+            _exit(3);
+        if (write(writer->out, &i, sizeof i) != (ssize_t)sizeof i)
+            _exit(4);
+    }
+}
+
 static void write_until_killed(int out, uint32_t from)
 {
     struct strata_options options = journaled();
+    struct killed writers[KILL_THREADS];
     struct strata *cache = NULL;
-    char key[16], value[16];
+    pthread_t thread;
     options.redis_url = cache_rig_url();
     options.write_behind_interval_ms = 20;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (strata_open(&cache, &options, NULL) != STRATA_OK)
         _exit(2);
-    for (uint32_t i = from;; i++) {
-        (void)snprintf(key, sizeof key, "k%u", i % KILL_KEYS);
-        (void)snprintf(value, sizeof value, "%u", i);
-        if (strata_set(cache, strata_text(key), strata_text(value), 0) != STRATA_OK)
-            _exit(3);
-        if (write(out, &i, sizeof i) != (ssize_t)sizeof i)
-            _exit(4);
+    for (uint32_t i = 0; i < KILL_THREADS; i++) {
+        writers[i] = (struct killed){cache, from + i, out};
+        if (i > 0 && pthread_create(&thread, NULL, write_on, &writers[i]) != 0)
+            _exit(5);
     }
+    (void)write_on(&writers[0]);
 }
 
-/* Lets a child write for a while and kills it; the last number that was acknowledged. */
-static uint32_t run_and_kill(uint32_t from, unsigned us)
+/* Lets a child write for a while and kills it; of each thread the last number that was acknowledged,
+ * less than `from` where none was. Returns how many were. */
+static unsigned run_and_kill(uint32_t from, unsigned us, uint32_t last[KILL_THREADS])
 {
     int ends[2];
     int status;
-    uint32_t number, last = from - 1;
+    uint32_t number;
+    unsigned acknowledged = 0;
+    for (uint32_t i = 0; i < KILL_THREADS; i++)
+        last[i] = from + i - KILL_THREADS;
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -284,21 +311,23 @@ static uint32_t run_and_kill(uint32_t from, unsigned us)
         write_until_killed(ends[1], from);
     }
     (void)close(ends[1]);
-    assert_int_equal(read(ends[0], &number, sizeof number), sizeof number); /* it is at work */
-    last = number;
-    usleep(us);
-    (void)kill(pid, SIGKILL);
+    while (read(ends[0], &number, sizeof number) == (ssize_t)sizeof number) {
+        last[number % KILL_THREADS] = number;
+        if (acknowledged++ == 0) { /* it is at work */
+            usleep(us);
+            (void)kill(pid, SIGKILL);
+        }
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    while (read(ends[0], &number, sizeof number) == (ssize_t)sizeof number)
-        last = number;
     (void)close(ends[0]);
-    return last;
+    return acknowledged;
 }
 
+/* The last that a thread wrote of each of its keys, or a later one that it was not told of. */
 static void check_redis(uint32_t from, uint32_t last)
 {
-    for (uint32_t i = last; i + KILL_KEYS > last && i >= from; i--) {
+    for (uint32_t i = last; i + KILL_KEYS > last && i >= from; i -= KILL_THREADS) {
         redisReply *reply = redisCommand(cache_rig_foreign(), "GET " PREFIX "k%u", i % KILL_KEYS);
         assert_int_equal(reply->type, REDIS_REPLY_STRING);
         uint32_t got = (uint32_t)strtoul(reply->str, NULL, 10);
@@ -308,24 +337,28 @@ static void check_redis(uint32_t from, uint32_t last)
     }
 }
 
-/* STRATA_TEST_KILLS: how often; 1,000 for the long form. */
+/* The threads share what is synced. Long form (STRATA_LONG=1): 1,000 in place of 50. */
 static void no_write_that_was_acknowledged_is_missing_after_kill_9(void **state)
 {
     (void)state;
-    const char *given = getenv("STRATA_TEST_KILLS");
-    unsigned kills = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 50;
-    unsigned random = 1;
-    uint32_t from = 1000;
-    unsigned replayed = 0;
+    unsigned kills = is_long_form() ? 1000 : 50;
+    unsigned random = 1, replayed = 0;
+    unsigned long acknowledged = 0, owed = 0;
+    uint32_t from = 100 * KILL_KEYS;
     for (unsigned i = 0; i < kills; i++) {
-        uint32_t last = run_and_kill(from, (unsigned)rand_r(&random) % 60000);
+        uint32_t last[KILL_THREADS];
+        acknowledged += run_and_kill(from, (unsigned)rand_r(&random) % 60000, last);
         struct strata *cache = cache_rig_open(journaled());
         replayed += numbers(cache).write_behind.entries > 0;
+        owed += numbers(cache).write_behind.entries;
         assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
         strata_close(&cache);
-        check_redis(from, last);
-        from = last + 100000;
+        for (unsigned thread = 0; thread < KILL_THREADS; thread++)
+            check_redis(from, last[thread]);
+        from += 2500 * KILL_KEYS;
     }
+    print_message("# %u kills, %u with something owed (%lu keys), %lu writes acknowledged\n", kills,
+                  replayed, owed, acknowledged);
     assert_true(replayed > 0); /* or nothing was shown */
 }
 

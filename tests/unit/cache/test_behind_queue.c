@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/random.h"
 #include "strata/status.h"
+#include "support/long_form.h"
 
 #define SEC STA_NS_SEC
 #define MS  STA_NS_MS
@@ -609,15 +610,13 @@ static void model_run(uint64_t seed, unsigned steps)
     sta_behind_queue_destroy(&model.queue);
 }
 
-/* STRATA_TEST_STEPS: more of it. */
+/* Long form (STRATA_LONG=1): twenty times as many steps. */
 static void after_any_run_redis_has_the_last_write_of_each_key_and_saw_them_in_order(void **state)
 {
     (void)state;
-    const char *more = getenv("STRATA_TEST_STEPS");
-    unsigned steps = more != NULL ? (unsigned)strtoul(more, NULL, 10) : 2000000;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         print_message("seed %u\n", (unsigned)seed);
-        model_run(seed, steps / 10);
+        model_run(seed, is_long_form() ? 4000000 : 200000);
     }
 }
 

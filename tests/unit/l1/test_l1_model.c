@@ -4,7 +4,7 @@
  * is one slot per key and one generation per key; where the tier has room it must answer alike,
  * where it has not it may miss, but never answer with anything else.
  *
- * STRATA_LONG=1 in the environment: twenty times as long, millions of calls.
+ * Long form (STRATA_LONG=1): twenty times as many, millions of calls.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@
 #include "core/random.h"
 #include "l1/tier.h"
 #include "strata/status.h"
+#include "support/long_form.h"
 
 #define KEYS      400
 #define VALUE_MAX 5000
@@ -445,7 +446,7 @@ static void run(struct world *world, int steps, int check_every)
 
 static int steps_wanted(void)
 {
-    return getenv("STRATA_LONG") != NULL ? LONGER * STEPS : STEPS;
+    return is_long_form() ? LONGER * STEPS : STEPS;
 }
 
 static struct world *world_of(uint64_t seed)

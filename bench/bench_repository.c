@@ -8,7 +8,8 @@
  *     SQLite    strata_repository_find(): a prepared SELECT by key in a file, through the same API
  *
  * One thread; in each round all of them take their turn on the same keys; ratios are taken
- * within a round. Processor time of the thread.
+ * within a round. Processor time of the thread. Then, where there is PostgreSQL, forms for many rows
+ * (bench_repository_many.h).
  *
  *     bench_repository [ROUNDS]
  */
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench_repository_many.h"
 #include "core/random.h"
 #include "repository/row_bytes.h"
 #include "strata/repository.h"
@@ -226,5 +228,8 @@ int main(int argc, char **argv)
         (void)snprintf(name, sizeof name, "%s%s", file, ends[i]);
         (void)unlink(name);
     }
+#ifdef WITH_POSTGRESQL
+    bench_repository_many((unsigned)rounds);
+#endif
     return 0;
 }

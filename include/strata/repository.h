@@ -30,7 +30,7 @@
  * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and
  * for a transaction, which belongs to one thread at a time. Calls wait: timeout_ms for a
  * connection; in SQLite timeout_ms for a lock, and as long as statements run; in PostgreSQL
- * timeout_ms + 1 s for each round trip, of which a change has several; for the cache its budget, at
+ * timeout_ms + 1 s for each answer, of which a change has several; for the cache its budget, at
  * a commit once for every 512 versions. `error` may be NULL everywhere; it has the particulars of an error.
  * Out parameters are untouched where a call does not say STRATA_OK.
  */
@@ -176,8 +176,7 @@ STRATA_API int strata_repository_create_many(struct strata_repository *repositor
 STRATA_API int strata_repository_update(struct strata_repository *repository,
                                         struct strata_transaction *transaction, const void *row,
                                         struct strata_rows *changed, struct strata_error *error);
-/* All or none: where one of them is not there, STRATA_MISS, and a transaction in which rows before
- * it were changed can only be rolled back. */
+/* All or none: where one of them is not there, STRATA_MISS, and nothing has changed. */
 STRATA_API int strata_repository_update_many(struct strata_repository *repository,
                                              struct strata_transaction *transaction,
                                              const void *rows, size_t count,

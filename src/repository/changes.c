@@ -15,10 +15,23 @@
 struct change {
     struct strata_repository *repository;
     struct strata_transaction *transaction;
-    bool own;     /* the transaction is the call's */
-    bool keeps;   /* what comes back is wanted */
-    bool wrote;   /* the row that comes next is a changed one, not one that is replaced */
-    size_t count; /* rows of the last statement */
+    bool own;   /* the transaction is the call's */
+    bool keeps; /* what comes back is wanted */
+
+    /* what it is about: structs; or keys, and for an update the columns that change */
+    const char *rows;
+    const struct strata_field *keys;
+    const size_t *columns;
+    const struct strata_field *fields;
+    size_t column_count;
+    size_t about; /* how many */
+
+    /* the statements that are run, one for each of these */
+    int (*write)(struct change *change, size_t i);
+    struct sta_sql_text text; /* of the last that was made */
+    bool wrote;               /* rows that come are changed ones, not ones that are replaced */
+    size_t count;             /* of rows that came */
+
     bool changed; /* any row, by any statement */
     struct sta_row_writer writer;
     struct strata_error *error;
@@ -91,65 +104,44 @@ static int change_row(void *arg, const struct strata_field *fields)
     return status;
 }
 
-/* Runs it and takes the text's memory back; `wrote`: its rows are changed ones. */
-static int change_run(struct change *change, struct sta_sql_text *text, bool wrote)
+static int change_make(void *arg, size_t i, struct sta_sql *sql, struct strata_error *error)
 {
+    struct change *change = arg;
     const struct sta_schema *schema = &change->repository->schema;
-    struct sta_sql sql = sta_sql_text_end(text);
-    int status = text->status;
-    sql.types = schema->types;
-    sql.column_count = schema->column_count;
-    sql.row = change_row;
-    sql.arg = change;
+    sta_sql_text_fini(&change->text);
+    sta_sql_text_init(&change->text, &change->repository->database->driver->dialect);
+    int status = change->write(change, i);
+    if (status != STRATA_OK)
+        return status;
+    *sql = sta_sql_text_end(&change->text);
+    sql->types = schema->types;
+    sql->column_count = schema->column_count;
+    sql->row = change_row;
+    sql->arg = change;
+    return change->text.status == STRATA_OK ? STRATA_OK
+                                            : sta_inside_fail(error, change->text.status);
+}
+
+/* A statement for each, which write() gives; `wrote`: its rows are changed ones. */
+static int change_run(struct change *change, int (*write)(struct change *, size_t), bool wrote)
+{
+    const struct sta_batch batch = {change->about, change_make, change};
+    change->write = write;
     change->wrote = wrote;
     change->count = 0;
-    status = status == STRATA_OK ? change->repository->database->driver->run(
-                                       change->transaction->connection, &sql, change->error)
-                                 : sta_inside_fail(change->error, status);
+    int status = change->repository->database->driver->run_many(change->transaction->connection,
+                                                                &batch, change->error);
     change->changed = change->changed || (wrote && change->count > 0);
-    sta_sql_text_fini(text);
+    sta_sql_text_fini(&change->text);
     return status;
 }
 
-static void change_text(struct change *change, struct sta_sql_text *text)
-{
-    sta_sql_text_init(text, &change->repository->database->driver->dialect);
-}
-
-/* The tags of the row as it is; STRATA_MISS: there is none. */
-static int change_replace(struct change *change, struct strata_field key)
-{
-    struct sta_question question;
-    struct sta_sql_text text;
-    const struct sta_schema *schema = &change->repository->schema;
-    int status = sta_question_by_key(&question, schema, key, change->error);
-    if (status != STRATA_OK)
-        return status;
-    change_text(change, &text);
-    sta_sql_text_select(&text, schema, &question.query, true);
-    status = change_run(change, &text, false);
-    return status == STRATA_OK && change->count == 0 ? STRATA_MISS : status;
-}
-
-static int change_update(struct change *change, const size_t *columns,
-                         const struct strata_field *fields, size_t count, struct strata_field key)
-{
-    struct sta_sql_text text;
-    int status = change_replace(change, key);
-    if (status != STRATA_OK)
-        return status;
-    change_text(change, &text);
-    sta_sql_text_update(&text, &change->repository->schema, columns, fields, count, key);
-    status = change_run(change, &text, true);
-    return status == STRATA_OK && change->count == 0 ? STRATA_MISS : status;
-}
-
-/* The fields of the struct, checked. */
-static int change_fields(struct change *change, const void *row, struct strata_field *fields)
+/* The fields of a struct, checked. */
+static int change_fields(struct change *change, size_t row, struct strata_field *fields)
 {
     const struct sta_schema *schema = &change->repository->schema;
     for (size_t i = 0; i < schema->column_count; i++) {
-        fields[i] = sta_field_of_row(&schema->columns[i], row);
+        fields[i] = sta_field_of_row(&schema->columns[i], change->rows + row * schema->size);
         if (!sta_field_fits(&schema->columns[i], &fields[i]))
             return sta_error_set(change->error, STRATA_ERR_INVALID, "%s.%s may not hold that",
                                  schema->table, schema->columns[i].name);
@@ -157,19 +149,43 @@ static int change_fields(struct change *change, const void *row, struct strata_f
     return STRATA_OK;
 }
 
-static int change_create_row(struct change *change, const void *row)
+static int change_write_insert(struct change *change, size_t i)
 {
     struct strata_field fields[STRATA_MODEL_COLUMNS];
-    struct sta_sql_text text;
-    int status = change_fields(change, row, fields);
-    if (status != STRATA_OK)
-        return status;
-    change_text(change, &text);
-    sta_sql_text_insert(&text, &change->repository->schema, fields);
-    return change_run(change, &text, true);
+    int status = change_fields(change, i, fields);
+    if (status == STRATA_OK)
+        sta_sql_text_insert(&change->text, &change->repository->schema, fields);
+    return status;
 }
 
-static int change_update_row(struct change *change, const void *row)
+static int change_write_delete(struct change *change, size_t i)
+{
+    struct sta_question question;
+    const struct sta_schema *schema = &change->repository->schema;
+    int status = sta_question_by_key(&question, schema, change->keys[i], change->error);
+    if (status == STRATA_OK)
+        sta_sql_text_delete(&change->text, schema, change->keys[i]);
+    return status;
+}
+
+/* The row as it is, under its lock. */
+static int change_write_select(struct change *change, size_t i)
+{
+    struct sta_question question;
+    struct strata_field fields[STRATA_MODEL_COLUMNS];
+    const struct sta_schema *schema = &change->repository->schema;
+    int status = change->rows != NULL ? change_fields(change, i, fields) : STRATA_OK;
+    if (status == STRATA_OK)
+        status = sta_question_by_key(&question, schema,
+                                     change->rows != NULL ? fields[schema->key] : change->keys[i],
+                                     change->error);
+    if (status == STRATA_OK)
+        sta_sql_text_select(&change->text, schema, &question.query, true);
+    return status;
+}
+
+/* Of a struct: all columns but the key, unless there is no other. */
+static int change_write_update_row(struct change *change, size_t row)
 {
     const struct sta_schema *schema = &change->repository->schema;
     struct strata_field fields[STRATA_MODEL_COLUMNS];
@@ -185,30 +201,64 @@ static int change_update_row(struct change *change, const void *row)
         columns[count] = i;
         fields[count++] = fields[i];
     }
-    return change_update(change, columns, fields, count, key);
+    sta_sql_text_update(&change->text, schema, columns, fields, count, key);
+    return STRATA_OK;
+}
+
+static int change_write_update_columns(struct change *change, size_t i)
+{
+    sta_sql_text_update(&change->text, &change->repository->schema, change->columns, change->fields,
+                        change->column_count, change->keys[i]);
+    return STRATA_OK;
+}
+
+/* ---- what a call does ---- */
+
+static int change_create(struct change *change)
+{
+    return change_run(change, change_write_insert, true);
+}
+
+static int change_delete(struct change *change)
+{
+    return change_run(change, change_write_delete, true);
+}
+
+/* STRATA_MISS where one is not there: that is known before any is changed. */
+static int change_update(struct change *change)
+{
+    int status = change_run(change, change_write_select, false);
+    if (status == STRATA_OK && change->count < change->about)
+        return STRATA_MISS;
+    if (status == STRATA_OK)
+        status = change_run(
+            change, change->rows != NULL ? change_write_update_row : change_write_update_columns,
+            true);
+    return status == STRATA_OK && change->count < change->about ? STRATA_MISS : status;
 }
 
 /* ---- the calls ---- */
 
-/* `count` structs, one after the other, all through `one`. */
-static int change_many(struct strata_repository *repository, struct strata_transaction *transaction,
-                       const void *rows, size_t count, struct strata_rows *changed,
-                       struct strata_error *error, int (*one)(struct change *, const void *row))
+/* `count` structs, one after the other. */
+static int change_rows_by(struct strata_repository *repository,
+                          struct strata_transaction *transaction, const void *rows, size_t count,
+                          struct strata_rows *changed, struct strata_error *error,
+                          int (*all)(struct change *change))
 {
     struct change change;
     int status = change_begin(&change, repository, transaction, changed != NULL, error);
     if (status != STRATA_OK)
         return status;
-    for (size_t i = 0; i < count && status == STRATA_OK; i++)
-        status = one(&change, (const char *)rows + i * repository->schema.size);
-    return change_end(&change, status, changed);
+    change.rows = rows;
+    change.about = count;
+    return change_end(&change, all(&change), changed);
 }
 
 int strata_repository_create(struct strata_repository *repository,
                              struct strata_transaction *transaction, const void *row,
                              struct strata_rows *changed, struct strata_error *error)
 {
-    return change_many(repository, transaction, row, 1, changed, error, change_create_row);
+    return change_rows_by(repository, transaction, row, 1, changed, error, change_create);
 }
 
 int strata_repository_create_many(struct strata_repository *repository,
@@ -216,14 +266,14 @@ int strata_repository_create_many(struct strata_repository *repository,
                                   size_t count, struct strata_rows *changed,
                                   struct strata_error *error)
 {
-    return change_many(repository, transaction, rows, count, changed, error, change_create_row);
+    return change_rows_by(repository, transaction, rows, count, changed, error, change_create);
 }
 
 int strata_repository_update(struct strata_repository *repository,
                              struct strata_transaction *transaction, const void *row,
                              struct strata_rows *changed, struct strata_error *error)
 {
-    return change_many(repository, transaction, row, 1, changed, error, change_update_row);
+    return change_rows_by(repository, transaction, row, 1, changed, error, change_update);
 }
 
 int strata_repository_update_many(struct strata_repository *repository,
@@ -231,7 +281,7 @@ int strata_repository_update_many(struct strata_repository *repository,
                                   size_t count, struct strata_rows *changed,
                                   struct strata_error *error)
 {
-    return change_many(repository, transaction, rows, count, changed, error, change_update_row);
+    return change_rows_by(repository, transaction, rows, count, changed, error, change_update);
 }
 
 static int change_check_columns(const struct sta_schema *schema,
@@ -267,19 +317,12 @@ int strata_repository_update_columns(struct strata_repository *repository,
         status = change_begin(&change, repository, transaction, changed != NULL, error);
     if (status != STRATA_OK)
         return status;
-    return change_end(&change, change_update(&change, columns, fields, count, key), changed);
-}
-
-static int change_delete_key(struct change *change, struct strata_field key)
-{
-    struct sta_question question;
-    struct sta_sql_text text;
-    int status = sta_question_by_key(&question, &change->repository->schema, key, change->error);
-    if (status != STRATA_OK)
-        return status;
-    change_text(change, &text);
-    sta_sql_text_delete(&text, &change->repository->schema, key);
-    return change_run(change, &text, true);
+    change.keys = &key;
+    change.about = 1;
+    change.columns = columns;
+    change.fields = fields;
+    change.column_count = count;
+    return change_end(&change, change_update(&change), changed);
 }
 
 int strata_repository_delete(struct strata_repository *repository,
@@ -297,16 +340,13 @@ int strata_repository_delete_many(struct strata_repository *repository,
                                   struct strata_error *error)
 {
     struct change change;
-    size_t total = 0;
     int status = change_begin(&change, repository, transaction, false, error);
     if (status != STRATA_OK)
         return status;
-    for (size_t i = 0; i < count && status == STRATA_OK; i++) {
-        status = change_delete_key(&change, keys[i]);
-        total += change.count;
-    }
-    status = change_end(&change, status, NULL);
+    change.keys = keys;
+    change.about = count;
+    status = change_end(&change, change_delete(&change), NULL);
     if (status == STRATA_OK && deleted != NULL)
-        *deleted = total;
+        *deleted = change.count;
     return status;
 }

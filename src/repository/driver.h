@@ -16,7 +16,7 @@
 #include "strata/status.h"
 
 /* Of the table itself: both libraries must mean the same. */
-#define STA_DRIVER_VERSION 1
+#define STA_DRIVER_VERSION 2
 
 /* The driver's own; each begins as it likes. */
 struct sta_connection;
@@ -31,6 +31,16 @@ struct sta_sql {
     /* Called for each row, within run(); what is not STRATA_OK ends it and is its answer. Texts
      * and blobs die when it returns. */
     int (*row)(void *arg, const struct strata_field *fields);
+    void *arg;
+};
+
+/* Statements of which none needs what another has answered; all have the same columns, row() and arg. */
+struct sta_batch {
+    size_t count;
+    /* Statement `i`. They are asked for in their order, one perhaps again before the next; what one
+     * borrows dies when the next is asked for. What is not STRATA_OK, and has been put into `error`, ends
+     * the batch: none from this one on is run. */
+    int (*make)(void *arg, size_t i, struct sta_sql *sql, struct strata_error *error);
     void *arg;
 };
 
@@ -65,6 +75,11 @@ struct strata_driver {
     /* Within a transaction or as one of its own. */
     int (*run)(struct sta_connection *connection, const struct sta_sql *sql,
                struct strata_error *error);
+
+    /* As run() for one after the other, with as few round trips as it can; the first that fails
+     * is its answer. Where that is by its row(), those behind it may have been run. */
+    int (*run_many)(struct sta_connection *connection, const struct sta_batch *batch,
+                    struct strata_error *error);
 };
 
 #endif

@@ -13,16 +13,16 @@
 
 #include "core/error.h"
 #include "repository/driver.h"
+#include "repository/postgresql_value.h"
 #include "repository/postgresql_wait.h"
 #include "repository/statements.h"
 
-#define POSTGRESQL_PARAMS_MAX 128
-
-/* PostgreSQL counts microseconds from 2000-01-01. */
-#define POSTGRESQL_EPOCH INT64_C(946684800000000)
-
 /* The server ends a statement that takes too long; this much later we no longer wait for it. */
 #define POSTGRESQL_GRACE_MS 1000
+
+/* What goes out before answers are read, and so may lie in libpq's memory. */
+#define POSTGRESQL_GROUP       128           /* statements */
+#define POSTGRESQL_GROUP_BYTES (256u * 1024) /* of parameters; what passes it is the last */
 
 struct sta_connection {
     PGconn *handle;
@@ -74,7 +74,7 @@ static int postgresql_broke(struct sta_connection *connection, int status,
 }
 
 /* STRATA_OK where the result is one of a command that was carried out. */
-static int postgresql_check(PGresult *result, struct strata_error *error)
+static int postgresql_check(const PGresult *result, struct strata_error *error)
 {
     ExecStatusType type = PQresultStatus(result);
     if (type == PGRES_COMMAND_OK || type == PGRES_TUPLES_OK)
@@ -223,116 +223,6 @@ static int postgresql_commit(struct sta_connection *connection, struct strata_er
 
 /* ---- statements ---- */
 
-/* The parameters of one statement in PostgreSQL's form. */
-struct postgresql_params {
-    const char *values[POSTGRESQL_PARAMS_MAX];
-    int lengths[POSTGRESQL_PARAMS_MAX];
-    int formats[POSTGRESQL_PARAMS_MAX];
-    char fixed[POSTGRESQL_PARAMS_MAX][8];
-};
-
-static void postgresql_put64(char *at, uint64_t bits)
-{
-    for (int i = 0; i < 8; i++)
-        at[i] = (char)(bits >> (56 - 8 * i));
-}
-
-static uint64_t postgresql_get64(const char *at)
-{
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; i++)
-        bits = bits << 8 | (uint8_t)at[i];
-    return bits;
-}
-
-/* The ends of int64_t are PostgreSQL's infinities, both ways. False: it cannot be said there. */
-static bool postgresql_put_timestamp(char *at, int64_t integer)
-{
-    bool finite = integer != INT64_MAX && integer != INT64_MIN;
-    if (finite && __builtin_sub_overflow(integer, POSTGRESQL_EPOCH, &integer))
-        return false;
-    postgresql_put64(at, (uint64_t)integer);
-    return true;
-}
-
-/* The last thirty years of PostgreSQL's calendar (294247 to 294276) are past int64_t's last
- * microsecond but one, which stands for them. */
-static int64_t postgresql_get_timestamp(int64_t integer)
-{
-    bool finite = integer != INT64_MAX && integer != INT64_MIN;
-    if (finite && __builtin_add_overflow(integer, POSTGRESQL_EPOCH, &integer))
-        return INT64_MAX - 1;
-    return integer;
-}
-
-/* False: it cannot be said in PostgreSQL. */
-static bool postgresql_param(struct postgresql_params *params, size_t i,
-                             const struct strata_field *field)
-{
-    char *fixed = params->fixed[i];
-    int64_t integer = field->of.integer;
-    uint64_t bits;
-    params->values[i] = fixed;
-    params->lengths[i] = 8;
-    params->formats[i] = 1;
-    switch (field->type) {
-    case STRATA_TYPE_TIMESTAMP:
-        return postgresql_put_timestamp(fixed, integer);
-    case STRATA_TYPE_INTEGER:
-        postgresql_put64(fixed, (uint64_t)integer);
-        return true;
-    case STRATA_TYPE_REAL:
-        memcpy(&bits, &field->of.real, sizeof bits);
-        postgresql_put64(fixed, bits);
-        return true;
-    case STRATA_TYPE_BOOLEAN:
-        fixed[0] = field->of.boolean ? 1 : 0;
-        params->lengths[i] = 1;
-        return true;
-    case STRATA_TYPE_TEXT:
-    case STRATA_TYPE_BLOB:
-        if (field->of.bytes.len > 0)
-            params->values[i] = field->of.bytes.data;
-        params->lengths[i] = (int)field->of.bytes.len;
-        return field->of.bytes.len <= INT32_MAX / 2;
-    case STRATA_TYPE_NULL:
-        break;
-    }
-    params->values[i] = NULL;
-    return true;
-}
-
-/* A column of a row; a length that is not its type's leaves it null, which row_bytes.c refuses where it
- * may not be. */
-static struct strata_field postgresql_column(const PGresult *result, int row, int at,
-                                             enum strata_type type)
-{
-    const char *value = PQgetvalue(result, row, at);
-    int len = PQgetlength(result, row, at);
-    struct strata_field field = {.type = type};
-    uint64_t bits;
-    if (PQgetisnull(result, row, at) != 0)
-        return strata_field_null();
-    if (type == STRATA_TYPE_TEXT || type == STRATA_TYPE_BLOB) {
-        field.of.bytes = strata_bytes(value, (size_t)len);
-        return field;
-    }
-    if (len != (type == STRATA_TYPE_BOOLEAN ? 1 : 8))
-        return strata_field_null();
-    if (type == STRATA_TYPE_BOOLEAN) {
-        field.of.boolean = value[0] != 0;
-        return field;
-    }
-    bits = postgresql_get64(value);
-    if (type == STRATA_TYPE_REAL)
-        memcpy(&field.of.real, &bits, sizeof bits);
-    else if (type == STRATA_TYPE_INTEGER)
-        field.of.integer = (int64_t)bits;
-    else
-        field.of.integer = postgresql_get_timestamp((int64_t)bits);
-    return field;
-}
-
 static void postgresql_name(char *name, size_t cap, uintptr_t number)
 {
     (void)snprintf(name, cap, "strata_%llu", (unsigned long long)number);
@@ -369,6 +259,11 @@ static int postgresql_prepare(struct sta_connection *connection, struct strata_b
     return postgresql_command(connection, command, error);
 }
 
+static int postgresql_cannot_hold(struct strata_error *error)
+{
+    return sta_error_set(error, STRATA_ERR_INVALID, "a value PostgreSQL cannot hold");
+}
+
 static int postgresql_rows(const PGresult *result, const struct sta_sql *sql,
                            struct strata_error *error)
 {
@@ -380,7 +275,7 @@ static int postgresql_rows(const PGresult *result, const struct sta_sql *sql,
     for (int row = 0; sql->column_count > 0 && row < PQntuples(result) && status == STRATA_OK;
          row++) {
         for (size_t i = 0; i < sql->column_count; i++)
-            fields[i] = postgresql_column(result, row, (int)i, sql->types[i]);
+            fields[i] = sta_postgresql_value_column(result, row, (int)i, sql->types[i]);
         status = sql->row(sql->arg, fields);
     }
     return status == STRATA_OK ? STRATA_OK
@@ -395,30 +290,147 @@ static void postgresql_outlived(struct sta_connection *connection, const char *s
         connection->broken = true;
 }
 
+/* What came for a statement, as rows. */
+static int postgresql_take(struct sta_connection *connection, const struct sta_sql *sql,
+                           const PGresult *result, struct strata_error *error)
+{
+    int status = postgresql_check(result, error);
+    if (status == STRATA_OK)
+        return postgresql_rows(result, sql, error);
+    postgresql_outlived(connection, PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    return status;
+}
+
+/* 1 where it is on its way, as libpq's own. */
+static int postgresql_send(struct sta_connection *connection, const char *name,
+                           const struct sta_sql *sql, const struct sta_postgresql_params *params)
+{
+    return PQsendQueryPrepared(connection->handle, name, (int)sql->param_count, params->values,
+                               params->lengths, params->formats, 1);
+}
+
 static int postgresql_run(struct sta_connection *connection, const struct sta_sql *sql,
                           struct strata_error *error)
 {
-    struct postgresql_params params;
+    struct sta_postgresql_params params;
     char name[32];
     PGresult *result = NULL;
-    for (size_t i = 0; i < sql->param_count; i++) {
-        if (i == POSTGRESQL_PARAMS_MAX || !postgresql_param(&params, i, &sql->params[i]))
-            return sta_error_set(error, STRATA_ERR_INVALID, "a value PostgreSQL cannot hold");
-    }
+    if (!sta_postgresql_value_params(&params, sql))
+        return postgresql_cannot_hold(error);
     int status = postgresql_prepare(connection, sql->text, name, sizeof name, error);
     if (status != STRATA_OK)
         return status;
-    int sent = PQsendQueryPrepared(connection->handle, name, (int)sql->param_count, params.values,
-                                   params.lengths, params.formats, 1);
+    int sent = postgresql_send(connection, name, sql, &params);
     status = postgresql_await(connection, sent, &result, error);
     if (status != STRATA_OK)
         return status;
-    status = postgresql_check(result, error);
-    if (status == STRATA_OK)
-        status = postgresql_rows(result, sql, error);
-    else
-        postgresql_outlived(connection, PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    status = postgresql_take(connection, sql, result, error);
     PQclear(result);
+    return status;
+}
+
+/* ---- many statements ----
+ *
+ * They go out in groups, in libpq's pipeline mode, and the answers of a group are read behind it:
+ *
+ *     prepare what is not yet | statement, flush, statement, flush, ... sync | answers ... sync
+ *
+ * The server sends each answer when it has it, so that it is waited for as long as for a single one. Neither
+ * side can block the other for ever: while we send, what comes is read (postgresql_wait.c). A
+ * statement that fails has the server pass over all up to the sync. */
+
+struct postgresql_group {
+    size_t sent;
+    size_t bytes;       /* of their parameters */
+    struct sta_sql sql; /* the last; of all, as to its columns and row() */
+};
+
+/* The next statement leaves. STRATA_MORE: it belongs to the next group, for it must be prepared first. */
+static int postgresql_group_add(struct sta_connection *connection, struct postgresql_group *group,
+                                const struct sta_sql *sql, struct strata_error *error)
+{
+    struct sta_postgresql_params params;
+    char name[32];
+    uintptr_t number = (uintptr_t)sta_statements_find(&connection->statements, sql->text);
+    if (number == 0)
+        return STRATA_MORE;
+    if (!sta_postgresql_value_params(&params, sql))
+        return postgresql_cannot_hold(error);
+    postgresql_name(name, sizeof name, number);
+    if (postgresql_send(connection, name, sql, &params) != 1 ||
+        PQsendFlushRequest(connection->handle) != 1)
+        return postgresql_broke(connection, STRATA_ERR_LOST, error);
+    for (size_t i = 0; i < sql->param_count; i++)
+        group->bytes += params.values[i] != NULL ? (size_t)params.lengths[i] : 0;
+    group->sent++;
+    group->sql = *sql;
+    return STRATA_OK;
+}
+
+/* One answer of what is in the pipeline; `wanted`: its rows are. */
+static int postgresql_group_answer(struct sta_connection *connection, const struct sta_sql *sql,
+                                   bool wanted, struct strata_error *error)
+{
+    PGresult *result = NULL;
+    int status = postgresql_await(connection, 1, &result, error);
+    if (status != STRATA_OK)
+        return status;
+    if (wanted)
+        status = postgresql_take(connection, sql, result, error);
+    PQclear(result);
+    return status;
+}
+
+/* All answers; the first that is not STRATA_OK, of which `status`, of what was not sent, is the last. */
+static int postgresql_group_end(struct sta_connection *connection, struct postgresql_group *group,
+                                int status, struct strata_error *error)
+{
+    int first = STRATA_OK;
+    if (!connection->broken && PQpipelineSync(connection->handle) != 1)
+        first = postgresql_broke(connection, STRATA_ERR_LOST, error);
+    for (size_t i = 0; i <= group->sent && !connection->broken; i++) { /* the sync's, too */
+        bool wanted = i < group->sent && first == STRATA_OK;
+        int answered = postgresql_group_answer(connection, &group->sql, wanted, error);
+        first = first == STRATA_OK || connection->broken ? answered : first;
+    }
+    if (!connection->broken && PQexitPipelineMode(connection->handle) != 1)
+        first = postgresql_broke(connection, STRATA_ERR_LOST, error);
+    return first != STRATA_OK ? first : status;
+}
+
+/* Statements from `*at` on, the first of which is prepared. */
+static int postgresql_group_run(struct sta_connection *connection, const struct sta_batch *batch,
+                                size_t *at, struct strata_error *error)
+{
+    struct postgresql_group group = {0};
+    struct sta_sql sql;
+    int status = STRATA_OK;
+    if (PQenterPipelineMode(connection->handle) != 1)
+        return postgresql_broke(connection, STRATA_ERR_LOST, error);
+    while (*at < batch->count && status == STRATA_OK && group.sent < POSTGRESQL_GROUP &&
+           group.bytes < POSTGRESQL_GROUP_BYTES) {
+        status = batch->make(batch->arg, *at, &sql, error);
+        if (status == STRATA_OK)
+            status = postgresql_group_add(connection, &group, &sql, error);
+        *at += status == STRATA_OK;
+    }
+    status = postgresql_group_end(connection, &group, status, error);
+    return status == STRATA_MORE ? STRATA_OK : status;
+}
+
+static int postgresql_run_many(struct sta_connection *connection, const struct sta_batch *batch,
+                               struct strata_error *error)
+{
+    struct sta_sql sql;
+    char name[32];
+    int status = STRATA_OK;
+    for (size_t at = 0; at < batch->count && status == STRATA_OK;) {
+        status = batch->make(batch->arg, at, &sql, error);
+        if (status == STRATA_OK)
+            status = postgresql_prepare(connection, sql.text, name, sizeof name, error);
+        if (status == STRATA_OK)
+            status = postgresql_group_run(connection, batch, &at, error);
+    }
     return status;
 }
 
@@ -445,6 +457,7 @@ const struct strata_driver *strata_postgresql(void)
         .commit = postgresql_commit,
         .rollback = postgresql_rollback,
         .run = postgresql_run,
+        .run_many = postgresql_run_many,
     };
     return &driver;
 }

@@ -26,38 +26,26 @@ static int wait_ready(PGconn *handle, bool writing, uint64_t end_ms)
     return STRATA_OK;
 }
 
-/* All of the query leaves. */
-static int wait_flush(PGconn *handle, uint64_t end_ms)
+/* The next result is there. Of many queries it may be so before all of them have left. */
+static int wait_result(PGconn *handle, uint64_t end_ms)
 {
     int left;
-    while ((left = PQflush(handle)) == 1) {
-        int status = wait_ready(handle, true, end_ms);
+    while ((left = PQflush(handle)) >= 0 && PQisBusy(handle) != 0) {
+        int status = wait_ready(handle, left == 1, end_ms);
         if (status != STRATA_OK)
             return status;
         if (PQconsumeInput(handle) == 0)
             return STRATA_ERR_LOST;
     }
-    return left == 0 ? STRATA_OK : STRATA_ERR_LOST;
-}
-
-static int wait_input(PGconn *handle, uint64_t end_ms)
-{
-    while (PQisBusy(handle) != 0) {
-        int status = wait_ready(handle, false, end_ms);
-        if (status != STRATA_OK)
-            return status;
-        if (PQconsumeInput(handle) == 0)
-            return STRATA_ERR_LOST;
-    }
-    return STRATA_OK;
+    return left >= 0 ? STRATA_OK : STRATA_ERR_LOST;
 }
 
 int sta_postgresql_wait(PGconn *handle, uint64_t timeout_ms, PGresult **out)
 {
     uint64_t end_ms = sta_clock_after(sta_clock_now_ms(), timeout_ms);
     PGresult *last = NULL, *next;
-    int status = wait_flush(handle, end_ms);
-    while (status == STRATA_OK && (status = wait_input(handle, end_ms)) == STRATA_OK &&
+    int status;
+    while ((status = wait_result(handle, end_ms)) == STRATA_OK &&
            (next = PQgetResult(handle)) != NULL) {
         PQclear(last);
         last = next;

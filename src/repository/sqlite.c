@@ -233,6 +233,20 @@ static int sqlite_run(struct sta_connection *connection, const struct sta_sql *s
     return status;
 }
 
+/* There are no round trips to save. */
+static int sqlite_run_many(struct sta_connection *connection, const struct sta_batch *batch,
+                           struct strata_error *error)
+{
+    struct sta_sql sql;
+    int status = STRATA_OK;
+    for (size_t i = 0; i < batch->count && status == STRATA_OK; i++) {
+        status = batch->make(batch->arg, i, &sql, error);
+        if (status == STRATA_OK)
+            status = sqlite_run(connection, &sql, error);
+    }
+    return status;
+}
+
 const struct strata_driver *strata_sqlite(void)
 {
     static const struct strata_driver driver = {
@@ -255,6 +269,7 @@ const struct strata_driver *strata_sqlite(void)
         .commit = sqlite_commit,
         .rollback = sqlite_rollback,
         .run = sqlite_run,
+        .run_many = sqlite_run_many,
     };
     return &driver;
 }

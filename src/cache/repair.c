@@ -29,7 +29,8 @@ static void push(struct sta_repair *repair, struct sta_read *read)
     sta_tiers_count(&repair->delayed);
     sta_list_push_back(&repair->waiting, &read->turn);
     for (size_t i = 0; i < read->missing_count; i++)
-        repair->marked += (*mark_of(repair, read, i))++ == 0;
+        if (read->missing[i].suspect)
+            repair->marked += (*mark_of(repair, read, i))++ == 0;
 }
 
 static struct sta_read *first(const struct sta_repair *repair)
@@ -43,7 +44,8 @@ static void pop(struct sta_repair *repair, struct sta_read *read)
 {
     sta_list_remove(&read->turn);
     for (size_t i = 0; i < read->missing_count; i++)
-        repair->marked -= --*mark_of(repair, read, i) == 0;
+        if (read->missing[i].suspect)
+            repair->marked -= --*mark_of(repair, read, i) == 0;
 }
 
 /* ---- turns ---- */

@@ -36,7 +36,7 @@ struct sta_repair {
     /* The loop's. */
     struct sta_rate rate;
     struct sta_list waiting;
-    uint32_t marks[STA_REPAIR_MARKS]; /* how many keys of those, by hash */
+    uint32_t marks[STA_REPAIR_MARKS]; /* how many keys in doubt of those, by hash */
     uint64_t marked;                  /* marks that are not 0 */
     struct sta_timer timer;
     bool closed;

@@ -327,6 +327,47 @@ static void while_redis_is_away_nobody_waits_for_a_turn(void **state)
     redis_server_stop(&mortal);
 }
 
+static bool has_delayed(void *arg)
+{
+    return numbers(arg).repairs_delayed > 0;
+}
+
+/* A key in doubt, and many of which L1 has nothing. */
+static void *read_among_others(void *arg)
+{
+    enum { COUNT = 300 };
+    struct readers *readers = arg;
+    char names[COUNT][32];
+    struct strata_bytes keys[COUNT];
+    struct strata_value values[COUNT];
+    int statuses[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        key_of(i == 0 ? AT_ONCE : KEYS + i, names[i], sizeof names[i]);
+        keys[i] = strata_text(names[i]);
+    }
+    note(readers, strata_get_many(readers->cache, keys, COUNT, values, statuses));
+    strata_release(&values[0]);
+    return NULL;
+}
+
+static void who_waits_is_reckoned_by_what_is_in_doubt_alone(void **state)
+{
+    (void)state;
+    struct readers readers;
+    struct strata *cache =
+        open_with((struct strata_options){.repair_rate = 10, .socket_timeout_ms = 20000});
+    fill(cache, AT_ONCE + 2);
+    cast_doubt(cache);
+    use_up(cache);
+    start(&readers, cache, 1, read_among_others);
+    assert_true(wait_until(has_delayed, cache, PATIENT_MS));
+    assert_int_equal(get_checked(cache, AT_ONCE + 1), STRATA_OK);
+    join(&readers);
+    assert_int_equal(readers.by_status[0], 1);
+    assert_int_equal(numbers(cache).repairs_refused, 0);
+    strata_close(&cache);
+}
+
 /* ---- what was asked ---- */
 
 /* Redis has a value of this key, and no barriers. */
@@ -416,11 +457,6 @@ static void on_got(void *arg, int status, struct strata_value *value)
     atomic_store(&late->status, status);
 }
 
-static bool has_delayed(void *arg)
-{
-    return numbers(arg).repairs_delayed > 0;
-}
-
 static void what_waits_ends_when_the_cache_is_closed(void **state)
 {
     (void)state;
@@ -450,6 +486,7 @@ int main(void)
         TEST(or_an_error_where_that_is_wanted),
         TEST(reads_of_other_keys_do_not_wait),
         TEST(while_redis_is_away_nobody_waits_for_a_turn),
+        TEST(who_waits_is_reckoned_by_what_is_in_doubt_alone),
         TEST(what_redis_has_answered_in_any_way_has_had_its_turn),
         TEST(what_was_not_in_doubt_gives_no_turn_back),
         TEST(what_waits_ends_when_the_cache_is_closed),

@@ -161,12 +161,12 @@ static int apply_field(struct sta_barriers *barriers, struct strata_bytes field,
     const uint8_t *space = value.len > 0 ? memchr(value.data, ' ', value.len) : NULL;
     if (space == NULL || !read_id(field, &id))
         return STRATA_OK;
+    size_t len = value.len - (size_t)(space + 1 - (const uint8_t *)value.data);
+    if (len > STA_GLOB_MAX)
+        return STRATA_OK;
     struct sta_veil_pattern *pattern = sta_veil_find(&barriers->veil, id);
-    if (pattern == NULL) {
-        size_t before = (size_t)(space + 1 - (const uint8_t *)value.data);
-        pattern =
-            sta_barriers_add(barriers, id, strata_bytes(space + 1, value.len - before), false);
-    }
+    if (pattern == NULL)
+        pattern = sta_barriers_add(barriers, id, strata_bytes(space + 1, len), false);
     if (pattern == NULL)
         return STRATA_ERR_NOMEM;
     pattern->seen = true;
@@ -202,6 +202,8 @@ int sta_barriers_apply(struct sta_barriers *barriers, struct strata_bytes reply,
     if (asked_ns < barriers->applied_ns)
         return STRATA_OK; /* a younger one was faster */
     uint64_t pairs = head.type == STA_RESP_MAP ? head.count : head.count / 2;
+    if (pairs > STA_BARRIERS_READ_MOST)
+        return STRATA_ERR_SERVER;
     forget_seen(barriers);
     for (uint64_t i = 0; i < pairs; i++) {
         if (sta_resp_next(&walk, &field) != STRATA_OK || sta_resp_next(&walk, &value) != STRATA_OK)

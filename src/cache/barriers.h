@@ -30,10 +30,11 @@
 #include "net/loop.h"
 #include "net/waiter.h"
 
-#define STA_BARRIERS_NAME     "strata:barriers"
-#define STA_BARRIERS_MOST     64u /* at a time, of one namespace */
-#define STA_BARRIERS_TTL_MS   UINT64_C(10000)
-#define STA_BARRIERS_RENEW_NS (2 * STA_NS_SEC)
+#define STA_BARRIERS_NAME      "strata:barriers"
+#define STA_BARRIERS_MOST      64u                      /* at a time, of one namespace */
+#define STA_BARRIERS_READ_MOST (16 * STA_BARRIERS_MOST) /* more is not of us, and not taken in */
+#define STA_BARRIERS_TTL_MS    UINT64_C(10000)
+#define STA_BARRIERS_RENEW_NS  (2 * STA_NS_SEC)
 
 struct sta_barriers_waiter;
 struct sta_flights;

@@ -9,6 +9,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cache/barriers.h"
 #include "cache/cache.h"
@@ -296,6 +299,55 @@ static void a_hash_that_is_named_while_it_is_read_is_read_again(void **state)
     assert_int_equal(world.readings, before + 1);
 }
 
+/* ---- what others have put there ---- */
+
+/* The reply to a reading of so many fields, with patterns of so many bytes. */
+static char *hash_of(unsigned fields, size_t pattern_len)
+{
+    size_t each = pattern_len + 100, at;
+    char *reply = malloc(fields * each + 32);
+    assert_non_null(reply);
+    at = (size_t)sprintf(reply, "%%%u\r\n", fields);
+    for (unsigned i = 0; i < fields; i++) {
+        at += (size_t)sprintf(reply + at, "$16\r\n%016x\r\n$%zu\r\n1 ", i + 1, pattern_len + 2);
+        memset(reply + at, 'x', pattern_len);
+        at += pattern_len;
+        at += (size_t)sprintf(reply + at, "\r\n");
+    }
+    return reply;
+}
+
+static void answer_fields(unsigned fields, size_t pattern_len)
+{
+    char *reply = hash_of(fields, pattern_len);
+    answer(STRATA_OK, reply);
+    free(reply);
+}
+
+static void a_pattern_that_none_of_us_has_put_there_is_passed_over(void **state)
+{
+    (void)state;
+    struct reader reader;
+    assert_true(waits(&reader, STA_NS_SEC));
+    answer_fields(1, STA_GLOB_MAX + 1);
+    assert_true(reader.released);
+    assert_true(l1_is_open());
+    assert_int_equal(world.barriers.veil.count, 0);
+}
+
+static void more_than_can_be_of_us_is_not_taken_in(void **state)
+{
+    (void)state;
+    struct reader reader;
+    assert_true(waits(&reader, STA_NS_SEC));
+    answer_fields(STA_BARRIERS_READ_MOST, 4);
+    assert_int_equal(world.barriers.veil.count, STA_BARRIERS_READ_MOST);
+    pass(STALENESS_NS / 3);
+    answer_fields(STA_BARRIERS_READ_MOST + 1, 5);
+    assert_int_equal(world.barriers.veil.count, STA_BARRIERS_READ_MOST);
+    assert_false(waits(&reader, STA_NS_SEC));
+}
+
 /* ---- who waits ---- */
 
 static void each_waits_for_as_long_as_he_may(void **state)
@@ -375,6 +427,8 @@ int main(void)
         TEST(a_hash_that_was_named_is_read_at_once),
         TEST(what_is_due_later_does_not_put_that_off),
         TEST(a_hash_that_is_named_while_it_is_read_is_read_again),
+        TEST(a_pattern_that_none_of_us_has_put_there_is_passed_over),
+        TEST(more_than_can_be_of_us_is_not_taken_in),
         TEST(each_waits_for_as_long_as_he_may),
         TEST(what_becomes_known_releases_all),
     };

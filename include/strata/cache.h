@@ -223,6 +223,7 @@ struct strata_write_behind_statistics {
     uint64_t refused;   /* answers that were errors */
     uint64_t through;   /* sent at once: there was no room */
     uint64_t rejected;  /* STRATA_ERR_BUSY */
+    uint64_t overtaken; /* keys whose writes were dropped, for others had written them: the guard */
 };
 
 struct strata_statistics {

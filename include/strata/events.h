@@ -30,7 +30,9 @@ enum strata_event_kind {
     STRATA_EVENT_COHERENCE = 1, /* how L1 hears of what others write has changed */
     STRATA_EVENT_CLUSTER = 2,   /* a node is down or up, slots have another owner, a failover */
     STRATA_EVENT_PARKED = 3, /* write-behind: Redis refuses `keys`, which wait; 0: none any more */
-    STRATA_EVENT_LOST = 4    /* write-behind: closed with `keys` whose writes are nowhere */
+    STRATA_EVENT_LOST = 4,   /* write-behind: closed with `keys` whose writes are nowhere */
+    STRATA_EVENT_OVERTAKEN =
+        5 /* write-behind: the writes of `keys` were dropped by the version guard */
 };
 
 /* What a kind has no use of is zero, "" or NULL. Everything is readable until the hook returns. */
@@ -51,7 +53,7 @@ struct strata_event {
     /* CLUSTER */
     const struct strata_cluster_event *cluster;
 
-    /* PARKED, LOST */
+    /* PARKED, LOST, OVERTAKEN */
     uint64_t keys;
 };
 
@@ -69,7 +71,7 @@ typedef void (*strata_event_hook)(void *arg, const struct strata_event *event);
  * nodes. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM: there is no hook then. */
 STRATA_API int strata_set_event_hook(struct strata *cache, strata_event_hook hook, void *arg);
 
-/* "health", "coherence", "cluster", "parked", "lost"; constant. */
+/* "health", "coherence", "cluster", "parked", "lost", "overtaken"; constant. */
 STRATA_API const char *strata_event_name(enum strata_event_kind kind);
 
 #ifdef __cplusplus

@@ -59,6 +59,14 @@ enum strata_full {
     STRATA_FULL_REJECT = 3   /* STRATA_ERR_BUSY */
 };
 
+/* Whether a late write of write-behind overwrites what others have written meanwhile. */
+enum strata_guard {
+    STRATA_GUARD_DEFAULT = 0, /* off */
+    STRATA_GUARD_OFF = 1,     /* it does */
+    STRATA_GUARD_LAX = 2,     /* it is dropped, if Redis has been looked at since it was accepted */
+    STRATA_GUARD_ON = 3 /* it is dropped; a write may wait for that look before it is accepted */
+};
+
 /* When the journal of write-behind is on disk. */
 enum strata_fsync {
     STRATA_FSYNC_DEFAULT = 0,  /* always */
@@ -112,6 +120,7 @@ struct strata_options {
     uint64_t write_behind_max_entries;      /* 100 000 keys */
     uint64_t write_behind_max_bytes;        /* 64 MiB */
     enum strata_full write_behind_full;     /* block */
+    enum strata_guard write_behind_guard;   /* off */
     uint64_t write_behind_rate;             /* writes a second; STRATA_UNLIMITED */
     uint64_t write_behind_drain_timeout_ms; /* 5000; so long strata_close() waits for Redis */
     enum strata_switch read_through;        /* on */

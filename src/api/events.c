@@ -33,6 +33,7 @@ struct sta_events {
     struct strata_health health;
     enum strata_coherence coherence;
     uint64_t parked;
+    uint64_t overtaken;
 };
 
 /* ---- telling ---- */
@@ -96,6 +97,19 @@ static void tell_parked(const struct sta_events *events, uint64_t now)
                  });
 }
 
+static void tell_overtaken(const struct sta_events *events, uint64_t now)
+{
+    char text[160];
+    uint64_t keys = now - events->overtaken;
+    if (!events->looked || keys == 0)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "write-behind: the writes of %" PRIu64
+                   " keys were dropped, for others have written these keys meanwhile",
+                   keys);
+    tell(events, (struct strata_event){.kind = STRATA_EVENT_OVERTAKEN, .text = text, .keys = keys});
+}
+
 void sta_events_tell_lost(strata_event_hook hook, void *arg, uint64_t keys)
 {
     char text[128];
@@ -120,9 +134,11 @@ static void look(struct sta_events *events)
     tell_part(events, "overall", &events->health.overall, &health.overall);
     tell_coherence(events, snapshot.statistics.coherence);
     tell_parked(events, snapshot.statistics.write_behind.parked);
+    tell_overtaken(events, snapshot.statistics.write_behind.overtaken);
     events->health = health;
     events->coherence = snapshot.statistics.coherence;
     events->parked = snapshot.statistics.write_behind.parked;
+    events->overtaken = snapshot.statistics.write_behind.overtaken;
     events->looked = true;
     sta_snapshot_fini(&snapshot);
 }
@@ -238,7 +254,7 @@ const char *strata_event_name(enum strata_event_kind kind)
     static const char *const names[] = {
         [STRATA_EVENT_HEALTH] = "health",   [STRATA_EVENT_COHERENCE] = "coherence",
         [STRATA_EVENT_CLUSTER] = "cluster", [STRATA_EVENT_PARKED] = "parked",
-        [STRATA_EVENT_LOST] = "lost",
+        [STRATA_EVENT_LOST] = "lost",       [STRATA_EVENT_OVERTAKEN] = "overtaken",
     };
     return (size_t)kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }

@@ -61,6 +61,18 @@ static enum sta_behind_full handle_full(enum strata_full full)
     }
 }
 
+static enum sta_behind_guarding handle_guard(enum strata_guard guard)
+{
+    switch (guard) {
+    case STRATA_GUARD_LAX:
+        return STA_BEHIND_GUARD_LAX;
+    case STRATA_GUARD_ON:
+        return STA_BEHIND_GUARD_ON;
+    default:
+        return STA_BEHIND_UNGUARDED;
+    }
+}
+
 static enum sta_journal_sync handle_sync(enum strata_fsync fsync)
 {
     switch (fsync) {
@@ -84,6 +96,7 @@ static struct sta_behind_config handle_behind(const struct strata_options *optio
         .batch = (size_t)options->write_behind_batch_size,
         .drain_ms = options->write_behind_drain_timeout_ms,
         .full = handle_full(options->write_behind_full),
+        .guard = handle_guard(options->write_behind_guard),
         .journal = options->write_behind_journal,
         .sync = handle_sync(options->write_behind_fsync),
     };

@@ -162,7 +162,7 @@ void sta_behind_look(struct sta_behind *behind)
         return;
     uint64_t blocked_ns = sta_behind_unblock(behind, now_ns);
     uint64_t flushes_ns = behind_end_flushes(behind, now_ns);
-    uint64_t saved_ns = sta_behind_end_saved(behind, now_ns);
+    uint64_t saved_ns = sta_behind_end_safe(behind, now_ns);
     uint64_t patience_ns = blocked_ns < flushes_ns ? blocked_ns : flushes_ns;
     sta_timer_start(loop, &behind->patience, saved_ns < patience_ns ? saved_ns : patience_ns);
     sta_behind_fly(behind, now_ns);
@@ -215,6 +215,7 @@ static struct sta_behind_queue_config behind_queue_config(const struct sta_behin
         .park_ns = STA_BEHIND_PARK_NS,
         .settle_ns = SETTLE_NS,
         .seed = behind->seed,
+        .guarded = config->guard != STA_BEHIND_UNGUARDED,
     };
 }
 
@@ -231,7 +232,7 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     pthread_mutex_init(&behind->lock, NULL);
     sta_list_init(&behind->blocked);
     sta_list_init(&behind->flushes);
-    sta_list_init(&behind->unsaved);
+    sta_list_init(&behind->unsafe);
     behind->news.run = sta_behind_hear;
     sta_timer_init(&behind->timer, on_timer);
     sta_timer_init(&behind->patience, on_patience);
@@ -346,4 +347,5 @@ void sta_behind_statistics(struct sta_behind *behind, struct strata_write_behind
     out->flushed = numbers.written;
     out->retried = numbers.retried;
     out->refused = numbers.refused;
+    out->overtaken = numbers.overtaken;
 }

@@ -11,7 +11,7 @@
  * push to the queue and the store in L1 are one step under the lock, and a read takes its fill token
  * before it looks at the queue. So a read that saw nothing owed and is overtaken by a write does not
  * fill. What Redis names as changed does not touch a key that is owed: our write is yet to come and
- * will be the last.
+ * will be the last. With a version guard (guard.h) it may also turn out not to be, and be dropped.
  * When Redis has acknowledged, what L1 keeps is what it tracks from then on (the SET and a GET go
  * together, cache/coherence.h), or nothing.
  *
@@ -30,7 +30,7 @@ struct sta_behind;
 /* Reads cache->config.behind; l1, l2 and the loop are there. STRATA_ERR_NOMEM. */
 int sta_behind_create(struct sta_behind **out, struct sta_cache *cache);
 
-/* Any thread: all but batch, journal and sync are these from now on. */
+/* Any thread: all but batch, guard, journal and sync are these from now on. */
 void sta_behind_adjust(struct sta_behind *behind, const struct sta_behind_config *config);
 
 /* One thread, in this order: close() while the loop runs waits for what is owed, no longer than
@@ -53,10 +53,10 @@ bool sta_behind_owes(struct sta_behind *behind, const struct sta_key *key);
 int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_t now_ns);
 void sta_behind_send(struct sta_behind *behind, struct sta_write *write);
 
-/* Any thread: whether it need not wait for the journal. */
-bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write);
+/* Any thread: whether it need not wait for the journal, nor for what Redis has of its keys. */
+bool sta_behind_is_safe(struct sta_behind *behind, struct sta_write *write);
 
-/* The loop's thread: the write has been dealt with, and is done when the journal has it. */
+/* The loop's thread: the write has been dealt with, and is done when it is safe. */
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write);
 
 /* Any thread. A write of what was loaded, as Redis is to get it (cache/envelope.h), if `current`, which is asked under the lock, says that no

@@ -21,6 +21,7 @@
 
 #include "cache/aged.h"
 #include "cache/behind_inside.h"
+#include "cache/coherence.h"
 #include "cache/envelope.h"
 #include "cache/load.h"
 #include "core/clock.h"
@@ -81,7 +82,29 @@ static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
 struct admitted {
     uint64_t saved_at; /* in the journal; 0: it has nothing of it */
     bool crowded;      /* STRATA_ERR_BUSY: by the queue; else by the journal */
+    bool unseen;       /* what Redis has of the key is not known */
 };
+
+/* What Redis has of a key that is not owed, as far as L1 knows: a plain value that it would be told of
+ * if it changed. L1 keeps it no longer than Redis. One that is large is looked at instead: it would be
+ * hashed here, under the lock. */
+static void admit_basis(struct sta_cache *cache, const struct sta_key *key, uint64_t now_ns,
+                        struct sta_guard_basis *basis)
+{
+    struct sta_l1_lease lease = {0};
+    if (!sta_coherence_hears(cache) ||
+        sta_l1_peek(cache->l1, key, now_ns / STA_NS_MS, &lease) != STRATA_OK)
+        return;
+    bool plain =
+        lease.flags == 0 && !sta_envelope_begins(lease.value) && sta_coherence_keeps(lease.value);
+    if (plain && !lease.suspect && lease.stamp.source > 0) {
+        uint64_t expires_ns =
+            lease.deadline_ms == STA_NEVER ? STA_NEVER : lease.deadline_ms * STA_NS_MS;
+        const struct sta_guard_state state = sta_guard_value(lease.value, expires_ns);
+        sta_guard_set(basis, &state);
+    }
+    sta_l1_release(cache->l1, &lease);
+}
 
 /* To the queue, and to the journal before it, so that what has no room there is not in the queue. */
 static int admit_push(struct sta_behind *behind, const struct sta_key *key,
@@ -97,6 +120,7 @@ static int admit_push(struct sta_behind *behind, const struct sta_key *key,
     if (status < 0)
         return status;
     status = sta_behind_queue_push(queue, key, push, now_ns, &entry);
+    out->unseen = status == STRATA_OK && entry->guard != NULL && entry->guard->basis.count == 0;
     if (behind->journal == NULL)
         return status;
     if (status == STRATA_OK)
@@ -123,6 +147,12 @@ static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind ki
         .is_delete = kind == STA_WRITE_DELETE,
         .expires_ns = sta_clock_after(now_ns, ttl_ns),
     };
+    struct sta_guard_basis basis = {0};
+    if (behind->config.guard != STA_BEHIND_UNGUARDED &&
+        sta_behind_queue_find(behind->queue, &key) == NULL) {
+        admit_basis(behind->cache, &key, now_ns, &basis);
+        push.basis = &basis;
+    }
     int status = admit_push(behind, &key, &push, now_ns, out);
     if (status == STRATA_OK)
         admit_to_l1(behind->cache, kind, &key,
@@ -210,6 +240,8 @@ static int admit_next_locked(struct sta_behind *behind, struct sta_write *write,
             admit_locked(behind, write->kind, &write->items[index], in_line, now_ns, &admitted);
     write->statuses[index] = status;
     admit_wait_for(write, admitted.saved_at);
+    if (admitted.unseen && behind->config.guard == STA_BEHIND_GUARD_ON)
+        write->behind.looks = true;
     if (status == STRATA_ERR_BUSY && admit_blocks_locked(behind, write, index, admitted.crowded))
         return STRATA_MORE;
     write->behind.next++;
@@ -246,8 +278,9 @@ int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_
     write->behind.next = 0;
     write->behind.through = 0;
     write->behind.saved_at = 0;
+    write->behind.looks = false;
     int status = admit_all(behind, write, false, now_ns);
-    if (status == STRATA_OK && !sta_behind_is_saved(behind, write))
+    if (status == STRATA_OK && !sta_behind_is_safe(behind, write))
         status = STRATA_MORE;
     return write->behind.through > 0 ? STRATA_MORE : status;
 }
@@ -312,7 +345,7 @@ static void blocked_begin(struct sta_task *task)
 {
     struct sta_write *write = STA_CONTAINER(task, struct sta_write, behind.task);
     struct sta_behind *behind = write->cache->behind;
-    if (write->behind.next == write->count) { /* only the journal is waited for */
+    if (write->behind.next == write->count) { /* only the journal is waited for, or a look */
         sta_behind_finish(behind, write);
         return;
     }

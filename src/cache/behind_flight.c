@@ -94,7 +94,8 @@ static void flight_answered(struct sta_behind_flight *flight, struct sta_batch *
     struct sta_behind_entry *entry = flown->entry;
     enum sta_behind_outcome outcome = outcome_of(status);
     uint64_t now_ns = sta_loop_now_ns(behind->cache->loop);
-    flight_count(behind->cache, batch == &flight->deletes, outcome);
+    bool is_delete = entry->guard != NULL ? entry->guard->sent_gone : batch == &flight->deletes;
+    flight_count(behind->cache, is_delete, outcome);
     pthread_mutex_lock(&behind->lock);
     bool gone = sta_behind_queue_settle(behind->queue, entry, outcome, now_ns);
     if (gone && behind->journal != NULL)
@@ -108,6 +109,46 @@ static void flight_answered(struct sta_behind_flight *flight, struct sta_batch *
     pthread_mutex_unlock(&behind->lock);
     if (gone)
         sta_behind_queue_free_entry(entry);
+}
+
+/* Redis has told what is there, to a look or because it is not ours. */
+static void flight_seen(struct sta_behind_flight *flight, uint32_t tag,
+                        const struct sta_guard_state *seen)
+{
+    struct sta_behind *behind = flight->behind;
+    struct sta_cache *cache = behind->cache;
+    struct sta_behind_entry *entry = flight->flown[tag].entry;
+    uint64_t now_ns = sta_loop_now_ns(cache->loop);
+    pthread_mutex_lock(&behind->lock);
+    bool gone = sta_behind_queue_settle_seen(behind->queue, entry, seen, now_ns);
+    if (gone && behind->journal != NULL)
+        sta_behind_record_done(behind, entry);
+    else if (behind->journal != NULL)
+        sta_behind_record_basis(behind, entry, now_ns);
+    if (gone && cache->l1 != NULL) {
+        struct sta_key key = sta_behind_entry_key(entry);
+        (void)sta_l1_invalidate(cache->l1, &key, now_ns / STA_NS_MS, NULL);
+    }
+    pthread_mutex_unlock(&behind->lock);
+    if (gone)
+        sta_behind_queue_free_entry(entry);
+}
+
+static void on_script(struct sta_batch *batch, uint32_t tag, int status,
+                      struct strata_bytes replies)
+{
+    struct sta_behind_flight *flight = STA_CONTAINER(batch, struct sta_behind_flight, scripts);
+    struct sta_guard_state seen;
+    struct strata_bytes text;
+    if (status == STRATA_OK)
+        status = sta_batch_read_script(replies, &text);
+    if (status == STRATA_SKIPPED)
+        status = sta_guard_read(text, flight->begun_ns, &seen) == STRATA_OK ? STRATA_SKIPPED
+                                                                            : STRATA_ERR_PROTOCOL;
+    if (status == STRATA_SKIPPED)
+        flight_seen(flight, tag, &seen);
+    else
+        flight_answered(flight, batch, tag, status, replies);
 }
 
 static void on_set(struct sta_batch *batch, uint32_t tag, int status, struct strata_bytes replies)
@@ -146,6 +187,25 @@ static void behind_tell_refusals(struct sta_behind *behind)
     behind->refusals_told_ns = now_ns + TELL_AGAIN_NS;
 }
 
+static void behind_tell_overtaken(struct sta_behind *behind)
+{
+    struct sta_behind_queue_statistics numbers;
+    uint64_t now_ns = sta_loop_now_ns(behind->cache->loop);
+    if (behind->config.guard == STA_BEHIND_UNGUARDED || now_ns < behind->overtaken_told_ns)
+        return;
+    pthread_mutex_lock(&behind->lock);
+    sta_behind_queue_statistics(behind->queue, &numbers);
+    pthread_mutex_unlock(&behind->lock);
+    if (numbers.overtaken == behind->overtaken)
+        return;
+    sta_log_write(behind->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
+                  "write-behind: the writes of %" PRIu64
+                  " keys were dropped, for others have written these keys meanwhile",
+                  numbers.overtaken - behind->overtaken);
+    behind->overtaken = numbers.overtaken;
+    behind->overtaken_told_ns = now_ns + TELL_AGAIN_NS;
+}
+
 static void flight_end(struct sta_behind_flight *flight, struct sta_batch *batch)
 {
     struct sta_behind *behind = flight->behind;
@@ -154,6 +214,7 @@ static void flight_end(struct sta_behind_flight *flight, struct sta_batch *batch
         return;
     sta_loop_meet(behind->cache->loop);
     behind_tell_refusals(behind);
+    behind_tell_overtaken(behind);
     sta_behind_look(behind);
 }
 
@@ -167,6 +228,11 @@ static void on_deletes_ended(struct sta_batch *batch)
     flight_end(STA_CONTAINER(batch, struct sta_behind_flight, deletes), batch);
 }
 
+static void on_scripts_ended(struct sta_batch *batch)
+{
+    flight_end(STA_CONTAINER(batch, struct sta_behind_flight, scripts), batch);
+}
+
 /* ---- taking off ---- */
 
 static int flight_append(struct sta_behind_flight *flight, const struct sta_behind_entry *entry,
@@ -176,11 +242,23 @@ static int flight_append(struct sta_behind_flight *flight, const struct sta_behi
     struct strata_bytes key = sta_behind_entry_key(entry).bytes;
     struct strata_bytes value = sta_behind_entry_value(entry);
     uint32_t tag = (uint32_t)flight->count;
-    if (sta_behind_entry_is_gone(entry, now_ns))
-        return sta_batch_delete(&flight->deletes, tag, key);
+    bool gone = sta_behind_entry_is_gone(entry, now_ns);
     uint64_t left_ms = UINT64_MAX;
-    if (entry->expires_ns != STA_NEVER)
+    if (!gone && entry->expires_ns != STA_NEVER)
         left_ms = (entry->expires_ns - now_ns + STA_NS_MS - 1) / STA_NS_MS;
+    if (entry->guard != NULL) {
+        const struct sta_guard_write write = {
+            .key = key,
+            .value = value,
+            .ttl_ms = left_ms,
+            .is_delete = gone,
+            .reads = !gone && sta_coherence_reads_back(cache, value),
+            .basis = entry->guard->looking ? NULL : &entry->guard->basis,
+        };
+        return sta_guard_append(&flight->scripts, tag, &write, now_ns);
+    }
+    if (gone)
+        return sta_batch_delete(&flight->deletes, tag, key);
     return sta_coherence_reads_back(cache, value)
                ? sta_batch_set_read(&flight->sets, tag, key, value, left_ms)
                : sta_batch_set(&flight->sets, tag, key, value, left_ms);
@@ -205,7 +283,8 @@ static void flight_add_locked(struct sta_behind_flight *flight, struct sta_behin
 
 static size_t flight_bytes(const struct sta_behind_flight *flight)
 {
-    return sta_buffer_len(&flight->sets.wire) + sta_buffer_len(&flight->deletes.wire);
+    return sta_buffer_len(&flight->sets.wire) + sta_buffer_len(&flight->deletes.wire) +
+           sta_buffer_len(&flight->scripts.wire);
 }
 
 /* False where nothing is due: then the loop will look again when something is. */
@@ -216,7 +295,9 @@ static bool flight_fill(struct sta_behind_flight *flight, uint64_t now_ns)
     struct sta_behind_entry *entry;
     sta_batch_init(&flight->sets, cache->l2, cache->prefix, on_set, on_sets_ended);
     sta_batch_init(&flight->deletes, cache->l2, cache->prefix, on_delete, on_deletes_ended);
+    sta_batch_init(&flight->scripts, cache->l2, cache->prefix, on_script, on_scripts_ended);
     flight->count = 0;
+    flight->begun_ns = now_ns;
     pthread_mutex_lock(&behind->lock);
     while (flight->count < behind->config.batch && flight_bytes(flight) < FLIGHT_BYTES &&
            (entry = sta_behind_queue_next(behind->queue, now_ns)) != NULL)
@@ -231,18 +312,16 @@ static void flight_start(struct sta_behind_flight *flight, uint64_t now_ns)
 {
     struct sta_cache *cache = flight->behind->cache;
     uint64_t deadline_ns = sta_clock_after(now_ns, sta_live(&cache->live.budget_ns));
-    bool sets = sta_buffer_len(&flight->sets.wire) > 0;
-    bool deletes = sta_buffer_len(&flight->deletes.wire) > 0;
-    flight->open = (unsigned)sets + (unsigned)deletes;
+    struct sta_batch *batches[] = {&flight->sets, &flight->deletes, &flight->scripts};
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++)
+        flight->open += sta_buffer_len(&batches[i]->wire) > 0;
     sta_loop_expect(cache->loop);
-    if (sets)
-        sta_batch_submit(&flight->sets, deadline_ns);
-    else
-        sta_batch_fini(&flight->sets);
-    if (deletes)
-        sta_batch_submit(&flight->deletes, deadline_ns);
-    else
-        sta_batch_fini(&flight->deletes);
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
+        if (sta_buffer_len(&batches[i]->wire) > 0)
+            sta_batch_submit(batches[i], deadline_ns);
+        else
+            sta_batch_fini(batches[i]);
+    }
 }
 
 static struct sta_behind_flight *behind_free_flight(struct sta_behind *behind)
@@ -261,6 +340,7 @@ void sta_behind_fly(struct sta_behind *behind, uint64_t now_ns)
         if (!flight_fill(flight, now_ns)) {
             sta_batch_fini(&flight->sets);
             sta_batch_fini(&flight->deletes);
+            sta_batch_fini(&flight->scripts);
             sta_timer_start(behind->cache->loop, &behind->timer, behind->looks_ns);
             return;
         }

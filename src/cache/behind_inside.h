@@ -29,8 +29,10 @@ struct sta_behind_flight {
     struct sta_behind *behind;
     struct sta_batch sets;
     struct sta_batch deletes;
+    struct sta_batch scripts;       /* with a version guard: all of it */
     struct sta_behind_flown *flown; /* room for a batch */
     size_t count;
+    uint64_t begun_ns;
     unsigned open; /* batches that have not ended; 0: it may be filled */
 };
 
@@ -43,7 +45,7 @@ struct sta_behind {
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
-    struct sta_behind_config config; /* batch, journal and sync: fixed at creation */
+    struct sta_behind_config config; /* batch, guard, journal and sync: fixed at creation */
     struct sta_behind_queue *queue;
     uint64_t looks_ns; /* the loop looks for what is due by then; 0: as soon as a flight ends */
     bool kicked;       /* the loop was asked to look now */
@@ -59,7 +61,7 @@ struct sta_behind {
 
     /* Of the loop thread. */
     struct sta_task news;
-    struct sta_list unsaved; /* writes that wait for the journal */
+    struct sta_list unsafe; /* writes that wait for the journal, or a look */
     struct sta_task kick;
     struct sta_timer timer;    /* something is due */
     struct sta_timer patience; /* of who waits for room, and for a flush */
@@ -71,6 +73,8 @@ struct sta_behind {
     uint64_t durable; /* closed: what of the journal was */
     int refusal;      /* of the last key that was parked */
     uint64_t refusals_told_ns;
+    uint64_t overtaken; /* of which the log was told */
+    uint64_t overtaken_told_ns;
 };
 
 /* ---- behind.c ---- */
@@ -110,15 +114,19 @@ void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *ent
                          uint64_t position, uint64_t now_ns);
 void sta_behind_take_back(struct sta_behind *behind, const struct sta_key *key, uint64_t now_ns);
 
-/* Under the lock: Redis has it. */
+/* Under the lock: it is known what Redis has of the key. */
+void sta_behind_record_basis(struct sta_behind *behind, struct sta_behind_entry *entry,
+                             uint64_t now_ns);
+
+/* Under the lock: Redis has it, or what others wrote instead. */
 void sta_behind_record_done(struct sta_behind *behind, const struct sta_behind_entry *entry);
 
 /* The loop's thread: a task that is posted when the journal has news. */
 void sta_behind_hear(struct sta_task *task);
 
-/* The loop's thread: ends those that are saved, or have waited long enough. Returns until when the
+/* The loop's thread: ends those that are safe, or have waited long enough. Returns until when the
  * next one waits. */
-uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns);
+uint64_t sta_behind_end_safe(struct sta_behind *behind, uint64_t now_ns);
 
 /* ---- behind_flight.c, the loop's thread ---- */
 

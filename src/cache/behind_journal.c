@@ -34,9 +34,19 @@ static uint64_t wall_ms(void)
 
 /* ---- recording, under the lock ---- */
 
+/* With a version guard: the record's basis, in `bytes` as long as the record is. */
+static void record_basis(struct sta_journal_record *record, struct sta_behind_entry *entry,
+                         const struct sta_behind_push *push, uint64_t now_ns, uint8_t *bytes)
+{
+    struct sta_guard_basis basis;
+    sta_behind_queue_basis(entry, push, &basis);
+    record->basis = strata_bytes(bytes, sta_guard_encode(&basis, now_ns, bytes));
+}
+
 int sta_behind_record(struct sta_behind *behind, const struct sta_key *key,
                       const struct sta_behind_push *push, uint64_t now_ns, uint64_t *position)
 {
+    uint8_t basis[STA_GUARD_BYTES_MOST];
     struct sta_journal_record record = {
         .type = push->is_delete ? STA_JOURNAL_DELETE : STA_JOURNAL_SET,
         .version = sta_behind_queue_newest(behind->queue) + 1,
@@ -48,6 +58,8 @@ int sta_behind_record(struct sta_behind *behind, const struct sta_key *key,
         record.value = push->value;
     if (push->expires_ns != STA_NEVER)
         record.ttl_ms = push->expires_ns > now_ns ? (push->expires_ns - now_ns) / STA_NS_MS : 0;
+    if (behind->config.guard != STA_BEHIND_UNGUARDED)
+        record_basis(&record, sta_behind_queue_find(behind->queue, key), push, now_ns, basis);
     return sta_journal_append(behind->journal, &record, position);
 }
 
@@ -56,6 +68,7 @@ static int behind_record_again(struct sta_behind *behind, struct sta_behind_entr
                                uint64_t now_ns)
 {
     uint64_t position = 0;
+    uint8_t basis[STA_GUARD_BYTES_MOST];
     struct sta_journal_record record = {
         .type = entry->is_delete ? STA_JOURNAL_DELETE : STA_JOURNAL_SET,
         .version = entry->version,
@@ -66,6 +79,8 @@ static int behind_record_again(struct sta_behind *behind, struct sta_behind_entr
     };
     if (entry->expires_ns != STA_NEVER)
         record.ttl_ms = entry->expires_ns > now_ns ? (entry->expires_ns - now_ns) / STA_NS_MS : 0;
+    if (entry->guard != NULL)
+        record_basis(&record, entry, NULL, now_ns, basis);
     int status = sta_journal_append(behind->journal, &record, &position);
     if (status == STRATA_OK)
         sta_behind_queue_place(behind->queue, entry, position);
@@ -101,6 +116,23 @@ static void behind_append_done(struct sta_behind *behind, uint64_t version, stru
     struct sta_journal_record done = {.type = STA_JOURNAL_DONE, .version = version, .key = key};
     if (sta_journal_append(behind->journal, &done, &position) == STRATA_OK)
         behind->done_at = position + 1;
+}
+
+/* Where it cannot be recorded, it is recorded with all the rest when the journal is mended. */
+void sta_behind_record_basis(struct sta_behind *behind, struct sta_behind_entry *entry,
+                             uint64_t now_ns)
+{
+    uint8_t basis[STA_GUARD_BYTES_MOST];
+    uint64_t position = sta_journal_end(behind->journal);
+    struct sta_journal_record record = {
+        .type = STA_JOURNAL_BASIS,
+        .version = entry->version,
+        .wall_ms = wall_ms(),
+        .key = sta_behind_entry_key(entry).bytes,
+    };
+    record_basis(&record, entry, NULL, now_ns, basis);
+    (void)sta_journal_append(behind->journal, &record, &position);
+    entry->guard->mark = position + 1;
 }
 
 /* The write was recorded, and there was no memory for it: what was owed before is owed. */
@@ -169,6 +201,16 @@ struct behind_replay {
     uint64_t wall_ms;
 };
 
+/* What was recorded last of the key says what its basis is, or that it is not known. */
+static void replay_basis(const struct behind_replay *replay, struct sta_behind_entry *entry,
+                         const struct sta_journal_record *record)
+{
+    struct sta_guard_basis basis;
+    uint64_t passed_ms = replay->wall_ms > record->wall_ms ? replay->wall_ms - record->wall_ms : 0;
+    sta_guard_decode(record->basis, passed_ms, replay->now_ns, &basis);
+    sta_behind_queue_rebase(entry, &basis);
+}
+
 static int behind_replayed(void *arg, const struct sta_journal_record *record)
 {
     struct behind_replay *replay = arg;
@@ -180,6 +222,11 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
             sta_behind_queue_drop(queue, entry);
         return STRATA_OK;
     }
+    if (record->type == STA_JOURNAL_BASIS) {
+        if (entry != NULL) /* or its write is torn */
+            replay_basis(replay, entry, record);
+        return STRATA_OK;
+    }
     uint64_t left_ms = sta_journal_record_left_ms(record, replay->wall_ms);
     uint64_t left_ns = left_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : left_ms * STA_NS_MS;
     struct sta_behind_push push = {
@@ -187,7 +234,10 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
         .is_delete = record->type == STA_JOURNAL_DELETE,
         .expires_ns = sta_clock_after(replay->now_ns, left_ns),
     };
-    return sta_behind_queue_restore(queue, &key, &push, replay->now_ns);
+    int status = sta_behind_queue_restore(queue, &key, &push, replay->now_ns);
+    if (status == STRATA_OK)
+        replay_basis(replay, sta_behind_queue_find(queue, &key), record);
+    return status;
 }
 
 static void behind_tell_replay(const struct sta_behind *behind)
@@ -212,6 +262,8 @@ int sta_behind_open_journal(struct sta_behind *behind)
     int status = sta_journal_open(&behind->journal, behind->config.journal, behind->config.sync,
                                   behind->cache->log);
     behind->config.journal = NULL; /* the caller's */
+    if (status == STRATA_OK && behind->config.guard != STA_BEHIND_UNGUARDED)
+        sta_journal_hold_bases(behind->journal);
     if (status == STRATA_OK)
         status = sta_journal_replay(behind->journal, behind_replayed, &replay);
     if (status == STRATA_OK)
@@ -221,10 +273,33 @@ int sta_behind_open_journal(struct sta_behind *behind)
     return status == STRATA_OK ? behind_record_all(behind, replay.now_ns) : status;
 }
 
-/* ---- who waits for the disk, on the loop ---- */
+/* ---- who waits for the disk, or for a look, on the loop ---- */
 
-bool sta_behind_is_saved(struct sta_behind *behind, const struct sta_write *write)
+/* Whether it is known of all keys what Redis has; then the disk is to have that, too. */
+static bool write_is_seen(struct sta_behind *behind, struct sta_write *write)
 {
+    bool seen = true;
+    pthread_mutex_lock(&behind->lock);
+    for (size_t i = 0; i < write->count && seen; i++) {
+        if (write->statuses[i] != STRATA_OK)
+            continue;
+        const struct sta_key key = sta_behind_key(behind, write->items[i].key);
+        const struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &key);
+        if (entry == NULL || entry->guard == NULL)
+            continue;
+        seen = entry->guard->basis.count > 0;
+        if (write->behind.saved_at < entry->guard->mark)
+            write->behind.saved_at = entry->guard->mark;
+    }
+    pthread_mutex_unlock(&behind->lock);
+    return seen;
+}
+
+bool sta_behind_is_safe(struct sta_behind *behind, struct sta_write *write)
+{
+    write->behind.looks = write->behind.looks && !write_is_seen(behind, write);
+    if (write->behind.looks)
+        return false;
     if (write->behind.saved_at == 0 || behind->config.sync != STA_JOURNAL_ALWAYS)
         return true;
     uint64_t durable =
@@ -243,27 +318,27 @@ static void write_end(struct sta_write *write, int status)
 
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write)
 {
-    if (sta_behind_is_saved(behind, write))
+    if (sta_behind_is_safe(behind, write))
         write->done(write);
-    else if (behind->journal == NULL) /* it is closed, and will not have it any more */
+    else if (behind->closed && behind->journal == NULL) /* neither will come any more */
         write_end(write, STRATA_ERR_CLOSED);
     else
-        sta_list_push_back(&behind->unsaved, &write->behind.link);
+        sta_list_push_back(&behind->unsafe, &write->behind.link);
 }
 
-uint64_t sta_behind_end_saved(struct sta_behind *behind, uint64_t now_ns)
+uint64_t sta_behind_end_safe(struct sta_behind *behind, uint64_t now_ns)
 {
     uint64_t until_ns = STA_NEVER;
-    struct sta_list *node = behind->unsaved.next;
-    while (node != &behind->unsaved) {
+    struct sta_list *node = behind->unsafe.next;
+    while (node != &behind->unsafe) {
         struct sta_write *write = STA_CONTAINER(node, struct sta_write, behind.link);
         uint64_t deadline_ns =
             sta_clock_after(write->begun_ns, sta_live(&behind->cache->live.budget_ns));
-        bool saved = sta_behind_is_saved(behind, write);
+        bool safe = sta_behind_is_safe(behind, write);
         node = node->next;
-        if (saved || deadline_ns <= now_ns) {
+        if (safe || deadline_ns <= now_ns) {
             sta_list_remove(&write->behind.link);
-            write_end(write, saved ? STRATA_OK : STRATA_ERR_TIMEOUT);
+            write_end(write, safe ? STRATA_OK : STRATA_ERR_TIMEOUT);
         } else if (deadline_ns < until_ns) {
             until_ns = deadline_ns;
         }
@@ -289,9 +364,8 @@ void sta_behind_close_journal(struct sta_behind *behind)
         behind->durable = sta_journal_durable(behind->journal);
     }
     sta_journal_close(&behind->journal);
-    while (!sta_list_empty(&behind->unsaved)) {
-        struct sta_write *write =
-            STA_CONTAINER(behind->unsaved.next, struct sta_write, behind.link);
+    while (!sta_list_empty(&behind->unsafe)) {
+        struct sta_write *write = STA_CONTAINER(behind->unsafe.next, struct sta_write, behind.link);
         sta_list_remove(&write->behind.link);
         sta_behind_finish(behind, write);
     }

@@ -128,6 +128,19 @@ static void push_number(struct sta_behind_queue *queue, struct sta_behind_entry 
     queue->numbers.pushed++;
 }
 
+static int entry_guard(const struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                       const struct sta_behind_push *push)
+{
+    if (!queue->config.guarded)
+        return STRATA_OK;
+    entry->guard = calloc(1, sizeof *entry->guard);
+    if (entry->guard == NULL)
+        return STRATA_ERR_NOMEM;
+    if (push->basis != NULL)
+        entry->guard->basis = *push->basis;
+    return STRATA_OK;
+}
+
 static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
                     const struct sta_behind_push *push, uint64_t cost, uint64_t now_ns,
                     struct sta_behind_entry **out)
@@ -140,8 +153,8 @@ static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
     memcpy(entry->key, key->bytes.data, key->bytes.len);
     entry->key_len = (uint32_t)key->bytes.len;
     entry->hash = key->hash;
-    if (entry_take(entry, push) < 0) {
-        free(entry);
+    if (entry_guard(queue, entry, push) < 0 || entry_take(entry, push) < 0) {
+        sta_behind_queue_free_entry(entry);
         return STRATA_ERR_NOMEM;
     }
     sta_list_init(&entry->order);
@@ -152,6 +165,10 @@ static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
     queue->numbers.entries++;
     queue->numbers.bytes += cost;
     entry->due_ns = push_due(queue, now_ns); /* with itself counted */
+    if (sta_behind_entry_looks(entry)) {
+        entry->guard->due_ns = entry->due_ns;
+        entry->due_ns = 0; /* before all writes */
+    }
     sta_behind_heap_push(&queue->heap, entry);
     *out = entry;
     return STRATA_OK;
@@ -169,7 +186,9 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
 {
     uint64_t before = entry->value_cap;
     bool hasty = entry_is_hasty(entry);
-    bool unsent = entry->state != STA_BEHIND_FLYING || entry->version != entry->sent_version;
+    bool unsent = entry->state != STA_BEHIND_FLYING || sta_behind_entry_is_superseded(entry) ||
+                  (entry->guard != NULL && entry->guard->looking);
+    sta_behind_guard_keep(entry);
     if (entry_take(entry, push) < 0)
         return STRATA_ERR_NOMEM;
     push_number(queue, entry);
@@ -189,21 +208,23 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
 }
 
 /* What the key's entry will count with this push in it. */
-static uint64_t push_cost(const struct sta_behind_entry *entry, const struct sta_key *key,
+static uint64_t push_cost(const struct sta_behind_queue *queue,
+                          const struct sta_behind_entry *entry, const struct sta_key *key,
                           const struct sta_behind_push *push)
 {
     size_t len = push->is_delete ? 0 : push->value.len;
     if (entry != NULL && entry_fits(entry, len))
         len = entry->value_cap;
-    return sta_behind_queue_cost(key->bytes.len, len);
+    return sta_behind_queue_cost(queue, key->bytes.len, len);
 }
 
 int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
                               const struct sta_behind_push *push)
 {
     const struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
-    uint64_t cost = push_cost(entry, key, push);
-    uint64_t before = entry != NULL ? sta_behind_queue_cost(entry->key_len, entry->value_cap) : 0;
+    uint64_t cost = push_cost(queue, entry, key, push);
+    uint64_t before =
+        entry != NULL ? sta_behind_queue_cost(queue, entry->key_len, entry->value_cap) : 0;
     if (entry != NULL && cost <= before)
         return STRATA_OK; /* though there may be more than the bounds, after restore() */
     if (cost > queue->config.max_bytes)
@@ -219,7 +240,7 @@ static int queue_take(struct sta_behind_queue *queue, const struct sta_key *key,
 {
     struct sta_behind_entry *entry = sta_behind_queue_find(queue, key);
     int status = entry == NULL
-                     ? push_new(queue, key, push, push_cost(NULL, key, push), now_ns, &entry)
+                     ? push_new(queue, key, push, push_cost(queue, NULL, key, push), now_ns, &entry)
                      : push_over(queue, entry, push, now_ns);
     if (status == STRATA_OK && out != NULL)
         *out = entry;
@@ -275,7 +296,8 @@ uint64_t sta_behind_queue_due_ns(const struct sta_behind_queue *queue)
     uint64_t due_ns = queue->heap.entries[0]->due_ns;
     if (due_ns < queue->quiet_ns)
         due_ns = queue->quiet_ns;
-    if (!queue->hurry && due_ns < sta_rate_due_ns(&queue->rate))
+    if (!queue->hurry && !sta_behind_entry_looks(queue->heap.entries[0]) &&
+        due_ns < sta_rate_due_ns(&queue->rate))
         due_ns = sta_rate_due_ns(&queue->rate);
     return due_ns;
 }
@@ -290,7 +312,13 @@ struct sta_behind_entry *sta_behind_queue_next(struct sta_behind_queue *queue, u
     entry->state = STA_BEHIND_FLYING;
     entry->sent_version = entry->version;
     entry->sent_ns = now_ns;
-    sta_rate_spend(&queue->rate, 1, now_ns);
+    if (entry->guard != NULL) {
+        entry->guard->looking = sta_behind_entry_looks(entry);
+        entry->guard->kept = false;
+        entry->guard->sent_gone = sta_behind_entry_is_gone(entry, now_ns);
+    }
+    if (entry->guard == NULL || !entry->guard->looking)
+        sta_rate_spend(&queue->rate, 1, now_ns);
     return entry;
 }
 
@@ -310,8 +338,8 @@ static uint64_t queue_delay(struct sta_behind_queue *queue, unsigned failures)
     return delay_ns / 2 + sta_random_below(&queue->random, delay_ns / 2 + 1);
 }
 
-static void entry_wait(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
-                       uint64_t due_ns)
+void sta_behind_queue_wait(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                           uint64_t due_ns)
 {
     entry->state = STA_BEHIND_WAITING;
     entry->due_ns = due_ns;
@@ -326,14 +354,9 @@ static uint64_t entry_again_ns(const struct sta_behind_queue *queue,
     return queue->hurry || queue->wanted || due_ns < now_ns ? now_ns : due_ns;
 }
 
-static bool entry_is_superseded(const struct sta_behind_entry *entry)
-{
-    return entry->version != entry->sent_version;
-}
-
 /* An unsure entry that was acknowledged: is that enough? */
-static bool entry_settles(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
-                          uint64_t now_ns)
+bool sta_behind_queue_settles(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                              uint64_t now_ns)
 {
     if (!entry->unsure)
         return true;
@@ -343,13 +366,13 @@ static bool entry_settles(struct sta_behind_queue *queue, struct sta_behind_entr
     return !entry->unsure;
 }
 
-static void queue_forget(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
+void sta_behind_queue_forget(struct sta_behind_queue *queue, struct sta_behind_entry *entry)
 {
     table_remove(queue, entry);
     sta_list_remove(&entry->order);
     sta_list_remove(&entry->place);
     queue->numbers.entries--;
-    queue->numbers.bytes -= sta_behind_queue_cost(entry->key_len, entry->value_cap);
+    queue->numbers.bytes -= sta_behind_queue_cost(queue, entry->key_len, entry->value_cap);
     queue->over = queue->over && queue_is_over(queue);
 }
 
@@ -360,17 +383,19 @@ static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_ent
     queue->quiet_ns = 0;
     entry->failures = 0;
     entry->refusals = 0;
-    bool settled = entry_settles(queue, entry, now_ns);
-    if (settled && !entry_is_superseded(entry)) {
-        queue_forget(queue, entry);
+    bool settled = sta_behind_queue_settles(queue, entry, now_ns);
+    if (!settled || sta_behind_entry_is_superseded(entry))
+        sta_behind_guard_written(entry);
+    if (settled && !sta_behind_entry_is_superseded(entry)) {
+        sta_behind_queue_forget(queue, entry);
         queue->numbers.written++;
         return true;
     }
-    if (entry_is_superseded(entry)) {
+    if (sta_behind_entry_is_superseded(entry)) {
         queue->numbers.written++;
-        entry_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
+        sta_behind_queue_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
     } else {
-        entry_wait(queue, entry, entry->settled_ns);
+        sta_behind_queue_wait(queue, entry, entry->settled_ns);
     }
     return false;
 }
@@ -381,16 +406,17 @@ static void settle_refused(struct sta_behind_queue *queue, struct sta_behind_ent
     queue->failures = 0;
     queue->quiet_ns = 0;
     queue->numbers.refused++;
-    if (entry_is_superseded(entry)) {
-        entry_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
+    if (sta_behind_entry_is_superseded(entry)) {
+        sta_behind_queue_wait(queue, entry, entry_again_ns(queue, entry, now_ns));
         return;
     }
     if (++entry->refusals < STA_BEHIND_REFUSALS) {
-        entry_wait(queue, entry, sta_clock_after(now_ns, queue_delay(queue, entry->refusals)));
+        sta_behind_queue_wait(queue, entry,
+                              sta_clock_after(now_ns, queue_delay(queue, entry->refusals)));
         return;
     }
     entry->refusals = STA_BEHIND_REFUSALS - 1; /* one more is enough to park it again */
-    entry_wait(queue, entry, sta_clock_after(now_ns, queue->config.park_ns));
+    sta_behind_queue_wait(queue, entry, sta_clock_after(now_ns, queue->config.park_ns));
     entry->state = STA_BEHIND_PARKED;
     queue->numbers.parked++;
 }
@@ -401,6 +427,7 @@ static void settle_failed(struct sta_behind_queue *queue, struct sta_behind_entr
     if (unknown) {
         entry->unsure = true;
         entry->settled_ns = 0;
+        sta_behind_guard_lost(entry);
     }
     queue->numbers.retried++;
     queue->failures += queue->failures < UINT32_MAX;
@@ -409,7 +436,13 @@ static void settle_failed(struct sta_behind_queue *queue, struct sta_behind_entr
     if (queue->quiet_ns <= now_ns)
         queue->quiet_ns =
             sta_clock_after(now_ns, queue_delay(queue, queue->failures / STA_BEHIND_PROBES + 1));
-    entry_wait(queue, entry, sta_clock_after(now_ns, queue_delay(queue, entry->failures)));
+    sta_behind_queue_wait(queue, entry,
+                          sta_clock_after(now_ns, queue_delay(queue, entry->failures)));
+}
+
+static bool is_look(const struct sta_behind_entry *entry)
+{
+    return entry->guard != NULL && entry->guard->looking;
 }
 
 bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
@@ -425,7 +458,7 @@ bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_e
         break;
     case STA_BEHIND_NOT_SENT:
     case STA_BEHIND_UNKNOWN:
-        settle_failed(queue, entry, outcome == STA_BEHIND_UNKNOWN, now_ns);
+        settle_failed(queue, entry, outcome == STA_BEHIND_UNKNOWN && !is_look(entry), now_ns);
         break;
     }
     return false;
@@ -435,13 +468,14 @@ void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_ent
 {
     assert(entry->state == STA_BEHIND_WAITING);
     sta_behind_heap_remove(&queue->heap, entry);
-    queue_forget(queue, entry);
+    sta_behind_queue_forget(queue, entry);
     sta_behind_queue_free_entry(entry);
 }
 
 void sta_behind_queue_free_entry(struct sta_behind_entry *entry)
 {
     free(entry->value);
+    free(entry->guard);
     free(entry);
 }
 

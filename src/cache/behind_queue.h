@@ -24,6 +24,14 @@
  * entry is `unsure`: it is gone only when a write was acknowledged that was sent `settle_ns` after
  * the first one that was acknowledged since. What such a write repeats is the newest value.
  *
+ * With a version guard (guard.h) a write goes under the condition that Redis has what is ours:
+ *
+ *     WAITING -- basis not known: due at once --> FLYING, a look --- seen ---> WAITING, basis known
+ *     FLYING, a write --- seen: something that is not ours ---> overtaken, and gone, with what was pushed
+ *                                                               over it meanwhile
+ * The basis belongs to the key's entry and goes along with its writes: one that is acknowledged is the
+ * basis of the next one; one whose answer was lost joins it.
+ *
  * Bounds: entries and bytes, of keys, of what is allocated for values (up to four times a value that
  * has replaced a larger one), and of what an entry takes beside them. Only restore() goes beyond.
  * Threads: one owner (a lock around it). Memory: keys and values are copied in.
@@ -35,6 +43,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/guard.h"
 #include "core/key.h"
 #include "core/list.h"
 
@@ -53,6 +62,21 @@ enum sta_behind_outcome {
     STA_BEHIND_UNKNOWN   /* it may have been carried out, or may yet be */
 };
 
+/* What an entry has beside itself where there is a version guard. */
+struct sta_behind_guard {
+    /* Readable by the owner of the queue. */
+    struct sta_guard_basis basis;
+    bool looking;  /* FLYING: to look, and to write nothing */
+    uint64_t mark; /* the owner's: where in the journal the basis stands */
+
+    /* The queue's own. */
+    uint64_t due_ns;             /* of the write that a look goes before */
+    struct sta_guard_state sent; /* what is under way, where `kept` */
+    bool kept;                   /* a newer push has taken its place in the entry */
+    bool sent_gone;              /* what is under way deletes */
+    uint64_t written;            /* the last version that Redis acknowledged */
+};
+
 struct sta_behind_entry {
     /* Readable by the owner of the queue. */
     uint64_t hash;
@@ -63,7 +87,8 @@ struct sta_behind_entry {
     size_t value_len;
     bool is_delete;
     enum sta_behind_state state;
-    uint64_t mark; /* the owner's: where in the journal it stands; see place() */
+    uint64_t mark;                  /* the owner's: where in the journal it stands; see place() */
+    struct sta_behind_guard *guard; /* NULL: there is none */
 
     /* The queue's own. */
     struct sta_behind_entry *chain;
@@ -90,11 +115,12 @@ struct sta_behind_queue_config {
     uint64_t park_ns;
     uint64_t settle_ns;
     uint64_t seed; /* of the jitter */
+    bool guarded;  /* fixed at creation */
 };
 
 /* Numbers since creation, and as it is now. */
 struct sta_behind_queue_statistics {
-    uint64_t pushed, coalesced, written, retried, refused;
+    uint64_t pushed, coalesced, written, retried, refused, overtaken;
     uint64_t entries, bytes, flying, parked;
 };
 
@@ -116,6 +142,8 @@ struct sta_behind_push {
     struct strata_bytes value;
     bool is_delete;
     uint64_t expires_ns;
+    const struct sta_guard_basis
+        *basis; /* of a key that is not owed yet, or restored; NULL: not known */
 };
 
 /* STRATA_OK; STRATA_ERR_BUSY: there is no room; STRATA_ERR_TOO_BIG: there can never be room;
@@ -150,6 +178,20 @@ uint64_t sta_behind_queue_due_ns(const struct sta_behind_queue *queue);
 bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                              enum sta_behind_outcome outcome, uint64_t now_ns);
 void sta_behind_queue_free_entry(struct sta_behind_entry *entry);
+
+/* The same, with a guard, where Redis has told what is there: to a look, or instead of having written it.
+ * False: there is a basis, and the entry waits for its write, or its next attempt. True: somebody else has
+ * written the key, and the entry is the caller's. */
+bool sta_behind_queue_settle_seen(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                                  const struct sta_guard_state *seen, uint64_t now_ns);
+
+/* With a guard: what Redis may have of the key so that it is ours, what is under way included; of no
+ * entry: the push's. */
+void sta_behind_queue_basis(struct sta_behind_entry *entry, const struct sta_behind_push *push,
+                            struct sta_guard_basis *out);
+
+/* Of a restored entry: this is its basis, and what it owes belongs to it, for it may have been sent. */
+void sta_behind_queue_rebase(struct sta_behind_entry *entry, const struct sta_guard_basis *basis);
 
 /* Nothing is owed for this key after all; the entry is not FLYING, and gone. */
 void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_entry *entry);

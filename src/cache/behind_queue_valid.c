@@ -19,10 +19,12 @@ static bool entry_is_valid(const struct sta_behind_queue *queue,
     struct sta_key key = sta_behind_entry_key(entry);
     bool flying = entry->state == STA_BEHIND_FLYING;
     sums->entries++;
-    sums->bytes += sta_behind_queue_cost(entry->key_len, entry->value_cap);
+    sums->bytes += sta_behind_queue_cost(queue, entry->key_len, entry->value_cap);
     sums->flying += flying;
     sums->parked += entry->state == STA_BEHIND_PARKED;
     if (entry->value_len > entry->value_cap || (entry->value == NULL) != (entry->value_cap == 0))
+        return false;
+    if ((entry->guard != NULL) != queue->config.guarded)
         return false;
     if (!flying &&
         (entry->heap_at >= queue->heap.count || queue->heap.entries[entry->heap_at] != entry))

@@ -37,6 +37,9 @@ struct sta_timing;
 /* What becomes of a write that finds no room in the queue of write-behind. */
 enum sta_behind_full { STA_BEHIND_BLOCK, STA_BEHIND_THROUGH, STA_BEHIND_REJECT };
 
+/* The version guard (cache/guard.h). ON: a write is done when it is known what Redis has of its key. */
+enum sta_behind_guarding { STA_BEHIND_UNGUARDED, STA_BEHIND_GUARD_LAX, STA_BEHIND_GUARD_ON };
+
 struct sta_behind_config {
     uint64_t interval_ms; /* from the first write of a key until it goes to Redis */
     uint64_t max_entries;
@@ -45,6 +48,7 @@ struct sta_behind_config {
     size_t batch;  /* keys that go together */
     uint64_t drain_ms;
     enum sta_behind_full full;
+    enum sta_behind_guarding guard;
     const char *journal; /* a directory; NULL: none */
     enum sta_journal_sync sync;
 };
@@ -106,7 +110,7 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
 /* Takes from `config` what may change while the cache runs: l1.max_bytes and max_entries (where these
  * are lower, L1 has come down to them when this returns), l1_ttl_ms, cleanup_interval_ms, l2_ttl_ms,
  * budget_ms, serve_stale, null_values, null_ttl_ms, invalidation and its batch_size and timeout_ms, and
- * of `behind` all but batch, journal and sync. Each holds for what begins when this has returned. Any
+ * of `behind` all but batch, guard, journal and sync. Each holds for what begins when this has returned. Any
  * thread, one at a time. */
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config);
 
@@ -206,6 +210,7 @@ enum sta_write_kind {
 struct sta_write_behind {
     size_t next;          /* the first item that has not been dealt with */
     uint64_t saved_at;    /* position in the journal that it waits for; 0: none */
+    bool looks;           /* it waits until it is known what Redis has of its keys */
     size_t first_through; /* of these, the first */
     size_t through; /* items that go to Redis at once: their status is STRATA_MORE until then */
     struct sta_list link;

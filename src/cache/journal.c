@@ -315,6 +315,18 @@ int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_j
     return STRATA_OK;
 }
 
+void sta_journal_hold_bases(struct sta_journal *journal)
+{
+    journal->files.head = STA_JOURNAL_HEAD_GUARDED;
+}
+
+static bool is_segment(struct strata_bytes bytes)
+{
+    return bytes.len >= STA_JOURNAL_HEAD_LEN &&
+           (memcmp(bytes.data, STA_JOURNAL_HEAD, STA_JOURNAL_HEAD_LEN) == 0 ||
+            memcmp(bytes.data, STA_JOURNAL_HEAD_GUARDED, STA_JOURNAL_HEAD_LEN) == 0);
+}
+
 static int replay_file(struct sta_journal *journal, const struct sta_journal_file *file,
                        struct strata_bytes bytes, sta_journal_replayed replayed, void *arg)
 {
@@ -322,8 +334,7 @@ static int replay_file(struct sta_journal *journal, const struct sta_journal_fil
     struct strata_bytes rest = bytes;
     char name[STA_JOURNAL_NAME_CAP];
     int status = STRATA_ERR_PROTOCOL;
-    if (bytes.len >= STA_JOURNAL_HEAD_LEN &&
-        memcmp(bytes.data, STA_JOURNAL_HEAD, STA_JOURNAL_HEAD_LEN) == 0) {
+    if (is_segment(bytes)) {
         rest = strata_bytes((const uint8_t *)bytes.data + STA_JOURNAL_HEAD_LEN,
                             bytes.len - STA_JOURNAL_HEAD_LEN);
         while ((status = sta_journal_record_next(&rest, &record)) == STRATA_OK) {

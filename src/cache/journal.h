@@ -46,6 +46,9 @@ typedef int (*sta_journal_replayed)(void *arg, const struct sta_journal_record *
 int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_journal_sync sync,
                      const struct sta_log *log);
 
+/* Before start(): records with a basis will come. Programs that know none do not read such segments. */
+void sta_journal_hold_bases(struct sta_journal *journal);
+
 /* Reads what earlier processes left. A torn tail is cut: logged, and no error. Before start(). */
 int sta_journal_replay(struct sta_journal *journal, sta_journal_replayed replayed, void *arg);
 

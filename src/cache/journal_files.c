@@ -99,6 +99,7 @@ int sta_journal_files_init(struct sta_journal_files *files, const char *director
 {
     *files = (struct sta_journal_files){.directory = -1, .lock = -1, .current = -1};
     files->next_number = 1;
+    files->head = STA_JOURNAL_HEAD;
     bool made = mkdir(directory, 0700) == 0;
     if (!made && errno != EEXIST)
         return STRATA_ERR_SYSTEM;
@@ -192,7 +193,7 @@ int sta_journal_files_roll(struct sta_journal_files *files, uint64_t end)
         return STRATA_ERR_SYSTEM;
     }
     files->next_number++;
-    status = sta_journal_files_write(files, strata_text(STA_JOURNAL_HEAD));
+    status = sta_journal_files_write(files, strata_text(files->head));
     if (status == STRATA_OK)
         status = sta_journal_files_sync(files);
     if (status == STRATA_OK && fsync(files->directory) != 0) /* or its name may be lost */

@@ -27,6 +27,7 @@ struct sta_journal_files {
     size_t count;
     size_t room;
     uint64_t next_number;
+    const char *head; /* of segments that will be made */
 };
 
 /* Makes the directory where it is not there, and has its name on disk.

@@ -3,16 +3,20 @@
  * What stands in a segment of write-behind's journal: a head, and records one after another. Pure:
  * bytes in memory. All numbers are little-endian.
  *
- *   head     "STRATAJ1"
+ *   head     "STRATAJ1", or "STRATAJ2" where records with a basis may follow
  *   record   u32 CRC-32C of all that follows in it
  *            u32 length of all that follows
- *            u8  type: 1 set, 2 delete, 3 done
+ *            u8  type: 1 set, 2 delete, 3 done, 4 basis; and 128 where there is a basis
  *            u64 version of the write
  *            u64 TTL in ms; all ones: none          (set)
  *            u64 wall clock in ms when it came      (set)
  *            u16 length of the key
- *            the key, the value as Redis gets it    (set)
+ *            the key
+ *            u8  length of the basis, the basis     (where there is one)
+ *            the value as Redis gets it             (set)
  *
+ * A basis is what Redis may have of the key so that the write still goes there (cache/guard.h); of a
+ * write without one it is not known. BASIS says that it is known now, or has changed.
  * DONE says that nothing is owed for this key any more: Redis has acknowledged its newest write.
  */
 #ifndef STA_JOURNAL_RECORD_H
@@ -22,10 +26,18 @@
 
 #include "core/buffer.h"
 
-#define STA_JOURNAL_HEAD     "STRATAJ1"
-#define STA_JOURNAL_HEAD_LEN 8u
+#define STA_JOURNAL_HEAD         "STRATAJ1"
+#define STA_JOURNAL_HEAD_GUARDED "STRATAJ2"
+#define STA_JOURNAL_HEAD_LEN     8u
 
-enum sta_journal_type { STA_JOURNAL_SET = 1, STA_JOURNAL_DELETE = 2, STA_JOURNAL_DONE = 3 };
+#define STA_JOURNAL_BASIS_MOST 255u
+
+enum sta_journal_type {
+    STA_JOURNAL_SET = 1,
+    STA_JOURNAL_DELETE = 2,
+    STA_JOURNAL_DONE = 3,
+    STA_JOURNAL_BASIS = 4
+};
 
 struct sta_journal_record {
     enum sta_journal_type type;
@@ -34,6 +46,7 @@ struct sta_journal_record {
     uint64_t wall_ms; /* since 1970 */
     struct strata_bytes key;
     struct strata_bytes value;
+    struct strata_bytes basis; /* as encoded by who records it, STA_JOURNAL_BASIS_MOST at most */
 };
 
 /* What it takes in a segment. */

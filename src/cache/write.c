@@ -289,7 +289,7 @@ static void write_ended(struct sta_batch *batch)
 static int write_begun_unsent(struct sta_write *write)
 {
     write_fini(write);
-    if (write->cache->behind == NULL || sta_behind_is_saved(write->cache->behind, write))
+    if (write->cache->behind == NULL || sta_behind_is_safe(write->cache->behind, write))
         return STRATA_OK;
     write->behind.through = 0;
     return STRATA_MORE;

@@ -24,6 +24,7 @@ static const char *const tracking_modes[] = {"", "auto", "bcast", "off", NULL};
 static const char *const stale_policies[] = {"", "true", "false", "error", NULL};
 static const char *const fsync_modes[] = {"", "always", "interval", "never", NULL};
 static const char *const full_policies[] = {"", "block", "through", "reject", NULL};
+static const char *const guards[] = {"", "off", "lax", "on", NULL};
 static const char *const room_levels[] = {"same", "error", "warning", "info", "debug", NULL};
 static const char *const log_levels[] = {"", "error", "warning", "info", "debug", NULL};
 
@@ -427,6 +428,22 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .help =
             "What a write does that finds no room. block: it waits, and fails (BUSY) at the end "
             "of its time. through: it goes to Redis at once. reject: it fails (BUSY) at once.",
+    },
+    {
+        .name = "write_behind_guard",
+        .env = "STRATA_WRITE_BEHIND_GUARD",
+        .flag = "--write-behind-guard",
+        .type = STA_OPTION_CHOICE,
+        AT(write_behind_guard),
+        .choices = guards,
+        .default_text = "off",
+        .fixed = "what waits was accepted with it, or without",
+        .group = "Strategies",
+        .help =
+            "Whether a late write overwrites what others have written since it was accepted. off: "
+            "it does. on: it is dropped; a write of a key of which nothing is known waits for one "
+            "look at Redis before it succeeds. lax: it does not wait, and what others write before "
+            "that look is overwritten.",
     },
     {
         .name = "write_behind_rate",

@@ -113,7 +113,7 @@ struct sta_option_set {
 };
 
 /* The library's options: fields of struct strata_options (strata/options.h). */
-#define STA_OPTION_TABLE_COUNT 50
+#define STA_OPTION_TABLE_COUNT 51
 extern const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT];
 
 #endif

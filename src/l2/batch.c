@@ -225,6 +225,38 @@ int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes 
     return STRATA_OK;
 }
 
+static size_t script_bytes(const struct sta_batch_script *script)
+{
+    size_t bytes = script->text.len;
+    for (size_t i = 0; i < script->count; i++)
+        bytes += script->args[i].len + TTL_TEXT_CAP;
+    return bytes;
+}
+
+int sta_batch_script(struct sta_batch *batch, uint32_t tag, const struct sta_batch_script *script)
+{
+    const struct strata_bytes none = strata_bytes(NULL, 0);
+    char head[48];
+    int status = batch_prepare(batch, 2, script->key, script_bytes(script));
+    if (status < 0)
+        return status;
+    (void)snprintf(head, sizeof head, "*%zu\r\n$4\r\nEVAL\r\n", script->count + 4);
+    append_text(&batch->wire, head);
+    append_bulk(&batch->wire, script->text, none);
+    append_text(&batch->wire, "$1\r\n1\r\n");
+    size_t begin = append_key(batch, script->key);
+    for (size_t i = 0; i < script->count; i++)
+        append_bulk(&batch->wire, script->args[i], none);
+    batch->kind = STA_BATCH_SCRIPT;
+    if (script->reads) {
+        append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
+        (void)append_key(batch, script->key);
+    }
+    batch_add_mark(batch, tag, begin, batch->prefix.len + script->key.len);
+    batch_mark(batch, batch->count - 1)->commands = script->reads ? 2 : 1;
+    return STRATA_OK;
+}
+
 /* ---- sending, on the loop's thread ---- */
 
 static void flight_answered(struct sta_batch_flight *flight, int status,
@@ -296,6 +328,15 @@ static bool next_fits_or_null(struct sta_resp_walk *replies, enum sta_resp_type 
     return true;
 }
 
+static bool script_fits(struct sta_resp_walk *replies)
+{
+    struct sta_resp_walk here = *replies;
+    if (!next_fits(&here, STA_RESP_SIMPLE))
+        return next_fits(replies, STA_RESP_BULK);
+    *replies = here;
+    return true;
+}
+
 /* Whether this can be an answer to such an operation. An error can be one to all. */
 static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
 {
@@ -312,6 +353,8 @@ static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
         return next_fits_or_null(&walk, STA_RESP_SIMPLE) && next_fits(&walk, STA_RESP_INTEGER);
     case STA_BATCH_DELETE:
         return next_fits(&walk, STA_RESP_INTEGER);
+    case STA_BATCH_SCRIPT:
+        return script_fits(&walk) && (walk.rest.len == 0 || next_fits(&walk, STA_RESP_BULK));
     }
     return false;
 }
@@ -442,6 +485,19 @@ int sta_batch_read_set(struct strata_bytes replies)
     if (status < 0)
         return status;
     return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
+}
+
+int sta_batch_read_script(struct strata_bytes replies, struct strata_bytes *text)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct sta_resp_value value;
+    int status = next_value(&walk, &value);
+    if (status < 0 || value.type == STA_RESP_SIMPLE)
+        return status;
+    if (value.type != STA_RESP_BULK)
+        return STRATA_ERR_PROTOCOL;
+    *text = value.bytes;
+    return STRATA_SKIPPED;
 }
 
 int sta_batch_read_add(struct strata_bytes replies)

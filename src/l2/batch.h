@@ -14,6 +14,8 @@
  *                                  servers push because of the SET comes before the second reply,
  *                                  and so before answered()
  *   delete     UNLINK key
+ *   script     EVAL script 1 key args [, GET key]   a script that answers OK or a string, and the GET
+ *                                  as in set_read
  *
  *   caller:  init --> get, get, ... --> submit
  *   loop:                                 '--> answered, answered, ... --> ended
@@ -47,7 +49,16 @@ enum sta_batch_kind {
     STA_BATCH_GET_VALUE,
     STA_BATCH_SET,
     STA_BATCH_ADD,
-    STA_BATCH_DELETE
+    STA_BATCH_DELETE,
+    STA_BATCH_SCRIPT
+};
+
+struct sta_batch_script {
+    struct strata_bytes text;
+    struct strata_bytes key;
+    const struct strata_bytes *args;
+    size_t count;
+    bool reads; /* and GET key */
 };
 
 /* An operation that was appended. */
@@ -118,6 +129,7 @@ int sta_batch_set_read(struct sta_batch *batch, uint32_t tag, struct strata_byte
 int sta_batch_add(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                   struct strata_bytes value, uint64_t ttl_ms);
 int sta_batch_delete(struct sta_batch *batch, uint32_t tag, struct strata_bytes key);
+int sta_batch_script(struct sta_batch *batch, uint32_t tag, const struct sta_batch_script *script);
 
 /* Sends what was appended, at least one operation. */
 void sta_batch_submit(struct sta_batch *batch, uint64_t deadline_ns);
@@ -137,7 +149,9 @@ void sta_batch_start(struct sta_batch *batch, uint64_t deadline_ns);
 int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, uint64_t *ttl_ms);
 /* STRATA_OK. */
 int sta_batch_read_set(struct strata_bytes replies);
-/* Whether the GET of set_read() brought `value`. */
+/* STRATA_OK; STRATA_SKIPPED: a string, in `text` (readable as long as the replies). */
+int sta_batch_read_script(struct strata_bytes replies, struct strata_bytes *text);
+/* Whether the GET of set_read(), or of a script, brought `value`. */
 bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value);
 /* STRATA_OK; STRATA_SKIPPED: there was one already. */
 int sta_batch_read_add(struct strata_bytes replies);

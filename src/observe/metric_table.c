@@ -194,6 +194,9 @@ const struct sta_metric sta_metric_table[] = {
     COUNTER("strata_write_behind_rejected_total", "write_behind.rejected", WRITES,
             statistics.write_behind.rejected,
             "Write-behind: writes that were refused, because there was no room."),
+    COUNTER("strata_write_behind_overtaken_total", "write_behind.overtaken", WRITES,
+            statistics.write_behind.overtaken,
+            "Write-behind: keys whose writes were dropped, because others had written them."),
 
     /* What others write. */
     {.name = "strata_coherence_mode",

@@ -301,6 +301,26 @@ static void writes_that_redis_refuses_are_told_and_when_it_takes_them(void **sta
     assert_false(was_told(&record));
 }
 
+static void writes_that_others_have_overtaken_are_told(void **state)
+{
+    (void)cache_rig_flush(state);
+    struct strata *cache = cache_rig_open((struct strata_options){
+        .write_through = STRATA_OFF,
+        .write_behind = STRATA_ON,
+        .write_behind_interval_ms = 3600000,
+        .write_behind_guard = STRATA_GUARD_ON,
+    });
+    watch(cache);
+    expect(&record, "health overall"); /* it has looked */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(set_text(cache, "a", "ours", 0), STRATA_OK);
+        redis_do("SET", PREFIX "a", i == 0 ? "theirs" : "and theirs");
+        assert_int_equal(strata_flush(cache, PATIENT_MS), STRATA_OK);
+        expect(&record, "overtaken 1;");
+    }
+    strata_close(&cache);
+}
+
 static void writes_that_are_lost_at_the_close_are_told(void **state)
 {
     (void)state;
@@ -375,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_hook_that_was_taken_away_hears_nothing),
         cmocka_unit_test(hooks_are_set_by_several_threads),
         cmocka_unit_test(writes_that_redis_refuses_are_told_and_when_it_takes_them),
+        cmocka_unit_test(writes_that_others_have_overtaken_are_told),
         cmocka_unit_test(writes_that_are_lost_at_the_close_are_told),
         cmocka_unit_test(a_primary_that_dies_and_its_heir_are_told),
     };

@@ -39,10 +39,14 @@ static void the_crc_is_castagnolis(void **state)
 /* ---- records ---- */
 
 static const struct sta_journal_record samples[] = {
-    {STA_JOURNAL_SET, 1, 5000, 1700000000000, {"key", 3}, {"value", 5}},
-    {STA_JOURNAL_SET, 2, STA_NEVER, 1, {"k", 1}, {"", 0}},
-    {STA_JOURNAL_DELETE, 3, STA_NEVER, 0, {"key", 3}, {NULL, 0}},
-    {STA_JOURNAL_DONE, 2, 0, 0, {"k", 1}, {NULL, 0}},
+    {STA_JOURNAL_SET, 1, 5000, 1700000000000, {"key", 3}, {"value", 5}, {NULL, 0}},
+    {STA_JOURNAL_SET, 2, STA_NEVER, 1, {"k", 1}, {"", 0}, {NULL, 0}},
+    {STA_JOURNAL_DELETE, 3, STA_NEVER, 0, {"key", 3}, {NULL, 0}, {NULL, 0}},
+    {STA_JOURNAL_DONE, 2, 0, 0, {"k", 1}, {NULL, 0}, {NULL, 0}},
+    {STA_JOURNAL_SET, 4, 5000, 1700000000000, {"key", 3}, {"value", 5}, {"basis", 5}},
+    {STA_JOURNAL_SET, 5, STA_NEVER, 1, {"key", 3}, {"", 0}, {"basis", 5}},
+    {STA_JOURNAL_DELETE, 6, STA_NEVER, 0, {"key", 3}, {NULL, 0}, {"b", 1}},
+    {STA_JOURNAL_BASIS, 6, STA_NEVER, 0, {"key", 3}, {NULL, 0}, {"basis", 5}},
 };
 #define SAMPLES (sizeof samples / sizeof samples[0])
 
@@ -52,6 +56,9 @@ static void assert_same(const struct sta_journal_record *a, const struct sta_jou
     assert_true(a->version == b->version && a->ttl_ms == b->ttl_ms && a->wall_ms == b->wall_ms);
     assert_int_equal(a->key.len, b->key.len);
     assert_memory_equal(a->key.data, b->key.data, a->key.len);
+    assert_int_equal(a->basis.len, b->basis.len);
+    if (a->basis.len > 0)
+        assert_memory_equal(a->basis.data, b->basis.data, a->basis.len);
     assert_int_equal(a->value.len, b->value.len);
     if (a->value.len > 0)
         assert_memory_equal(a->value.data, b->value.data, a->value.len);
@@ -335,7 +342,8 @@ static void segments_are_deleted_from_the_oldest_on(void **state)
     (void)state;
     struct sta_journal *journal = open_journal(STA_JOURNAL_ALWAYS);
     char *value = calloc(1, 6 << 20);
-    struct sta_journal_record large = {STA_JOURNAL_SET, 1, 1, 1, {"k", 1}, {value, 6 << 20}};
+    struct sta_journal_record large = {
+        .type = STA_JOURNAL_SET, .key = {"k", 1}, .value = {value, 6 << 20}};
     uint64_t positions[8];
     start(journal);
     for (int i = 0; i < 8; i++) {
@@ -368,7 +376,8 @@ static void what_is_left_is_on_disk_and_so_is_what_replaces_the_deleted(void **s
     static const enum sta_journal_sync ways[] = {STA_JOURNAL_INTERVAL, STA_JOURNAL_NEVER};
     (void)state;
     char *value = calloc(1, 6 << 20);
-    struct sta_journal_record large = {STA_JOURNAL_SET, 1, 1, 1, {"k", 1}, {value, 6 << 20}};
+    struct sta_journal_record large = {
+        .type = STA_JOURNAL_SET, .key = {"k", 1}, .value = {value, 6 << 20}};
     for (size_t way = 0; way < 2; way++) {
         char first[96], second[96];
         struct stat stat_of;
@@ -451,7 +460,8 @@ static void it_is_whole_again_when_what_a_missing_done_names_is_gone(void **stat
     pthread_mutex_unlock(&disk.gate);
     assert_int_equal(status, STRATA_ERR_BUSY);
     assert_false(sta_journal_is_whole(journal));
-    struct sta_journal_record large = {STA_JOURNAL_SET, 1, 1, 1, {"k", 1}, {key, 6 << 20}};
+    struct sta_journal_record large = {
+        .type = STA_JOURNAL_SET, .key = {"k", 1}, .value = {key, 6 << 20}};
     for (uint64_t until = sta_clock_now_ms() + 60000; !sta_journal_is_whole(journal);
          usleep(1000)) {
         if (sta_journal_append(journal, &large, &position) == STRATA_OK)

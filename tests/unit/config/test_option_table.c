@@ -53,6 +53,7 @@ static void the_promised_variables_have_the_promised_defaults(void **state)
         {"STRATA_WRITE_BEHIND_MAX_ENTRIES", "100000"},
         {"STRATA_WRITE_BEHIND_MAX_BYTES", "64MiB"},
         {"STRATA_WRITE_BEHIND_FULL", "block"},
+        {"STRATA_WRITE_BEHIND_GUARD", "off"},
         {"STRATA_WRITE_BEHIND_RATE", "unlimited"},
         {"STRATA_WRITE_BEHIND_DRAIN_TIMEOUT", "5"},
         {"CACHE_READ_THROUGH", "true"},

@@ -36,11 +36,10 @@ static void fence_done(struct sta_request *request, int status, struct strata_by
     struct sta_lane *lane = STA_CONTAINER(request, struct sta_lane, fence);
     (void)replies;
     lane->fence_sent = false;
-    if (status == STRATA_OK) {
+    if (status == STRATA_OK && !lane->fence_outdated)
         lane_is_certain(lane);
-    } else if (status == STRATA_ERR_TIMEOUT) {
+    else if (status == STRATA_OK || status == STRATA_ERR_TIMEOUT)
         lane_fence(lane); /* the connection lives; where it broke, READY comes and fences */
-    }
 }
 
 static void lane_fence(struct sta_lane *lane)
@@ -53,6 +52,7 @@ static void lane_fence(struct sta_lane *lane)
         sta_connection_state(lane->connection) != STA_CONNECTION_READY)
         return;
     lane->fence_sent = true;
+    lane->fence_outdated = false;
     lane->fence = (struct sta_request){
         .wire = strata_bytes(fence_wire, sizeof fence_wire - 1),
         .commands = 1,
@@ -62,14 +62,15 @@ static void lane_fence(struct sta_lane *lane)
     sta_connection_submit(lane->connection, &lane->fence);
 }
 
-/* Where a fence is under way already it serves for this write too: all requests have the same
- * budget, so a fence sent before this write has ended before it, and this one was sent behind. */
+/* A fence that is under way already may have been sent before this write, which had less time where
+ * socket_timeout has become shorter: it proves nothing of it, and another is sent behind. */
 void sta_lane_doubt(struct sta_lane *lane, const struct sta_operation *operation)
 {
     if (lane->state == STA_LANE_CERTAIN) {
         lane->state = STA_LANE_DOUBTFUL;
         sta_write_window_doubt_begin(lane->worker->stratad->window);
     }
+    lane->fence_outdated = lane->fence_sent;
     if (lane->worker->router == NULL)
         lane_fence(lane);
     else /* where an ASK has led, the map does not tell */

@@ -5,7 +5,8 @@
  *
  *   CERTAIN --a write ended with TIMEOUT or LOST--> DOUBTFUL --fence answered--> CERTAIN
  *                                                    |    ^
- *                                                    '----' fence failed: again, once READY
+ *                                                    '----' fence failed: again, once READY;
+ *                                                           or another write was doubted meanwhile
  *
  * A write that timed out, or whose connection broke, may still be carried out: Redis may have it
  * in its buffers. The fence is a PING sent behind it: on the same connection its answer proves
@@ -40,6 +41,7 @@ struct sta_lane {
     struct sta_connection *connection; /* NULL: not used yet, or before a cluster */
     enum sta_lane_state state;
     bool fence_sent;
+    bool fence_outdated; /* a write was doubted since: its answer proves nothing of that one */
     struct sta_request fence;
     struct sta_slot_doubt slots;   /* before a cluster: instead of the fence */
     struct sta_node_health health; /* of it the latency; the connection counts the rest */

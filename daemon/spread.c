@@ -201,9 +201,10 @@ static void part_done(struct sta_operation *operation, int status, struct strata
     struct sta_spread *spread = part->spread;
     if (status == STRATA_OK) {
         part_stamp(spread, part);
-        status = sta_buffer_append(&part->replies, replies);
+        part->status = sta_spread_told(spread, sta_buffer_append(&part->replies, replies));
+    } else {
+        part->status = status;
     }
-    part->status = status;
     if (sta_lane_is_unknown(status) && !operation->repeatable)
         sta_lane_doubt(&spread->exchange->worker->lanes[spread->exchange->lane], operation);
     if (--spread->waiting == 0)

@@ -39,4 +39,8 @@ struct sta_spread {
  * the first status of a part. */
 int sta_spread_merge(struct sta_spread *spread);
 
+/* What comes of an answer that there was no room for, or no sense in: what it was about, where that
+ * was a write, is done all the same, so its answer is lost. */
+int sta_spread_told(const struct sta_spread *spread, int status);
+
 #endif

@@ -63,11 +63,13 @@ static int write_partial(struct sta_spread *spread, const struct sta_spread_part
         words = sta_buffer_bytes(&failed->replies);
         words = strata_bytes((const uint8_t *)words.data + 1, words.len - 1);
     }
-    (void)snprintf(text, sizeof text,
-                   "PARTIAL strata: %zu of %zu parts of it were carried out, each by another node "
-                   "or slot; one of the others says: %.*s",
-                   done, spread->count, (int)(words.len < 128 ? strcspn(words.data, "\r\n") : 128),
-                   (const char *)words.data);
+    (void)snprintf(
+        text, sizeof text,
+        "PARTIAL strata: %zu of %zu parts (%s) were carried out, and the others were not; "
+        "one of these says: %.*s",
+        done, spread->count,
+        spread->key_count > 0 ? "a part is the keys of a slot" : "a part is a node",
+        (int)(words.len < 128 ? strcspn(words.data, "\r\n") : 128), (const char *)words.data);
     return sta_resp_write_error(&spread->merged, text);
 }
 
@@ -79,7 +81,7 @@ static int merge_failed(struct sta_spread *spread, const struct sta_spread_part 
     if (unknown < 0)
         return unknown;
     if (writes && done > 0)
-        return write_partial(spread, failed, done);
+        return sta_spread_told(spread, write_partial(spread, failed, done));
     if (failed->status < 0)
         return failed->status;
     return sta_buffer_append(&spread->merged, sta_buffer_bytes(&failed->replies));
@@ -232,11 +234,14 @@ static int write_moved(struct sta_spread *spread)
                                "been left out; try again");
 }
 
-int sta_spread_merge(struct sta_spread *spread)
+int sta_spread_told(const struct sta_spread *spread, int status)
 {
-    const struct sta_spread_part *failed = first_failed(spread);
-    if (failed != NULL)
-        return merge_failed(spread, failed);
+    bool writes = !spread->exchange->operation.repeatable;
+    return status < 0 && writes ? STRATA_ERR_LOST : status;
+}
+
+static int merge_answered(struct sta_spread *spread)
+{
     if (has_moved(spread))
         return write_moved(spread);
     switch (spread->merge) {
@@ -252,4 +257,11 @@ int sta_spread_merge(struct sta_spread *spread)
         return merge_every(spread);
     }
     return STRATA_ERR_PROTOCOL; /* no way is left */
+}
+
+int sta_spread_merge(struct sta_spread *spread)
+{
+    const struct sta_spread_part *failed = first_failed(spread);
+    return failed != NULL ? merge_failed(spread, failed)
+                          : sta_spread_told(spread, merge_answered(spread));
 }

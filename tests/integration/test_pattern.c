@@ -250,7 +250,7 @@ static void delete_while(void (*disturb)(void), unsigned keys, unsigned share)
 static void connections_that_break_leave_no_key_and_no_wrong_count(void **state)
 {
     (void)state;
-    delete_while(connections_are_killed, 20000, 10);
+    delete_while(connections_are_killed, 20000, 50);
 }
 
 static void deletions_that_are_lost_are_tried_again(void **state)
@@ -307,7 +307,7 @@ static void a_server_that_dies_in_the_middle_is_told_with_what_was_counted(void 
         cache_rig_open((struct strata_options){.redis_url = redis_server_url(dying)});
     struct watch watch = {.disturb = it_dies};
     struct strata_pattern_options options = {
-        .share = 5, .patience_ms = 300, .progress = on_progress, .progress_arg = &watch};
+        .share = 50, .patience_ms = 300, .progress = on_progress, .progress_arg = &watch};
     struct strata_pattern_progress result;
     struct strata_error error = {.text = ""};
     redisContext *redis = redisConnectUnix(redis_server_socket(dying));

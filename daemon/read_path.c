@@ -113,7 +113,7 @@ int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
     if (session->queue_len == 0)
         return is_sampled(worker) ? get_timed(session, argv, &key)
                                   : get_next_in_line(session, argv, &key);
-    if (!sta_session_may_send(session, STA_LANE_SHARED))
+    if (!sta_session_may_send(session, STA_LANE_SHARED) || !sta_session_may_ask(session, key.hash))
         return STRATA_MORE; /* before L1 is asked: it is served again, and is one get */
     if (!read_l1(session, &key, worker->now_ms, &lease))
         return get_slow(session, argv, &key);
@@ -347,8 +347,6 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
         return STRATA_ERR_NOMEM;
     exchange->conclude = conclude_get;
     int status = sta_exchange_add_key(exchange, key);
-    if (status == STRATA_OK && !sta_session_may_follow(session, exchange))
-        status = STRATA_MORE;
     if (status != STRATA_OK) {
         sta_exchange_destroy(&exchange);
         return status;
@@ -382,6 +380,17 @@ static int mget_key(struct sta_session *session, struct strata_bytes *argv,
     argv[++*missing] = key->bytes;
     int status = sta_exchange_add_key(*exchange, key);
     return status == STRATA_OK ? sta_resp_write_null(parts, 3) : status;
+}
+
+/* Asked before L1 is, for every key: it is served again, and each key of it is one get. */
+static bool mget_may_ask(struct sta_session *session, const struct strata_bytes *argv, size_t argc)
+{
+    const struct sta_l1 *l1 = session->worker->stratad->l1;
+    const bool all = session->worker->router == NULL || session->in_flight == 0;
+    bool may = sta_session_may_send(session, STA_LANE_SHARED);
+    for (size_t i = 1; may && !all && i < argc; i++)
+        may = sta_session_may_ask(session, sta_l1_key(l1, argv[i]).hash);
+    return may;
 }
 
 /* All keys, some at a time. *missing: how many L1 had not. */
@@ -495,13 +504,11 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     size_t missing = 0;
     if (argc - 1 > MGET_MOST)
         return sta_forward_to(session, route, argv, argc, conclude_mget_whole);
-    if (!sta_session_may_send(session, STA_LANE_SHARED))
+    if (!mget_may_ask(session, argv, argc))
         return STRATA_MORE;
     int status = mget_look_up(session, argv, argc, &exchange, &missing);
     if (status == STRATA_OK && exchange == NULL)
         status = mget_reply_from_l1(session, argc - 1);
-    else if (status == STRATA_OK && !sta_session_may_follow(session, exchange))
-        status = STRATA_MORE;
     else if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->parts, sta_buffer_bytes(parts));
     empty_parts(session->worker);

@@ -310,17 +310,21 @@ static bool key_is_under_way(const struct sta_session *session, uint64_t hash)
     return false;
 }
 
-bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange)
+bool sta_session_may_ask(struct sta_session *session, uint64_t hash)
 {
     if (session->worker->router == NULL || session->in_flight == 0)
         return true;
-    if (exchange->keys_unknown || session->filter.unknown > 0)
-        return false;
-    for (size_t i = 0; i < exchange->key_count; i++)
-        if (sta_key_filter_may_have(&session->filter, exchange->keys[i].key.hash) &&
-            key_is_under_way(session, exchange->keys[i].key.hash))
-            return false;
-    return true;
+    return session->filter.unknown == 0 &&
+           !(sta_key_filter_may_have(&session->filter, hash) && key_is_under_way(session, hash));
+}
+
+bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange)
+{
+    bool alone = session->worker->router == NULL || session->in_flight == 0;
+    bool may = alone || (!exchange->keys_unknown && session->filter.unknown == 0);
+    for (size_t i = 0; may && i < exchange->key_count; i++)
+        may = sta_session_may_ask(session, exchange->keys[i].key.hash);
+    return may;
 }
 
 static void exchange_submit(struct sta_exchange *exchange)
@@ -484,7 +488,7 @@ static const struct sta_stream_events session_events = {
     .closed = on_closed,
 };
 
-int sta_session_create(struct sta_worker *worker, int fd)
+int sta_session_create(struct sta_worker *worker, int fd, bool own)
 {
     struct sta_stratad *stratad = worker->stratad;
     struct sta_session *session = calloc(1, sizeof *session);
@@ -494,6 +498,7 @@ int sta_session_create(struct sta_worker *worker, int fd)
     }
     session->worker = worker;
     session->fd = fd;
+    session->own = own;
     session->id = atomic_fetch_add_explicit(&stratad->next_session_id, 1, memory_order_relaxed) + 1;
     session->protocol = 2;
     session->authenticated = stratad->options.password == NULL;
@@ -511,7 +516,7 @@ int sta_session_create(struct sta_worker *worker, int fd)
     }
     session->out = sta_stream_out(session->stream);
     sta_list_push_back(&worker->sessions, &session->link);
-    sta_stats_add(&worker->stats.sessions_opened, 1);
+    sta_stats_add(&worker->stats.sessions_opened, own ? 0 : 1);
     return STRATA_OK;
 }
 
@@ -534,12 +539,13 @@ void sta_session_destroy(struct sta_session **pointer)
         return;
     *pointer = NULL;
     struct sta_worker *worker = session->worker;
+    const bool own = session->own;
     queue_abandon(session);
     sta_timer_stop(worker->loop, &session->linger);
     sta_stream_close(&session->stream);
     sta_list_remove(&session->link);
     free(session->name);
     free(session);
-    sta_stats_add(&worker->stats.sessions_closed, 1);
-    sta_worker_session_gone(worker);
+    sta_stats_add(&worker->stats.sessions_closed, own ? 0 : 1);
+    sta_worker_session_gone(worker, own);
 }

@@ -61,6 +61,7 @@ struct sta_session {
     struct sta_buffer *out; /* the stream's */
     int fd;                 /* the stream's; to shut our side */
     uint64_t id;
+    bool own; /* no client's, but stratad's: it is none of those that are counted */
 
     enum sta_session_state state;
     enum sta_session_wait wait;
@@ -84,7 +85,7 @@ struct sta_session {
 };
 
 /* Takes over the socket; closes it on failure. */
-int sta_session_create(struct sta_worker *worker, int fd);
+int sta_session_create(struct sta_worker *worker, int fd, bool own);
 
 /* At once. What is under way is concluded later, without a client. */
 void sta_session_destroy(struct sta_session **session);
@@ -102,6 +103,9 @@ bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind 
  * cluster those may be with other nodes, or sent once more, so nobody follows another on the same
  * key; if not, it is served again when everything is answered. */
 bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange);
+
+/* The same of a read of this key, before anything is counted for it. */
+bool sta_session_may_ask(struct sta_session *session, uint64_t hash);
 
 /* Puts the exchange, with its wire and conclude() set, into the queue and sends it: `commands`
  * commands. conclude() may run before this returns. */

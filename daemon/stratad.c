@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/hot_file.h"
 #include "cache/hot_set.h"
 #include "config/options.h"
 #include "config/quota.h"
@@ -201,12 +202,23 @@ static int open_l1(struct sta_stratad *stratad)
     return sta_l1_create(&stratad->l1, &config);
 }
 
+/* Known now, it can be mended before the end, when all that is hot would be lost. */
+static void warn_if_not_writable(const struct sta_stratad *stratad)
+{
+    struct strata_error error;
+    if (sta_hot_file_try(stratad->options.hot_file, &error) < 0)
+        sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+                      "the hot set could not be saved as it is now (hot_file): %s", error.text);
+}
+
 /* Until it is warm, the file is better than what L1 has. */
 static int open_hot_file(struct sta_stratad *stratad)
 {
     bool foreign = false;
     int status = sta_warmer_open(&stratad->warmer, stratad, &foreign);
     stratad->keep_hot_file = foreign || stratad->warmer != NULL;
+    if (!foreign)
+        warn_if_not_writable(stratad);
     atomic_store_explicit(&stratad->cold, stratad->warmer != NULL, memory_order_relaxed);
     return status;
 }

@@ -348,7 +348,7 @@ static int make_client(struct sta_warmer *warmer)
         return STRATA_ERR_SYSTEM;
     (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     warmer->fd = ends[0];
-    sta_worker_adopt(warmer->stratad->workers[0], ends[1]);
+    sta_worker_adopt_own(warmer->stratad->workers[0], ends[1]);
     return STRATA_OK;
 }
 

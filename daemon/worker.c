@@ -222,6 +222,7 @@ struct adoption {
     struct sta_task task;
     struct sta_worker *worker;
     int fd;
+    bool own;
 };
 
 static void refuse_client(struct sta_worker *worker, int fd)
@@ -238,30 +239,46 @@ static void on_adopt(struct sta_task *task)
     struct adoption *adoption = STA_CONTAINER(task, struct adoption, task);
     struct sta_worker *worker = adoption->worker;
     int fd = adoption->fd;
+    bool own = adoption->own;
     free(adoption);
     if (worker->state != STA_WORKER_RUNNING) {
         (void)close(fd);
         return;
     }
+    if (own) {
+        (void)sta_session_create(worker, fd, own);
+        return;
+    }
     _Atomic uint64_t *sessions = &worker->stratad->sessions;
     uint64_t most = sta_stratad_live(&worker->stratad->live.clients_max);
     uint64_t before = atomic_fetch_add_explicit(sessions, 1, memory_order_relaxed);
-    if (before < most && sta_session_create(worker, fd) == 0)
+    if (before < most && sta_session_create(worker, fd, own) == 0)
         return;
     atomic_fetch_sub_explicit(sessions, 1, memory_order_relaxed);
     if (before >= most)
         refuse_client(worker, fd);
 }
 
-void sta_worker_adopt(struct sta_worker *worker, int fd)
+static void adopt(struct sta_worker *worker, int fd, bool own)
 {
     struct adoption *adoption = malloc(sizeof *adoption);
     if (adoption == NULL) {
         (void)close(fd);
         return;
     }
-    *adoption = (struct adoption){.task = {.run = on_adopt}, .worker = worker, .fd = fd};
+    *adoption =
+        (struct adoption){.task = {.run = on_adopt}, .worker = worker, .fd = fd, .own = own};
     sta_loop_post(worker->loop, &adoption->task);
+}
+
+void sta_worker_adopt(struct sta_worker *worker, int fd)
+{
+    adopt(worker, fd, false);
+}
+
+void sta_worker_adopt_own(struct sta_worker *worker, int fd)
+{
+    adopt(worker, fd, true);
 }
 
 /* ---- the end ---- */
@@ -275,9 +292,9 @@ static void worker_end(struct sta_worker *worker)
     sta_loop_stop(worker->loop);
 }
 
-void sta_worker_session_gone(struct sta_worker *worker)
+void sta_worker_session_gone(struct sta_worker *worker, bool own)
 {
-    atomic_fetch_sub_explicit(&worker->stratad->sessions, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->stratad->sessions, own ? 0 : 1, memory_order_relaxed);
     if (worker->state == STA_WORKER_DRAINING && sta_list_empty(&worker->sessions))
         worker_end(worker);
 }

@@ -87,6 +87,9 @@ void sta_worker_join(struct sta_worker *worker);
 /* Takes over an accepted socket; closes it where that fails. */
 void sta_worker_adopt(struct sta_worker *worker, int fd);
 
+/* The same for a client of stratad's own, which is let in always, and counts for none. */
+void sta_worker_adopt_own(struct sta_worker *worker, int fd);
+
 /* Finishes what is under way and ends. Once. */
 void sta_worker_drain(struct sta_worker *worker);
 
@@ -110,7 +113,7 @@ void sta_worker_redis_is_down(struct sta_worker *worker);
 void sta_worker_lane_changed(struct sta_worker *worker, struct sta_lane *lane,
                              enum sta_connection_state state);
 
-/* A session has gone. */
-void sta_worker_session_gone(struct sta_worker *worker);
+/* A session has gone; `own`: of those that do not count. */
+void sta_worker_session_gone(struct sta_worker *worker, bool own);
 
 #endif

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -162,19 +163,54 @@ static int write_beside(const char *path, char *beside, const struct sta_hot_hea
     return status == STRATA_OK ? sync_folder(beside) : status;
 }
 
-int sta_hot_file_write(const char *path, const struct sta_hot_head *head,
-                       const struct sta_buffer *lists, size_t count, struct strata_error *error)
+/* To be freed; NULL: out of memory, and `error` says so. */
+static char *name_beside(const char *path, struct strata_error *error)
 {
     static const char suffix[] = ".XXXXXX";
     size_t len = strlen(path);
     char *beside = malloc(len + sizeof suffix);
-    if (beside == NULL)
-        return sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
+    if (beside == NULL) {
+        (void)sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
+        return NULL;
+    }
     memcpy(beside, path, len);
     memcpy(beside + len, suffix, sizeof suffix);
+    return beside;
+}
+
+static int cannot(const char *path, int reason, struct strata_error *error)
+{
+    return sta_error_set(error, STRATA_ERR_SYSTEM, "%s: cannot be written: %s", path,
+                         strerror(reason));
+}
+
+int sta_hot_file_write(const char *path, const struct sta_hot_head *head,
+                       const struct sta_buffer *lists, size_t count, struct strata_error *error)
+{
+    char *beside = name_beside(path, error);
+    if (beside == NULL)
+        return STRATA_ERR_NOMEM;
     int status = write_beside(path, beside, head, lists, count);
     if (status < 0)
-        (void)sta_error_set(error, status, "%s: cannot be written: %s", path, strerror(errno));
+        (void)cannot(path, errno, error);
+    free(beside);
+    return status;
+}
+
+int sta_hot_file_try(const char *path, struct strata_error *error)
+{
+    struct stat found;
+    if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
+        return cannot(path, EISDIR, error);
+    char *beside = name_beside(path, error);
+    if (beside == NULL)
+        return STRATA_ERR_NOMEM;
+    int fd = mkostemp(beside, O_CLOEXEC);
+    int status = fd >= 0 ? STRATA_OK : cannot(path, errno, error);
+    if (fd >= 0) {
+        (void)close(fd);
+        (void)unlink(beside);
+    }
     free(beside);
     return status;
 }

@@ -40,4 +40,7 @@ int sta_hot_reader_next(struct sta_hot_reader *reader, struct sta_hot_record *re
 int sta_hot_file_write(const char *path, const struct sta_hot_head *head,
                        const struct sta_buffer *lists, size_t count, struct strata_error *error);
 
+/* Whether it could be written now: makes a name beside it, and removes that. Errors as above. */
+int sta_hot_file_try(const char *path, struct strata_error *error);
+
 #endif

@@ -282,6 +282,45 @@ static void one_clients_commands_on_a_key_are_in_order(void **state)
     close_bench(&bench);
 }
 
+/* Keys that L1 was asked for, and keys for which it was not. */
+static long long reads_counted(redisContext *client)
+{
+    long long hits, misses, unasked = stratad_cluster_number(client, "unasked");
+    redisReply *reply = redisCommand(client, "STRATA STATS");
+    assert_non_null(reply);
+    const char *metrics = strstr(reply->str, "\"metrics\":");
+    assert_non_null(metrics);
+    const char *l1 = strstr(metrics, "\"l1\":{");
+    assert_non_null(l1);
+    assert_int_equal(sscanf(l1, "\"l1\":{\"hits\":%lld,\"misses\":%lld", &hits, &misses), 2);
+    freeReplyObject(reply);
+    return hits + misses + unasked;
+}
+
+/* Behind a write of its key, which is unanswered, a read waits, and is looked at again. */
+static void a_read_that_waits_is_counted_once(void **state)
+{
+    struct bench bench = open_bench(state);
+    ASSERT_SAYS(bench.client, "OK", "SET once:b value");
+    for (unsigned i = 0; i < 20; i++) {
+        long long before = reads_counted(bench.client);
+        for (unsigned j = 0; j < 3; j++) {
+            assert_int_equal(redisAppendCommand(bench.client, "SET once:a %u", i), REDIS_OK);
+            assert_int_equal(redisAppendCommand(bench.client, "GET once:a"), REDIS_OK);
+            assert_int_equal(redisAppendCommand(bench.client, "SET once:a %u", i), REDIS_OK);
+            assert_int_equal(redisAppendCommand(bench.client, "MGET once:b once:a once:c"),
+                             REDIS_OK);
+        }
+        for (unsigned j = 0; j < 12; j++) {
+            void *reply;
+            assert_int_equal(redisGetReply(bench.client, &reply), REDIS_OK);
+            freeReplyObject(reply);
+        }
+        assert_int_equal(reads_counted(bench.client), before + 3 * 4);
+    }
+    close_bench(&bench);
+}
+
 /* ---- what others write ---- */
 
 struct expectation {
@@ -374,6 +413,7 @@ int main(void)
         cmocka_unit_test_setup(a_scan_notices_that_slots_have_moved, cluster_rig_settle),
         cmocka_unit_test_setup(a_script_is_known_to_all_nodes, cluster_rig_settle),
         cmocka_unit_test_setup(one_clients_commands_on_a_key_are_in_order, cluster_rig_settle),
+        cmocka_unit_test_setup(a_read_that_waits_is_counted_once, cluster_rig_settle),
         cmocka_unit_test_setup(what_others_write_on_any_node_is_heard_of, cluster_rig_settle),
         cmocka_unit_test_setup(a_slot_that_is_half_moved_is_followed_and_not_kept,
                                cluster_rig_settle),

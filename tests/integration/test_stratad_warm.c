@@ -66,15 +66,20 @@ static int empty(void **state)
     return 0;
 }
 
-static json_int_t number(redisContext *client, const char *name)
+static json_int_t number_in(redisContext *client, const char *object, const char *name)
 {
     redisReply *reply = redisCommand(client, "STRATA STATS");
     json_t *document = json_loadb(reply->str, reply->len, 0, NULL);
     assert_non_null(document);
-    json_int_t got = json_integer_value(json_object_get(json_object_get(document, "l1"), name));
+    json_int_t got = json_integer_value(json_object_get(json_object_get(document, object), name));
     json_decref(document);
     freeReplyObject(reply);
     return got;
+}
+
+static json_int_t number(redisContext *client, const char *name)
+{
+    return number_in(client, "l1", name);
 }
 
 static void get_all(redisContext *client, int count)
@@ -225,6 +230,52 @@ static void until_then_it_serves_and_is_not_ready(void **state)
     free(before);
 }
 
+/* The whole of what is allowed is there for clients, and is told so. */
+static void its_own_client_counts_for_none(void **state)
+{
+    (void)state;
+    const char *const args[] = {
+        "--hot-file",     path,  "--warm-rate", "1", "--warm-timeout", "3600", "--clients-max", "1",
+        "--admin-listen", admin, NULL};
+    save_keys(KEYS);
+    redis_server_kill9(rig_server);
+    struct stratad_process *stratad = rig_start(args);
+    assert_int_equal(redis_server_restart(rig_server), 0);
+    freeReplyObject(redis("SET key:%d value:%d", 0));
+    assert_true(stratad_process_says(stratad, "warming: 200 keys of "));
+    assert_true(wait_until(readyz_says, (void *)"warming\n", 20000));
+    redisContext *client = rig_client(stratad);
+    get_all(client, 1);
+    assert_int_equal(number_in(client, "sessions", "open"), 1);
+    assert_int_equal(number_in(client, "sessions", "opened"), 1);
+    redisContext *second = rig_client(stratad);
+    void *refusal = NULL; /* comes unasked */
+    assert_int_equal(redisGetReply(second, &refusal), REDIS_OK);
+    rig_assert_says(refusal, "ERR max number of clients");
+    redisFree(second);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* Clients that were there before it do not keep it out. */
+static void it_is_warmed_where_there_is_room_for_no_more_clients(void **state)
+{
+    (void)state;
+    const char *const args[] = {PATIENT, "--hot-file", path, "--clients-max", "1", NULL};
+    save_keys(KEYS);
+    redis_server_kill9(rig_server);
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *client = rig_client(stratad);
+    ASSERT_SAYS(client, "PONG", "PING");
+    assert_int_equal(redis_server_restart(rig_server), 0);
+    for (int i = 0; i < KEYS; i++)
+        freeReplyObject(redis("SET key:%d value:%d", i));
+    assert_true(stratad_process_says(stratad, "warmed "));
+    assert_false(stratad_process_said(stratad, "cut off"));
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
 static void when_the_time_is_over_it_is_ready_without_the_rest(void **state)
 {
     (void)state;
@@ -318,12 +369,40 @@ static void where_it_cannot_be_saved_it_is_said(void **state)
     const char *const args[] = {PATIENT, "--hot-file", "/nowhere/hot", NULL};
     freeReplyObject(redis("SET key:%d value:%d", 0));
     struct stratad_process *stratad = rig_start(args);
+    assert_true(stratad_process_said(
+        stratad, "warning daemon: the hot set could not be saved as it is "
+                 "now (hot_file): /nowhere/hot: cannot be written: No such file"));
     redisContext *client = rig_client(stratad);
     get_all(client, 1);
     redisFree(client);
     terminate(&stratad);
     assert_true(stratad_process_said(
         stratad, "the hot set is not saved: /nowhere/hot: cannot be written: No such file"));
+    stratad_process_stop(&stratad);
+}
+
+/* Without having ended: what is in the way is known at the start. */
+static void what_is_in_the_way_is_said_at_the_start(void **state)
+{
+    (void)state;
+    char below[80];
+    const char *const a_folder[] = {PATIENT, "--hot-file", folder, NULL};
+    const char *const no_folder[] = {PATIENT, "--hot-file", below, NULL};
+    const char *const fine[] = {PATIENT, "--hot-file", path, NULL};
+    struct stratad_process *stratad = rig_start(a_folder);
+    assert_true(stratad_process_said(stratad, "cannot be written: Is a directory"));
+    stratad_process_stop(&stratad);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fclose(file);
+    (void)snprintf(below, sizeof below, "%s/hot", path);
+    stratad = rig_start(no_folder);
+    assert_true(stratad_process_said(stratad, "cannot be written: Not a directory"));
+    stratad_process_stop(&stratad);
+    assert_int_equal(unlink(path), 0);
+    stratad = rig_start(fine);
+    assert_false(stratad_process_said(stratad, "cannot be written"));
+    assert_int_equal(access(path, F_OK), -1); /* nor is it made */
     stratad_process_stop(&stratad);
 }
 
@@ -342,12 +421,15 @@ int main(void)
         cmocka_unit_test_setup(it_is_warm_before_it_is_ready, empty),
         cmocka_unit_test_setup(what_others_wrote_meanwhile_is_what_it_answers, empty),
         cmocka_unit_test_setup(until_then_it_serves_and_is_not_ready, empty),
+        cmocka_unit_test_setup(its_own_client_counts_for_none, empty),
+        cmocka_unit_test_setup(it_is_warmed_where_there_is_room_for_no_more_clients, empty),
         cmocka_unit_test_setup(when_the_time_is_over_it_is_ready_without_the_rest, empty),
         cmocka_unit_test_setup(nothing_is_evicted_for_it, empty),
         cmocka_unit_test_setup(its_own_password_is_no_hindrance, empty),
         cmocka_unit_test_setup(a_file_that_is_not_ours_is_neither_read_nor_written, empty),
         cmocka_unit_test_setup(a_torn_file_warms_up_to_the_tear, empty),
         cmocka_unit_test_setup(where_it_cannot_be_saved_it_is_said, empty),
+        cmocka_unit_test_setup(what_is_in_the_way_is_said_at_the_start, empty),
         cmocka_unit_test_setup(without_l1_there_is_nothing_to_save, empty),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);

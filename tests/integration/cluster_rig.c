@@ -105,6 +105,23 @@ void cluster_rig_key_of(const struct redis_cluster *cluster, unsigned node, cons
     --*n;
 }
 
+/* In eight parts, so that no primary is ever without slots: it would become a replica. */
+void cluster_rig_storm(struct cluster_rig *rig, unsigned round)
+{
+    const unsigned part = REDIS_CLUSTER_SLOTS / 8;
+    unsigned primaries[REDIS_CLUSTER_NODES];
+    unsigned count = 0;
+    for (unsigned i = 0; i < 6; i++)
+        if (redis_cluster_is_primary(rig->cluster, i)) {
+            primaries[count++] = i;
+            assert_int_equal(redis_cluster_tell(rig->cluster, i, "FLUSHALL"), 0);
+        }
+    assert_true(count > 0);
+    for (unsigned i = 0; i < 8; i++)
+        (void)redis_cluster_assign(rig->cluster, i * part, (i + 1) * part - 1,
+                                   primaries[(i + round) % count]);
+}
+
 int rig_set(struct strata *cache, const char *key, const char *value)
 {
     return strata_set(cache, strata_text(key), strata_text(value), 0);

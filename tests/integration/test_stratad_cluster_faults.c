@@ -2,7 +2,8 @@
  *
  * stratad before a cluster on which things happen, while clients write and read through it and check
  * each answer (stratad_cluster_rig.h): slots move, a replica takes over, a primary dies, a primary
- * hangs.
+ * hangs. Long form (STRATA_LONG=1): three minutes of moves in place of 4 of them, 12 replicas in place of
+ * 3, a minute of storms in place of one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,12 +16,18 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/random.h"
+#include "integration/question_meter.h"
 #include "integration/stratad_cluster_rig.h"
 #include "support/long_form.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
 #define ENOUGH     300u
+#define TRIAL_NS   (180 * STA_NS_SEC)
+#define STORM_NS   (60 * STA_NS_SEC)
+
+#define QUESTIONS_MAX 20.0 /* for the map, per second, of all workers */
 
 static struct stratad_cluster_load load; /* outlives a test that fails */
 
@@ -35,10 +42,13 @@ static void slots_move_under_load(void **state)
 {
     struct cluster_rig *rig = *state;
     struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
-    unsigned moves = is_long_form() ? STRATAD_CLUSTER_KEYS : 4;
+    struct question_meter meter;
+    unsigned moves = 0;
     stratad_cluster_load_start(&load, stratad);
-    for (unsigned key = 0; key < moves; key++) {
-        unsigned slot = slot_of_load(rig->cluster, key);
+    question_meter_start(&meter, rig->cluster);
+    uint64_t end_ns = sta_clock_now_ns() + TRIAL_NS;
+    for (; moves < 4 || (is_long_form() && sta_clock_now_ns() < end_ns); moves++) {
+        unsigned slot = slot_of_load(rig->cluster, moves % STRATAD_CLUSTER_KEYS);
         int owner = redis_cluster_primary(rig->cluster, slot);
         assert_true(owner >= 0);
         unsigned to = (unsigned)(owner + 1) % 3;
@@ -52,12 +62,99 @@ static void slots_move_under_load(void **state)
         stratad_cluster_load_goes_on(&load, ENOUGH);
         assert_int_equal(redis_cluster_settle(rig->cluster, PATIENT_MS), 0);
         assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, (unsigned)owner), 0);
+        question_meter_look(&meter);
     }
+    (void)question_meter_assert(&meter, QUESTIONS_MAX);
     stratad_cluster_load_goes_on(&load, ENOUGH);
     stratad_cluster_load_stop(&load);
+    print_message("# %u slots moved and came back, %u writes, %u reads\n", moves,
+                  (unsigned)load.written, (unsigned)load.read);
     assert_int_equal(atomic_load(&load.errors), 0);
     stratad_process_stop(&stratad);
 }
+
+/* ---- storms ---- */
+
+#define STORM_CLIENTS 16u /* some for each worker */
+#define STORM_KEYS    20000u
+
+/* Who write whatever there is and do not care for answers. */
+struct storm {
+    _Atomic bool stop;
+    _Atomic unsigned turn;
+    _Atomic unsigned long answered, errors;
+    redisContext *clients[STORM_CLIENTS];
+    char first_error[128]; /* of the first client */
+    pthread_t threads[STORM_CLIENTS];
+};
+
+static void *write_whatever(void *arg)
+{
+    struct storm *storm = arg;
+    unsigned turn = atomic_fetch_add(&storm->turn, 1);
+    uint64_t random = turn;
+    while (!atomic_load(&storm->stop)) {
+        unsigned key = (unsigned)sta_random_below(&random, STORM_KEYS);
+        redisReply *reply = redisCommand(storm->clients[turn], "SET storm:%u x", key);
+        atomic_fetch_add(&storm->answered, reply != NULL);
+        if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+            atomic_fetch_add(&storm->errors, 1);
+            if (turn == 0 && storm->first_error[0] == '\0')
+                (void)snprintf(storm->first_error, sizeof storm->first_error, "%s", reply->str);
+        }
+        freeReplyObject(reply);
+    }
+    return NULL;
+}
+
+static void storm_start(struct storm *storm, const struct stratad_process *stratad)
+{
+    memset(storm, 0, sizeof *storm);
+    for (unsigned i = 0; i < STORM_CLIENTS; i++)
+        storm->clients[i] = rig_client(stratad);
+    for (unsigned i = 0; i < STORM_CLIENTS; i++)
+        assert_int_equal(pthread_create(&storm->threads[i], NULL, write_whatever, storm), 0);
+}
+
+static void storm_stop(struct storm *storm)
+{
+    atomic_store(&storm->stop, true);
+    for (unsigned i = 0; i < STORM_CLIENTS; i++)
+        (void)pthread_join(storm->threads[i], NULL);
+    for (unsigned i = 0; i < STORM_CLIENTS; i++)
+        redisFree(storm->clients[i]);
+    print_message("# %lu answers, %lu of them errors: %s\n", atomic_load(&storm->answered),
+                  atomic_load(&storm->errors), storm->first_error);
+}
+
+/* Every worker is redirected all the time, and asks for the map by itself. */
+static void storms_before(struct cluster_rig *rig, const char *workers)
+{
+    static struct storm storm;
+    const char *const args[] = {"--workers", workers, "--max-connections", "100", NULL};
+    struct stratad_process *stratad = stratad_cluster_start(rig, args);
+    struct question_meter meter;
+    storm_start(&storm, stratad);
+    question_meter_start(&meter, rig->cluster);
+    uint64_t end_ns = sta_clock_now_ns() + STORM_NS;
+    for (unsigned round = 0; round < 1 || (is_long_form() && sta_clock_now_ns() < end_ns);
+         round++) {
+        cluster_rig_storm(rig, round);
+        question_meter_look(&meter);
+    }
+    assert_true(question_meter_assert(&meter, QUESTIONS_MAX) > 0);
+    storm_stop(&storm);
+    stratad_process_stop(&stratad);
+}
+
+static void a_storm_of_redirects_asks_no_more_than_twenty_times_a_second(void **state)
+{
+    storms_before(*state, "8");
+    if (is_long_form())
+        storms_before(*state, "2");
+}
+
+/* ---- replicas ---- */
 
 /* Without a loss: the old primary holds its clients until the new one has all of its writes. */
 static void replicas_take_over_under_load(void **state)
@@ -213,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup(replicas_take_over_under_load, cluster_rig_settle),
         cmocka_unit_test_setup(a_primary_dies_under_load, cluster_rig_settle),
         cmocka_unit_test(a_primary_that_hangs_or_is_gone_leaves_the_others_alone),
+        cmocka_unit_test_setup(a_storm_of_redirects_asks_no_more_than_twenty_times_a_second,
+                               cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
 }

@@ -14,14 +14,18 @@
 #include "core/random.h"
 #include "strata/status.h"
 
-/* KEYS[1]: the hash; ARGV: id, TTL in ms ('': drop), the most there may be, pattern. 1: done; 0: too many. */
+/* KEYS[1]: the hash; ARGV: id, TTL in ms ('': drop), the most there may be, pattern. 1: done; 0: too many.
+ * When one is dropped, what is left of the hash ends no later than the last of the others. */
 static const char script[] =
     "local t=redis.call('TIME') local now=t[1]*1000+math.floor(t[2]/1000) "
-    "local all=redis.call('HGETALL',KEYS[1]) local others=0 "
+    "local all=redis.call('HGETALL',KEYS[1]) local others=0 local last=0 "
     "for i=1,#all,2 do if all[i]~=ARGV[1] then "
-    "if (tonumber(string.match(all[i+1],'^%d+')) or 0)<now then redis.call('HDEL',KEYS[1],all[i]) "
-    "else others=others+1 end end end "
-    "if ARGV[2]=='' then redis.call('HDEL',KEYS[1],ARGV[1]) return 1 end "
+    "local ends=tonumber(string.match(all[i+1],'^%d+')) or 0 "
+    "if ends<now then redis.call('HDEL',KEYS[1],all[i]) "
+    "else others=others+1 if ends>last then last=ends end end end end "
+    "if ARGV[2]=='' then redis.call('HDEL',KEYS[1],ARGV[1]) "
+    "if redis.call('PTTL',KEYS[1])>last-now and last>0 then "
+    "redis.call('PEXPIRE',KEYS[1],string.format('%.0f',last-now)) end return 1 end "
     "if others>=tonumber(ARGV[3]) then return 0 end "
     "redis.call('HSET',KEYS[1],ARGV[1],string.format('%.0f',now+ARGV[2])..' '..ARGV[4]) "
     "redis.call('PEXPIRE',KEYS[1],ARGV[2]) return 1";

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "integration/cache_rig.h"
@@ -508,6 +509,23 @@ static void what_a_dead_owner_left_goes_though_another_renews(void **state)
     strata_close(&cache);
 }
 
+/* Nor does it live longer because of who went on and is done. */
+static void what_a_dead_owner_left_ends_in_its_time_though_another_was_up(void **state)
+{
+    (void)state;
+    enum { LEFT_MS = 5000 };
+    struct strata *cache = cache_rig_open((struct strata_options){0});
+    struct timespec now;
+    uint64_t count;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    freeReplyObject(redisCommand(cache_rig_foreign(), "HSET " HASH " 0123456789abcdef %lld%s",
+                                 (long long)now.tv_sec * 1000 + LEFT_MS, " later"));
+    assert_int_equal(strata_invalidate_pattern(cache, strata_text("s:*"), &count), STRATA_OK);
+    assert_true(ask("PTTL", HASH) <= LEFT_MS); /* of no hash, a negative number */
+    assert_true(ask("PTTL", HASH) != -1);
+    strata_close(&cache);
+}
+
 static void a_barrier_that_is_flushed_away_is_put_up_again(void **state)
 {
     (void)state;
@@ -621,6 +639,7 @@ int main(void)
         CASE(where_pushes_are_lost_a_barrier_is_heard_of_all_the_same),
         CASE(an_owner_that_dies_leaves_no_barrier_and_another_goes_on),
         CASE(what_a_dead_owner_left_goes_though_another_renews),
+        CASE(what_a_dead_owner_left_ends_in_its_time_though_another_was_up),
         CASE(a_barrier_that_is_flushed_away_is_put_up_again),
         CASE(who_may_not_put_one_up_deletes_all_the_same_and_is_told),
         CASE(who_may_not_read_them_is_served_from_l1_and_told),

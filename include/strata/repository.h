@@ -214,6 +214,14 @@ STRATA_API int strata_repository_find(struct strata_repository *repository,
                                       struct strata_field key, struct strata_rows *found,
                                       struct strata_error *error);
 
+/* Many by their keys, 64 in a statement. rows[i] is to be released; statuses[i] is what the single call
+ * would have answered for key i. STRATA_OK where none is an error, else the first error. */
+STRATA_API int strata_repository_find_many(struct strata_repository *repository,
+                                           struct strata_transaction *transaction,
+                                           const struct strata_field *keys, size_t count,
+                                           struct strata_rows *found, int *statuses,
+                                           struct strata_error *error);
+
 /* The first row by key whose columns equal all of `where`; the columns must be indexed ones. */
 STRATA_API int strata_repository_find_one_by(struct strata_repository *repository,
                                              struct strata_transaction *transaction,
@@ -241,8 +249,7 @@ STRATA_API int strata_repository_find_cached(struct strata_repository *repositor
                                              struct strata_field key, struct strata_rows *found,
                                              struct strata_error *error);
 
-/* rows[i] is to be released; statuses[i] is what the single call would have answered for key i.
- * STRATA_OK where none is an error, else the first error. */
+/* As find_many; those that miss are asked for in one statement for 64. */
 STRATA_API int strata_repository_find_many_cached(struct strata_repository *repository,
                                                   const struct strata_field *keys, size_t count,
                                                   struct strata_rows *found, int *statuses,

@@ -124,10 +124,9 @@ int sta_reading_rows(const struct sta_question *question, struct sta_answer *ans
 
 /* ---- the cache ---- */
 
-/* The entry's rows, if it is of this schema and was read under `version`. */
-static int reading_entry(struct strata_repository *repository, const struct sta_question *question,
-                         uint64_t version, struct strata_value *entry, struct strata_rows *out,
-                         struct strata_error *error)
+int sta_reading_entry(struct strata_repository *repository, const struct sta_question *question,
+                      uint64_t version, struct strata_value *entry, struct strata_rows *out,
+                      struct strata_error *error)
 {
     struct strata_rows rows = {0};
     uint64_t under;
@@ -152,15 +151,33 @@ static int reading_entry(struct strata_repository *repository, const struct sta_
     return reading_found(question, &rows, out);
 }
 
+struct strata_item sta_reading_item(const struct sta_question *question,
+                                    const struct sta_answer *answer)
+{
+    struct strata_bytes bytes = sta_buffer_bytes(&answer->bytes);
+    bool none = question->single && bytes.len == STA_ROW_BYTES_HEAD;
+    return (struct strata_item){
+        .key = strata_bytes(question->key, question->key_len),
+        .value = bytes,
+        .ttl_ms = none ? question->schema->null_ttl_ms : question->ttl_ms,
+    };
+}
+
 /* Stores the answer; that it cannot is no matter. */
 static void reading_keep(struct strata_repository *repository, const struct sta_question *question,
                          const struct sta_answer *answer)
 {
-    struct strata_bytes bytes = sta_buffer_bytes(&answer->bytes);
-    bool none = question->single && bytes.len == STA_ROW_BYTES_HEAD;
-    uint64_t ttl_ms = none ? question->schema->null_ttl_ms : question->ttl_ms;
-    (void)strata_set(repository->database->cache, strata_bytes(question->key, question->key_len),
-                     bytes, ttl_ms);
+    struct strata_item item = sta_reading_item(question, answer);
+    (void)strata_set(repository->database->cache, item.key, item.value, item.ttl_ms);
+}
+
+int sta_reading_version(const struct strata_value *value, int status, uint64_t *version)
+{
+    if (status == STRATA_OK && value->bytes.len == sizeof *version) {
+        memcpy(version, value->bytes.data, sizeof *version);
+        return STRATA_OK;
+    }
+    return status == STRATA_OK || status == STRATA_MISS ? STRATA_MISS : STRATA_ERR_UNAVAILABLE;
 }
 
 /* The version under which an answer may be kept: the one that the cache has, or a new one. Only what
@@ -170,12 +187,9 @@ static bool reading_version(struct strata_repository *repository,
                             int status, uint64_t *version)
 {
     struct strata_database *database = repository->database;
-    if (status == STRATA_OK && value->bytes.len == sizeof *version) {
-        memcpy(version, value->bytes.data, sizeof *version);
-        return true;
-    }
-    if (status != STRATA_OK && status != STRATA_MISS)
-        return false;
+    status = sta_reading_version(value, status, version);
+    if (status != STRATA_MISS)
+        return status == STRATA_OK;
     *version = sta_tag_new_version(&database->versions);
     return strata_set(database->cache, strata_bytes(question->tag.name, question->tag.len),
                       strata_bytes(version, sizeof *version), STA_TAG_TTL_MS) == STRATA_OK;
@@ -213,15 +227,17 @@ static int reading_uncached(struct strata_repository *repository,
     return status == STRATA_OK ? sta_reading_rows(question, answer, out, error) : status;
 }
 
-int sta_reading_finish(struct strata_repository *repository, struct sta_question *question,
-                       struct strata_value *values, const int *statuses, struct strata_rows *out,
-                       struct strata_error *error)
+/* With what the cache has answered for the question's tag and key: both values are released or taken
+ * over. */
+static int reading_finish(struct strata_repository *repository, struct sta_question *question,
+                          struct strata_value *values, const int *statuses, struct strata_rows *out,
+                          struct strata_error *error)
 {
     uint64_t version;
     int status = STRATA_MORE;
     bool known = reading_version(repository, question, &values[0], statuses[0], &version);
     if (known && statuses[0] == STRATA_OK && statuses[1] == STRATA_OK)
-        status = reading_entry(repository, question, version, &values[1], out, error);
+        status = sta_reading_entry(repository, question, version, &values[1], out, error);
     strata_release(&values[0]);
     strata_release(&values[1]);
     if (status == STRATA_MORE)
@@ -247,5 +263,5 @@ int sta_reading_cached(struct strata_repository *repository, struct sta_question
         strata_bytes(question->key, question->key_len),
     };
     (void)strata_get_many(repository->database->cache, keys, 2, values, statuses);
-    return sta_reading_finish(repository, question, values, statuses, out, error);
+    return reading_finish(repository, question, values, statuses, out, error);
 }

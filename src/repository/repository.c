@@ -8,8 +8,6 @@
 #include "core/error.h"
 #include "repository/reading.h"
 
-#define REPOSITORY_AT_ONCE 16 /* keys that are looked for together */
-
 /* ---- opening and closing ---- */
 
 static int repository_schemas(struct strata_repository *repository,
@@ -142,6 +140,26 @@ int strata_repository_find(struct strata_repository *repository,
                                : status;
 }
 
+int strata_repository_find_many(struct strata_repository *repository,
+                                struct strata_transaction *transaction,
+                                const struct strata_field *keys, size_t count,
+                                struct strata_rows *found, int *statuses,
+                                struct strata_error *error)
+{
+    const struct sta_reading_many many = {
+        .keys = keys,
+        .count = count,
+        .found = found,
+        .statuses = statuses,
+        .connection = transaction != NULL ? transaction->connection : NULL,
+    };
+    int status = sta_reading_many(repository, &many, error);
+    for (size_t i = 0; i < count && transaction != NULL; i++)
+        transaction->failed =
+            transaction->failed || (statuses[i] < 0 && statuses[i] != STRATA_ERR_INVALID);
+    return status;
+}
+
 int strata_repository_find_one_by(struct strata_repository *repository,
                                   struct strata_transaction *transaction,
                                   const struct strata_match *where, size_t where_count,
@@ -203,79 +221,14 @@ int strata_repository_find_cached(struct strata_repository *repository, struct s
     return status == STRATA_OK ? sta_reading_cached(repository, &question, found, error) : status;
 }
 
-/* Some of the keys: one call of the cache for all, then each by itself. */
-static int repository_find_some(struct strata_repository *repository,
-                                struct sta_question *questions, size_t count,
-                                struct strata_rows *found, int *statuses,
-                                struct strata_error *errors)
-{
-    struct strata_bytes keys[2 * REPOSITORY_AT_ONCE];
-    struct strata_value values[2 * REPOSITORY_AT_ONCE] = {0};
-    int got[2 * REPOSITORY_AT_ONCE];
-    int first = STRATA_OK;
-    for (size_t i = 0; i < count; i++) {
-        sta_question_name(&questions[i]);
-        keys[2 * i] = strata_bytes(questions[i].tag.name, questions[i].tag.len);
-        keys[2 * i + 1] = strata_bytes(questions[i].key, questions[i].key_len);
-    }
-    (void)strata_get_many(repository->database->cache, keys, 2 * count, values, got);
-    for (size_t i = 0; i < count; i++) {
-        statuses[i] = sta_reading_finish(repository, &questions[i], &values[2 * i], &got[2 * i],
-                                         &found[i], first == STRATA_OK ? errors : NULL);
-        if (statuses[i] < 0 && first == STRATA_OK)
-            first = statuses[i];
-    }
-    return first;
-}
-
-static int repository_find_one_by_one(struct strata_repository *repository,
-                                      const struct strata_field *keys, size_t count,
-                                      struct strata_rows *found, int *statuses,
-                                      struct strata_error *error)
-{
-    int first = STRATA_OK;
-    for (size_t i = 0; i < count; i++) {
-        statuses[i] = strata_repository_find_cached(repository, keys[i], &found[i],
-                                                    first == STRATA_OK ? error : NULL);
-        if (statuses[i] < 0 && first == STRATA_OK)
-            first = statuses[i];
-    }
-    return first;
-}
-
-/* Questions for all of the keys, whose names in the cache fit; false: ask them one by one. */
-static bool repository_questions(struct strata_repository *repository,
-                                 struct sta_question *questions, const struct strata_field *keys,
-                                 size_t count)
-{
-    bool plain = questions != NULL && !sta_inside_in_doubt(repository);
-    for (size_t i = 0; i < count && plain; i++)
-        plain =
-            sta_question_by_key(&questions[i], &repository->schema, keys[i], NULL) == STRATA_OK &&
-            (keys[i].type != STRATA_TYPE_TEXT || keys[i].of.bytes.len < STA_QUESTION_KEY_MAX / 2);
-    return plain;
-}
-
 int strata_repository_find_many_cached(struct strata_repository *repository,
                                        const struct strata_field *keys, size_t count,
                                        struct strata_rows *found, int *statuses,
                                        struct strata_error *error)
 {
-    struct sta_question *questions = malloc(REPOSITORY_AT_ONCE * sizeof *questions);
-    int first = STRATA_OK;
-    memset(found, 0, count * sizeof *found);
-    for (size_t from = 0; from < count; from += REPOSITORY_AT_ONCE) {
-        size_t some = count - from < REPOSITORY_AT_ONCE ? count - from : REPOSITORY_AT_ONCE;
-        bool plain = repository_questions(repository, questions, keys + from, some);
-        struct strata_error *told = first == STRATA_OK ? error : NULL;
-        int status = (plain ? repository_find_some(repository, questions, some, found + from,
-                                                   statuses + from, told)
-                            : repository_find_one_by_one(repository, keys + from, some,
-                                                         found + from, statuses + from, told));
-        first = first == STRATA_OK ? status : first;
-    }
-    free(questions);
-    return first;
+    const struct sta_reading_many many = {
+        .keys = keys, .count = count, .found = found, .statuses = statuses, .cached = true};
+    return sta_reading_many(repository, &many, error);
 }
 
 int strata_repository_find_one_by_cached(struct strata_repository *repository,

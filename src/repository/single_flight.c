@@ -52,15 +52,30 @@ static struct sta_flight *single_flight_find(struct sta_flights *flights,
     return NULL;
 }
 
+static void single_flight_lead(struct sta_flights *flights, struct sta_flight *mine)
+{
+    mine->followers = 0;
+    mine->has_landed = false;
+    sta_list_push_back(&flights->under_way, &mine->link);
+}
+
+bool sta_single_flight_try(struct sta_flights *flights, struct sta_flight *mine)
+{
+    (void)pthread_mutex_lock(&flights->lock);
+    bool leads = single_flight_find(flights, mine) == NULL;
+    if (leads)
+        single_flight_lead(flights, mine);
+    (void)pthread_mutex_unlock(&flights->lock);
+    return leads;
+}
+
 bool sta_single_flight_begin(struct sta_flights *flights, struct sta_flight *mine, int *status,
                              struct sta_answer **answer, struct strata_error *error)
 {
     (void)pthread_mutex_lock(&flights->lock);
     struct sta_flight *flight = single_flight_find(flights, mine);
     if (flight == NULL) {
-        mine->followers = 0;
-        mine->has_landed = false;
-        sta_list_push_back(&flights->under_way, &mine->link);
+        single_flight_lead(flights, mine);
         (void)pthread_mutex_unlock(&flights->lock);
         return true;
     }

@@ -57,6 +57,9 @@ void sta_single_flight_fini(struct sta_flights *flights);
 bool sta_single_flight_begin(struct sta_flights *flights, struct sta_flight *mine, int *status,
                              struct sta_answer **answer, struct strata_error *error);
 
+/* The same without waiting: false: another leads, and nothing has been done. */
+bool sta_single_flight_try(struct sta_flights *flights, struct sta_flight *mine);
+
 /* Hands the outcome to all followers and returns when the last one has it. `error` may be NULL. */
 void sta_single_flight_land(struct sta_flights *flights, struct sta_flight *mine, int status,
                             struct sta_answer *answer, const struct strata_error *error);

@@ -128,18 +128,37 @@ static void sql_text_bounds(struct sta_sql_text *sql, const struct strata_query 
 
 /* ---- statements ---- */
 
-void sta_sql_text_select(struct sta_sql_text *sql, const struct sta_schema *schema,
-                         const struct strata_query *query, bool for_update)
+static void sql_text_select_from(struct sta_sql_text *sql, const struct sta_schema *schema)
 {
     sta_sql_text_add(sql, "SELECT");
     sql_text_columns(sql, schema);
     sta_sql_text_add(sql, " FROM ");
     sta_sql_text_name(sql, schema->table);
+}
+
+void sta_sql_text_select(struct sta_sql_text *sql, const struct sta_schema *schema,
+                         const struct strata_query *query, bool for_update)
+{
+    sql_text_select_from(sql, schema);
     sql_text_where(sql, query->where, query->where_count);
     sql_text_order(sql, schema, query);
     sql_text_bounds(sql, query);
     if (for_update)
         sta_sql_text_add(sql, sql->dialect->for_update);
+}
+
+void sta_sql_text_select_keys(struct sta_sql_text *sql, const struct sta_schema *schema,
+                              const struct strata_field *keys, size_t count)
+{
+    const struct sta_column *column = &schema->columns[schema->key];
+    sql_text_select_from(sql, schema);
+    sta_sql_text_add(sql, " WHERE ");
+    sta_sql_text_name(sql, column->name);
+    for (size_t i = 0; i < count; i++) {
+        sta_sql_text_add(sql, i == 0 ? " IN (" : ", ");
+        sta_sql_text_param(sql, column->type, keys[i]);
+    }
+    sta_sql_text_add(sql, ")");
 }
 
 void sta_sql_text_count(struct sta_sql_text *sql, const struct sta_schema *schema,

@@ -32,6 +32,9 @@ void sta_sql_text_param(struct sta_sql_text *sql, enum strata_type type, struct 
 /* Whole statements. `query` was checked (question.h). */
 void sta_sql_text_select(struct sta_sql_text *sql, const struct sta_schema *schema,
                          const struct strata_query *query, bool for_update);
+/* The rows whose key is one of `keys`, in no order. */
+void sta_sql_text_select_keys(struct sta_sql_text *sql, const struct sta_schema *schema,
+                              const struct strata_field *keys, size_t count);
 void sta_sql_text_count(struct sta_sql_text *sql, const struct sta_schema *schema,
                         const struct strata_query *query);
 /* fields[i] is for column i; a key of 0 is left to the database. */

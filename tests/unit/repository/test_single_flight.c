@@ -101,6 +101,21 @@ static void another_key_or_version_is_another_flight(void **state)
     assert_true(sta_list_empty(&flights.under_way));
 }
 
+static void who_only_tries_does_not_wait(void **state)
+{
+    (void)state;
+    struct sta_flight mine = {.key = strata_text("key"), .version = 1}, same = mine;
+    struct sta_flight other = {.key = strata_text("key"), .version = 2};
+    assert_true(sta_single_flight_try(&flights, &mine));
+    assert_false(sta_single_flight_try(&flights, &same));
+    assert_true(sta_single_flight_try(&flights, &other));
+    sta_single_flight_land(&flights, &mine, STRATA_ERR_DATABASE, NULL, NULL);
+    assert_true(sta_single_flight_try(&flights, &same));
+    sta_single_flight_land(&flights, &same, STRATA_ERR_DATABASE, NULL, NULL);
+    sta_single_flight_land(&flights, &other, STRATA_ERR_DATABASE, NULL, NULL);
+    assert_true(sta_list_empty(&flights.under_way));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -121,6 +136,7 @@ int main(void)
         cmocka_unit_test(what_lands_goes_to_all),
         cmocka_unit_test(a_failure_goes_to_all_with_its_particulars),
         cmocka_unit_test(another_key_or_version_is_another_flight),
+        cmocka_unit_test(who_only_tries_does_not_wait),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -192,6 +192,58 @@ static void and_after_another_process_that_reached_no_redis(void **state)
     strata_close(&cache);
 }
 
+#define LAST 4u /* keys that others write after a kill */
+
+/* Keys that nothing is known of; a byte for each that was acknowledged. */
+static void write_blind(int in, int out)
+{
+    char key[24];
+    struct strata *cache = child_open(journaled(STRATA_GUARD_ON));
+    for (unsigned i = 0;; i++) {
+        (void)snprintf(key, sizeof key, "%d:%u", (int)getppid(), i);
+        child_set(cache, key, "ours");
+        step_said(out);
+        step_heard(in);
+    }
+}
+
+static void set_theirs(unsigned key)
+{
+    freeReplyObject(
+        redisCommand(cache_rig_foreign(), "SET " PREFIX "%d:%u theirs", (int)getpid(), key));
+}
+
+static void assert_theirs(unsigned key)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, PREFIX "%d:%u", (int)getpid(), key);
+    assert_in_redis(name, "theirs");
+}
+
+/* Killed in the moment in which the last one succeeded. */
+static void what_succeeded_last_does_not_overwrite_what_others_wrote_after_it(void **state)
+{
+    for (unsigned kill = 0; kill < 30; kill++) {
+        assert_int_equal(cache_rig_flush(state), 0);
+        struct writer writer = start_writer(write_blind);
+        unsigned acknowledged = LAST + kill % 7;
+        for (unsigned i = 0; i < acknowledged; i++) {
+            await_step(&writer);
+            if (i + 1 < acknowledged)
+                go_on(&writer);
+        }
+        kill_writer(&writer);
+        for (unsigned i = 1; i <= LAST; i++)
+            set_theirs(acknowledged - i);
+        struct strata *cache = cache_rig_open(journaled(STRATA_GUARD_ON));
+        assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+        for (unsigned i = 1; i <= LAST; i++)
+            assert_theirs(acknowledged - i);
+        assert_int_equal(numbers(cache).write_behind.overtaken, LAST);
+        strata_close(&cache);
+    }
+}
+
 /* ---- our own flush, of which nobody was told ---- */
 
 static char proxy_url[64];
@@ -348,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(after_kill_9_what_others_wrote_meanwhile_stays),
         CASE(and_after_another_process_that_reached_no_redis),
+        CASE(what_succeeded_last_does_not_overwrite_what_others_wrote_after_it),
         CASE(a_flush_of_the_process_that_died_is_no_work_of_others),
         CASE(but_what_others_wrote_over_it_stays),
         CASE(a_journal_without_bases_is_replayed),

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/utf8.h"
+#include "core/utf8.h"
 
 #define ESCAPED_LIMIT ((size_t)1 << 32)
 
@@ -61,7 +61,7 @@ enum cli_exit cli_output_json(json_t *document, enum cli_exit code)
 
 int cli_output_member(json_t *object, const char *name, struct strata_bytes value)
 {
-    if (cli_utf8_valid(value))
+    if (sta_utf8_valid(value))
         return json_object_set_new(object, name,
                                    json_stringn(value.len == 0 ? "" : value.data, value.len));
     char longer[64];
@@ -130,7 +130,7 @@ int cli_output_escape(struct sta_buffer *out, struct strata_bytes value)
     while (at < value.len) {
         uint32_t character;
         struct strata_bytes rest = strata_bytes(bytes + at, value.len - at);
-        size_t len = cli_utf8_next(rest, &character);
+        size_t len = sta_utf8_next(rest, &character);
         bool shown = len > 0 && is_printable(character) && character != '\\';
         int status = STRATA_OK;
         if (shown)

@@ -9,24 +9,19 @@
 
 #include "config/quote.h"
 #include "config/setting.h"
+#include "core/utf8.h"
 #include "l2/redis_url.h"
 #include "strata/options.h"
 
-/* Texts may be any bytes, JSON is UTF-8: where they are not, what is not ASCII becomes '?'. */
+/* Texts may be any bytes. */
 static json_t *text_json(const char *text)
 {
-    json_t *json = json_string(text);
-    if (json != NULL)
-        return json;
-    char *ascii = strdup(text);
-    if (ascii == NULL)
+    char *copy = strdup(text);
+    if (copy == NULL)
         return NULL;
-    for (char *c = ascii; *c != '\0'; c++) {
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    }
-    json = json_string(ascii);
-    free(ascii);
+    sta_utf8_mend(copy);
+    json_t *json = json_string(copy);
+    free(copy);
     return json;
 }
 

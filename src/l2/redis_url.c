@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/utf8.h"
 #include "l2/redis_url_inside.h"
 
 static int parse_scheme(const char *text, struct sta_redis_url *url, const char **rest,
@@ -195,6 +196,7 @@ void sta_redis_url_format(const struct sta_redis_url *url, char *text, size_t ca
         (void)snprintf(text, cap, "unix://%s?db=%u", url->endpoint.address, url->db);
     else
         (void)snprintf(text, cap, "%s://%s/%u", url->tls ? "rediss" : "redis", endpoint, url->db);
+    sta_utf8_mend(text);
 }
 
 /* Where the part that may be secret ends: at the last '@'; without one, a ':' before the

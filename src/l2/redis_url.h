@@ -60,7 +60,7 @@ int sta_redis_url_parse(const char *text, struct sta_redis_url *out, struct stra
 int sta_redis_url_parse_tls(const char *text, struct sta_redis_url *out,
                             struct sta_redis_url_tls *tls, struct strata_error *error);
 
-/* For logs: without user and password. Cut where `cap` is short. */
+/* For people, UTF-8: without user and password. Cut where `cap` is short. */
 void sta_redis_url_format(const struct sta_redis_url *url, char *text, size_t cap);
 
 /* For error texts and listings: `text`, which need not be valid, with *** in place of whatever

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "core/number.h"
+#include "core/utf8.h"
 #include "strata/bytes.h"
 #include "strata/status.h"
 
@@ -194,4 +195,5 @@ void sta_endpoint_format(const struct sta_endpoint *endpoint, char *text, size_t
         (void)snprintf(text, cap, "%s%s", unix_prefix, endpoint->address);
     else
         (void)snprintf(text, cap, form, endpoint->address, (unsigned)endpoint->port);
+    sta_utf8_mend(text);
 }

@@ -411,6 +411,34 @@ static void every_bad_change_is_answered_with_400_and_why(void **state)
     stratad_process_stop(&daemon.stratad);
 }
 
+/* ---- names ---- */
+
+/* A path may be any bytes, and JSON may not. */
+static void a_socket_whose_name_is_no_text_is_told_of_all_the_same(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/stratad-admin-XXXXXX", path[64], argument[80];
+    struct stratad_process *stratad;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/\xff", folder);
+    (void)snprintf(argument, sizeof argument, "unix:%s", path);
+    const char *const args[] = {"--listen", argument, NULL};
+    assert_int_equal(stratad_process_start(&stratad, redis_server_url(rig_server), args), 0);
+    redisContext *client = rig_connect(path);
+    redisReply *reply = redisCommand(client, "STRATA STATS");
+    assert_non_null(reply);
+    json_t *document = json_loads(reply->str, 0, NULL);
+    const char *listen = json_string_value(json_object_get(document, "listen"));
+    assert_non_null(listen);
+    assert_non_null(strstr(listen, "/?"));
+    json_decref(document);
+    freeReplyObject(reply);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 /* ---- health ---- */
 
 static bool is_unready(void *arg)
@@ -558,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_crowd_that_says_nothing_is_sent_away),
         cmocka_unit_test(without_a_token_others_cannot_reach_it),
         cmocka_unit_test(a_token_is_asked_for),
+        cmocka_unit_test(a_socket_whose_name_is_no_text_is_told_of_all_the_same),
         cmocka_unit_test(every_bad_change_is_answered_with_400_and_why),
         cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "true"),
         cmocka_unit_test_prestate(a_redis_that_hangs_or_dies_is_seen, "false"),

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "cli/output.h"
-#include "cli/utf8.h"
 #include "core/random.h"
+#include "core/utf8.h"
 
 /* Whether `value` is rendered as `expected`. */
 static void assert_rendered(int (*render)(struct sta_buffer *, struct strata_bytes),
@@ -73,25 +73,6 @@ static void base64_is_that_of_rfc_4648(void **state)
     IN_BASE64("\xff\xef\xbe\x00", "/+++AA==");
 }
 
-static void utf8_is_that_of_rfc_3629(void **state)
-{
-    (void)state;
-    uint32_t character;
-    assert_int_equal(cli_utf8_next(BYTES("\xf4\x8f\xbf\xbf"), &character), 4);
-    assert_int_equal(character, 0x10ffff);
-    assert_int_equal(cli_utf8_next(BYTES("\xed\x9f\xbf"), &character), 3);
-    assert_int_equal(character, 0xd7ff);
-    assert_int_equal(cli_utf8_next(BYTES("\x7f"), &character), 1);
-    assert_int_equal(cli_utf8_next(BYTES(""), &character), 0);
-    assert_int_equal(cli_utf8_next(BYTES("\xf4\x90\x80\x80"), &character), 0); /* > U+10FFFF */
-    assert_int_equal(cli_utf8_next(BYTES("\xe0\x9f\xbf"), &character), 0);     /* overlong */
-    assert_int_equal(cli_utf8_next(BYTES("\xf0\x8f\xbf\xbf"), &character), 0); /* overlong */
-    assert_int_equal(cli_utf8_next(BYTES("\xf8\x88\x80\x80\x80"), &character), 0);
-    assert_int_equal(cli_utf8_next(BYTES("\x80"), &character), 0);
-    assert_true(cli_utf8_valid(BYTES("a\xc3\xbc")));
-    assert_false(cli_utf8_valid(BYTES("a\xc3\xbc\xc3")));
-}
-
 static void json_has_text_as_text_and_everything_else_in_base64(void **state)
 {
     (void)state;
@@ -123,7 +104,7 @@ static void any_bytes_can_be_shown_and_put_into_json(void **state)
         struct sta_buffer out;
         sta_buffer_init(&out, 1 << 20);
         assert_int_equal(cli_output_escape(&out, strata_bytes(bytes, len)), STRATA_OK);
-        assert_true(cli_utf8_valid(sta_buffer_bytes(&out)));
+        assert_true(sta_utf8_valid(sta_buffer_bytes(&out)));
         sta_buffer_fini(&out);
     }
 }
@@ -135,7 +116,6 @@ int main(void)
         cmocka_unit_test(what_controls_a_terminal_is_escaped),
         cmocka_unit_test(what_is_not_utf8_is_escaped_byte_by_byte),
         cmocka_unit_test(base64_is_that_of_rfc_4648),
-        cmocka_unit_test(utf8_is_that_of_rfc_3629),
         cmocka_unit_test(json_has_text_as_text_and_everything_else_in_base64),
         cmocka_unit_test(any_bytes_can_be_shown_and_put_into_json),
     };

@@ -2,9 +2,9 @@
  *
  * Decoding UTF-8, one character at a time.
  */
-#include "cli/utf8.h"
+#include "core/utf8.h"
 
-size_t cli_utf8_next(struct strata_bytes text, uint32_t *character)
+size_t sta_utf8_next(struct strata_bytes text, uint32_t *character)
 {
     /* By length: the least character that needs it, so that overlong forms are refused. */
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -31,14 +31,24 @@ size_t cli_utf8_next(struct strata_bytes text, uint32_t *character)
     return len;
 }
 
-bool cli_utf8_valid(struct strata_bytes text)
+bool sta_utf8_valid(struct strata_bytes text)
 {
     uint32_t character;
     while (text.len > 0) {
-        size_t len = cli_utf8_next(text, &character);
+        size_t len = sta_utf8_next(text, &character);
         if (len == 0)
             return false;
         text = strata_bytes((const uint8_t *)text.data + len, text.len - len);
     }
     return true;
+}
+
+void sta_utf8_mend(char *text)
+{
+    if (sta_utf8_valid(strata_text(text)))
+        return;
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
 }

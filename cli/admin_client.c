@@ -121,9 +121,10 @@ static int judge(unsigned code, struct strata_bytes body, json_t **out, struct s
     json_t *document = json_loadb(body.len > 0 ? body.data : "", body.len, 0, NULL);
     const char *why = json_string_value(json_object_get(document, "error"));
     int status = STRATA_OK;
-    if (code == 401 || code == 403)
-        status = sta_error_set(error, STRATA_ERR_DENIED, "administration: %.*s",
-                               (int)(body.len > 0 ? body.len - 1 : 0), (const char *)body.data);
+    if (code == 401 || code == 403 || code == 413)
+        status = sta_error_set(error, code == 413 ? STRATA_ERR_CONFIG : STRATA_ERR_DENIED,
+                               "administration: %.*s", (int)(body.len > 0 ? body.len - 1 : 0),
+                               (const char *)body.data);
     else if (why != NULL)
         status = sta_error_set(error, STRATA_ERR_CONFIG, "%s", why);
     else if (code != 200 || document == NULL)

@@ -240,6 +240,17 @@ static void a_command_changes_all_that_it_names_or_nothing(void **state)
     daemon_end(&daemon);
 }
 
+static void what_is_too_large_is_refused_in_stratads_words(void **state)
+{
+    struct daemon daemon;
+    static char value[20000];
+    memset(value, 'x', sizeof value - 1);
+    daemon_start(&daemon, *state, "");
+    assert_int_equal(set(&daemon, "l1_ttl", value, NULL, NULL), 2);
+    assert_non_null(strstr(daemon.result.err, "administration: larger than 16 KiB"));
+    daemon_end(&daemon);
+}
+
 static void a_command_says_where_it_cannot_ask(void **state)
 {
     struct command_result result = {0};
@@ -398,6 +409,7 @@ int main(void)
         TEST(what_is_not_live_and_differs_is_named),
         TEST(flags_and_what_was_set_follow_their_order),
         TEST(a_command_changes_all_that_it_names_or_nothing),
+        TEST(what_is_too_large_is_refused_in_stratads_words),
         TEST(a_command_says_where_it_cannot_ask),
         TEST(what_is_missing_is_named_with_what_is_allowed),
         TEST(what_does_nothing_in_it_is_no_news),

@@ -218,7 +218,8 @@ static struct sta_route refuse(enum sta_refusal refusal)
 static struct sta_route plain(const struct sta_command_table *table, int protocol,
                               const struct strata_bytes *argv, size_t argc)
 {
-    const struct sta_command *command = table != NULL ? sta_command_find(table, argv, argc) : NULL;
+    const struct sta_known_command *command =
+        table != NULL ? sta_command_find(table, argv, argc) : NULL;
     if (command != NULL && (command->flags & STA_COMMAND_BLOCKING) != 0)
         return refuse(STA_REFUSAL_OWN_CONNECTION);
     return (struct sta_route){

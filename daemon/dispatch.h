@@ -70,8 +70,9 @@ struct sta_route {
     bool writes;                  /* its keys are dropped from L1, before and after */
     bool keys_known;              /* `keys` tells; else ask `command` */
     struct sta_key_range keys;
-    const struct sta_command *command; /* the server's description; NULL: every argument is a key */
-    bool repeatable;                   /* it changes nothing that is in Redis */
+    const struct sta_known_command
+        *command;    /* the server's description; NULL: every argument is a key */
+    bool repeatable; /* it changes nothing that is in Redis */
     const struct sta_slot_plan
         *plan; /* before a cluster, of who serves it (slot_plan.h); else NULL */
 };

@@ -26,7 +26,7 @@ struct key_call {
     int64_t argc;
 };
 
-static bool arity_fits(const struct sta_command *command, size_t argc)
+static bool arity_fits(const struct sta_known_command *command, size_t argc)
 {
     if (command->arity >= 0)
         return argc == (size_t)command->arity;
@@ -137,7 +137,7 @@ static int spec_resolve(const struct sta_command_spec *spec, const struct key_ca
 }
 
 /* Before key specifications: one range, and a flag where it is not the truth. */
-static int table_resolve(const struct sta_command *command, const struct key_call *call,
+static int table_resolve(const struct sta_known_command *command, const struct key_call *call,
                          struct key_range *range)
 {
     *range = (struct key_range){.first = 1, .last = 0, .step = 1};
@@ -168,7 +168,7 @@ static int64_t ranges_next(const struct key_range *ranges, unsigned count, int64
     return least;
 }
 
-int sta_command_keys(const struct sta_command *command, const struct strata_bytes *argv,
+int sta_command_keys(const struct sta_known_command *command, const struct strata_bytes *argv,
                      size_t argc, void (*visit)(void *arg, size_t index), void *arg)
 {
     const struct key_call call = {.argv = argv, .argc = (int64_t)argc};

@@ -213,7 +213,7 @@ static int parse_specs(struct sta_resp_walk *walk, struct sta_command_entry *ent
 
 /* ---- the entry ---- */
 
-static int parse_name(struct sta_resp_walk *walk, struct sta_command *command)
+static int parse_name(struct sta_resp_walk *walk, struct sta_known_command *command)
 {
     struct strata_bytes text;
     if (parse_text(walk, &text) < 0)
@@ -228,7 +228,7 @@ static int parse_name(struct sta_resp_walk *walk, struct sta_command *command)
     return STRATA_OK;
 }
 
-static int parse_flags(struct sta_resp_walk *walk, struct sta_command *command, bool *module)
+static int parse_flags(struct sta_resp_walk *walk, struct sta_known_command *command, bool *module)
 {
     static const struct {
         const char *name;
@@ -271,7 +271,7 @@ static int parse_subcommands(struct sta_resp_walk *walk, struct sta_command_entr
 static int parse_field(struct sta_resp_walk *walk, uint64_t field, struct sta_command_entry *entry,
                        bool *module)
 {
-    struct sta_command *command = &entry->command;
+    struct sta_known_command *command = &entry->command;
     switch (field) {
     case 0:
         return parse_name(walk, command);

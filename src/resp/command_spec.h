@@ -41,7 +41,7 @@ struct sta_command_spec {
 };
 
 struct sta_command_entry {
-    struct sta_command command; /* without specs */
+    struct sta_known_command command; /* without specs */
     struct sta_command_spec specs[STA_COMMAND_SPECS_MAX];
     struct strata_bytes subcommands; /* entries of their own, in the reply */
 };

@@ -19,7 +19,7 @@
 #define COMMANDS_MAX 16384u
 
 struct sta_command_table {
-    struct sta_command *commands;
+    struct sta_known_command *commands;
     struct sta_command_spec *specs;
     uint32_t *slots; /* 1 + index of a command; 0: free */
     size_t mask;     /* slots - 1 */
@@ -61,7 +61,8 @@ static size_t name_append(char name[64], size_t len, struct strata_bytes word)
     return len + word.len;
 }
 
-static const struct sta_command *name_find(const struct sta_command_table *table, const char *name)
+static const struct sta_known_command *name_find(const struct sta_command_table *table,
+                                                 const char *name)
 {
     uint32_t slot = *name_slot(table, name);
     return slot == 0 ? NULL : &table->commands[slot - 1];
@@ -121,13 +122,13 @@ static struct sta_command_table *table_allocate(size_t commands, size_t specs)
     size_t slots = 16;
     while (slots < 2 * commands)
         slots *= 2;
-    size_t command_bytes = commands * sizeof(struct sta_command);
+    size_t command_bytes = commands * sizeof(struct sta_known_command);
     size_t spec_bytes = specs * sizeof(struct sta_command_spec);
     struct sta_command_table *table =
         calloc(1, sizeof(*table) + command_bytes + spec_bytes + slots * sizeof(uint32_t));
     if (table == NULL)
         return NULL;
-    table->commands = (struct sta_command *)(table + 1);
+    table->commands = (struct sta_known_command *)(table + 1);
     table->specs = (struct sta_command_spec *)(table->commands + commands);
     table->slots = (uint32_t *)(table->specs + specs);
     table->mask = slots - 1;
@@ -140,7 +141,7 @@ static void table_add(struct sta_command_table *table, const struct sta_command_
     uint32_t *slot = name_slot(table, entry->command.name);
     if (*slot != 0)
         return;
-    struct sta_command *command = &table->commands[table->command_count++];
+    struct sta_known_command *command = &table->commands[table->command_count++];
     struct sta_command_spec *specs = &table->specs[table->spec_count];
     *command = entry->command;
     command->specs = specs;
@@ -175,18 +176,18 @@ void sta_command_table_destroy(struct sta_command_table **table)
 
 /* ---- looking up ---- */
 
-const struct sta_command *sta_command_find(const struct sta_command_table *table,
-                                           const struct strata_bytes *argv, size_t argc)
+const struct sta_known_command *sta_command_find(const struct sta_command_table *table,
+                                                 const struct strata_bytes *argv, size_t argc)
 {
     char name[64];
     if (argc == 0)
         return NULL;
     size_t len = name_append(name, 0, argv[0]);
-    const struct sta_command *command = len > 0 ? name_find(table, name) : NULL;
+    const struct sta_known_command *command = len > 0 ? name_find(table, name) : NULL;
     if (command == NULL || argc == 1 || (command->flags & STA_COMMAND_CONTAINER) == 0)
         return command;
     len = name_append(name, len, strata_text("|"));
     len = len > 0 ? name_append(name, len, argv[1]) : 0;
-    const struct sta_command *sub = len > 0 ? name_find(table, name) : NULL;
+    const struct sta_known_command *sub = len > 0 ? name_find(table, name) : NULL;
     return sub != NULL ? sub : command;
 }

@@ -27,7 +27,7 @@ enum sta_command_flag {
     STA_COMMAND_CONTAINER = 1u << 7 /* has subcommands; found by "NAME|SUB" */
 };
 
-struct sta_command {
+struct sta_known_command {
     char name[64]; /* lower case; "config|get" for a subcommand */
     int arity;     /* with the name; negative: at least that many */
     unsigned flags;
@@ -45,14 +45,14 @@ void sta_command_table_destroy(struct sta_command_table **table);
 
 /* Finds by name in any case; for a container with a known subcommand in argv[1], that. NULL
  * where the server does not know it. */
-const struct sta_command *sta_command_find(const struct sta_command_table *table,
-                                           const struct strata_bytes *argv, size_t argc);
+const struct sta_known_command *sta_command_find(const struct sta_command_table *table,
+                                                 const struct strata_bytes *argv, size_t argc);
 
 /* Calls visit(arg, index) for the argv index of each key, in order, none twice.
  * Returns STRATA_OK, or STRATA_SKIPPED without any call where the keys cannot be located (an
  * incomplete specification, a number that is none, an arity that does not fit): then treat every
  * argument as a key. What is routed like a key but is none (a shard channel) is not visited. */
-int sta_command_keys(const struct sta_command *command, const struct strata_bytes *argv,
+int sta_command_keys(const struct sta_known_command *command, const struct strata_bytes *argv,
                      size_t argc, void (*visit)(void *arg, size_t index), void *arg);
 
 #endif

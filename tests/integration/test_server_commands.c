@@ -201,7 +201,7 @@ static void expect_keys(int which, redisContext *redis, const char *line)
     struct strata_bytes argv[32];
     uint8_t scratch[256];
     size_t argc = split(line, argv, scratch);
-    const struct sta_command *command = sta_command_find(fixture.table[which], argv, argc);
+    const struct sta_known_command *command = sta_command_find(fixture.table[which], argv, argc);
     assert_non_null(command);
     struct found ours = {.argv = argv}, theirs = {.argv = argv};
     assert_int_equal(sta_command_keys(command, argv, argc, visit, &ours), STRATA_OK);
@@ -242,7 +242,8 @@ static void expect_none(const char *line, int status)
     char name[128];
     snprintf(name, sizeof(name), "%s", line);
     for (int which = 0; which < 2; which++) {
-        const struct sta_command *command = sta_command_find(fixture.table[which], argv, argc);
+        const struct sta_known_command *command =
+            sta_command_find(fixture.table[which], argv, argc);
         assert_non_null(command);
         int got = sta_command_keys(command, argv, argc, never, name);
         if (got != status)
@@ -268,7 +269,7 @@ static void keys_that_only_the_server_can_locate_are_not_guessed(void **state)
         expect_none(skipped[i], STRATA_SKIPPED);
 }
 
-static const struct sta_command *find(int which, const char *line)
+static const struct sta_known_command *find(int which, const char *line)
 {
     struct strata_bytes argv[32];
     uint8_t scratch[256];
@@ -280,7 +281,7 @@ static void commands_are_found_with_arity_and_flags(void **state)
 {
     (void)state;
     for (int which = 0; which < 2; which++) {
-        const struct sta_command *get = find(which, "gEt k");
+        const struct sta_known_command *get = find(which, "gEt k");
         assert_string_equal(get->name, "get");
         assert_int_equal(get->arity, 2);
         assert_int_equal(get->flags, STA_COMMAND_READONLY);
@@ -306,8 +307,8 @@ static void both_protocols_tell_the_same(void **state)
     assert_non_null(names);
     assert_true(names->elements > 200);
     for (size_t i = 0; i < names->elements; i++) {
-        const struct sta_command *a = find(0, names->element[i]->str);
-        const struct sta_command *b = find(1, names->element[i]->str);
+        const struct sta_known_command *a = find(0, names->element[i]->str);
+        const struct sta_known_command *b = find(1, names->element[i]->str);
         assert_non_null(a);
         assert_non_null(b);
         assert_string_equal(a->name, b->name);

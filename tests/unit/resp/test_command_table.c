@@ -77,7 +77,7 @@ static void expect_keys(const struct sta_command_table *table, const char *line,
 {
     struct words call = words(line);
     char found[64] = "";
-    const struct sta_command *command = sta_command_find(table, call.argv, call.argc);
+    const struct sta_known_command *command = sta_command_find(table, call.argv, call.argc);
     assert_non_null(command);
     int status = sta_command_keys(command, call.argv, call.argc, visit, found);
     assert_int_equal(status, keys == NULL ? STRATA_SKIPPED : STRATA_OK);

@@ -42,6 +42,7 @@ static struct sta_exchange *exchange_allocate(struct sta_worker *worker)
     sta_buffer_init(&exchange->wire, SIZE_MAX);
     sta_buffer_init(&exchange->reply, SIZE_MAX);
     sta_buffer_init(&exchange->parts, SIZE_MAX);
+    sta_buffer_init(&exchange->wait.replies, SIZE_MAX);
     exchange->keys = exchange->inline_keys;
     exchange->key_cap = STA_EXCHANGE_KEYS_INLINE;
     return exchange;
@@ -62,6 +63,7 @@ static void exchange_free(struct sta_exchange *exchange)
     sta_buffer_fini(&exchange->wire);
     sta_buffer_fini(&exchange->reply);
     sta_buffer_fini(&exchange->parts);
+    sta_buffer_fini(&exchange->wait.replies);
     if (exchange->keys != exchange->inline_keys)
         free(exchange->keys);
     free(exchange);
@@ -83,6 +85,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     buffer_reset(&exchange->wire);
     buffer_reset(&exchange->reply);
     buffer_reset(&exchange->parts);
+    buffer_reset(&exchange->wait.replies);
     if (exchange->keys != exchange->inline_keys) {
         free(exchange->keys);
         exchange->keys = exchange->inline_keys;
@@ -95,6 +98,9 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->timed_as = 0;
     exchange->sent = false;
     exchange->keys_unknown = false;
+    exchange->heeds_barriers = false;
+    exchange->stamped = false;
+    exchange->replaces = false;
     exchange->operation.repeatable = false;
     exchange->operation.hurried = false;
     sta_list_push_front(&worker->pool, &exchange->link);
@@ -116,6 +122,18 @@ int sta_exchange_write(struct sta_exchange *exchange, const struct strata_bytes 
 int sta_exchange_rebase(const struct sta_exchange *exchange, struct strata_bytes *argv, size_t argc)
 {
     return sta_resp_request_args(sta_buffer_bytes(&exchange->wire), argv, argc, NULL);
+}
+
+void sta_exchange_stamp(struct sta_exchange *exchange)
+{
+    if (exchange->stamped || exchange->spread != NULL)
+        return;
+    exchange->stamped = true;
+    for (size_t i = 0; i < exchange->key_count; i++) {
+        struct sta_exchange_key *key = &exchange->keys[i];
+        key->nobodys = !sta_tracked_lane_stamp(&exchange->worker->tracked, &exchange->operation,
+                                               &key->key, &key->token);
+    }
 }
 
 int sta_exchange_add_key(struct sta_exchange *exchange, const struct sta_key *key)

@@ -24,6 +24,7 @@
 #include "core/buffer.h"
 #include "core/key.h"
 #include "core/list.h"
+#include "daemon/barrier_watch.h"
 #include "daemon/dispatch.h"
 #include "daemon/scan_cursor.h"
 #include "l1/l1.h"
@@ -40,7 +41,9 @@ struct sta_worker;
 struct sta_exchange_key {
     struct sta_key key; /* its bytes are in the exchange's wire */
     struct sta_l1_token token;
-    bool nobodys; /* of a spread read: its answer came from no source, and may not be kept */
+    bool nobodys;      /* once stamped: its answer came from no source, and may not be kept */
+    bool hidden;       /* by a barrier: the answer is none */
+    uint64_t asked_ns; /* of a read, for barriers */
 };
 
 /* Appends the client's reply to `out` (NULL: there is no client any more) and ends what was begun
@@ -60,6 +63,9 @@ struct sta_exchange {
     bool sent; /* under way on `lane` */
     uint64_t sent_ns;
     bool keys_unknown;       /* may touch keys that are not in `keys` */
+    bool heeds_barriers;     /* not concluded before it is known what barriers there are */
+    bool stamped;            /* the keys' tokens are; a spread's parts have done it */
+    bool replaces;           /* +OK or :1 means that the keys hold what the command says */
     uint8_t timed_as;        /* enum sta_timing_operation and one; 0: not at all */
     int protocol;            /* of the client, when it asked */
     struct sta_buffer wire;  /* what is sent */
@@ -79,6 +85,7 @@ struct sta_exchange {
     struct sta_buffer parts;   /* MGET: what L1 had, see read_path.c */
     size_t part_count;
     struct sta_scan_cursor scan; /* SCAN before a cluster: where it is */
+    struct sta_barrier_wait wait;
 };
 
 /* NULL: out of memory. Belongs to `session` but is not in its queue yet. */
@@ -97,6 +104,9 @@ int sta_exchange_write(struct sta_exchange *exchange, const struct strata_bytes 
  * readable as long as the exchange lives. The wire must not grow any more. */
 int sta_exchange_rebase(const struct sta_exchange *exchange, struct strata_bytes *argv,
                         size_t argc);
+
+/* When its answer has come: the keys' tokens get the stamp of where it came from, once. */
+void sta_exchange_stamp(struct sta_exchange *exchange);
 
 /* Adds a key. STRATA_ERR_NOMEM. */
 int sta_exchange_add_key(struct sta_exchange *exchange, const struct sta_key *key);

@@ -143,13 +143,10 @@ static bool read_entry(const struct sta_exchange *exchange, struct strata_bytes 
     return true;
 }
 
-/* Those of a spread read have got theirs when their parts came. */
-static bool stamp(struct sta_exchange *exchange, struct sta_exchange_key *key)
+static bool stamp(struct sta_exchange *exchange, const struct sta_exchange_key *key)
 {
-    if (exchange->spread != NULL)
-        return !key->nobodys;
-    return sta_tracked_lane_stamp(&exchange->worker->tracked, &exchange->operation, &key->key,
-                                  &key->token);
+    sta_exchange_stamp(exchange);
+    return !key->nobodys;
 }
 
 /* Before the client sees what Redis said about a key, L1 has it, or has nothing that is older. */
@@ -169,7 +166,22 @@ static void deliver(struct sta_exchange *exchange, struct sta_exchange_key *key,
     (void)sta_l1_deliver(stratad->l1, &key->key, &entry, key->token, now_ms);
 }
 
+/* What a barrier hides is as if Redis did not have it; errors it is not. */
+static struct strata_bytes behind_barriers(const struct sta_exchange *exchange,
+                                           struct sta_exchange_key *key,
+                                           struct strata_bytes value_frame)
+{
+    key->hidden = *(const char *)value_frame.data == '$' &&
+                  sta_barrier_watch_hides(exchange->worker->stratad, key->key.bytes, key->asked_ns);
+    return key->hidden ? strata_text("_\r\n") : value_frame;
+}
+
 /* ---- where Redis does not answer, and that is wanted ---- */
+
+static bool is_hidden(const struct sta_exchange *exchange, const struct sta_exchange_key *key)
+{
+    return sta_barrier_watch_hides(exchange->worker->stratad, key->key.bytes, sta_clock_now_ns());
+}
 
 /* Appends what L1 has of the exchange's keys, in doubt or not; false where one of them is not there. */
 static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer *values)
@@ -178,8 +190,9 @@ static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer 
     struct sta_l1 *l1 = worker->stratad->l1;
     for (size_t i = 0; i < exchange->key_count; i++) {
         struct sta_l1_lease lease = {0};
-        if (sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) !=
-            STRATA_OK)
+        if (is_hidden(exchange, &exchange->keys[i]) ||
+            sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) !=
+                STRATA_OK)
             return false;
         int status = sta_resp_write_bulk(values, lease.value);
         sta_l1_release(l1, &lease);
@@ -215,7 +228,7 @@ static bool is_unproven(const struct sta_exchange *exchange)
         struct sta_l1_lease lease = {0};
         if (sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) ==
             STRATA_OK) {
-            found = lease.suspect;
+            found = lease.suspect && !is_hidden(exchange, &exchange->keys[i]);
             sta_l1_release(l1, &lease);
         }
     }
@@ -271,6 +284,7 @@ static int conclude_get(struct sta_exchange *exchange, int status, struct strata
     if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
         sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
         return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
+    value_frame = behind_barriers(exchange, &exchange->keys[0], value_frame);
     count_answer(exchange->worker, exchange->keys[0].key.bytes, value_frame);
     deliver(exchange, &exchange->keys[0], value_frame, pttl_frame);
     return out != NULL ? sta_forward_reply(exchange, value_frame, out) : STRATA_OK;
@@ -307,6 +321,7 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
 {
     const struct sta_stratad *stratad = session->worker->stratad;
     struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
+    const uint64_t asked_ns = sta_barrier_watch_asked_ns(stratad, session->worker->now_ms);
     const bool hurried =
         stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR && is_unproven(exchange);
     if (hurried && sta_tracked_lane_is_silent(&session->worker->tracked))
@@ -324,6 +339,7 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
         sta_exchange_destroy(&exchange);
         return status;
     }
+    exchange->heeds_barriers = true;
     exchange->operation.repeatable = true;
     exchange->operation.hurried = hurried;
     exchange->asked_ms = session->worker->now_ms;
@@ -333,6 +349,7 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
         struct sta_exchange_key *key = &exchange->keys[i - 1];
         key->key.bytes = argv[i];
         key->token = sta_l1_token(stratad->l1, &key->key);
+        key->asked_ns = asked_ns;
     }
     sta_stats_add(&session->worker->stats.reads_l2, argc - 1);
     sta_session_send(session, exchange, STA_LANE_SHARED, (unsigned)argc);
@@ -428,13 +445,15 @@ static int mget_write(const struct sta_exchange *exchange, struct sta_resp_walk 
 {
     struct sta_resp_walk parts = sta_resp_walk(sta_buffer_bytes(&exchange->parts));
     struct strata_bytes part, element;
+    size_t key = 0;
     int status =
         sta_resp_write_header(out, STA_RESP_ARRAY, exchange->part_count, exchange->protocol);
     while (status == STRATA_OK && sta_resp_skip(&parts, &part) == STRATA_OK) {
         if (*(const char *)part.data != '_')
             status = sta_buffer_append(out, part);
         else if (sta_resp_skip(&elements, &element) == STRATA_OK)
-            status = sta_forward_reply(exchange, element, out);
+            status = sta_forward_reply(
+                exchange, exchange->keys[key++].hidden ? strata_text("_\r\n") : element, out);
         else
             status = STRATA_ERR_PROTOCOL; /* mget_elements() has counted them */
     }
@@ -477,6 +496,7 @@ static int conclude_mget(struct sta_exchange *exchange, int status, struct strat
     rest = elements;
     for (size_t i = 0; i < exchange->key_count; i++)
         if (sta_resp_skip(&rest, &value) == STRATA_OK && sta_resp_skip(&walk, &pttl) == STRATA_OK) {
+            value = behind_barriers(exchange, &exchange->keys[i], value);
             count_answer(exchange->worker, exchange->keys[i].key.bytes, value);
             deliver(exchange, &exchange->keys[i], value, pttl);
         }

@@ -257,15 +257,21 @@ static void take_time(const struct sta_exchange *exchange, int status)
         sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2, sent_ns, now_ns);
 }
 
-static void exchange_done(struct sta_exchange *exchange, int status, struct strata_bytes replies)
+void sta_session_conclude(struct sta_exchange *exchange, int status, struct strata_bytes replies)
 {
-    take_time(exchange, status);
     if (exchange->session != NULL) {
         session_concluded(exchange->session, exchange, status, replies);
         return;
     }
     (void)exchange->conclude(exchange, status, replies, NULL);
     sta_exchange_destroy(&exchange);
+}
+
+static void exchange_done(struct sta_exchange *exchange, int status, struct strata_bytes replies)
+{
+    take_time(exchange, status);
+    if (status < 0 || !sta_barrier_watch_defers(exchange, replies))
+        sta_session_conclude(exchange, status, replies);
 }
 
 static void on_answered(struct sta_request *request, int status, struct strata_bytes replies)

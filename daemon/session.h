@@ -112,6 +112,9 @@ bool sta_session_may_ask(struct sta_session *session, uint64_t hash);
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands);
 
+/* What was sent is answered, or failed: as operation.done(). */
+void sta_session_conclude(struct sta_exchange *exchange, int status, struct strata_bytes replies);
+
 /* The exchange that this is the request, or the operation, of; NULL: it is none's. */
 struct sta_exchange *sta_session_exchange_of(const struct sta_request *request);
 struct sta_exchange *sta_session_exchange_operated(const struct sta_operation *operation);

@@ -39,3 +39,12 @@ struct sta_set_options sta_set_options_read(const struct strata_bytes *argv, siz
     }
     return options;
 }
+
+bool sta_set_options_replaces(struct strata_bytes name)
+{
+    static const char *const names[] = {"set", "setex", "psetex", "setnx", "mset", "msetnx"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sta_dispatch_word_is(name, names[i]))
+            return true;
+    return false;
+}

@@ -187,6 +187,7 @@ static int open_l1(struct sta_stratad *stratad)
         .sources = tracking != STA_TRACKING_OFF
                        ? (uint32_t)stratad->options.workers * stratad->sources_each
                        : 0,
+        .veil = sta_barrier_watch_veil(&stratad->watch),
     };
     stratad->tracking = tracking;
     stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
@@ -294,6 +295,8 @@ static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
         status = create_prefixes(stratad);
     if (status == STRATA_OK)
         status = create_workers(stratad);
+    if (status == STRATA_OK)
+        status = sta_barrier_watch_open(stratad);
     if (status == STRATA_OK && options->given.config != NULL)
         status = sta_adjust_create(&stratad->adjust, stratad);
     if (status == STRATA_OK && options->admin_listen_count > 0)
@@ -337,8 +340,9 @@ static void warn_if_open_to_all(const struct sta_stratad *stratad)
  * to spare. */
 static void reserve_descriptors(struct sta_stratad *stratad, uint64_t clients)
 {
-    uint64_t lanes = stratad->seeds != NULL ? NODES_LIKELY * STA_LANE_COUNT : 0;
-    uint64_t others = 64 + stratad->options.listen_count + (16 + lanes) * stratad->options.workers;
+    uint64_t nodes = stratad->seeds != NULL ? NODES_LIKELY : 0;
+    uint64_t others = 64 + nodes + stratad->options.listen_count +
+                      (16 + nodes * STA_LANE_COUNT) * stratad->options.workers;
     set(&stratad->live.clients_max, sta_descriptors_reserve(clients, others));
 }
 
@@ -390,6 +394,7 @@ void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_opt
 {
     const struct strata_options *cache = &options->cache;
     set_live(&stratad->live, options);
+    sta_barrier_watch_adjust(&stratad->watch, cache->socket_timeout_ms * STA_NS_MS);
     reserve_descriptors(stratad, options->clients_max);
     sta_stratad_options_log(options, stratad->log);
     if (stratad->l1 == NULL)

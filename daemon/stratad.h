@@ -28,6 +28,7 @@
 #include "cache/sweeper.h"
 #include "cache/timing.h"
 #include "core/log.h"
+#include "daemon/barrier_watch.h"
 #include "daemon/stratad_options.h"
 #include "l1/l1.h"
 #include "l2/connection.h"
@@ -79,6 +80,7 @@ struct sta_stratad {
                                         NULL: a single Redis */
     uint64_t max_staleness_ns;
     struct sta_write_window *window;
+    struct sta_barrier_watch watch;
     struct sta_worker **workers;
     size_t worker_count;
     uint64_t started_ns;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stratad's own option table, and what of the library's it changes: no bound in entries, no key
- * prefix, because a sidecar shows its clients Redis as it is.
+ * stratad's own option table, and what of the library's it changes: no bound in entries. It shows its
+ * clients Redis as it is: key_prefix only names the namespace whose barriers they are behind.
  */
 #include "daemon/stratad_options.h"
 
@@ -52,8 +52,9 @@ static const struct sta_option table[] = {
         .unit = "threads",
         .fixed = "threads are started once",
         .group = "Daemon",
-        .help = "Threads that serve clients. None: as many as cores, and no more than a third of "
-                "max_connections, because each may need three connections.",
+        .help =
+            "Threads that serve clients. None: as many as cores, and no more than a third of "
+            "max_connections less one, because each may need three connections, and barriers one.",
     },
     {
         .name = "clients_max",
@@ -249,7 +250,6 @@ static const struct sta_option table[] = {
 static const struct sta_option_default library_defaults[] = {
     {"l1_max_size", "unlimited"},
     {"l1_max_bytes", "256MiB"},
-    {"key_prefix", ""},
 };
 
 /* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent keys
@@ -300,10 +300,10 @@ static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_
     };
 }
 
-/* Workers open their lanes when they need them, but each may need all of them. */
+/* Workers open their lanes when they need them, but each may need all of them; and one is for barriers. */
 static int check_connections(struct sta_stratad_options *options, struct strata_error *error)
 {
-    uint64_t most = options->cache.max_connections / STA_LANE_COUNT;
+    uint64_t most = (options->cache.max_connections - 1) / STA_LANE_COUNT;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t wanted = cores > 0 ? (uint64_t)cores : 1;
     if (options->workers == 0)
@@ -311,7 +311,8 @@ static int check_connections(struct sta_stratad_options *options, struct strata_
     if (options->workers <= most && options->workers > 0)
         return STRATA_OK;
     return sta_error_set(error, STRATA_ERR_CONFIG,
-                         "max_connections: %" PRIu64 " is not enough; each worker may need %d",
+                         "max_connections: %" PRIu64 " is not enough; each worker may need %d, and "
+                         "barriers one",
                          options->cache.max_connections, STA_LANE_COUNT);
 }
 
@@ -332,16 +333,6 @@ static int check(const struct sta_stratad_options *options, struct strata_error 
                              "write-behind (write_behind, CACHE_WRITE_BEHIND) is the library's: "
                              "stratad answers a write with what Redis has answered");
     return STRATA_OK;
-}
-
-/* A prefix is the library's. An environment that a program shares with its sidecar may have one. */
-static void drop_prefix(struct sta_stratad_options *options, const struct sta_log *log)
-{
-    if (options->cache.l2_key_prefix[0] == '\0')
-        return;
-    sta_log_write(log, STRATA_LOG_WARNING, STA_ROOM_CONFIG,
-                  "key_prefix: not used: stratad shows its clients the keys of Redis as they are");
-    options->cache.l2_key_prefix = "";
 }
 
 int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config **config, int argc,
@@ -373,7 +364,6 @@ int sta_stratad_options_load(struct sta_stratad_options *out, struct sta_config 
         sta_config_destroy(&loaded);
         return status;
     }
-    drop_prefix(&options, log);
     options.given = (struct sta_stratad_given){loaded, argc, argv, environment};
     *config = loaded;
     *out = options;

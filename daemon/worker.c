@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "daemon/barrier_watch.h"
 #include "daemon/exchange.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
@@ -362,6 +363,7 @@ static void worker_init(struct sta_worker *worker, struct sta_stratad *stratad, 
     worker->stratad = stratad;
     worker->index = index;
     sta_list_init(&worker->sessions);
+    sta_list_init(&worker->waiting);
     sta_list_init(&worker->pool);
     sta_buffer_init(&worker->scratch, SIZE_MAX);
     sta_buffer_init(&worker->parts, stratad->options.output_limit);
@@ -426,6 +428,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)
         sta_lane_close(&worker->lanes[i]);
     sta_tracked_lane_stop(&worker->tracked);
+    sta_barrier_watch_close(worker);
     sta_exchange_free_pool(worker);
     sta_loop_destroy(&worker->loop);
     sta_command_table_destroy(&worker->table);

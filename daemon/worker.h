@@ -59,7 +59,8 @@ struct sta_worker {
     bool told_ready;
     bool told_refused;
     struct sta_list sessions;
-    struct sta_list pool; /* spare exchanges */
+    struct sta_list waiting; /* answers, for what is known of barriers */
+    struct sta_list pool;    /* spare exchanges */
     unsigned pool_count;
     struct strata_bytes *argv; /* of the command being looked at */
     size_t argv_cap;

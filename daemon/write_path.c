@@ -46,12 +46,24 @@ static void doubt_where_unknown(const struct sta_exchange *exchange, int status)
         sta_lane_doubt(&exchange->worker->lanes[exchange->lane], &exchange->operation);
 }
 
+static bool is_ok(struct strata_bytes reply)
+{
+    return reply.len == 5 && memcmp(reply.data, "+OK\r\n", 5) == 0;
+}
+
+static bool is_one(struct strata_bytes reply)
+{
+    return reply.len == 4 && memcmp(reply.data, ":1\r\n", 4) == 0;
+}
+
 /* The client's half of a conclusion: one reply, or the error. */
 static int answer(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                   struct sta_buffer *out)
 {
     if (status < 0)
         return sta_forward_error(exchange, status, out);
+    if (exchange->replaces && (is_ok(replies) || is_one(replies)))
+        sta_barrier_watch_wrote(exchange);
     return out != NULL ? sta_forward_reply(exchange, replies, out) : STRATA_OK;
 }
 
@@ -61,11 +73,6 @@ static int conclude_keys(struct sta_exchange *exchange, int status, struct strat
     doubt_where_unknown(exchange, status);
     keys_end(exchange);
     return answer(exchange, status, replies, out);
-}
-
-static bool is_ok(struct strata_bytes reply)
-{
-    return reply.len == 5 && memcmp(reply.data, "+OK\r\n", 5) == 0;
 }
 
 /* The value's time counts from when the command was sent: at the latest it is over when it is
@@ -89,15 +96,15 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
                         struct sta_buffer *out)
 {
     const struct sta_write_window *window = exchange->worker->stratad->window;
-    struct sta_exchange_key *key = &exchange->keys[0];
-    if (status == STRATA_OK && is_ok(replies) &&
-        sta_write_window_admits_publish(window, key->key.hash, exchange->epoch) &&
-        sta_tracked_lane_stamp(&exchange->worker->tracked, &exchange->operation, &key->key,
-                               &key->token)) {
-        set_publish(exchange);
-        return answer(exchange, status, replies, out);
-    }
-    return conclude_keys(exchange, status, replies, out);
+    const struct sta_exchange_key *key = &exchange->keys[0];
+    if (status < 0 || !is_ok(replies) ||
+        !sta_write_window_admits_publish(window, key->key.hash, exchange->epoch))
+        return conclude_keys(exchange, status, replies, out);
+    sta_exchange_stamp(exchange);
+    if (key->nobodys)
+        return conclude_keys(exchange, status, replies, out);
+    set_publish(exchange);
+    return answer(exchange, status, replies, out);
 }
 
 /* Whether the reply is a bulk with the value that was set. */
@@ -178,6 +185,8 @@ static int write_prepare(struct sta_session *session, const struct sta_route *ro
         sta_exchange_destroy(&exchange);
         return status;
     }
+    exchange->replaces = sta_set_options_replaces(argv[0]);
+    exchange->heeds_barriers = exchange->replaces;
     sta_stats_add(&session->worker->stats.writes, 1);
     sta_stats_add(&session->worker->stats.forwarded, 1);
     *out = exchange;

@@ -22,7 +22,7 @@
 bool sta_barriers_veils(void *arg, struct strata_bytes key, uint64_t now_ms)
 {
     struct sta_barriers *barriers = arg;
-    return now_ms >= atomic_load_explicit(&barriers->until_ms, memory_order_relaxed) ||
+    return sta_barriers_is_late(barriers, now_ms) ||
            /* what L1 has of a key since this process has set it is not older than that */
            sta_barriers_hides(barriers, key, now_ms * STA_NS_MS + (STA_NS_MS - 1));
 }
@@ -30,11 +30,14 @@ bool sta_barriers_veils(void *arg, struct strata_bytes key, uint64_t now_ms)
 /* From when on L1 has to ask. */
 static void set_veil(struct sta_barriers *barriers)
 {
-    if (barriers->owner.l1 != NULL)
-        sta_l1_veil(barriers->owner.l1,
-                    sta_list_empty(&barriers->veil.patterns)
-                        ? atomic_load_explicit(&barriers->until_ms, memory_order_relaxed)
-                        : 0);
+    const struct sta_barriers_owner *owner = &barriers->owner;
+    barriers->veiled_ms = sta_list_empty(&barriers->veil.patterns)
+                              ? atomic_load_explicit(&barriers->until_ms, memory_order_relaxed)
+                              : 0;
+    if (owner->veiled != NULL)
+        owner->veiled(owner->arg);
+    else if (owner->l1 != NULL)
+        sta_l1_veil(owner->l1, barriers->veiled_ms);
 }
 
 static void set_until(struct sta_barriers *barriers, uint64_t until_ns)

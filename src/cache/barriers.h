@@ -52,6 +52,11 @@ struct sta_barriers_owner {
     bool closes;                /* L1 does not answer without it */
     uint64_t staleness_ns;
     uint64_t budget_ns; /* of a call, to begin with */
+
+    /* Whose L1 has barriers of several namespaces tells it himself from when on it has to ask: the least
+     * veiled_ms of all. On the loop, and from init(); NULL: L1 is told. */
+    void (*veiled)(void *arg);
+    void *arg;
 };
 
 struct sta_barriers {
@@ -66,6 +71,7 @@ struct sta_barriers {
     _Atomic uint64_t until_ms; /* relaxed: L1 is closed from then on; STA_NEVER: it is not */
 
     /* The loop's. */
+    uint64_t veiled_ms; /* from then on L1 has to ask (sta_l1_veil()) */
     struct sta_timer timer, sweep, patience;
     uint64_t look_ns; /* when the timer fires; STA_NEVER: it does not run */
     bool soon;        /*   because the hash was named */
@@ -98,6 +104,18 @@ static inline bool sta_barriers_hides(struct sta_barriers *barriers, struct stra
                                       uint64_t asked_ns)
 {
     return sta_veil_hides(&barriers->veil, key, asked_ns);
+}
+
+/* Any thread. What Redis has answered by now waits for a reading; see defer(). */
+static inline bool sta_barriers_is_late(const struct sta_barriers *barriers, uint64_t now_ms)
+{
+    return now_ms >= atomic_load_explicit(&barriers->until_ms, memory_order_relaxed);
+}
+
+/* Any thread. Whether anything is known of barriers, by hearsay: a hint. */
+static inline bool sta_barriers_knows_any(const struct sta_barriers *barriers)
+{
+    return atomic_load_explicit(&barriers->veil.count, memory_order_relaxed) > 0;
 }
 
 /* Any thread. This process has set the key just now, and it is acknowledged. */

@@ -139,7 +139,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .default_text = "atp:cache:",
         .fixed = "what Redis and L1 have was written with it",
         .group = "L2: Redis",
-        .help = "What stands before every key in Redis. May be empty.",
+        .help = "What stands before every key in Redis. May be empty. stratad: of the namespace in "
+                "which caches delete by pattern; its clients' keys are as they are.",
     },
     {
         .name = "redis_url",

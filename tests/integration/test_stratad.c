@@ -44,7 +44,7 @@ static void a_wrong_option_ends_it_with_a_reason(void **state)
     const char *const unknown[] = {"--nonsense", NULL};
     const char *const bad[] = {"--workers", "none", NULL};
     const char *const nowhere[] = {"--listen=", NULL};
-    const char *const few[] = {"--workers", "4", "--max-connections", "11", NULL};
+    const char *const few[] = {"--workers", "4", "--max-connections", "12", NULL};
     assert_int_equal(stratad_process_run(unknown, text, sizeof text), 2);
     assert_non_null(strstr(text, "nonsense"));
     assert_int_equal(stratad_process_run(bad, text, sizeof text), 2);
@@ -53,17 +53,6 @@ static void a_wrong_option_ends_it_with_a_reason(void **state)
     assert_non_null(strstr(text, "listen"));
     assert_int_equal(stratad_process_run(few, text, sizeof text), 2);
     assert_non_null(strstr(text, "max_connections"));
-}
-
-static void a_key_prefix_is_warned_about_and_not_used(void **state)
-{
-    (void)state;
-    char text[4096], listen_text[32];
-    (void)snprintf(listen_text, sizeof listen_text, "127.0.0.1:%d", redis_server_port(rig_server));
-    const char *const busy[] = {"--key-prefix", "mine:", "--listen", listen_text, NULL};
-    assert_int_equal(stratad_process_run(busy, text, sizeof text), 1); /* it got to the port */
-    assert_non_null(strstr(text, "key_prefix: not used"));
-    assert_non_null(strstr(text, "another process listens there"));
 }
 
 static void a_busy_port_is_one_clear_line(void **state)
@@ -401,7 +390,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_are_printed),
         cmocka_unit_test(a_wrong_option_ends_it_with_a_reason),
-        cmocka_unit_test(a_key_prefix_is_warned_about_and_not_used),
         cmocka_unit_test(a_busy_port_is_one_clear_line),
         cmocka_unit_test(a_socket_in_use_is_refused_and_one_left_behind_is_taken_over),
         cmocka_unit_test(it_can_be_started_with_all_standard_descriptors_closed),

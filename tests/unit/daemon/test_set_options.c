@@ -75,6 +75,17 @@ static void what_redis_will_refuse_is_not_known(void **state)
         assert_false(options_of(lines[i]).known);
 }
 
+static void commands_that_say_all_that_their_keys_hold_replace(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"SET", "setex", "PSETEX", "SetNx", "MSET", "MSETNX"};
+    static const char *const part[] = {"APPEND", "INCR", "SETRANGE", "RENAME", "EXPIRE", "SETS"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        assert_true(sta_set_options_replaces(strata_text(all[i])));
+        assert_false(sta_set_options_replaces(strata_text(part[i])));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +94,7 @@ int main(void)
         cmocka_unit_test(conditions_do_not_hide_the_value),
         cmocka_unit_test(what_depends_on_the_old_value_or_on_wall_clocks_is_not_known),
         cmocka_unit_test(what_redis_will_refuse_is_not_known),
+        cmocka_unit_test(commands_that_say_all_that_their_keys_hold_replace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

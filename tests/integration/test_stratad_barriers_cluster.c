@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the fleet deletes by pattern is hidden from the clients of a stratad before a Redis Cluster: the
+ * hash is on one node, what it hides on all of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "integration/held_pattern.h"
+#include "integration/stratad_cluster_rig.h"
+#include "support/wait.h"
+
+#define PATIENT_MS CLUSTER_RIG_PATIENT_MS
+#define PREFIX     "atp:cache:"
+#define HASH       PREFIX "strata:barriers"
+#define KEYS       9000u
+#define BATCH      500u
+#define WARM       60u /* keys that are in L1, on all nodes */
+
+struct bench {
+    struct cluster_rig *rig;
+    struct strata *cache; /* that deletes */
+    struct stratad_process *stratad;
+    redisContext *clients[2]; /* one for each worker */
+};
+
+static struct bench open_bench(struct cluster_rig *rig)
+{
+    struct bench bench = {.rig = rig,
+                          .cache = cluster_rig_open_plainly(rig),
+                          .stratad = stratad_cluster_start(rig, NULL)};
+    bench.clients[0] = rig_client(bench.stratad);
+    bench.clients[1] = rig_client(bench.stratad);
+    return bench;
+}
+
+static void close_bench(struct bench *bench)
+{
+    redisFree(bench->clients[0]);
+    redisFree(bench->clients[1]);
+    stratad_process_stop(&bench->stratad);
+    strata_close(&bench->cache);
+}
+
+static void fill(struct bench *bench)
+{
+    static char names[BATCH][16];
+    struct strata_item items[BATCH];
+    for (unsigned n = 0; n < KEYS; n += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            (void)snprintf(names[i], sizeof names[i], "s:%u", n + i);
+            items[i] = (struct strata_item){.key = strata_text(names[i]),
+                                            .value = strata_text("old"),
+                                            .ttl_ms = STRATA_UNLIMITED};
+        }
+        assert_int_equal(strata_set_many(bench->cache, items, BATCH, NULL), STRATA_OK);
+    }
+    assert_int_equal(rig_set(bench->cache, "other", "x"), STRATA_OK);
+}
+
+/* Whether a GET is answered so; NULL: with none. */
+static bool gets(redisContext *client, const char *key, const char *expected)
+{
+    redisReply *reply = redisCommand(client, "GET " PREFIX "%s", key);
+    assert_non_null(reply);
+    bool so = expected == NULL
+                  ? reply->type == REDIS_REPLY_NIL
+                  : reply->type == REDIS_REPLY_STRING && strcmp(reply->str, expected) == 0;
+    freeReplyObject(reply);
+    return so;
+}
+
+static const char *name_of(unsigned n)
+{
+    static char name[16];
+    (void)snprintf(name, sizeof name, "s:%u", n);
+    return name;
+}
+
+static void warm(struct bench *bench)
+{
+    for (unsigned n = 0; n < WARM; n++)
+        assert_true(gets(bench->clients[n % 2], name_of(n), "old"));
+}
+
+static bool all_are_hidden(void *arg)
+{
+    const struct bench *bench = arg;
+    for (unsigned n = 0; n < WARM; n++)
+        if (!gets(bench->clients[n % 2], name_of(n), NULL))
+            return false;
+    return true;
+}
+
+/* One command for keys of several nodes. */
+static void assert_mget_hides(redisContext *client)
+{
+    redisReply *reply =
+        redisCommand(client, "MGET " PREFIX "s:0 " PREFIX "s:1 " PREFIX "other " PREFIX "s:2");
+    assert_non_null(reply);
+    assert_int_equal(reply->elements, 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(reply->element[i]->type, i == 2 ? REDIS_REPLY_STRING : REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+}
+
+static unsigned owner_of(struct cluster_rig *rig, const char *name)
+{
+    int owner = redis_cluster_primary(rig->cluster, redis_cluster_slot(rig->cluster, name));
+    assert_true(owner >= 0);
+    return (unsigned)owner;
+}
+
+/* How many of the warm keys are in Redis still. */
+static unsigned left_in_redis(struct cluster_rig *rig)
+{
+    unsigned left = 0;
+    for (unsigned n = 0; n < WARM; n++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, PREFIX "%s", name_of(n));
+        redisReply *reply = redis_cluster_ask(rig->cluster, owner_of(rig, name), "EXISTS %s", name);
+        left += reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+        if (reply != NULL)
+            freeReplyObject(reply);
+    }
+    return left;
+}
+
+/* Held, something happens, and what matches stays hidden: from who knew, and from who comes. */
+static void hide_while(struct cluster_rig *rig, void (*happens)(struct cluster_rig *rig))
+{
+    struct bench bench = open_bench(rig);
+    struct held_pattern held = {.cache = bench.cache, .pattern = "s:*"};
+    fill(&bench);
+    warm(&bench);
+    held_pattern_begin(&held);
+    assert_true(wait_until(all_are_hidden, &bench, PATIENT_MS));
+    happens(rig);
+    assert_true(wait_until(all_are_hidden, &bench, PATIENT_MS));
+    assert_mget_hides(bench.clients[0]);
+    struct bench late = open_bench(rig);
+    assert_true(wait_until(all_are_hidden, &late, PATIENT_MS));
+    assert_mget_hides(late.clients[1]);
+    freeReplyObject(redisCommand(bench.clients[0], "SET " PREFIX "s:1 mine"));
+    assert_true(gets(bench.clients[1], "s:1", "mine"));
+    assert_true(gets(late.clients[0], "s:1", NULL));
+    assert_true(gets(late.clients[0], "other", "x"));
+    assert_true(left_in_redis(rig) > 0);
+    held_pattern_end(&held);
+    assert_int_equal(held.status, STRATA_OK);
+    close_bench(&late);
+    close_bench(&bench);
+}
+
+static void nothing_happens(struct cluster_rig *rig)
+{
+    (void)rig;
+}
+
+static void what_matches_is_hidden_on_every_node(void **state)
+{
+    hide_while(*state, nothing_happens);
+}
+
+static void the_slot_of_the_hash_moves(struct cluster_rig *rig)
+{
+    unsigned slot = redis_cluster_slot(rig->cluster, HASH);
+    unsigned from = owner_of(rig, HASH);
+    for (unsigned to = 0; to < redis_cluster_count(rig->cluster); to++) {
+        if (to == from || !redis_cluster_is_primary(rig->cluster, to))
+            continue;
+        assert_int_equal(redis_cluster_move_slot(rig->cluster, slot, to), 0);
+        return;
+    }
+    fail_msg("there is no other primary");
+}
+
+static void it_goes_along_when_its_slot_moves(void **state)
+{
+    hide_while(*state, the_slot_of_the_hash_moves);
+}
+
+/* A key of this namespace on another node than the hash's. */
+static void name_elsewhere(struct cluster_rig *rig, char name[static 32])
+{
+    char whole[48];
+    unsigned n = 0;
+    do {
+        (void)snprintf(name, 32, "k:%u", n++);
+        (void)snprintf(whole, sizeof whole, PREFIX "%s", name);
+    } while (owner_of(rig, whole) == owner_of(rig, HASH) ||
+             owner_of(rig, whole) == owner_of(rig, "strata:barriers"));
+}
+
+struct l1_question {
+    redisContext *client;
+    const char *key;
+    bool answers;
+};
+
+static bool l1_answers_or_not(void *arg)
+{
+    const struct l1_question *question = arg;
+    long long hits = stratad_cluster_number(question->client, "hits");
+    if (!gets(question->client, question->key, "v"))
+        return false;
+    return (stratad_cluster_number(question->client, "hits") > hits) == question->answers;
+}
+
+static void while_its_node_hangs_l1_is_closed_and_other_nodes_answer(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct bench bench = open_bench(rig);
+    char key[32];
+    unsigned node = owner_of(rig, HASH);
+    name_elsewhere(rig, key);
+    assert_int_equal(rig_set(bench.cache, key, "v"), STRATA_OK);
+    struct l1_question question = {bench.clients[0], key, true};
+    assert_true(wait_until(l1_answers_or_not, &question, PATIENT_MS));
+    redis_cluster_freeze(rig->cluster, node);
+    question.answers = false;
+    assert_true(wait_until(l1_answers_or_not, &question, PATIENT_MS));
+    redis_cluster_thaw(rig->cluster, node);
+    question.answers = true;
+    assert_true(wait_until(l1_answers_or_not, &question, PATIENT_MS));
+    close_bench(&bench);
+}
+
+#define CASE(name) cmocka_unit_test_setup(name, cluster_rig_settle)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(what_matches_is_hidden_on_every_node),
+        CASE(it_goes_along_when_its_slot_moves),
+        CASE(while_its_node_hangs_l1_is_closed_and_other_nodes_answer),
+    };
+    return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
+}

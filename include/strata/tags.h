@@ -36,8 +36,8 @@ struct strata;
  * it was invalidated, and is set after that, counts. Tags that no value has had in a while cost a
  * round trip or two; a TTL of more than 12 hours costs one, so that no tag ends before its values (needs
  * the right to PEXPIRE and PERSIST; without it, values end with the first of their tags, a day at the
- * least after that was made). Within one budget of a call. Not from callbacks of the cache:
- * STRATA_ERR_INVALID. */
+ * least after that was made). All of them within one budget of a call. Not from callbacks of the
+ * cache: STRATA_ERR_INVALID. */
 STRATA_API int strata_set_tagged(struct strata *cache, struct strata_bytes key,
                                  struct strata_bytes value, uint64_t ttl_ms,
                                  const struct strata_bytes *tags, size_t count);

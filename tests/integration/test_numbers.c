@@ -166,6 +166,48 @@ static void null_values_are_hits(void **state)
     strata_close(&cache);
 }
 
+static bool tells(struct strata *cache, const char *series)
+{
+    char *text = NULL;
+    assert_int_equal(strata_metrics_text(cache, &text), STRATA_OK);
+    bool told = strstr(text, series) != NULL;
+    strata_text_free(&text);
+    return told;
+}
+
+/* A tier that is not there misses nothing: there are no series of it, and no reason for that. */
+static void without_l1_gets_are_l2s(void **state)
+{
+    (void)state;
+    unsigned loads = 0;
+    struct strata_value value = {0};
+    struct strata *cache = open_detailed((struct strata_options){.l1_enabled = STRATA_OFF});
+    assert_int_equal(set_text(cache, "k:1", "v", 0), STRATA_OK);
+    for (int i = 0; i < 3; i++)
+        assert_value(cache, "k:1", "v");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(get_status(cache, "k:2"), STRATA_MISS);
+    assert_int_equal(strata_get_or_load(cache, strata_text("k:3"), load_some, &loads, NULL, &value),
+                     STRATA_OK);
+    strata_release(&value);
+    struct strata_statistics all = numbers(cache);
+    assert_int_equal(all.l1.hits + all.l1.misses, 0);
+    assert_int_equal(all.l2.hits, 3);
+    assert_int_equal(all.l2.misses, 3);
+    assert_true(all.combined_hit_ratio == 0.5);
+    json_t *document = statistics(cache);
+    json_t *l1 = json_object_get(json_object_get(document, "metrics"), "l1");
+    assert_null(json_object_get(l1, "misses_by_reason"));
+    assert_int_equal(sum_of_prefixes(document, "l1.misses"), 0);
+    assert_int_equal(sum_of_prefixes(document, "l2.hits"), 3);
+    assert_int_equal(sum_of_prefixes(document, "l2.misses"), 3);
+    json_decref(document);
+    assert_true(tells(cache, "cache_l2_misses_total 3"));
+    assert_false(tells(cache, "cache_l1_misses_total"));
+    assert_false(tells(cache, "strata_l1_misses_total"));
+    strata_close(&cache);
+}
+
 /* ---- threads ---- */
 
 #define THREADS 6u
@@ -388,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup(a_load_is_one_get, cache_rig_flush),
         cmocka_unit_test_setup(a_value_whose_tag_has_fallen_is_no_hit, cache_rig_flush),
         cmocka_unit_test_setup(null_values_are_hits, cache_rig_flush),
+        cmocka_unit_test_setup(without_l1_gets_are_l2s, cache_rig_flush),
         cmocka_unit_test_setup(each_miss_has_one_reason_from_all_threads, cache_rig_flush),
         cmocka_unit_test_setup(series_by_prefix_are_few_whatever_the_keys_are, cache_rig_flush),
         cmocka_unit_test_setup(without_detail_there_are_none, cache_rig_flush),

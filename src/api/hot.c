@@ -91,8 +91,8 @@ static int warm_check(const struct strata *cache, const struct strata_warm_optio
                       struct strata_error *error)
 {
     const struct sta_cache_config *config = sta_cache_config(cache->cache);
-    unsigned sources = (options->keys != NULL) + (options->pattern.len > 0) +
-                       (options->hot_file != NULL && options->hot_file[0] != '\0');
+    unsigned sources =
+        (options->keys != NULL) + (options->pattern.len > 0) + (options->hot_file != NULL);
     if (sta_loop_is_own_thread(sta_cache_loop(cache->cache)))
         return sta_error_set(error, STRATA_ERR_INVALID, "not on the cache's I/O thread");
     if (sources != 1)
@@ -164,17 +164,19 @@ int strata_warm(struct strata *cache, const struct strata_warm_options *options,
     struct strata_warm_progress progress = {.total = 0};
     if (result != NULL)
         *result = progress;
-    int status = warm_check(cache, options, error);
+    struct strata_warm_options effective = *options;
+    if (options->hot_file != NULL && options->hot_file[0] == '\0')
+        effective.hot_file = NULL;
+    int status = warm_check(cache, &effective, error);
     if (status < 0)
         return status;
-    struct strata_warm_options effective = *options;
     effective.max_keys = or_default(options->max_keys, UINT64_MAX);
     effective.batch_size = or_default(options->batch_size, BATCH_DEFAULT);
     effective.rate = or_default(options->rate, STRATA_UNLIMITED);
     effective.share = or_default(options->share, SHARE_DEFAULT);
     struct list_source list = {options->keys, options->key_count};
     struct sta_warm_config warm = {.options = &effective, .next = list_next, .source = &list};
-    if (options->hot_file != NULL) {
+    if (effective.hot_file != NULL) {
         status = warm_file(cache, &warm, &progress, error);
     } else if (options->pattern.len > 0) {
         status = warm_pattern(cache, &warm, &progress, error);

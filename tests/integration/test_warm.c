@@ -398,6 +398,11 @@ static void what_makes_no_sense_is_refused(void **state)
                    STRATA_ERR_SYSTEM, "/nowhere/hot: cannot be opened");
     assert_refused(cache, (struct strata_warm_options){.hot_file = "/etc/passwd"},
                    STRATA_ERR_INVALID, "/etc/passwd: not a saved hot set");
+    assert_int_equal(
+        strata_warm(cache,
+                    &(struct strata_warm_options){.hot_file = "", .keys = &key, .key_count = 1},
+                    NULL, &error),
+        STRATA_OK); /* no file, then */
     assert_int_equal(strata_save_hot(cache, path, &values, NULL, &error), STRATA_ERR_INVALID);
     assert_non_null(strstr(error.text, "only for a cache without L2"));
     assert_int_equal(strata_save_hot(cache, "", NULL, NULL, &error), STRATA_ERR_INVALID);

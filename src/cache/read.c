@@ -117,17 +117,17 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
     if (sta_invalidate_hides(&read->cache->invalidate, key->bytes))
         return STRATA_MISS;
     uint32_t tag = (uint32_t)read->missing_count;
+    bool suspect = read_doubts(read, key);
+    read->batch.hurried =
+        suspect && sta_live(&read->cache->live.serve_stale) == STRATA_SERVE_STALE_ERROR;
     int status = read->cache->l1 != NULL ? sta_batch_get(&read->batch, tag, key->bytes)
                                          : sta_batch_get_value(&read->batch, tag, key->bytes);
     if (status < 0)
         return status;
     struct sta_read_missing *missing = &read->missing[read->missing_count++];
-    *missing = (struct sta_read_missing){
-        .key = *key, .token = token, .index = index, .suspect = read_doubts(read, key)};
-    if (missing->suspect) {
-        read->suspects++;
-        read->batch.hurried = sta_live(&read->cache->live.serve_stale) == STRATA_SERVE_STALE_ERROR;
-    }
+    *missing =
+        (struct sta_read_missing){.key = *key, .token = token, .index = index, .suspect = suspect};
+    read->suspects += suspect;
     return STRATA_MORE;
 }
 

@@ -88,6 +88,7 @@ static void batch_add_mark(struct sta_batch *batch, uint32_t tag, size_t key_beg
     mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
     mark->tag = tag;
     mark->commands = batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_ADD ? 2 : 1;
+    mark->hurried = batch->hurried;
     mark->slot = STA_OPERATION_ANY_NODE;
     if (batch->l2 != NULL && sta_l2_is_cluster(batch->l2))
         mark->slot = sta_slot_of(strata_bytes(wire + key_begin, key_len));
@@ -279,6 +280,7 @@ static void flight_send(struct sta_batch_flight *flight, struct sta_router *rout
     flight->operation.request.wire = strata_bytes(wire + begin, mark->wire_end - begin);
     flight->operation.slot = mark->slot;
     flight->operation.request.commands = mark->commands;
+    flight->operation.hurried = mark->hurried;
     if (router != NULL)
         sta_router_submit(router, &flight->operation);
     else
@@ -383,7 +385,6 @@ static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batc
     flight->operation.request.deadline_ns = batch->deadline_ns;
     flight->operation.repeatable =
         batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
-    flight->operation.hurried = batch->hurried;
     flight->operation.way = STA_OPERATION_BY_SIZE;
     flight->operation.done = on_flight_done;
     flight_feed(flight);

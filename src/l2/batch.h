@@ -66,7 +66,8 @@ struct sta_batch_mark {
     uint32_t wire_end; /* where it ends in the wire, and the next begins */
     uint32_t tag;      /* the caller's */
     uint16_t slot;
-    uint16_t commands;
+    uint8_t commands;
+    bool hurried;
 };
 
 /* An operation that is under way. */
@@ -90,7 +91,7 @@ struct sta_batch {
     /* The same: all are answered. May free the batch. */
     void (*ended)(struct sta_batch *batch);
 
-    /* May be set before submit(): see sta_operation. */
+    /* May be set before a key is added, and counts for it and what follows: see sta_operation. */
     bool hurried;
 
     /* In answered(), where the status is STRATA_OK: what sta_tracking_source() says. */

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -352,6 +353,33 @@ static void what_changed_while_invalidations_were_swallowed_is_not_answered_late
     close_world();
 }
 
+/* Redis answers, and proves nothing: of a batch, what is in doubt is refused at once, and the rest asked for. */
+static bool is_unproven_beside_what_is_asked_for(void *arg)
+{
+    const struct strata_bytes keys[] = {strata_text("k"), strata_text("never:seen")};
+    struct strata_value values[2];
+    int statuses[2];
+    (void)strata_get_many(arg, keys, 2, values, statuses);
+    strata_release(&values[0]);
+    return statuses[0] == STRATA_ERR_UNPROVEN && statuses[1] == STRATA_MISS;
+}
+
+static void what_is_not_in_doubt_is_asked_for_beside_what_is(void **state)
+{
+    (void)state;
+    char url[64];
+    struct push_thief *thief = push_thief_start(atoi(strrchr(cache_rig_url(), ':') + 1));
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d/0", push_thief_port(thief));
+    struct strata *cache = cache_rig_open(
+        (struct strata_options){.redis_url = url, .serve_stale = STRATA_SERVE_STALE_ERROR});
+    assert_int_equal(set_text(cache, "k", "1", 0), STRATA_OK);
+    assert_value(cache, "k", "1");
+    push_thief_steal(thief, true);
+    assert_true(wait_until(is_unproven_beside_what_is_asked_for, cache, PATIENT_MS));
+    strata_close(&cache);
+    push_thief_stop(&thief);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +390,7 @@ int main(void)
         cmocka_unit_test(nothing_old_is_answered_while_redis_restarts),
         cmocka_unit_test(nothing_old_is_answered_while_a_proxy_swallows_invalidations),
         cmocka_unit_test(what_changed_while_invalidations_were_swallowed_is_not_answered_later),
+        cmocka_unit_test_setup(what_is_not_in_doubt_is_asked_for_beside_what_is, cache_rig_flush),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to connections that were killed */
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);

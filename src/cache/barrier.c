@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cache/barriers.h"
+#include "core/mutant.h"
 #include "core/random.h"
 #include "strata/status.h"
 
@@ -127,7 +128,8 @@ void sta_barriers_renew_all(struct sta_barriers *barriers, uint64_t now_ns)
     struct sta_list *all = &barriers->raised;
     for (struct sta_list *node = all->next; node != all; node = node->next) {
         struct sta_barrier *barrier = STA_CONTAINER(node, struct sta_barrier, link);
-        if (barrier->busy || now_ns - barrier->renewed_ns < STA_BARRIERS_RENEW_NS)
+        if (barrier->busy || now_ns - barrier->renewed_ns < STA_BARRIERS_RENEW_NS ||
+            STA_MUTANT(VEIL_RENEWED))
             continue;
         barrier->renewed_ns = now_ns;
         send(barrier);

@@ -10,6 +10,7 @@
 
 #include "cache/cache.h"
 #include "cache/flight.h"
+#include "core/mutant.h"
 #include "core/random.h"
 #include "strata/status.h"
 
@@ -60,11 +61,11 @@ struct sta_veil_pattern *sta_barriers_add(struct sta_barriers *barriers, uint64_
         return NULL;
     /* Who raises deletes from L1 himself, and counts. */
     made->own = own;
-    made->swept = own || owner->l1 == NULL;
+    made->swept = own || owner->l1 == NULL || STA_MUTANT(VEIL_SWEEP);
     set_veil(barriers);
-    if (owner->l1 != NULL)
+    if (owner->l1 != NULL && !STA_MUTANT(VEIL_FILL))
         sta_l1_overtake(owner->l1);
-    else
+    if (owner->l1 == NULL)
         sta_flight_overtake_all(owner->flights);
     if (!made->swept)
         sta_timer_start(owner->loop, &barriers->sweep, sta_loop_now_ns(owner->loop));
@@ -375,7 +376,7 @@ static void on_timer(struct sta_timer *timer)
 
 void sta_barriers_named(struct sta_barriers *barriers)
 {
-    if (!barriers->owner.hears || barriers->soon)
+    if (!barriers->owner.hears || barriers->soon || STA_MUTANT(VEIL_NAMED))
         return;
     barriers->soon = true;
     sta_barriers_look(barriers, sta_loop_now_ns(barriers->owner.loop));

@@ -150,7 +150,8 @@ static int read_begin_key(struct sta_read *read, struct sta_key *key, size_t ind
         return status;
     if (cache->l2 == NULL || (cache->l1 != NULL && !cache->config.read_through))
         return STRATA_MISS;
-    if (read->found == NULL && sta_barriers_hides(&cache->barriers, key->bytes, read->begun_ns))
+    if (read->found == NULL && !STA_MUTANT(VEIL_ANSWER) &&
+        sta_barriers_hides(&cache->barriers, key->bytes, read->begun_ns))
         return STRATA_MISS;
     return read_add_missing(read, key, token, index);
 }
@@ -216,7 +217,8 @@ void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing
         .aged = aged,
         .token = missing->token,
     };
-    if (read_is_hidden(read, missing) || sta_aged_fill(read->cache, &entry, now_ms) != STRATA_OK)
+    bool hidden = read_is_hidden(read, missing) && !STA_MUTANT(VEIL_FILL);
+    if (hidden || sta_aged_fill(read->cache, &entry, now_ms) != STRATA_OK)
         read_drop_older(read, missing, now_ms);
 }
 
@@ -392,7 +394,8 @@ static void read_hide(struct sta_read *read)
         const struct sta_read_missing *missing = &read->missing[i];
         int *status = &read->statuses[missing->index];
         bool has_value = *status == STRATA_OK || *status == STRATA_STALE;
-        if ((!has_value && read->found == NULL) || !read_is_hidden(read, missing))
+        if ((!has_value && read->found == NULL) || !read_is_hidden(read, missing) ||
+            STA_MUTANT(VEIL_ANSWER))
             continue;
         if (read->found != NULL)
             read->found[missing->index].hidden = true;

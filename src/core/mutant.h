@@ -21,9 +21,15 @@
     X(TRUST, "what was read is trusted without a proof that pushes come")                          \
     X(ASIDE, "answers of the other lane are kept")                                                 \
     X(NOLOOP, "reads are tracked with NOLOOP")                                                     \
+    X(VEIL_HIT, "L1 answers what a barrier hides")                                                 \
+    X(VEIL_ANSWER, "what Redis answers is handed out though a barrier hides it")                   \
+    X(VEIL_SWEEP, "what a barrier hides stays in L1 when it leaves")                               \
+    X(VEIL_NAMED, "nobody looks at the barriers when they are named")                              \
+    X(VEIL_RENEWED, "a barrier is not renewed")                                                    \
     X(ASKED, "answers that came by ASK, or from who does not serve the slot, are kept")            \
     X(SLOTS, "a slot that has another owner leaves what came from the old one unsuspected")        \
-    X(EPOCH, "a slot that went and came back leaves what was read before unsuspected")
+    X(EPOCH, "a slot that went and came back leaves what was read before unsuspected")             \
+    X(VEIL_FILL, "what was asked for before a barrier came fills L1")
 
 enum sta_mutant {
     STA_MUTANT_NONE,

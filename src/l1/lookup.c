@@ -14,6 +14,7 @@
  *
  * A lease takes a pin of the thread: one compare-and-swap on a line of its own (arena.h).
  */
+#include "core/mutant.h"
 #include "l1/tier.h"
 
 #include "strata/status.h"
@@ -359,7 +360,7 @@ enum reading {
 static bool is_hidden(const struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms)
 {
     return sta_tier_is_veiled(l1, now_ms) && l1->veil.hides != NULL &&
-           l1->veil.hides(l1->veil.arg, key->bytes, now_ms);
+           l1->veil.hides(l1->veil.arg, key->bytes, now_ms) && !STA_MUTANT(VEIL_HIT);
 }
 
 /* What a read of a live or suspect entry amounts to; the caller gives the pin back on a miss.

@@ -116,6 +116,18 @@ void sim_at(struct sim *sim, uint64_t at_ns, void (*run)(void *arg), void *arg)
     sim->heap[at] = event;
 }
 
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void sim_call_off(struct sim *sim, const void *arg)
+{
+    for (size_t i = 0; i < sim->count; i++)
+        if (sim->heap[i].arg == arg)
+            sim->heap[i].run = nothing;
+}
+
 static struct event heap_pop(struct sim *sim)
 {
     struct event first = sim->heap[0];

@@ -33,9 +33,11 @@ static inline uint64_t sim_now_ms(const struct sim *sim)
     return sim_now_ns(sim) / 1000000u;
 }
 
-/* run(arg) happens then; what happens at the same time happens in the order of these calls. It cannot
- * be called off: run() has to find out whether it is still wanted. */
+/* run(arg) happens then; what happens at the same time happens in the order of these calls. */
 void sim_at(struct sim *sim, uint64_t at_ns, void (*run)(void *arg), void *arg);
+
+/* Nothing that was asked for with this arg happens any more. Looks at all that is to happen. */
+void sim_call_off(struct sim *sim, const void *arg);
 
 /* Lets happen what is due up to `until_ns`, or until something fails. */
 void sim_run_until(struct sim *sim, uint64_t until_ns);

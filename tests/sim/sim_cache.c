@@ -9,12 +9,15 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
 #include "core/random.h"
 #include "l2/redis_url.h"
 #include "sim/sim_net.h"
+#include "sim/sim_purge.h"
 #include "sim/sim_redis.h"
 #include "strata/status.h"
 
@@ -31,10 +34,11 @@ struct sim_cache {
     struct sim *sim;
     struct sim_oracle *oracle;
     unsigned reader;
+    struct sim_cache_config config;
     struct sta_cache *cache;
     struct sta_log log;
     struct sta_redis_url url;
-    struct sta_list calls;
+    struct sta_list calls, purges;
     uint64_t call_count;
     struct doubt doubts[SIM_KEYS_MOST];
     struct sim_cache_numbers numbers;
@@ -49,6 +53,8 @@ struct call {
     size_t count;
     unsigned keys[SIM_BATCH_MOST];
     unsigned floors[SIM_BATCH_MOST];
+    bool hits[SIM_BATCH_MOST]; /* were answered where they stood */
+    uint64_t known;            /* barriers, when it began */
     struct strata_bytes names[SIM_BATCH_MOST];
     struct strata_value values[SIM_BATCH_MOST];
     struct strata_item item;
@@ -56,7 +62,22 @@ struct call {
     int statuses[SIM_BATCH_MOST];
     struct sta_read read;
     struct sta_write write;
+    struct sim_deleted deleted;
 };
+
+/* Barriers that are in force in there. */
+static uint64_t known_barriers(const struct sim_cache *cache)
+{
+    struct sim_barriers *barriers = sim_oracle_barriers(cache->oracle);
+    uint64_t known = 0;
+    for (unsigned n = 0; n < sim_barriers_count(barriers); n++) {
+        if (sta_veil_find(&cache->cache->barriers.veil, sim_barriers_id(barriers, n)) == NULL)
+            continue;
+        known |= UINT64_C(1) << n;
+        sim_barriers_known(barriers, n, cache->reader);
+    }
+    return known;
+}
 
 static struct call *call_create(struct sim_cache *cache, const unsigned *keys, size_t count)
 {
@@ -65,6 +86,7 @@ static struct call *call_create(struct sim_cache *cache, const unsigned *keys, s
     call->owner = cache;
     call->number = ++cache->call_count;
     call->from_ns = sim_now_ns(cache->sim);
+    call->known = known_barriers(cache);
     call->count = count;
     for (size_t i = 0; i < count; i++) {
         call->keys[i] = keys[i];
@@ -93,14 +115,29 @@ static void check_failure(const struct call *call, size_t i)
                  strata_status_text(call->statuses[i]));
 }
 
-/* Keys of a batch go into L1 before the call has ended. */
-static bool is_being_read(const struct sim_cache *cache, unsigned key, uint64_t since)
+/* Another call may have brought it: L1 has its answer before it ends, while others of its batch, or what
+ * barriers there are, are waited for. */
+static bool is_being_read(const struct call *by, unsigned key, uint64_t since)
+{
+    const struct sta_list *all = &by->owner->calls;
+    for (const struct sta_list *at = all->next; at != all; at = at->next) {
+        const struct call *call = STA_CONTAINER(at, const struct call, link);
+        for (size_t i = 0; call != by && call->number > since && i < call->count; i++)
+            if (call->keys[i] == key)
+                return true;
+    }
+    return false;
+}
+
+/* L1 has what was set before the call ends: it waits until it is known what barriers there are. */
+static bool is_being_set(const struct sim_cache *cache, unsigned key, struct strata_bytes value)
 {
     for (struct sta_list *at = cache->calls.next; at != &cache->calls; at = at->next) {
         const struct call *call = STA_CONTAINER(at, struct call, link);
-        for (size_t i = 0; call->number > since && call->count > 1 && i < call->count; i++)
-            if (call->keys[i] == key)
-                return true;
+        struct strata_bytes set = call->item.value;
+        if (call->keys[0] == key && set.len > 0 && set.len == value.len &&
+            memcmp(set.data, value.data, set.len) == 0)
+            return true;
     }
     return false;
 }
@@ -120,6 +157,8 @@ static void check_key(const struct call *call, size_t i, bool hit)
         .key = call->keys[i],
         .from_ns = call->from_ns,
         .floor = call->floors[i],
+        .known = call->known | (call->hits[i] ? 0 : known_barriers(cache)),
+        .hit = hit,
         .value = call->values[i].bytes,
         .absent = call->statuses[i] == STRATA_MISS,
         .newest = call->strict,
@@ -127,7 +166,9 @@ static void check_key(const struct call *call, size_t i, bool hit)
     sim_log(cache->sim, "c%u read %s: %.*s%s", cache->reader, (const char *)call->names[i].data,
             answer.absent ? 8 : shown(answer.value),
             answer.absent ? "(absent)" : (const char *)answer.value.data, hit ? " (L1)" : "");
-    if (hit && !doubt->over && !is_being_read(cache, call->keys[i], doubt->since))
+    bool hidden = answer.absent && answer.known != 0;
+    if (hit && !hidden && !doubt->over && !is_being_read(call, call->keys[i], doubt->since) &&
+        !is_being_set(cache, call->keys[i], answer.value))
         sim_fail(cache->sim, "cache %u: %s answered from before an own write that is under way",
                  cache->reader, (const char *)call->names[i].data);
     doubt->over |= call->number > doubt->since;
@@ -166,10 +207,13 @@ void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count,
         .statuses = call->statuses,
         .done = on_read,
     };
-    if (sta_read_begin(&call->read, call->from_ns) == STRATA_MORE)
-        sta_read_send(&call->read);
-    else
+    bool over = sta_read_begin(&call->read, call->from_ns) != STRATA_MORE;
+    for (size_t i = 0; i < count; i++)
+        call->hits[i] = call->statuses[i] != STRATA_MORE;
+    if (over)
         read_check(call, true);
+    else
+        sta_read_send(&call->read);
 }
 
 /* ---- writes ---- */
@@ -190,7 +234,11 @@ static void on_write(struct sta_write *write)
         else
             sim_oracle_deleted(cache->oracle, cache->reader, call->keys[0], call->from_ns);
     }
+    struct sim_deleted deleted = call->deleted;
+    unsigned key = call->keys[0];
     call_destroy(call);
+    if (deleted.run != NULL)
+        deleted.run(deleted.arg, key, status);
 }
 
 static void write_begin(struct call *call, enum sta_write_kind kind)
@@ -223,9 +271,10 @@ void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t t
     write_begin(call, STA_WRITE_SET);
 }
 
-void sim_cache_delete(struct sim_cache *cache, unsigned key)
+void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted)
 {
     struct call *call = call_create(cache, &key, 1);
+    call->deleted = deleted;
     call->item.key = call->names[0];
     sim_log(cache->sim, "c%u delete %s", cache->reader, (const char *)call->names[0].data);
     write_begin(call, STA_WRITE_DELETE);
@@ -240,9 +289,9 @@ static void on_line(void *arg, enum strata_log_level level, const char *room, co
     sim_log(cache->sim, "c%u %s: %s", cache->reader, room, line);
 }
 
-static void plan_connection(struct sim_cache *cache, const struct sim_cache_config *config,
-                            const char *name, struct sta_cache_config *out)
+static void plan_connection(struct sim_cache *cache, const char *name, struct sta_cache_config *out)
 {
+    const struct sim_cache_config *config = &cache->config;
     struct sta_connection_config *connection = &out->l2.router.node.connection;
     cache->url.endpoint =
         (struct sta_endpoint){.kind = STA_ENDPOINT_TCP, .port = SIM_PORT, .address = "127.0.0.1"};
@@ -255,11 +304,10 @@ static void plan_connection(struct sim_cache *cache, const struct sim_cache_conf
     out->l2.router.cluster = config->cluster;
 }
 
-struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, unsigned reader,
-                                   const struct sim_cache_config *config)
+static void cache_open(struct sim_cache *cache)
 {
-    struct sim_cache *cache = calloc(1, sizeof *cache);
-    char name[] = {'c', (char)('0' + reader), 0};
+    const struct sim_cache_config *config = &cache->config;
+    char name[] = {'c', (char)('0' + cache->reader), 0};
     struct sta_cache_config wanted = {
         .l1_enabled = true,
         .l1 = {.max_bytes = L1_BYTES, .hash_seed = sta_random_seed()},
@@ -277,18 +325,35 @@ struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, u
         .null_values = config->null_values,
         .null_ttl_ms = config->l1_ttl_ms,
     };
+    for (unsigned i = 0; i < SIM_KEYS_MOST; i++)
+        cache->doubts[i].over = true;
+    plan_connection(cache, name, &wanted);
+    int status = sta_cache_create(&cache->cache, &wanted, &cache->log);
+    assert(status == STRATA_OK);
+    (void)status;
+}
+
+static void cache_close(struct sim_cache *cache)
+{
+    sta_cache_destroy(&cache->cache);
+    assert(sta_list_empty(&cache->calls));
+    while (!sta_list_empty(&cache->purges))
+        sim_purge_abandon(cache->purges.next);
+}
+
+struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, unsigned reader,
+                                   const struct sim_cache_config *config)
+{
+    struct sim_cache *cache = calloc(1, sizeof *cache);
     assert(cache != NULL);
     cache->sim = sim;
     cache->oracle = oracle;
     cache->reader = reader;
+    cache->config = *config;
     sta_list_init(&cache->calls);
-    for (unsigned i = 0; i < SIM_KEYS_MOST; i++)
-        cache->doubts[i].over = true;
+    sta_list_init(&cache->purges);
     sta_log_init(&cache->log, sim_is_heard(sim) ? on_line : NULL, cache, STRATA_LOG_DEBUG);
-    plan_connection(cache, config, name, &wanted);
-    int status = sta_cache_create(&cache->cache, &wanted, &cache->log);
-    assert(status == STRATA_OK);
-    (void)status;
+    cache_open(cache);
     return cache;
 }
 
@@ -296,9 +361,22 @@ void sim_cache_destroy(struct sim_cache **at)
 {
     struct sim_cache *cache = *at;
     *at = NULL;
-    sta_cache_destroy(&cache->cache);
-    assert(sta_list_empty(&cache->calls));
+    cache_close(cache);
     free(cache);
+}
+
+void sim_cache_restart(struct sim_cache *cache)
+{
+    sim_log(cache->sim, "c%u dies", cache->reader);
+    cache_close(cache);
+    sim_oracle_forget(cache->oracle, cache->reader);
+    cache_open(cache);
+}
+
+struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)
+{
+    return (struct sim_cache_inside){cache->sim, cache->oracle, cache->cache, &cache->purges,
+                                     cache->reader};
 }
 
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns)

@@ -31,12 +31,31 @@ struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, u
 /* What is under way ends. */
 void sim_cache_destroy(struct sim_cache **cache);
 
+/* Its process dies, and another takes its place. */
+void sim_cache_restart(struct sim_cache *cache);
+
 /* A read of `count` keys. `strict`: it must be answered, and with nothing but the newest. */
 void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count, bool strict);
 
-/* A set of a new value of `len` bytes, or a delete. ttl_ms 0: none is asked for. */
+/* A set of a new value of `len` bytes. ttl_ms 0: none is asked for. */
 void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t ttl_ms);
-void sim_cache_delete(struct sim_cache *cache, unsigned key);
+
+/* Who wants to know what became of a delete; run NULL: nobody. */
+struct sim_deleted {
+    void (*run)(void *arg, unsigned key, int status);
+    void *arg;
+};
+void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted);
+
+/* For who drives what is inside (sim_purge.c). */
+struct sim_cache_inside {
+    struct sim *sim;
+    struct sim_oracle *oracle;
+    struct sta_cache *cache;
+    struct sta_list *purges; /* that it has under way */
+    unsigned reader;
+};
+struct sim_cache_inside sim_cache_inside(struct sim_cache *cache);
 
 /* Its thread of the loop does not run until then. */
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns);

@@ -141,6 +141,15 @@ void sim_link_freeze(struct sim_link *link, enum sim_way way, uint64_t until_ns)
     link->pipes[way].frozen_until_ns = until_ns;
 }
 
+void sim_net_freeze(struct sim_net *net, uint16_t port, enum sim_way way, uint64_t until_ns)
+{
+    for (struct sta_list *node = net->links.next; node != &net->links; node = node->next) {
+        struct sim_link *link = STA_CONTAINER(node, struct sim_link, node);
+        if (link->port == port)
+            sim_link_freeze(link, way, until_ns);
+    }
+}
+
 /* ---- the beginning ---- */
 
 static void on_answered(void *arg)

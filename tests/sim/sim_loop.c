@@ -127,8 +127,12 @@ int sta_loop_create(struct sta_loop **out)
 
 void sta_loop_destroy(struct sta_loop **at)
 {
-    free(*at);
+    struct sta_loop *loop = *at;
+    if (loop == NULL)
+        return;
     *at = NULL;
+    sim_call_off(loop->sim, loop);
+    free(loop);
 }
 
 int sta_loop_start(struct sta_loop *loop, const char *name)

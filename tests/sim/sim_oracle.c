@@ -48,6 +48,7 @@ struct sim_oracle {
     struct sim *sim;
     struct sim_oracle_config config;
     uint64_t serials;
+    struct sim_barriers *barriers;
     struct key keys[SIM_KEYS_MOST];
 };
 
@@ -168,12 +169,20 @@ void sim_oracle_raise(struct sim_oracle *oracle, unsigned reader, unsigned key, 
     *floor = state > *floor ? state : *floor;
 }
 
+void sim_oracle_forget(struct sim_oracle *oracle, unsigned reader)
+{
+    for (unsigned i = 0; i < oracle->config.keys; i++)
+        oracle->keys[i].readers[reader].floor = 0;
+    sim_barriers_forget(oracle->barriers, reader);
+}
+
 void sim_oracle_wrote(struct sim_oracle *oracle, unsigned reader, unsigned index, uint64_t serial)
 {
     struct key *key = &oracle->keys[index];
     for (unsigned i = 0; i < key->count; i++) {
         if (key->states[i].serial == serial) {
             sim_oracle_raise(oracle, reader, index, i);
+            sim_barriers_exempt(oracle->barriers, reader, index, i);
             return;
         }
     }
@@ -231,6 +240,8 @@ static const char *objection(const struct sim_oracle *oracle, const struct sim_a
         return "it was replaced longer ago than the bound";
     if (answer->newest && state->until_ns != STA_NEVER)
         return "it is not the newest, though nothing has been amiss for long";
+    if (state->serial != ABSENT)
+        return sim_barriers_object(oracle->barriers, answer, number, state->since_ns);
     return NULL;
 }
 
@@ -271,6 +282,8 @@ void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *ans
     struct key *key = &oracle->keys[answer->key];
     uint64_t serial = answer->absent ? ABSENT : read_value(key, answer->value);
     key_settle(oracle, key);
+    if (answer->absent && !answer->newest && sim_barriers_may_hide(oracle->barriers, answer->key))
+        return; /* it may be hidden */
     if (!answer->absent && serial == ABSENT)
         sim_fail(oracle->sim, "cache %u: %s answered with bytes that are no value of it",
                  answer->reader, key->name);
@@ -279,6 +292,11 @@ void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *ans
 }
 
 /* ---- life ---- */
+
+struct sim_barriers *sim_oracle_barriers(const struct sim_oracle *oracle)
+{
+    return oracle->barriers;
+}
 
 struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_config *config)
 {
@@ -290,6 +308,7 @@ struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_co
         (void)snprintf(oracle->keys[i].name, sizeof oracle->keys[i].name, "key%u", i);
         key_append(&oracle->keys[i], (struct state){ABSENT, 0, STA_NEVER, SIM_NO_TTL});
     }
+    oracle->barriers = sim_barriers_create(oracle, config->bound_ns, config->prompt_ns);
     return oracle;
 }
 
@@ -299,5 +318,6 @@ void sim_oracle_destroy(struct sim_oracle **at)
     *at = NULL;
     for (unsigned i = 0; i < oracle->config.keys; i++)
         free(oracle->keys[i].states);
+    sim_barriers_destroy(&oracle->barriers);
     free(oracle);
 }

@@ -17,6 +17,7 @@
 #define SIM_ORACLE_H
 
 #include "sim/sim.h"
+#include "sim/sim_barriers.h"
 #include "strata/bytes.h"
 
 #define SIM_KEYS_MOST    12u
@@ -29,11 +30,14 @@ struct sim_oracle;
 
 struct sim_oracle_config {
     unsigned keys;
-    uint64_t bound_ns; /* on how old an answer may be */
+    uint64_t bound_ns;  /* on how old an answer may be */
+    uint64_t prompt_ns; /* within this everybody hears of a barrier; 0: there are faults */
 };
 
 struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_config *config);
 void sim_oracle_destroy(struct sim_oracle **oracle);
+
+struct sim_barriers *sim_oracle_barriers(const struct sim_oracle *oracle);
 
 /* ---- names and values ---- */
 
@@ -58,6 +62,9 @@ unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned key);
 unsigned sim_oracle_floor(const struct sim_oracle *oracle, unsigned reader, unsigned key);
 void sim_oracle_raise(struct sim_oracle *oracle, unsigned reader, unsigned key, unsigned state);
 
+/* A new process has taken the reader's place. */
+void sim_oracle_forget(struct sim_oracle *oracle, unsigned reader);
+
 /* An own SET of `serial` was acknowledged. */
 void sim_oracle_wrote(struct sim_oracle *oracle, unsigned reader, unsigned key, uint64_t serial);
 
@@ -70,6 +77,8 @@ struct sim_answer {
     unsigned reader, key;
     uint64_t from_ns; /* when it was asked; it is answered now */
     unsigned floor;   /* as of then */
+    uint64_t known;   /* barriers that the reader knows now, or knew then: a bit for each */
+    bool hit;         /* it came out of L1 */
     struct strata_bytes value;
     bool absent;
     bool newest; /* nothing but what is there now is right */

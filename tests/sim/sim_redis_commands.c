@@ -136,6 +136,16 @@ static void run_unlink(const struct call *call)
     sta_resp_write_integer(&call->conn->out, removed);
 }
 
+static void run_hgetall(const struct call *call)
+{
+    sim_hash_read(call->conn, call->argv[1]);
+}
+
+static void run_eval(const struct call *call)
+{
+    sim_hash_script(call->conn, call->argv);
+}
+
 /* ---- which ---- */
 
 static const struct {
@@ -143,10 +153,10 @@ static const struct {
     unsigned argc_least;
     void (*run)(const struct call *call);
 } commands[] = {
-    {"GET", 2, run_get},         {"PTTL", 2, run_pttl},     {"SET", 3, run_set},
-    {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},    {"PING", 1, run_ping},
-    {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client}, {"ASKING", 1, run_asking},
-    {"CLUSTER", 2, run_cluster},
+    {"GET", 2, run_get},         {"PTTL", 2, run_pttl},       {"SET", 3, run_set},
+    {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},      {"PING", 1, run_ping},
+    {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client},   {"ASKING", 1, run_asking},
+    {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 8, run_eval},
 };
 
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)

@@ -4,6 +4,7 @@
  *   sim_redis.c           nodes and their connections
  *   sim_redis_commands.c  what they are asked
  *   sim_redis_keys.c      what they hold
+ *   sim_redis_hash.c      the hash of barriers among it
  *   sim_redis_tracking.c  whom they tell of changes
  *   sim_redis_cluster.c   which of them serves what
  */
@@ -15,7 +16,7 @@
 #include "l2/slot.h"
 #include "sim/sim_redis.h"
 
-#define SIM_ENTRIES_MOST 128u /* the oracle's keys, and names of canaries */
+#define SIM_ENTRIES_MOST 256u /* the oracle's keys, the hash of barriers, and names of canaries */
 #define SIM_ENTRY_WORDS  (SIM_ENTRIES_MOST / 64u)
 #define SIM_NAME_CAP     96u
 #define SIM_NOBODY       UINT32_MAX /* a key that the oracle does not know; a client that is no reader */
@@ -33,6 +34,7 @@ struct sim_entry {
     unsigned key;              /* the oracle's, or SIM_NOBODY */
     struct strata_bytes value; /* owned; data NULL: absent */
     uint64_t expire_ms;
+    bool is_hash;
     bool moved; /* its slot is moving, and it is at the target already */
 };
 
@@ -132,6 +134,16 @@ void sim_entry_lose(struct sim_redis *redis, unsigned entry);
 
 /* All that the node holds goes, and nobody is told. */
 void sim_keys_flush(struct sim_node *node);
+
+/* ---- sim_redis_hash.c ---- */
+
+void sim_hash_read(struct sim_conn *conn, struct strata_bytes name);
+
+/* EVAL, with all of its words. */
+void sim_hash_script(struct sim_conn *conn, const struct strata_bytes *argv);
+
+/* The oracle hears which barriers are in it. */
+void sim_hash_tell(const struct sim_entry *entry);
 
 /* ---- sim_redis_tracking.c ---- */
 

@@ -51,11 +51,17 @@ unsigned sim_entry_of_key(struct sim_redis *redis, unsigned key)
     return sim_entry_of(redis, strata_bytes(name, prefix + bare.len));
 }
 
+static void oracle_tell(const struct sim_entry *entry)
+{
+    if (entry->key != SIM_NOBODY)
+        sim_oracle_changed(entry->redis->oracle, entry->key, entry->value, entry->expire_ms);
+    else if (entry->is_hash)
+        sim_hash_tell(entry);
+}
+
 static void entry_tell(struct sim_redis *redis, unsigned index)
 {
-    const struct sim_entry *entry = &redis->entries[index];
-    if (entry->key != SIM_NOBODY)
-        sim_oracle_changed(redis->oracle, entry->key, entry->value, entry->expire_ms);
+    oracle_tell(&redis->entries[index]);
     sim_tracking_changed(redis, index);
 }
 
@@ -128,8 +134,7 @@ void sim_entry_lose(struct sim_redis *redis, unsigned index)
     if (entry->value.data == NULL)
         return;
     entry_drop(entry);
-    if (entry->key != SIM_NOBODY)
-        sim_oracle_changed(redis->oracle, entry->key, entry->value, entry->expire_ms);
+    oracle_tell(entry);
 }
 
 void sim_keys_flush(struct sim_node *node)

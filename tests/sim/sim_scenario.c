@@ -11,14 +11,15 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "sim/sim_cache.h"
+#include "sim/sim_purge.h"
 #include "sim/sim_redis.h"
 
 #define PREFIX             "s:"
 #define STEPS              300u
-#define CALM_NS            (14 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
+#define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
 #define KEPT_TRIES         3u
 #define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
+#define PROMPT_NS          (100 * STA_NS_MS) /* in which all hear of a barrier, where no faults are */
 #define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
 
 /* What a seed decides. */
@@ -26,6 +27,7 @@ struct plan {
     unsigned caches, keys;
     unsigned large;    /* per mille of values that have a lane of their own */
     unsigned expiring; /* per mille of writes with a TTL */
+    unsigned purging;  /* per mille of calls that delete by pattern */
     uint64_t fault_ns; /* between two faults, on average; 0: there are none */
     struct sim_net_config net;
     struct sim_redis_config redis;
@@ -40,6 +42,7 @@ struct run {
     struct sim_redis *redis;
     struct sim_cache *caches[SIM_READERS_MOST];
     unsigned steps_left;
+    unsigned silent_key; /* see on_silence() */
     uint64_t faults;
 };
 
@@ -54,6 +57,7 @@ static void plan_draw(struct sim *sim, unsigned clusters, struct plan *plan)
         .keys = (unsigned)sim_between(sim, 2, SIM_KEYS_MOST),
         .large = sim_chance(sim, 400) ? 200 : 0,
         .expiring = sim_chance(sim, 500) ? 400 : 0,
+        .purging = sim_chance(sim, 400) ? 20 : 0,
         .fault_ns = sim_chance(sim, 200) ? 0 : sim_between(sim, 200, 2000) * STA_NS_MS,
         .net = {.latency_ns = sim_between(sim, 20, 1000) * 1000,
                 .jitter_ns = sim_between(sim, 20, 5000) * 1000,
@@ -143,7 +147,7 @@ static void cache_step(struct run *run)
     else if (what < 93)
         sim_cache_set(cache, key, pick_len(run), pick_ttl(run, 0));
     else
-        sim_cache_delete(cache, key);
+        sim_cache_delete(cache, key, (struct sim_deleted){NULL, NULL});
     /* What begins and ends with the write is where things go wrong. */
     if (what >= 70 && sim_chance(run->sim, 300))
         sim_cache_read(cache, &key, 1, false);
@@ -169,6 +173,53 @@ static void foreign_step(struct run *run)
         sim_redis_expire(run->redis, key, pick_ttl(run, SIM_NO_TTL));
 }
 
+/* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would live. */
+static void purge(struct run *run)
+{
+    static const char *const patterns[] = {"*", "key?", "key[0-3]", "key1*", "key0"};
+    uint64_t kind = sim_below(run->sim, 100);
+    uint64_t walk_ms = sim_below(run->sim, kind < 80 ? 20 : 5000);
+    const struct sim_purge_config config = {
+        .pattern = patterns[sim_below(run->sim, sizeof patterns / sizeof patterns[0])],
+        .walk_ns = (kind < 95 ? walk_ms : sim_between(run->sim, 10000, 11000)) * STA_NS_MS,
+        .patience_ns = sim_between(run->sim, 100, 2000) * STA_NS_MS,
+        .gives_up = sim_chance(run->sim, 100),
+    };
+    if (sim_barriers_have_room(sim_oracle_barriers(run->oracle)))
+        sim_purge_start(pick_cache(run), &config);
+}
+
+/* What becomes of the key is told nobody from now on, and what is asked is answered late; of the barrier
+ * they hear all the same, by another node or when they look. */
+static void on_silence(void *arg)
+{
+    struct run *run = arg;
+    unsigned node = sim_cluster_owner(run->redis, run->silent_key);
+    for (unsigned c = 0; c < run->plan.caches; c++)
+        sim_cache_read(run->caches[c], &run->silent_key, 1, false);
+    sim_redis_swallow(run->redis, node);
+    if (run->plan.cache.cluster)
+        sim_net_freeze(run->net, (uint16_t)(SIM_PORT + node), SIM_TO_CLIENT,
+                       sim_now_ns(run->sim) + sim_below(run->sim, 300 * STA_NS_MS));
+    purge(run);
+}
+
+/* A while before that it changes, so that all have to ask. */
+static void purge_in_silence(struct run *run)
+{
+    run->silent_key = pick_key(run);
+    foreign_set(run, run->silent_key, 0, SIM_NO_TTL);
+    sim_at(run->sim, sim_now_ns(run->sim) + SETTLED_NS / 8, on_silence, run);
+}
+
+static void purge_step(struct run *run)
+{
+    if (run->plan.fault_ns > 0 && sim_chance(run->sim, 300))
+        purge_in_silence(run);
+    else
+        purge(run);
+}
+
 static uint64_t pause_ns(struct run *run)
 {
     uint64_t kind = sim_below(run->sim, 100);
@@ -183,7 +234,9 @@ static void on_step(void *arg)
     if (run->steps_left == 0)
         return;
     run->steps_left--;
-    if (sim_chance(run->sim, 750))
+    if (sim_chance(run->sim, run->plan.purging))
+        purge_step(run);
+    else if (sim_chance(run->sim, 750))
         cache_step(run);
     else
         foreign_step(run);
@@ -269,10 +322,12 @@ static void on_fault(void *arg)
         fault_of_cluster(run);
     if (what < 45)
         fault_of_link(run);
-    else if (what < 90)
+    else if (what < 88)
         fault_of_node(run);
-    else
+    else if (what < 96)
         sim_cache_stall(pick_cache(run), some_time_ns(run));
+    else
+        sim_cache_restart(pick_cache(run));
     sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, 2 * run->plan.fault_ns), on_fault,
            run);
 }
@@ -329,6 +384,8 @@ static void must_converge(struct run *run)
     sim_net_heal(run->net);
     sim_redis_heal(run->redis);
     run_for(run, CALM_NS);
+    read_all(run);
+    run_for(run, SETTLED_NS);
     for (unsigned key = 0; key < run->plan.keys; key++)
         foreign_set(run, key, 0, SIM_NO_TTL);
     run_for(run, SETTLED_NS);
@@ -347,7 +404,8 @@ static void run_open(struct run *run, unsigned clusters)
     plan_draw(run->sim, clusters, plan);
     plan_tell(run->sim, plan);
     const struct sim_oracle_config oracle = {.keys = plan->keys,
-                                             .bound_ns = plan->cache.max_staleness_ms * STA_NS_MS};
+                                             .bound_ns = plan->cache.max_staleness_ms * STA_NS_MS,
+                                             .prompt_ns = plan->fault_ns == 0 ? PROMPT_NS : 0};
     run->net = sim_net_create(run->sim, &plan->net, &sim_redis_events);
     run->oracle = sim_oracle_create(run->sim, &oracle);
     run->redis = sim_redis_create(run->sim, run->net, run->oracle, &plan->redis);

@@ -15,7 +15,12 @@
 #define PENDING_BYTES ((size_t)1 << 20)
 #define PING_NS       (750 * STA_NS_MS) /* as for lanes */
 
-#define SOURCE 1u
+/* What is put into L1 is another router's: here a source stands for a hash, and no two hashes share one,
+ * for a source that two nodes answer for in turn is doubted in turn. */
+#define FIRST_SOURCE 1u
+
+/* Slots that move are told of by MOVED: the map can wait. */
+#define ASK_NS (500 * STA_NS_MS)
 
 /* ---- hearing ---- */
 
@@ -221,11 +226,12 @@ static int open_l2(struct sta_barrier_watch *watch, const struct sta_stratad *st
                 .cluster = stratad->seeds != NULL,
                 .seeds = stratad->seeds,
                 .seed_count = stratad->options.cache.cluster_node_count,
+                .refresh.floor_ns = ASK_NS,
                 .tracking = {.mode = STA_TRACKING_READS,
                              .prefix = strata_bytes("", 0),
                              .max_staleness_ns = stratad->max_staleness_ns,
-                             .first_source = SOURCE,
-                             .sources = 1,
+                             .first_source = FIRST_SOURCE,
+                             .sources = stratad->seeds != NULL ? STA_SLOT_COUNT : 1,
                              .sink = &sink,
                              .arg = watch},
             },

@@ -256,7 +256,6 @@ static const struct sta_option_default library_defaults[] = {
  * remembered, write-behind, repair, queued invalidation, and the room that tells of these. */
 static const char *const library_alone[] = {
     "l2_ttl",
-    "key_prefix",
     "write_through",
     "write_behind",
     "write_behind_journal",
@@ -268,6 +267,7 @@ static const char *const library_alone[] = {
     "write_behind_full",
     "write_behind_rate",
     "write_behind_drain_timeout",
+    "write_behind_guard",
     "read_through",
     "null_values",
     "null_ttl",
@@ -275,7 +275,6 @@ static const char *const library_alone[] = {
     "invalidation_enabled",
     "invalidation_batch_size",
     "invalidation_timeout",
-    "log_level_cache",
     NULL,
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a cache tells of itself: all its numbers as JSON or for Prometheus, and whether it is well.
- * docs/operations.md has every number and every reason.
+ * docs/metrics.md has every number and every reason.
  *
  *     char *text;
  *     if (strata_metrics_text(cache, &text) == STRATA_OK)

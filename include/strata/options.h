@@ -64,7 +64,7 @@ enum strata_guard {
     STRATA_GUARD_DEFAULT = 0, /* off */
     STRATA_GUARD_OFF = 1,     /* it does */
     STRATA_GUARD_LAX = 2,     /* it is dropped, if Redis has been looked at since it was accepted */
-    STRATA_GUARD_ON = 3 /* it is dropped; a write may wait for that look before it is accepted */
+    STRATA_GUARD_ON = 3       /* it is dropped; a write may wait for that look before it succeeds */
 };
 
 /* When the journal of write-behind is on disk. */

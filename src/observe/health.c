@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See health.h. docs/operations.md has the reasons and what to do about each.
+ * See health.h. docs/metrics.md has the reasons and what to do about each.
  */
 #include "observe/health.h"
 

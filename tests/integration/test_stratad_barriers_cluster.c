@@ -11,7 +11,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "core/clock.h"
 #include "integration/held_pattern.h"
 #include "integration/stratad_cluster_rig.h"
 #include "support/wait.h"
@@ -232,6 +234,22 @@ static void while_its_node_hangs_l1_is_closed_and_other_nodes_answer(void **stat
     close_bench(&bench);
 }
 
+/* The hashes of its two namespaces are on two nodes. Each is read a few times in a second: answers of one
+ * node make it doubt nothing of the other's. */
+static void who_has_nothing_to_do_asks_little(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct bench bench = open_bench(rig);
+    assert_int_not_equal(owner_of(rig, HASH), owner_of(rig, "strata:barriers"));
+    assert_int_equal(rig_set(bench.cache, "k", "v"), STRATA_OK);
+    assert_true(gets(bench.clients[0], "k", "v"));
+    uint64_t began_ns = sta_clock_now_ns(), before = redis_cluster_calls(rig->cluster, "hgetall");
+    (void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    uint64_t asked = redis_cluster_calls(rig->cluster, "hgetall") - before;
+    assert_true(asked <= 50 * ((sta_clock_now_ns() - began_ns) / STA_NS_SEC + 1));
+    close_bench(&bench);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, cluster_rig_settle)
 
 int main(void)
@@ -239,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_matches_is_hidden_on_every_node),
         CASE(it_goes_along_when_its_slot_moves),
+        CASE(who_has_nothing_to_do_asks_little),
         CASE(while_its_node_hangs_l1_is_closed_and_other_nodes_answer),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);

@@ -168,6 +168,13 @@ void sta_behind_look(struct sta_behind *behind)
     sta_behind_fly(behind, now_ns);
 }
 
+/* Nothing may happen until then: no flight ends while its key waits for another attempt. */
+void sta_behind_be_patient(struct sta_behind *behind, uint64_t until_ns)
+{
+    if (behind->patience.due_ns > until_ns || sta_list_empty(&behind->patience.link))
+        sta_timer_start(behind->cache->loop, &behind->patience, until_ns);
+}
+
 static void on_timer(struct sta_timer *timer)
 {
     sta_behind_look(STA_CONTAINER(timer, struct sta_behind, timer));

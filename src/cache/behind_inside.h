@@ -84,6 +84,9 @@ struct sta_key sta_behind_key(const struct sta_behind *behind, struct strata_byt
 /* The loop's thread: something was settled or admitted, or time has passed. */
 void sta_behind_look(struct sta_behind *behind);
 
+/* The loop's thread: looks by then, whatever happens. */
+void sta_behind_be_patient(struct sta_behind *behind, uint64_t until_ns);
+
 /* Under the lock: whether the loop has to be asked to look; then call kick() without it. */
 bool sta_behind_wants_kick(struct sta_behind *behind);
 void sta_behind_kick(struct sta_behind *behind);

@@ -82,9 +82,12 @@ static int behind_record_again(struct sta_behind *behind, struct sta_behind_entr
     if (entry->guard != NULL)
         record_basis(&record, entry, NULL, now_ns, basis);
     int status = sta_journal_append(behind->journal, &record, &position);
-    if (status == STRATA_OK)
-        sta_behind_queue_place(behind->queue, entry, position);
-    return status;
+    if (status < 0)
+        return status;
+    sta_behind_queue_place(behind->queue, entry, position);
+    if (entry->guard != NULL && entry->guard->mark == STA_NEVER)
+        entry->guard->mark = position + 1;
+    return STRATA_OK;
 }
 
 static void behind_trim(struct sta_behind *behind)
@@ -118,12 +121,13 @@ static void behind_append_done(struct sta_behind *behind, uint64_t version, stru
         behind->done_at = position + 1;
 }
 
-/* Where it cannot be recorded, it is recorded with all the rest when the journal is mended. */
+/* Where it cannot be recorded, it is when who waits for it is looked after, or with all the rest when the
+ * journal is mended. */
 void sta_behind_record_basis(struct sta_behind *behind, struct sta_behind_entry *entry,
                              uint64_t now_ns)
 {
     uint8_t basis[STA_GUARD_BYTES_MOST];
-    uint64_t position = sta_journal_end(behind->journal);
+    uint64_t position;
     struct sta_journal_record record = {
         .type = STA_JOURNAL_BASIS,
         .version = entry->version,
@@ -131,8 +135,8 @@ void sta_behind_record_basis(struct sta_behind *behind, struct sta_behind_entry 
         .key = sta_behind_entry_key(entry).bytes,
     };
     record_basis(&record, entry, NULL, now_ns, basis);
-    (void)sta_journal_append(behind->journal, &record, &position);
-    entry->guard->mark = position + 1;
+    bool recorded = sta_journal_append(behind->journal, &record, &position) == STRATA_OK;
+    entry->guard->mark = recorded ? position + 1 : STA_NEVER;
 }
 
 /* The write was recorded, and there was no memory for it: what was owed before is owed. */
@@ -275,6 +279,16 @@ int sta_behind_open_journal(struct sta_behind *behind)
 
 /* ---- who waits for the disk, or for a look, on the loop ---- */
 
+/* Whether it is known what Redis has of the key; with `always`, the journal is to have that. */
+static bool entry_is_seen(struct sta_behind *behind, struct sta_behind_entry *entry)
+{
+    const struct sta_behind_guard *guard = entry->guard;
+    if (guard->basis.count > 0 && guard->mark == STA_NEVER && behind->journal != NULL)
+        sta_behind_record_basis(behind, entry, sta_clock_now_ns());
+    return guard->basis.count > 0 &&
+           (guard->mark != STA_NEVER || behind->config.sync != STA_JOURNAL_ALWAYS);
+}
+
 /* Whether it is known of all keys what Redis has; then the disk is to have that, too. */
 static bool write_is_seen(struct sta_behind *behind, struct sta_write *write)
 {
@@ -284,11 +298,11 @@ static bool write_is_seen(struct sta_behind *behind, struct sta_write *write)
         if (write->statuses[i] != STRATA_OK)
             continue;
         const struct sta_key key = sta_behind_key(behind, write->items[i].key);
-        const struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &key);
+        struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &key);
         if (entry == NULL || entry->guard == NULL)
             continue;
-        seen = entry->guard->basis.count > 0;
-        if (write->behind.saved_at < entry->guard->mark)
+        seen = entry_is_seen(behind, entry);
+        if (seen && write->behind.saved_at < entry->guard->mark)
             write->behind.saved_at = entry->guard->mark;
     }
     pthread_mutex_unlock(&behind->lock);
@@ -316,14 +330,22 @@ static void write_end(struct sta_write *write, int status)
     write->done(write);
 }
 
+static uint64_t unsafe_until(const struct sta_behind *behind, const struct sta_write *write)
+{
+    return sta_clock_after(write->begun_ns, sta_live(&behind->cache->live.budget_ns));
+}
+
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write)
 {
-    if (sta_behind_is_safe(behind, write))
+    if (sta_behind_is_safe(behind, write)) {
         write->done(write);
-    else if (behind->closed && behind->journal == NULL) /* neither will come any more */
+    } else if (behind->closed && behind->journal == NULL) { /* neither will come any more */
         write_end(write, STRATA_ERR_CLOSED);
-    else
+    } else {
         sta_list_push_back(&behind->unsafe, &write->behind.link);
+        if (!behind->closed)
+            sta_behind_be_patient(behind, unsafe_until(behind, write));
+    }
 }
 
 uint64_t sta_behind_end_safe(struct sta_behind *behind, uint64_t now_ns)
@@ -332,8 +354,7 @@ uint64_t sta_behind_end_safe(struct sta_behind *behind, uint64_t now_ns)
     struct sta_list *node = behind->unsafe.next;
     while (node != &behind->unsafe) {
         struct sta_write *write = STA_CONTAINER(node, struct sta_write, behind.link);
-        uint64_t deadline_ns =
-            sta_clock_after(write->begun_ns, sta_live(&behind->cache->live.budget_ns));
+        uint64_t deadline_ns = unsafe_until(behind, write);
         bool safe = sta_behind_is_safe(behind, write);
         node = node->next;
         if (safe || deadline_ns <= now_ns) {

@@ -88,6 +88,17 @@ static uint64_t push_due(const struct sta_behind_queue *queue, uint64_t now_ns)
     return at_once ? now_ns : sta_clock_after(now_ns, queue->config.interval_ns);
 }
 
+/* A look is due before all writes. */
+static void push_is_due(const struct sta_behind_queue *queue, struct sta_behind_entry *entry,
+                        uint64_t now_ns)
+{
+    entry->due_ns = push_due(queue, now_ns);
+    if (!sta_behind_entry_looks(entry))
+        return;
+    entry->guard->due_ns = entry->due_ns;
+    entry->due_ns = 0;
+}
+
 static bool entry_fits(const struct sta_behind_entry *entry, size_t len)
 {
     return len <= entry->value_cap && len >= entry->value_cap / 4;
@@ -164,11 +175,7 @@ static int push_new(struct sta_behind_queue *queue, const struct sta_key *key,
     table_add(queue, entry);
     queue->numbers.entries++;
     queue->numbers.bytes += cost;
-    entry->due_ns = push_due(queue, now_ns); /* with itself counted */
-    if (sta_behind_entry_looks(entry)) {
-        entry->guard->due_ns = entry->due_ns;
-        entry->due_ns = 0; /* before all writes */
-    }
+    push_is_due(queue, entry, now_ns); /* with itself counted */
     sta_behind_heap_push(&queue->heap, entry);
     *out = entry;
     return STRATA_OK;
@@ -198,7 +205,7 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
     if (entry->state == STA_BEHIND_PARKED) {
         entry->state = STA_BEHIND_WAITING;
         queue->numbers.parked--;
-        entry->due_ns = push_due(queue, now_ns);
+        push_is_due(queue, entry, now_ns);
         sta_behind_heap_move(&queue->heap, entry);
     } else if (hasty && entry->due_ns > now_ns && sta_behind_queue_is_pressed(queue)) {
         entry->due_ns = now_ns;

@@ -67,7 +67,7 @@ struct sta_behind_guard {
     /* Readable by the owner of the queue. */
     struct sta_guard_basis basis;
     bool looking;  /* FLYING: to look, and to write nothing */
-    uint64_t mark; /* the owner's: where in the journal the basis stands */
+    uint64_t mark; /* the owner's: where in the journal the basis stands; STA_NEVER: nowhere yet */
 
     /* The queue's own. */
     uint64_t due_ns;             /* of the write that a look goes before */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "strata/strata.h"
@@ -228,6 +229,41 @@ static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(
     }
 }
 
+/* The queue, the version guard and the journal; each write is of a key of which nothing is known, so that it
+ * waits for a look and for what the journal has of that. */
+static void what_write_behind_guards_fails_cleanly_and_no_one_waits_in_vain(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/test_cache_memory.XXXXXX", command[64], name[32];
+    struct strata_options given = options();
+    struct strata_statistics statistics;
+    struct strata *cache = NULL;
+    assert_non_null(mkdtemp(directory));
+    given.write_through = STRATA_OFF;
+    given.write_behind = STRATA_ON;
+    given.write_behind_interval_ms = 3600000; /* of which no test waits */
+    given.write_behind_guard = STRATA_GUARD_ON;
+    given.write_behind_journal = directory;
+    given.socket_timeout_ms = 20000;
+    assert_int_equal(strata_open(&cache, &given, NULL), STRATA_OK);
+    bool through = false;
+    for (uint64_t n = 1; n < LADDER_MAX && !through; n++) {
+        (void)snprintf(name, sizeof name, "guarded%u", (unsigned)n);
+        fail_alloc_at(n);
+        int status = strata_set(cache, strata_text(name), strata_text("v"), 0);
+        through = !fail_alloc_end();
+        assert_clean_failure(status);
+    }
+    assert_true(through);
+    assert_int_equal(strata_flush(cache, 60000), STRATA_OK);
+    strata_statistics(cache, &statistics);
+    assert_int_equal(statistics.write_behind.entries, 0);
+    assert_int_equal(statistics.write_behind.overtaken, 0);
+    strata_close(&cache);
+    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
 /* A value too large for a segment of a small L1 has a block of its own, which may fail. */
 static void what_l1_has_no_memory_for_is_counted_as_its_error(void **state)
 {
@@ -251,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_fails_cleanly_at_every_allocation),
         cmocka_unit_test(every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on),
+        cmocka_unit_test(what_write_behind_guards_fails_cleanly_and_no_one_waits_in_vain),
         cmocka_unit_test(what_l1_has_no_memory_for_is_counted_as_its_error),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

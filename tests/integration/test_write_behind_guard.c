@@ -332,6 +332,34 @@ static void while_redis_is_away_only_who_is_lax_is_told_that_it_succeeded(void *
     strata_close(&cache);
 }
 
+static void refuse_scripts(bool refuses)
+{
+    redisReply *reply =
+        redisCommand(cache_rig_foreign(), "ACL SETUSER default %s", refuses ? "-eval" : "+eval");
+    assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+}
+
+/* Who writes a key that is parked does not wait for its interval, nor for the key's next chance. */
+static void where_looks_are_refused_a_write_ends_and_the_next_one_looks_anew(void **state)
+{
+    (void)state;
+    struct strata_options options = guarded(STRATA_GUARD_ON);
+    options.socket_timeout_ms = 200;
+    struct strata *cache = cache_rig_open(options);
+    refuse_scripts(true);
+    assert_int_equal(set_text(cache, "k", "one", 0), STRATA_ERR_TIMEOUT);
+    uint64_t end = sta_clock_now_ms() + LONG_MS;
+    while (counts(cache).parked == 0)
+        assert_true(sta_clock_now_ms() < end);
+    refuse_scripts(false);
+    while (set_text(cache, "k", "two", 0) != STRATA_OK)
+        assert_true(sta_clock_now_ms() < end);
+    flush(cache);
+    assert_in_redis(PREFIX "k", "two");
+    strata_close(&cache);
+}
+
 struct proxied {
     struct fault_proxy *proxy;
     struct strata *cache;
@@ -450,6 +478,7 @@ int main(void)
         CASE(what_has_expired_was_not_deleted_by_others),
         CASE(every_kind_of_value_is_guarded),
         CASE(without_l1_and_without_tracking_it_is_looked_at),
+        CASE(where_looks_are_refused_a_write_ends_and_the_next_one_looks_anew),
         CASE(while_redis_is_away_only_who_is_lax_is_told_that_it_succeeded),
         CASE(a_write_of_ours_whose_answer_was_lost_is_no_work_of_others),
         CASE(but_what_others_write_after_it_stays),

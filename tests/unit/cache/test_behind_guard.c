@@ -129,6 +129,28 @@ static void a_look_that_fails_is_tried_again(void **state)
     sta_behind_queue_destroy(&queue);
 }
 
+static void who_pushes_over_a_look_that_is_parked_waits_for_no_interval(void **state)
+{
+    (void)state;
+    struct sta_behind_queue *queue = queue_with(guarded);
+    uint64_t now_ns = SEC;
+    push_known(queue, "1", NULL, now_ns);
+    for (unsigned i = 0; i < STA_BEHIND_REFUSALS; i++, now_ns += 10 * SEC) {
+        struct sta_behind_entry *entry = next(queue, true, now_ns);
+        assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_REFUSED, now_ns));
+    }
+    now_ns -= 10 * SEC;
+    assert_null(sta_behind_queue_next(queue, now_ns)); /* it is parked */
+    push_known(queue, "2", NULL, now_ns);
+    struct sta_behind_entry *entry = next(queue, true, now_ns);
+    assert_false(seen(queue, entry, "old", now_ns));
+    assert_true(sta_behind_queue_due_ns(queue) == now_ns + 100 * MS);
+    entry = next(queue, false, now_ns + 100 * MS);
+    assert_true(sta_behind_queue_settle(queue, entry, STA_BEHIND_WRITTEN, now_ns + 100 * MS));
+    sta_behind_queue_free_entry(entry);
+    sta_behind_queue_destroy(&queue);
+}
+
 static void what_was_acknowledged_is_the_basis_of_what_came_meanwhile(void **state)
 {
     (void)state;
@@ -539,6 +561,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_known_is_looked_at_at_once_and_written_after_its_interval),
         cmocka_unit_test(a_look_that_fails_is_tried_again),
+        cmocka_unit_test(who_pushes_over_a_look_that_is_parked_waits_for_no_interval),
         cmocka_unit_test(what_was_acknowledged_is_the_basis_of_what_came_meanwhile),
         cmocka_unit_test(what_others_have_written_takes_a_newer_push_along),
         cmocka_unit_test(what_may_have_been_written_is_ours_until_that_is_sure),

@@ -34,7 +34,7 @@ static void visit(void *arg, size_t index)
 static void check_call(const struct sta_command_table *table, const struct strata_bytes *argv,
                        size_t argc)
 {
-    const struct sta_command *command = sta_command_find(table, argv, argc);
+    const struct sta_known_command *command = sta_command_find(table, argv, argc);
     if (command == NULL)
         return;
     CHECK(strncasecmp(command->name, argv[0].data, argv[0].len) == 0);

@@ -284,13 +284,13 @@ void sta_worker_adopt_own(struct sta_worker *worker, int fd)
 
 /* ---- the end ---- */
 
+/* Its loop goes on until join(): answers of others may wait for what the first worker's hears. */
 static void worker_end(struct sta_worker *worker)
 {
     worker->state = STA_WORKER_ENDED;
     sta_timer_stop(worker->loop, &worker->deadline);
     sta_timer_stop(worker->loop, &worker->tick);
     sta_loop_post(worker->stratad->loop, &worker->ended_task);
-    sta_loop_stop(worker->loop);
 }
 
 void sta_worker_session_gone(struct sta_worker *worker, bool own)
@@ -412,6 +412,7 @@ int sta_worker_start(struct sta_worker *worker)
 
 void sta_worker_join(struct sta_worker *worker)
 {
+    sta_loop_stop(worker->loop);
     sta_loop_join(worker->loop);
 }
 

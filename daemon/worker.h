@@ -83,6 +83,7 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
 void sta_worker_destroy(struct sta_worker **worker);
 
 int sta_worker_start(struct sta_worker *worker);
+/* After every worker has ended, or has been told to: its loop stops here. */
 void sta_worker_join(struct sta_worker *worker);
 
 /* Takes over an accepted socket; closes it where that fails. */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -21,6 +22,7 @@
 #include "integration/held_pattern.h"
 #include "integration/push_thief.h"
 #include "integration/stratad_rig.h"
+#include "support/redis_server.h"
 #include "support/wait.h"
 
 #define PREFIX     "atp:cache:"
@@ -508,6 +510,13 @@ static bool is_past(void *arg)
     return sta_clock_now_ms() > *(const uint64_t *)arg;
 }
 
+static void write_out(redisContext *client)
+{
+    int done = 0;
+    while (done == 0)
+        assert_int_equal(redisBufferWrite(client, &done), REDIS_OK);
+}
+
 /* Stopped for longer than a reading counts: not a single old answer when it goes on. */
 static void who_was_stopped_asks_before_he_answers(void **state)
 {
@@ -525,11 +534,8 @@ static void who_was_stopped_asks_before_he_answers(void **state)
     find_witness(name);
     for (unsigned i = 0; i < WORKERS; i++)
         redisAppendCommand(bench.clients[i], "GET %s", name);
-    for (unsigned i = 0; i < WORKERS; i++) {
-        int done = 0;
-        while (done == 0)
-            assert_int_equal(redisBufferWrite(bench.clients[i], &done), REDIS_OK);
-    }
+    for (unsigned i = 0; i < WORKERS; i++)
+        write_out(bench.clients[i]);
     assert_true(wait_until(is_past, &until_ms, PATIENT_MS));
     assert_int_equal(kill(stratad_process_pid(bench.stratad), SIGCONT), 0);
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -541,6 +547,47 @@ static void who_was_stopped_asks_before_he_answers(void **state)
     end_held(&held);
     close_bench(&bench);
     strata_close(&cache);
+}
+
+/* ---- the end ---- */
+
+static bool has_asked_redis(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "STRATA STATS");
+    bool has = strstr(reply->str, "\"misses\":1,") != NULL;
+    freeReplyObject(reply);
+    return has;
+}
+
+/* Its client's worker is not the one that hears of barriers; that has no client to wait for, and ends
+ * first. It is the first question, so its answer waits for a reading. */
+static void an_answer_that_waits_is_given_though_stratad_ends(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--workers", "2", "--socket-timeout", "5", "--drain-timeout",
+                                       "30",        NULL};
+    struct redis_server *server;
+    struct stratad_process *stratad;
+    redisReply *reply;
+    assert_int_equal(redis_server_start(&server, NULL), 0);
+    assert_int_equal(stratad_process_start(&stratad, redis_server_url(server), args), 0);
+    redisContext *other = rig_client(stratad), *client = rig_client(stratad);
+    redis_server_freeze(server);
+    redisAppendCommand(client, "GET nothing");
+    write_out(client);
+    assert_true(wait_until(has_asked_redis, other, PATIENT_MS));
+    assert_int_equal(kill(stratad_process_pid(stratad), SIGTERM), 0);
+    assert_true(stratad_process_says(stratad, "finishing what is under way"));
+    redis_server_thaw(server);
+    assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+    freeReplyObject(reply); /* an error where the machine was too slow */
+    redisFree(client);
+    redisFree(other);
+    siginfo_t ended; /* another SIGTERM would not let it finish */
+    assert_int_equal(waitid(P_PID, (id_t)stratad_process_pid(stratad), &ended, WEXITED | WNOWAIT),
+                     0);
+    stratad_process_stop(&stratad);
+    redis_server_stop(&server);
 }
 
 /* ---- rights ---- */
@@ -575,6 +622,7 @@ int main(void)
         CASE(where_pushes_are_lost_it_is_heard_of_all_the_same),
         CASE(without_a_reading_l1_is_closed_and_redis_answers),
         CASE(who_was_stopped_asks_before_he_answers),
+        CASE(an_answer_that_waits_is_given_though_stratad_ends),
         CASE(who_may_not_read_them_is_served_from_l1_and_told),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes to whoever has closed */

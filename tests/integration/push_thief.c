@@ -31,6 +31,7 @@ struct pair {
     int server;
     struct sta_buffer down; /* what the server sent and is no whole frame yet */
     struct sta_resp_framer framer;
+    bool robbed;            /* it has lost pushes, and loses all that come */
     struct sta_buffer kept; /* whole frames that are to wait */
     _Atomic bool held;
     _Atomic unsigned kept_frames;
@@ -151,7 +152,8 @@ static bool pair_down(struct push_thief *thief, struct pair *pair)
         if (rest.len == 0 ||
             sta_resp_frame(&pair->framer, &sta_resp_reply_limits, rest, &len, &reason) != STRATA_OK)
             return true;
-        if (bytes[0] == '>' && atomic_load(&thief->steals))
+        pair->robbed = pair->robbed || (bytes[0] == '>' && atomic_load(&thief->steals));
+        if (bytes[0] == '>' && pair->robbed)
             atomic_fetch_add(&thief->stolen, 1);
         else if (!pair_pass(pair, bytes, len))
             return false;

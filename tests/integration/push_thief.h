@@ -18,7 +18,8 @@ void push_thief_stop(struct push_thief **thief);
 
 int push_thief_port(const struct push_thief *thief);
 
-/* From any thread. */
+/* From any thread. Who has lost a push gets none any more, also when stealing has ended: one that loses
+ * some and passes the canary's is not noticed by anybody (docs/GUARANTEES.md). */
 void push_thief_steal(struct push_thief *thief, bool steal);
 uint64_t push_thief_stolen(struct push_thief *thief);
 

@@ -27,7 +27,8 @@
 #define TRIAL_NS   (180 * STA_NS_SEC)
 #define STORM_NS   (60 * STA_NS_SEC)
 
-#define QUESTIONS_MAX 20.0 /* for the map, per second, of all workers */
+#define QUESTIONS_MAX                                                                              \
+    22.0 /* for the map, per second: of all workers 20, of what hears of barriers 2 */
 
 static struct stratad_cluster_load load; /* outlives a test that fails */
 
@@ -210,6 +211,13 @@ static void assert_all_as_stored(struct cluster_rig *rig, const struct stratad_p
     redisFree(asked.client);
 }
 
+static bool goes_on_without_errors(void)
+{
+    unsigned errors = atomic_load(&load.errors);
+    stratad_cluster_load_goes_on(&load, ENOUGH);
+    return atomic_load(&load.errors) == errors;
+}
+
 static void a_primary_dies_under_load(void **state)
 {
     struct cluster_rig *rig = *state;
@@ -224,9 +232,11 @@ static void a_primary_dies_under_load(void **state)
     while (atomic_load(&load.acked[0]) <= before + 1 && sta_clock_now_ms() < end_ms)
         stratad_cluster_load_goes_on(&load, 1);
     assert_true(atomic_load(&load.acked[0]) > before + 1);
-    unsigned errors = atomic_load(&load.errors);
-    stratad_cluster_load_goes_on(&load, ENOUGH);
-    assert_int_equal(atomic_load(&load.errors), errors); /* it is over */
+    bool over = false; /* for the other worker as well */
+    while (!over && sta_clock_now_ms() < end_ms)
+        over = goes_on_without_errors();
+    assert_true(over);
+    assert_true(goes_on_without_errors());
     stratad_cluster_load_stop(&load);
     assert_all_as_stored(rig, stratad);
     stratad_process_stop(&stratad);

@@ -18,6 +18,7 @@
 #include "config/config_file.h"
 #include "config/environment.h"
 #include "config/flags.h"
+#include "core/utf8.h"
 #include "l2/redis_url.h"
 
 #define ENTRIES_MOST 64
@@ -45,8 +46,10 @@ static void check_format(const struct sta_redis_url *url)
     struct sta_redis_url again;
     char text[512];
     sta_redis_url_format(url, text, sizeof text);
-    /* A path is formatted for people, not encoded again. */
-    if (url->endpoint.kind == STA_ENDPOINT_UNIX && strpbrk(url->endpoint.address, "%?#@") != NULL)
+    /* It is for people: what is no UTF-8 is mended, and a path is not encoded again. */
+    CHECK(sta_utf8_valid(strata_text(text)));
+    if (!sta_utf8_valid(strata_text(url->endpoint.address)) ||
+        (url->endpoint.kind == STA_ENDPOINT_UNIX && strpbrk(url->endpoint.address, "%?#@") != NULL))
         return;
     CHECK(sta_redis_url_parse(text, &again, NULL) == STRATA_OK);
     CHECK(again.endpoint.kind == url->endpoint.kind && again.endpoint.port == url->endpoint.port);

@@ -253,7 +253,7 @@ static const struct sta_option_default library_defaults[] = {
 };
 
 /* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent keys
- * remembered, write-behind, repair, queued invalidation, and the room that tells of these. */
+ * remembered, write-behind, repair, queued invalidation. */
 static const char *const library_alone[] = {
     "l2_ttl",
     "write_through",

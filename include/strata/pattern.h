@@ -8,9 +8,10 @@
  * Before the first key is deleted, what matches is hidden: this cache, and within a push all caches
  * with the same prefix that hear of what others write, answer STRATA_MISS for it as if it were gone,
  * until it is; stratad's clients are answered so too (docs/internals/barriers.md). Caches of other
- * kinds (L1 or tracking off) and other clients see each key until it is deleted. What is set under a matching key meanwhile is seen by the cache that set it, is
- * hidden from the others until the call returns, and may be deleted or not. A call that ends otherwise
- * than with STRATA_OK shows again what it has not deleted; so does the death of its process, ten
+ * kinds (L1 or tracking off) and other clients see each key until it is deleted. What is set under a
+ * matching key meanwhile is seen by the cache that set it, is hidden from the others until the call
+ * returns, and may be deleted or not. A call that ends otherwise than with STRATA_OK shows again what
+ * it has not deleted; so does the death of its process, ten
  * seconds later.
  *
  * Patterns are Redis' globs over the names of keys without the configured prefix (keys.h). A key

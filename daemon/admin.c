@@ -166,7 +166,7 @@ static struct answer answer_refusal(unsigned status)
     case 403:
         return answer_text(status, "not under this name (admin_hosts)\n");
     case 405:
-        return answer_text(status, "only GET, and PUT of /config\n");
+        return answer_text(status, "only GET and HEAD, and PUT of /config\n");
     case 413:
         return answer_text(status, "larger than 16 KiB\n");
     default:
@@ -190,7 +190,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(response, "Connection", "close");
     if (answer.status == 405)
-        (void)MHD_add_response_header(response, "Allow", "GET, PUT");
+        (void)MHD_add_response_header(response, "Allow", "GET, HEAD, PUT");
     if (answer.status == 401)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
@@ -245,7 +245,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     *context = NULL;
 }
 
-/* Called with the headers, and again with each part of a body; only for that of a PUT we wait. */
+/* Called with the headers, and again with each part of a body; only for that of a PUT we wait. HEAD is
+ * answered as GET: the server sends no body then. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **context)

@@ -85,7 +85,7 @@ unsigned sta_admin_request_judge(const struct sta_admin_rules *rules,
         return 403;
     if (wanted == STA_ADMIN_CONFIG && strcmp(words->method, "PUT") == 0)
         wanted = STA_ADMIN_CHANGE; /* which no form of a web page can send */
-    else if (strcmp(words->method, "GET") != 0)
+    else if (strcmp(words->method, "GET") != 0 && strcmp(words->method, "HEAD") != 0)
         return 405;
     if (wanted != STA_ADMIN_LIVEZ && rules->token != NULL &&
         !is_token(rules->token, words->authorization))

@@ -40,12 +40,16 @@ static void pages_are_found_by_their_whole_path(void **state)
     assert_int_equal(judge(&open_rules, "GET", NULL, "localhost", NULL), 404);
 }
 
-static void only_get_is_answered(void **state)
+static void only_get_and_head_are_answered(void **state)
 {
     (void)state;
+    assert_int_equal(judge(&open_rules, "HEAD", "/stats", "localhost", NULL), 200);
+    assert_int_equal(judge(&open_rules, "HEAD", "/none", "localhost", NULL), 404);
+    assert_int_equal(judge(&locked, "HEAD", "/stats", "localhost", NULL), 401);
     assert_int_equal(judge(&open_rules, "POST", "/stats", "localhost", NULL), 405);
-    assert_int_equal(judge(&open_rules, "HEAD", "/stats", "localhost", NULL), 405);
+    assert_int_equal(judge(&open_rules, "OPTIONS", "/stats", "localhost", NULL), 405);
     assert_int_equal(judge(&open_rules, "get", "/stats", "localhost", NULL), 405);
+    assert_int_equal(judge(&open_rules, "head", "/stats", "localhost", NULL), 405);
 }
 
 static void options_are_shown_by_get_and_changed_by_put(void **state)
@@ -110,7 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_found_by_their_whole_path),
-        cmocka_unit_test(only_get_is_answered),
+        cmocka_unit_test(only_get_and_head_are_answered),
         cmocka_unit_test(options_are_shown_by_get_and_changed_by_put),
         cmocka_unit_test(names_of_others_are_refused),
         cmocka_unit_test(more_names_may_be_allowed),

@@ -11,6 +11,20 @@
 #include "repository/field.h"
 #include "repository/reading.h"
 
+struct change;
+
+/* What statements answer with: rows as they were, or as they have become. */
+struct change_side {
+    struct change *change;
+    size_t count; /* of rows that came */
+};
+
+/* A statement for row `i`, and whose its rows are. */
+struct change_step {
+    int (*write)(struct change *change, size_t i);
+    struct change_side *side;
+};
+
 /* A call that changes rows. */
 struct change {
     struct strata_repository *repository;
@@ -26,13 +40,12 @@ struct change {
     size_t column_count;
     size_t about; /* how many */
 
-    /* the statements that are run, one for each of these */
-    int (*write)(struct change *change, size_t i);
+    /* the statements that are run, so many for each of these */
+    const struct change_step *steps;
+    size_t step_count;
     struct sta_sql_text text; /* of the last that was made */
-    bool wrote;               /* rows that come are changed ones, not ones that are replaced */
-    size_t count;             /* of rows that came */
 
-    bool changed; /* any row, by any statement */
+    struct change_side before, after;
     struct sta_row_writer writer;
     struct strata_error *error;
 };
@@ -45,6 +58,8 @@ static int change_begin(struct change *change, struct strata_repository *reposit
                               .transaction = transaction,
                               .own = transaction == NULL,
                               .keeps = keeps,
+                              .before = {.change = change},
+                              .after = {.change = change},
                               .error = error};
     if (transaction != NULL && transaction->failed)
         return sta_error_set(error, STRATA_ERR_INVALID,
@@ -80,7 +95,7 @@ static int change_end(struct change *change, int status, struct strata_rows *cha
     sta_row_bytes_fini(&change->writer);
     if (status != STRATA_OK && change->own)
         strata_transaction_rollback(&change->transaction);
-    else if (status < 0 || (status == STRATA_MISS && change->changed))
+    else if (status < 0 || (status == STRATA_MISS && change->after.count > 0))
         change->transaction->failed = true; /* some rows are changed, others not */
     else if (change->own)
         status = strata_transaction_commit(&change->transaction, change->error);
@@ -95,12 +110,13 @@ static int change_end(struct change *change, int status, struct strata_rows *cha
 
 static int change_row(void *arg, const struct strata_field *fields)
 {
-    struct change *change = arg;
+    struct change_side *side = arg;
+    struct change *change = side->change;
     int status =
         sta_tag_set_add_row(&change->transaction->tags, &change->repository->schema, fields);
-    if (change->wrote && change->keeps && status == STRATA_OK)
+    if (side == &change->after && change->keeps && status == STRATA_OK)
         status = sta_row_bytes_add(&change->writer, fields);
-    change->count++;
+    side->count++;
     return status;
 }
 
@@ -108,30 +124,29 @@ static int change_make(void *arg, size_t i, struct sta_sql *sql, struct strata_e
 {
     struct change *change = arg;
     const struct sta_schema *schema = &change->repository->schema;
+    const struct change_step *step = &change->steps[i % change->step_count];
     sta_sql_text_fini(&change->text);
     sta_sql_text_init(&change->text, &change->repository->database->driver->dialect);
-    int status = change->write(change, i);
+    int status = step->write(change, i / change->step_count);
     if (status != STRATA_OK)
         return status;
     *sql = sta_sql_text_end(&change->text);
     sql->types = schema->types;
     sql->column_count = schema->column_count;
     sql->row = change_row;
-    sql->arg = change;
+    sql->arg = step->side;
     return change->text.status == STRATA_OK ? STRATA_OK
                                             : sta_inside_fail(error, change->text.status);
 }
 
-/* A statement for each, which write() gives; `wrote`: its rows are changed ones. */
-static int change_run(struct change *change, int (*write)(struct change *, size_t), bool wrote)
+/* These steps for each, in one batch. */
+static int change_run(struct change *change, const struct change_step *steps, size_t step_count)
 {
-    const struct sta_batch batch = {change->about, change_make, change};
-    change->write = write;
-    change->wrote = wrote;
-    change->count = 0;
+    const struct sta_batch batch = {change->about * step_count, change_make, change};
+    change->steps = steps;
+    change->step_count = step_count;
     int status = change->repository->database->driver->run_many(change->transaction->connection,
                                                                 &batch, change->error);
-    change->changed = change->changed || (wrote && change->count > 0);
     sta_sql_text_fini(&change->text);
     return status;
 }
@@ -216,25 +231,39 @@ static int change_write_update_columns(struct change *change, size_t i)
 
 static int change_create(struct change *change)
 {
-    return change_run(change, change_write_insert, true);
+    const struct change_step insert = {change_write_insert, &change->after};
+    return change_run(change, &insert, 1);
 }
 
 static int change_delete(struct change *change)
 {
-    return change_run(change, change_write_delete, true);
+    const struct change_step delete = {change_write_delete, &change->after};
+    return change_run(change, &delete, 1);
 }
 
-/* STRATA_MISS where one is not there: that is known before any is changed. */
+/* STRATA_MISS where one is not there. Of one row all goes at once: a row that is not there is not changed. Of
+ * several it is known that all are there before any is changed. */
 static int change_update(struct change *change)
 {
-    int status = change_run(change, change_write_select, false);
-    if (status == STRATA_OK && change->count < change->about)
-        return STRATA_MISS;
-    if (status == STRATA_OK)
-        status = change_run(
-            change, change->rows != NULL ? change_write_update_row : change_write_update_columns,
-            true);
-    return status == STRATA_OK && change->count < change->about ? STRATA_MISS : status;
+    const struct change_step steps[] = {
+        {change_write_select, &change->before},
+        {change->rows != NULL ? change_write_update_row : change_write_update_columns,
+         &change->after},
+    };
+    size_t at_once = change->about == 1 ? 2 : 1;
+    int status = change_run(change, steps, at_once);
+    if (status == STRATA_OK && at_once == 1) {
+        if (change->before.count < change->about)
+            return STRATA_MISS;
+        status = change_run(change, steps + 1, 1);
+    }
+    if (status != STRATA_OK)
+        return status;
+    if (change->after.count > change->before.count) /* what was replaced is not known */
+        return sta_error_set(change->error, STRATA_ERR_CONFLICT,
+                             "a row of %s came while it was to be changed",
+                             change->repository->schema.table);
+    return change->after.count < change->about ? STRATA_MISS : STRATA_OK;
 }
 
 /* ---- the calls ---- */
@@ -347,6 +376,6 @@ int strata_repository_delete_many(struct strata_repository *repository,
     change.about = count;
     status = change_end(&change, change_delete(&change), NULL);
     if (status == STRATA_OK && deleted != NULL)
-        *deleted = change.count;
+        *deleted = change.after.count;
     return status;
 }

@@ -16,7 +16,7 @@
 #include "strata/status.h"
 
 /* Of the table itself: both libraries must mean the same. */
-#define STA_DRIVER_VERSION 2
+#define STA_DRIVER_VERSION 3
 
 /* The driver's own; each begins as it likes. */
 struct sta_connection;
@@ -34,7 +34,7 @@ struct sta_sql {
     void *arg;
 };
 
-/* Statements of which none needs what another has answered; all have the same columns, row() and arg. */
+/* Statements of which none needs what another has answered; all have the same columns and row(). */
 struct sta_batch {
     size_t count;
     /* Statement `i`. They are asked for in their order, one perhaps again before the next; what one
@@ -68,8 +68,12 @@ struct strata_driver {
 
     /* Whether it may be used again: it is in no transaction, and was not lost meanwhile. */
     bool (*usable)(struct sta_connection *connection);
+    /* It may go to the server with the first statement, whose answer is then its, too. */
     int (*begin)(struct sta_connection *connection, struct strata_error *error);
-    int (*commit)(struct sta_connection *connection, struct strata_error *error);
+    /* `last`, a statement without rows or NULL, is run before it, in the same round trip. After a failure that is
+     * not STRATA_ERR_LOST nothing was committed, and the transaction may wait for its rollback(). */
+    int (*commit)(struct sta_connection *connection, const struct sta_sql *last,
+                  struct strata_error *error);
     void (*rollback)(struct sta_connection *connection);
 
     /* Within a transaction or as one of its own. */

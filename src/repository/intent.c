@@ -35,8 +35,8 @@ int sta_intent_create_table(const struct strata_driver *driver, struct sta_conne
     return intent_run(driver, connection, &text, error);
 }
 
-int sta_intent_add(const struct strata_driver *driver, struct sta_connection *connection,
-                   int64_t id, struct strata_bytes tags, struct strata_error *error)
+int sta_intent_commit(const struct strata_driver *driver, struct sta_connection *connection,
+                      int64_t id, struct strata_bytes tags, struct strata_error *error)
 {
     struct sta_sql_text text;
     sta_sql_text_init(&text, &driver->dialect);
@@ -48,30 +48,46 @@ int sta_intent_add(const struct strata_driver *driver, struct sta_connection *co
     sta_sql_text_add(&text, ", ");
     sta_sql_text_param(&text, STRATA_TYPE_BLOB, strata_field_blob(tags));
     sta_sql_text_add(&text, ")");
-    return intent_run(driver, connection, &text, error);
+    struct sta_sql sql = sta_sql_text_end(&text);
+    int status = text.status == STRATA_OK ? driver->commit(connection, &sql, error) : text.status;
+    sta_sql_text_fini(&text);
+    return status;
 }
 
-static int intent_remove_one(const struct strata_driver *driver, struct sta_connection *connection,
-                             int64_t id)
-{
+/* The statements that remove intents; `text` is the last one's. */
+struct intent_removal {
+    const int64_t *ids;
     struct sta_sql_text text;
-    sta_sql_text_init(&text, &driver->dialect);
-    sta_sql_text_add(&text, "DELETE FROM " INTENT_TABLE " WHERE \"id\" = ");
-    sta_sql_text_param(&text, STRATA_TYPE_INTEGER, strata_field_integer(id));
-    return intent_run(driver, connection, &text, NULL);
+};
+
+static int intent_remove_one(void *arg, size_t i, struct sta_sql *sql, struct strata_error *error)
+{
+    struct intent_removal *removal = arg;
+    const struct sta_dialect *dialect = removal->text.dialect;
+    (void)error;
+    sta_sql_text_fini(&removal->text);
+    sta_sql_text_init(&removal->text, dialect);
+    sta_sql_text_add(&removal->text, "DELETE FROM " INTENT_TABLE " WHERE \"id\" = ");
+    sta_sql_text_param(&removal->text, STRATA_TYPE_INTEGER, strata_field_integer(removal->ids[i]));
+    *sql = sta_sql_text_end(&removal->text);
+    return removal->text.status;
 }
 
 int sta_intent_remove(const struct strata_driver *driver, struct sta_connection *connection,
                       const int64_t *ids, size_t count)
 {
+    struct intent_removal removal = {.ids = ids};
+    const struct sta_batch batch = {count, intent_remove_one, &removal};
     int status = count > 0 ? driver->begin(connection, NULL) : STRATA_OK;
     if (count == 0 || status != STRATA_OK)
         return status;
-    for (size_t i = 0; i < count && status == STRATA_OK; i++)
-        status = intent_remove_one(driver, connection, ids[i]);
+    sta_sql_text_init(&removal.text, &driver->dialect);
+    status = driver->run_many(connection, &batch, NULL);
+    sta_sql_text_fini(&removal.text);
     if (status == STRATA_OK)
-        return driver->commit(connection, NULL);
-    driver->rollback(connection);
+        status = driver->commit(connection, NULL, NULL);
+    if (status != STRATA_OK)
+        driver->rollback(connection);
     return status;
 }
 

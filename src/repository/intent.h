@@ -10,9 +10,9 @@
 int sta_intent_create_table(const struct strata_driver *driver, struct sta_connection *connection,
                             struct strata_error *error);
 
-/* Within the transaction of the change. */
-int sta_intent_add(const struct strata_driver *driver, struct sta_connection *connection,
-                   int64_t id, struct strata_bytes tags, struct strata_error *error);
+/* Commits the transaction of the change, with an intent: both, or neither. */
+int sta_intent_commit(const struct strata_driver *driver, struct sta_connection *connection,
+                      int64_t id, struct strata_bytes tags, struct strata_error *error);
 
 /* In a transaction of its own. */
 int sta_intent_remove(const struct strata_driver *driver, struct sta_connection *connection,

@@ -29,6 +29,7 @@ struct sta_connection {
     uint64_t timeout_ms;
     uintptr_t prepared; /* names given */
     bool broken;        /* gave no answer: what it would say next is not known */
+    bool owes_begin;    /* BEGIN goes out with the first statement */
     struct sta_statements statements;
 };
 
@@ -180,45 +181,24 @@ static int postgresql_open(struct sta_connection **out, const char *url, uint64_
 /* Asks the socket, too: of a server that went, its end has come already. */
 static bool postgresql_usable(struct sta_connection *connection)
 {
-    return !connection->broken && PQconsumeInput(connection->handle) == 1 &&
+    return !connection->broken && !connection->owes_begin &&
+           PQconsumeInput(connection->handle) == 1 &&
            PQstatus(connection->handle) == CONNECTION_OK &&
            PQtransactionStatus(connection->handle) == PQTRANS_IDLE;
 }
 
 static int postgresql_begin(struct sta_connection *connection, struct strata_error *error)
 {
-    return postgresql_command(connection, "BEGIN", error);
+    (void)error;
+    connection->owes_begin = true;
+    return STRATA_OK;
 }
 
 static void postgresql_rollback(struct sta_connection *connection)
 {
+    connection->owes_begin = false;
     if (!connection->broken && PQtransactionStatus(connection->handle) != PQTRANS_IDLE)
         (void)postgresql_command(connection, "ROLLBACK", NULL);
-}
-
-/* An answer is known to be one: COMMIT of a transaction in which something failed rolls back, and
- * says so by its tag alone. Without an answer, or with the last words of a server that goes,
- * nothing is known. */
-static int postgresql_commit(struct sta_connection *connection, struct strata_error *error)
-{
-    PGresult *result = NULL;
-    int status =
-        postgresql_await(connection, PQsendQuery(connection->handle, "COMMIT"), &result, error);
-    if (status != STRATA_OK) {
-        if (error != NULL)
-            error->status = STRATA_ERR_LOST;
-        return STRATA_ERR_LOST;
-    }
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    status = postgresql_check(result, error);
-    if (status != STRATA_OK && state != NULL && strncmp(state, "57P", 3) == 0) {
-        connection->broken = true;
-        status = sta_error_set(error, STRATA_ERR_LOST, "PostgreSQL went during the commit");
-    } else if (status == STRATA_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0) {
-        status = sta_error_set(error, STRATA_ERR_DATABASE, "PostgreSQL rolled back");
-    }
-    PQclear(result);
-    return status;
 }
 
 /* ---- statements ---- */
@@ -309,8 +289,8 @@ static int postgresql_send(struct sta_connection *connection, const char *name,
                                params->lengths, params->formats, 1);
 }
 
-static int postgresql_run(struct sta_connection *connection, const struct sta_sql *sql,
-                          struct strata_error *error)
+static int postgresql_run_alone(struct sta_connection *connection, const struct sta_sql *sql,
+                                struct strata_error *error)
 {
     struct sta_postgresql_params params;
     char name[32];
@@ -329,21 +309,45 @@ static int postgresql_run(struct sta_connection *connection, const struct sta_sq
     return status;
 }
 
-/* ---- many statements ----
+/* ---- what goes out together ----
  *
- * They go out in groups, in libpq's pipeline mode, and the answers of a group are read behind it:
+ * Statements go out in groups, in libpq's pipeline mode, and the answers of a group are read behind it:
  *
- *     prepare what is not yet | statement, flush, statement, flush, ... sync | answers ... sync
+ *     prepare what is not yet | BEGIN, statement, flush, statement, flush, ... COMMIT, sync | answers ... sync
  *
- * The server sends each answer when it has it, so that it is waited for as long as for a single one. Neither
- * side can block the other for ever: while we send, what comes is read (postgresql_wait.c). A
- * statement that fails has the server pass over all up to the sync. */
+ * BEGIN is there where it is owed, COMMIT where it is asked for. The server sends each answer when it has it,
+ * so that it is waited for as long as for a single one. Neither side can block the other for ever: while we
+ * send, what comes is read (postgresql_wait.c). A statement that fails has the server pass over all up to the
+ * sync, COMMIT too. */
 
 struct postgresql_group {
-    size_t sent;
+    bool begins, commits;
+    size_t sent;        /* statements between these */
     size_t bytes;       /* of their parameters */
-    struct sta_sql sql; /* the last; of all, as to its columns and row() */
+    struct sta_sql sql; /* of all, as to their columns and row() */
+    void *args[POSTGRESQL_GROUP];
 };
+
+static int postgresql_word(struct sta_connection *connection, const char *word,
+                           struct strata_error *error)
+{
+    return PQsendQueryParams(connection->handle, word, 0, NULL, NULL, NULL, NULL, 1) == 1
+               ? STRATA_OK
+               : postgresql_broke(connection, STRATA_ERR_LOST, error);
+}
+
+static int postgresql_group_begin(struct sta_connection *connection, struct postgresql_group *group,
+                                  struct strata_error *error)
+{
+    group->begins = connection->owes_begin;
+    group->commits = false;
+    group->sent = 0;
+    group->bytes = 0;
+    connection->owes_begin = false;
+    if (PQenterPipelineMode(connection->handle) != 1)
+        return postgresql_broke(connection, STRATA_ERR_LOST, error);
+    return group->begins ? postgresql_word(connection, "BEGIN", error) : STRATA_OK;
+}
 
 /* The next statement leaves. STRATA_MORE: it belongs to the next group, for it must be prepared first. */
 static int postgresql_group_add(struct sta_connection *connection, struct postgresql_group *group,
@@ -362,51 +366,119 @@ static int postgresql_group_add(struct sta_connection *connection, struct postgr
         return postgresql_broke(connection, STRATA_ERR_LOST, error);
     for (size_t i = 0; i < sql->param_count; i++)
         group->bytes += params.values[i] != NULL ? (size_t)params.lengths[i] : 0;
-    group->sent++;
+    group->args[group->sent++] = sql->arg;
     group->sql = *sql;
     return STRATA_OK;
 }
 
-/* One answer of what is in the pipeline; `wanted`: its rows are. */
-static int postgresql_group_answer(struct sta_connection *connection, const struct sta_sql *sql,
-                                   bool wanted, struct strata_error *error)
+/* `status`, of what gave no answer; where a COMMIT may be on its way, that may have been carried out. */
+static int postgresql_unknown(const struct postgresql_group *group, int status,
+                              struct strata_error *error)
+{
+    if (!group->commits)
+        return status;
+    if (error != NULL)
+        error->status = STRATA_ERR_LOST;
+    return STRATA_ERR_LOST;
+}
+
+/* The next answer of a group; NULL where there is none, or it says nothing, `first` having failed. What fails
+ * first is what is answered. */
+static int postgresql_group_next(struct sta_connection *connection,
+                                 const struct postgresql_group *group, int first, PGresult **out,
+                                 struct strata_error *error)
+{
+    *out = NULL;
+    if (connection->broken)
+        return first;
+    int status = postgresql_await(connection, 1, out, first == STRATA_OK ? error : NULL);
+    if (first == STRATA_OK)
+        return status == STRATA_OK ? STRATA_OK : postgresql_unknown(group, status, error);
+    PQclear(*out);
+    *out = NULL;
+    return first;
+}
+
+static int postgresql_group_rows(struct sta_connection *connection,
+                                 const struct postgresql_group *group, const struct sta_sql *sql,
+                                 int first, struct strata_error *error)
+{
+    PGresult *result;
+    first = postgresql_group_next(connection, group, first, &result, error);
+    if (result != NULL)
+        first = postgresql_take(connection, sql, result, error);
+    PQclear(result);
+    return first;
+}
+
+/* COMMIT of a transaction in which something failed rolls back, and says so by its tag alone. Of the
+ * last words of a server that goes nothing is known. */
+static int postgresql_group_committed(struct sta_connection *connection,
+                                      const struct postgresql_group *group, int first,
+                                      struct strata_error *error)
+{
+    PGresult *result;
+    first = postgresql_group_next(connection, group, first, &result, error);
+    if (result == NULL)
+        return first;
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    first = postgresql_check(result, error);
+    if (first != STRATA_OK && state != NULL && strncmp(state, "57P", 3) == 0) {
+        connection->broken = true;
+        first = sta_error_set(error, STRATA_ERR_LOST, "PostgreSQL went during the commit");
+    } else if (first == STRATA_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0) {
+        first = sta_error_set(error, STRATA_ERR_DATABASE, "PostgreSQL rolled back");
+    }
+    PQclear(result);
+    return first;
+}
+
+/* The sync's answer. Once a COMMIT was answered nothing depends on it but whether the connection is good. */
+static int postgresql_group_leave(struct sta_connection *connection,
+                                  const struct postgresql_group *group, int first,
+                                  struct strata_error *error)
 {
     PGresult *result = NULL;
-    int status = postgresql_await(connection, 1, &result, error);
-    if (status != STRATA_OK)
-        return status;
-    if (wanted)
-        status = postgresql_take(connection, sql, result, error);
+    bool counts = first == STRATA_OK && !group->commits;
+    if (connection->broken)
+        return first;
+    int status = postgresql_await(connection, 1, &result, counts ? error : NULL);
     PQclear(result);
-    return status;
+    if (status == STRATA_OK && PQexitPipelineMode(connection->handle) != 1)
+        status = postgresql_broke(connection, STRATA_ERR_LOST, counts ? error : NULL);
+    return counts ? status : first;
 }
 
 /* All answers; the first that is not STRATA_OK, of which `status`, of what was not sent, is the last. */
 static int postgresql_group_end(struct sta_connection *connection, struct postgresql_group *group,
                                 int status, struct strata_error *error)
 {
+    static const struct sta_sql begin;
     int first = STRATA_OK;
     if (!connection->broken && PQpipelineSync(connection->handle) != 1)
-        first = postgresql_broke(connection, STRATA_ERR_LOST, error);
-    for (size_t i = 0; i <= group->sent && !connection->broken; i++) { /* the sync's, too */
-        bool wanted = i < group->sent && first == STRATA_OK;
-        int answered = postgresql_group_answer(connection, &group->sql, wanted, error);
-        first = first == STRATA_OK || connection->broken ? answered : first;
+        first =
+            postgresql_unknown(group, postgresql_broke(connection, STRATA_ERR_LOST, error), error);
+    if (group->begins)
+        first = postgresql_group_rows(connection, group, &begin, first, error);
+    for (size_t i = 0; i < group->sent; i++) {
+        group->sql.arg = group->args[i];
+        first = postgresql_group_rows(connection, group, &group->sql, first, error);
     }
-    if (!connection->broken && PQexitPipelineMode(connection->handle) != 1)
-        first = postgresql_broke(connection, STRATA_ERR_LOST, error);
+    if (group->commits)
+        first = postgresql_group_committed(connection, group, first, error);
+    first = postgresql_group_leave(connection, group, first, error);
     return first != STRATA_OK ? first : status;
 }
+
+/* ---- one statement, many, and the last ---- */
 
 /* Statements from `*at` on, the first of which is prepared. */
 static int postgresql_group_run(struct sta_connection *connection, const struct sta_batch *batch,
                                 size_t *at, struct strata_error *error)
 {
-    struct postgresql_group group = {0};
+    struct postgresql_group group;
     struct sta_sql sql;
-    int status = STRATA_OK;
-    if (PQenterPipelineMode(connection->handle) != 1)
-        return postgresql_broke(connection, STRATA_ERR_LOST, error);
+    int status = postgresql_group_begin(connection, &group, error);
     while (*at < batch->count && status == STRATA_OK && group.sent < POSTGRESQL_GROUP &&
            group.bytes < POSTGRESQL_GROUP_BYTES) {
         status = batch->make(batch->arg, *at, &sql, error);
@@ -432,6 +504,49 @@ static int postgresql_run_many(struct sta_connection *connection, const struct s
             status = postgresql_group_run(connection, batch, &at, error);
     }
     return status;
+}
+
+static int postgresql_same(void *arg, size_t i, struct sta_sql *sql, struct strata_error *error)
+{
+    (void)i;
+    (void)error;
+    *sql = *(const struct sta_sql *)arg;
+    return STRATA_OK;
+}
+
+static int postgresql_run(struct sta_connection *connection, const struct sta_sql *sql,
+                          struct strata_error *error)
+{
+    const struct sta_batch alone = {1, postgresql_same, (void *)sql};
+    return connection->owes_begin ? postgresql_run_many(connection, &alone, error)
+                                  : postgresql_run_alone(connection, sql, error);
+}
+
+/* A transaction in which nothing was asked is none to the server. */
+static int postgresql_commit(struct sta_connection *connection, const struct sta_sql *last,
+                             struct strata_error *error)
+{
+    struct postgresql_group group;
+    char name[32];
+    int status = STRATA_OK;
+    if (last == NULL && connection->owes_begin) {
+        connection->owes_begin = false;
+        return STRATA_OK;
+    }
+    if (last != NULL)
+        status = postgresql_prepare(connection, last->text, name, sizeof name, error);
+    if (status != STRATA_OK)
+        return status;
+    status = postgresql_group_begin(connection, &group, error);
+    if (status == STRATA_OK && last != NULL)
+        status = postgresql_group_add(connection, &group, last, error);
+    if (status == STRATA_OK) {
+        group.commits = true;
+        status = postgresql_word(connection, "COMMIT", error);
+        if (status != STRATA_OK)
+            status = postgresql_unknown(&group, status, error);
+    }
+    return postgresql_group_end(connection, &group, status, error);
 }
 
 const struct strata_driver *strata_postgresql(void)

@@ -112,16 +112,6 @@ static void sqlite_rollback(struct sta_connection *connection)
         (void)sqlite_exec(connection, "ROLLBACK", NULL);
 }
 
-static int sqlite_commit(struct sta_connection *connection, struct strata_error *error)
-{
-    int status = sqlite3_get_autocommit(connection->handle) != 0
-                     ? sta_error_set(error, STRATA_ERR_DATABASE, "SQLite rolled back by itself")
-                     : sqlite_exec(connection, "COMMIT", error);
-    if (status != STRATA_OK)
-        sqlite_rollback(connection);
-    return status;
-}
-
 /* ---- statements ---- */
 
 static int sqlite_bind(sqlite3_stmt *statement, int at, const struct strata_field *field)
@@ -231,6 +221,17 @@ static int sqlite_run(struct sta_connection *connection, const struct sta_sql *s
     (void)sqlite3_reset(statement); /* its lock goes, and what was bound may */
     (void)sqlite3_clear_bindings(statement);
     return status;
+}
+
+static int sqlite_commit(struct sta_connection *connection, const struct sta_sql *last,
+                         struct strata_error *error)
+{
+    int status = sqlite3_get_autocommit(connection->handle) != 0
+                     ? sta_error_set(error, STRATA_ERR_DATABASE, "SQLite rolled back by itself")
+                     : STRATA_OK;
+    if (status == STRATA_OK && last != NULL)
+        status = sqlite_run(connection, last, error);
+    return status == STRATA_OK ? sqlite_exec(connection, "COMMIT", error) : status;
 }
 
 /* There are no round trips to save. */

@@ -40,16 +40,18 @@ static int transaction_commit(struct strata_transaction *transaction, int64_t in
                               struct strata_bytes tags, struct strata_error *error)
 {
     const struct strata_driver *driver = transaction->database->driver;
-    int status = transaction->failed
-                     ? sta_error_set(error, STRATA_ERR_INVALID,
-                                     "a change of this transaction failed; it was rolled back")
-                     : STRATA_OK;
-    if (status == STRATA_OK && tags.len > 0)
-        status = sta_intent_add(driver, transaction->connection, intent, tags, error);
-    if (status == STRATA_OK)
-        return driver->commit(transaction->connection, error);
-    driver->rollback(transaction->connection);
-    return status; /* nothing was committed */
+    struct sta_connection *connection = transaction->connection;
+    int status;
+    if (transaction->failed)
+        status = sta_error_set(error, STRATA_ERR_INVALID,
+                               "a change of this transaction failed; it was rolled back");
+    else if (tags.len > 0)
+        status = sta_intent_commit(driver, connection, intent, tags, error);
+    else
+        status = driver->commit(connection, NULL, error);
+    if (status != STRATA_OK)
+        driver->rollback(connection);
+    return status;
 }
 
 static void transaction_end(struct strata_transaction *transaction)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Batches of statements before a real PostgreSQL: that they go out together, and what is known of a
- * connection when one of them fails, takes too long, or is the last that the server hears.
+ * connection when one of them fails, takes too long, or is the last that the server hears. And commits, which
+ * go out with a statement: what is known of the transaction then.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -334,6 +335,154 @@ static void a_server_that_stands_still_is_not_waited_for(void **state)
     driver->rollback(connection);
 }
 
+/* ---- commits ---- */
+
+static int do_sql(const char *text)
+{
+    const struct sta_sql sql = {.text = strata_text(text)};
+    return driver->run(connection, &sql, &error);
+}
+
+/* A transaction that adds a row `id` and is committed with `last`. */
+static int commit_with(const char *id, const char *last)
+{
+    char text[64];
+    const struct sta_sql sql = {.text = strata_text(last)};
+    (void)snprintf(text, sizeof text, "INSERT INTO t VALUES (%s)", id);
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    assert_int_equal(do_sql(text), STRATA_OK);
+    return driver->commit(connection, &sql, &error);
+}
+
+static int take_count(void *arg, const struct strata_field *fields)
+{
+    *(int64_t *)arg = fields[0].of.integer;
+    return STRATA_OK;
+}
+
+static int64_t count_rows(void)
+{
+    static const enum strata_type types[] = {STRATA_TYPE_INTEGER};
+    int64_t count = -1;
+    const struct sta_sql sql = {.text = strata_text("SELECT count(*)::int8 FROM t"),
+                                .types = types,
+                                .column_count = 1,
+                                .row = take_count,
+                                .arg = &count};
+    assert_int_equal(driver->run(connection, &sql, &error), STRATA_OK);
+    return count;
+}
+
+/* A table whose row 7 is refused at the commit, and whose row 8 is the server's last. */
+static void make_table(void)
+{
+    assert_int_equal(do_sql("DROP TABLE IF EXISTS t"), STRATA_OK);
+    assert_int_equal(do_sql("CREATE TABLE t (id int PRIMARY KEY)"), STRATA_OK);
+    assert_int_equal(do_sql("CREATE OR REPLACE FUNCTION late() RETURNS trigger AS $$ BEGIN "
+                            "IF new.id = 7 THEN RAISE EXCEPTION 'not 7'; END IF; "
+                            "IF new.id = 8 THEN PERFORM pg_terminate_backend(pg_backend_pid()); "
+                            "PERFORM pg_sleep(0.001); END IF; "
+                            "RETURN NULL; END $$ LANGUAGE plpgsql"),
+                     STRATA_OK);
+    assert_int_equal(do_sql("CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE "
+                            "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()"),
+                     STRATA_OK);
+}
+
+static void a_commit_goes_with_a_statement_or_neither_does(void **state)
+{
+    (void)state;
+    connect_with(PATIENT_MS);
+    make_table();
+    assert_int_equal(commit_with("1", "INSERT INTO t VALUES (101)"), STRATA_OK);
+    assert_int_equal(count_rows(), 2);
+
+    /* The statement fails: it cannot be prepared, it cannot be carried out. */
+    assert_int_equal(commit_with("2", "INSERT INTO nowhere VALUES (1)"), STRATA_ERR_DATABASE);
+    driver->rollback(connection);
+    assert_int_equal(count_rows(), 2);
+    assert_int_equal(commit_with("2", "INSERT INTO t VALUES (101)"), STRATA_ERR_CONFLICT);
+    assert_false(driver->usable(connection));
+    driver->rollback(connection);
+    assert_int_equal(count_rows(), 2);
+
+    /* The commit fails. */
+    assert_int_equal(commit_with("7", "INSERT INTO t VALUES (107)"), STRATA_ERR_DATABASE);
+    assert_non_null(strstr(error.text, "not 7"));
+    driver->rollback(connection);
+    assert_int_equal(count_rows(), 2);
+
+    /* Something failed before, and nobody has said so. */
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    assert_int_equal(do_sql("INSERT INTO t VALUES (1)"), STRATA_ERR_CONFLICT);
+    assert_int_equal(driver->commit(connection, NULL, &error), STRATA_ERR_DATABASE);
+    assert_non_null(strstr(error.text, "rolled back"));
+    driver->rollback(connection);
+    assert_int_equal(count_rows(), 2);
+    assert_good();
+}
+
+/* It went before the COMMIT, and has said so: nothing was committed. */
+static void a_server_that_goes_before_the_commit_has_not_committed(void **state)
+{
+    (void)state;
+    connect_with(PATIENT_MS);
+    make_table();
+    assert_int_equal(commit_with("1", "SELECT pg_terminate_backend(pg_backend_pid())"),
+                     STRATA_ERR_DATABASE);
+    assert_false(driver->usable(connection));
+    driver->rollback(connection);
+    driver->close(connection);
+    connect_with(PATIENT_MS);
+    assert_int_equal(count_rows(), 0);
+}
+
+static void a_server_that_goes_or_stands_still_within_the_commit_leaves_it_unknown(void **state)
+{
+    (void)state;
+    connect_with(PATIENT_MS);
+    make_table();
+    assert_int_equal(commit_with("8", "INSERT INTO t VALUES (108)"), STRATA_ERR_LOST);
+    assert_int_equal(error.status, STRATA_ERR_LOST);
+    assert_false(driver->usable(connection));
+    driver->rollback(connection);
+    driver->close(connection);
+
+    connect_with(2000);
+    assert_int_equal(commit_with("1", "SELECT 1"), STRATA_OK); /* it is prepared */
+    const struct sta_sql last = {.text = strata_text("SELECT 1")};
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    assert_int_equal(do_sql("INSERT INTO t VALUES (2)"), STRATA_OK);
+    postgresql_server_freeze(server);
+    int status = driver->commit(connection, &last, &error);
+    postgresql_server_thaw(server);
+    assert_int_equal(status, STRATA_ERR_LOST);
+    assert_int_equal(error.status, STRATA_ERR_LOST);
+    assert_false(driver->usable(connection));
+    driver->rollback(connection);
+}
+
+static void a_transaction_that_asks_nothing_is_none(void **state)
+{
+    (void)state;
+    connect_with(PATIENT_MS);
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    assert_false(driver->usable(connection));
+    assert_int_equal(driver->commit(connection, NULL, &error), STRATA_OK);
+    assert_good();
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    driver->rollback(connection);
+    assert_good();
+
+    /* A batch that cannot be made has begun one all the same. */
+    struct batch batch = batch_of(3, ECHO);
+    batch.odd = 0;
+    assert_int_equal(driver->begin(connection, &error), STRATA_OK);
+    assert_int_equal(run(&batch), STRATA_ERR_INVALID);
+    driver->rollback(connection);
+    assert_good();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +500,12 @@ int main(void)
         cmocka_unit_test_teardown(a_connection_that_is_lost_on_the_way_is_not_used_again,
                                   disconnect),
         cmocka_unit_test_teardown(a_server_that_stands_still_is_not_waited_for, disconnect),
+        cmocka_unit_test_teardown(a_commit_goes_with_a_statement_or_neither_does, disconnect),
+        cmocka_unit_test_teardown(a_server_that_goes_before_the_commit_has_not_committed,
+                                  disconnect),
+        cmocka_unit_test_teardown(
+            a_server_that_goes_or_stands_still_within_the_commit_leaves_it_unknown, disconnect),
+        cmocka_unit_test_teardown(a_transaction_that_asks_nothing_is_none, disconnect),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

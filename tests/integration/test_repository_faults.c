@@ -44,12 +44,13 @@ static struct strata_driver fateful;
 static pthread_t fated;
 static enum fate fate; /* the thread's own */
 
-static int commit_as_fated(struct sta_connection *connection, struct strata_error *error)
+static int commit_as_fated(struct sta_connection *connection, const struct sta_sql *last,
+                           struct strata_error *error)
 {
     enum fate mine = pthread_equal(fated, pthread_self()) ? fate : LIVE;
     if (mine == DIE_BEFORE)
         return raise(SIGKILL);
-    int status = repository_rig_driver()->commit(connection, error);
+    int status = repository_rig_driver()->commit(connection, last, error);
     if (status == STRATA_OK && mine == DIE_AFTER)
         return raise(SIGKILL);
     return status == STRATA_OK && mine == LOSE ? STRATA_ERR_LOST : status;

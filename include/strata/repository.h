@@ -142,7 +142,8 @@ struct strata_query {
 /* Changes that are made together: all of them become visible, and all caches that they concern
  * fall, with the commit; after a rollback nothing has happened. It holds one connection. A cached
  * read that misses takes one of its own, also on a thread that has a transaction open: where all
- * are held by transactions that wait so, all of them wait for timeout_ms and get STRATA_ERR_BUSY. */
+ * are held by transactions that wait so, all of them wait for timeout_ms and get STRATA_ERR_BUSY. A
+ * server that has gone may be noticed by the first statement only. */
 struct strata_transaction;
 
 STRATA_API int strata_transaction_begin(struct strata_transaction **out,

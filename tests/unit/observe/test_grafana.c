@@ -87,6 +87,39 @@ static void the_dashboard_shows_what_there_is(void **state)
     json_decref(document);
 }
 
+/* Whether two panels lie over each other. */
+static bool overlap(const json_t *one, const json_t *two)
+{
+    long long a[4], b[4];
+    static const char *const names[] = {"x", "y", "w", "h"};
+    for (size_t i = 0; i < 4; i++) {
+        a[i] = json_integer_value(json_object_get(json_object_get(one, "gridPos"), names[i]));
+        b[i] = json_integer_value(json_object_get(json_object_get(two, "gridPos"), names[i]));
+        assert_true(i < 2 || (a[i] > 0 && b[i] > 0));
+    }
+    assert_true(a[0] + a[2] <= 24);
+    return a[0] < b[0] + b[2] && b[0] < a[0] + a[2] && a[1] < b[1] + b[3] && b[1] < a[1] + a[3];
+}
+
+static void panels_have_their_own_numbers_and_places(void **state)
+{
+    (void)state;
+    size_t i, j;
+    json_t *one, *two, *document = json_load_file(FOLDER "dashboard.json", 0, NULL);
+    json_t *panels = json_object_get(document, "panels");
+    json_array_foreach(panels, i, one)
+    {
+        assert_true(strlen(json_string_value(json_object_get(one, "title"))) > 0);
+        assert_non_null(json_object_get(one, "datasource"));
+        for (j = 0; j < i; j++) {
+            two = json_array_get(panels, j);
+            assert_false(json_equal(json_object_get(one, "id"), json_object_get(two, "id")));
+            assert_false(overlap(one, two));
+        }
+    }
+    json_decref(document);
+}
+
 /* The alerts' words are all looked at; what they tell people has no such words but metrics. */
 static void alerts_watch_what_there_is(void **state)
 {
@@ -114,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_dashboard_shows_what_there_is),
+        cmocka_unit_test(panels_have_their_own_numbers_and_places),
         cmocka_unit_test(alerts_watch_what_there_is),
         cmocka_unit_test(promtool_takes_the_rules),
     };

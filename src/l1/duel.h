@@ -64,10 +64,15 @@ static inline struct sta_rule sta_duel_rule(const struct sta_duel *duel)
     return atomic_load_explicit(&duel->rule, memory_order_relaxed);
 }
 
+static inline bool sta_duel_samples(const struct sta_duel *duel, uint64_t hash)
+{
+    return ((hash >> 20) & 0xffff) < atomic_load_explicit(&duel->rate, memory_order_relaxed);
+}
+
 /* A request, hit or miss. */
 static inline void sta_duel_note(struct sta_duel *duel, uint64_t hash)
 {
-    if (((hash >> 20) & 0xffff) < atomic_load_explicit(&duel->rate, memory_order_relaxed))
+    if (sta_duel_samples(duel, hash))
         sta_duel_push(duel, hash);
 }
 

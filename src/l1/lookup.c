@@ -34,7 +34,8 @@ ASIDE int copy_chain(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
                      struct sta_l1_copy *copy);
 ASIDE int copy_by_lease(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                         struct sta_l1_copy *copy);
-ASIDE void visit_slow(struct sta_l1 *l1, struct sta_slot slot, uint32_t offset);
+ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, _Atomic uint32_t *slot,
+                       const struct sta_l1_copy *copy);
 
 /* What stands before the key of an inline item. */
 struct terms {
@@ -77,45 +78,51 @@ static inline bool unchanged(const struct seen *seen)
 }
 
 enum copied {
-    COPIED,
+    COPIED,        /* and counted */
+    COPIED_BARELY, /* what is left to do does leave_traces() */
     COPIED_NOT,    /* another key */
     COPIED_UNUSUAL /* in a block, expired, suspect, changing */
 };
 
-/* `stamps`: whether stamps are looked at; where not, they are unusual. */
+/* `first`: of what most hits are. There long keys and values are unusual, and all that a usual hit
+ * needs is in line: for a call, even one that is not made, every hit would save registers.
+ * `stamps`: whether stamps are looked at; where not, they are unusual, too. */
 static inline __attribute__((always_inline)) enum copied copy_slot(
     struct sta_l1 *l1, const struct sta_key *key, const struct seen *seen, uint32_t at,
-    uint64_t now_ms, bool stamps, struct sta_l1_copy *copy)
+    uint64_t now_ms, bool first, bool stamps, struct sta_l1_copy *copy)
 {
+    _Atomic uint32_t *slot = &seen->bucket->offset[at];
     /* acquire: pairs with the store that linked the item. 0 is an item, too (arena.c). */
-    uint32_t offset = atomic_load_explicit(&seen->bucket->offset[at], memory_order_acquire);
-    const struct sta_item *item = sta_arena_item(&l1->arena, offset);
+    const struct sta_item *item =
+        sta_arena_item(&l1->arena, atomic_load_explicit(slot, memory_order_acquire));
     __builtin_prefetch((const char *)item + 64); /* a small item is on two lines, mostly */
     struct sta_item_head head = sta_item_head(item);
     if (head.key_len != key->bytes.len)
         return COPIED_NOT;
-    if ((head.state & (STA_ITEM_BLOCK | (stamps ? 0u : STA_ITEM_STAMP))) != 0 ||
-        head.value_len > l1->arena.segment_bytes)
+    uint8_t unusual = STA_ITEM_BLOCK | (stamps ? 0 : STA_ITEM_STAMP);
+    if ((head.state & unusual) != 0 ||
+        head.value_len > (first ? STA_RACING_SMALL : l1->arena.segment_bytes))
         return COPIED_UNUSUAL;
+    head.state &= (uint8_t)~unusual; /* which the compiler would not know */
     const uint8_t *key_at = item->bytes + sta_item_prefix(head.state);
-    if (!sta_racing_same(key_at, key->bytes.data, head.key_len))
+    if (!(first ? sta_racing_same_small : sta_racing_same)(key_at, key->bytes.data, head.key_len))
         return COPIED_NOT;
     uint64_t deadline_ms = read_deadline(item, head.state);
     if (sta_item_over(deadline_ms, now_ms) ||
         (stamps && sta_stamp_suspect(&l1->stamp, read_terms(item, head.state).stamp, now_ms)))
         return COPIED_UNUSUAL;
     size_t len = head.value_len < copy->cap ? head.value_len : copy->cap;
-    sta_racing_read(copy->buffer, key_at + head.key_len, len);
+    (first ? sta_racing_read_small : sta_racing_read)(copy->buffer, key_at + head.key_len, len);
     if (!unchanged(seen))
         return COPIED_UNUSUAL;
     copy->len = head.value_len;
     copy->deadline_ms = deadline_ms;
     copy->flags = head.flags;
-    if ((head.state & STA_ITEM_VISITS) != STA_ITEM_VISITS)
-        visit_slow(l1, (struct sta_slot){seen->bucket, at}, offset);
-    sta_duel_note(&l1->duel, key->hash);
-    if (head.flags == 0)
-        sta_tier_count(l1, STA_L1_hits);
+    struct sta_stripe *own = sta_stripe_own(l1->stripes);
+    if ((head.state & STA_ITEM_VISITS) != STA_ITEM_VISITS || head.flags != 0 || own == NULL ||
+        sta_duel_samples(&l1->duel, key->hash))
+        return COPIED_BARELY;
+    sta_stripe_more(own, STA_L1_hits);
     return COPIED;
 }
 
@@ -132,10 +139,20 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
     uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_acquire);
     uint32_t bits = sta_index_match(word0, word1, sta_index_tag(key->hash));
     struct seen seen = {bucket, bucket, word0};
-    if (bits != 0 && sta_index_is_steady(word0) &&
-        copy_slot(l1, key, &seen, (uint32_t)__builtin_ctz(bits), now_ms, stamps, copy) == COPIED)
+    if (bits == 0 || !sta_index_is_steady(word0) || key->bytes.len > STA_RACING_SMALL_KEY)
+        return copy_chain(l1, key, now_ms, copy);
+    uint32_t at = (uint32_t)__builtin_ctz(bits);
+    enum copied copied = copy_slot(l1, key, &seen, at, now_ms, true, stamps, copy);
+    if (copied == COPIED)
         return STRATA_OK;
-    return copy_chain(l1, key, now_ms, copy);
+    return copied == COPIED_BARELY ? leave_traces(l1, key, &bucket->offset[at], copy)
+                                   : copy_chain(l1, key, now_ms, copy);
+}
+
+ASIDE int copy_stamped(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
+                       struct sta_l1_copy *copy)
+{
+    return copy_first(l1, key, now_ms, true, copy);
 }
 
 /* Twice, so that a tier without sources, and so without stamps, pays nothing for them but this one
@@ -145,7 +162,7 @@ int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
 {
     if (sta_tier_is_veiled(l1, now_ms))
         return copy_by_lease(l1, key, now_ms, copy);
-    return l1->stamp.count != 0 ? copy_first(l1, key, now_ms, true, copy)
+    return l1->stamp.count != 0 ? copy_stamped(l1, key, now_ms, copy)
                                 : copy_first(l1, key, now_ms, false, copy);
 }
 
@@ -160,10 +177,12 @@ ASIDE int copy_chain(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
     while (sta_index_is_steady(seen.word)) {
         uint64_t word1 = atomic_load_explicit(&seen.bucket->word[1], memory_order_acquire);
         for (uint32_t bits = sta_index_match(word0, word1, tag); bits != 0; bits &= bits - 1) {
-            enum copied copied =
-                copy_slot(l1, key, &seen, (uint32_t)__builtin_ctz(bits), now_ms, true, copy);
+            uint32_t at = (uint32_t)__builtin_ctz(bits);
+            enum copied copied = copy_slot(l1, key, &seen, at, now_ms, false, true, copy);
             if (copied == COPIED)
                 return STRATA_OK;
+            if (copied == COPIED_BARELY)
+                return leave_traces(l1, key, &seen.bucket->offset[at], copy);
             if (copied == COPIED_UNUSUAL)
                 return copy_by_lease(l1, key, now_ms, copy);
         }
@@ -204,14 +223,24 @@ static inline void drop(uintptr_t pin)
         sta_entry_unref_block(pin_target(pin));
 }
 
-/* A visit needs the memory to be the item's while it is written: under a pin. */
-ASIDE void visit_slow(struct sta_l1 *l1, struct sta_slot slot, uint32_t offset)
+/* What a copy leaves behind. A visit needs the memory to be the item's while it is written: under a
+ * pin. The slot may have become another item's by now, which then has a visit too many. */
+ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, _Atomic uint32_t *slot,
+                       const struct sta_l1_copy *copy)
 {
-    uintptr_t pin = hold(l1, sta_arena_segment_of(&l1->arena, offset));
-    /* seq_cst: the second step of the reader's side in arena.h */
-    if (atomic_load_explicit(&slot.bucket->offset[slot.at], memory_order_seq_cst) == offset)
-        sta_item_visit(sta_arena_item(&l1->arena, offset));
-    drop(pin);
+    uint32_t offset = atomic_load_explicit(slot, memory_order_acquire);
+    struct sta_item *item = sta_arena_item(&l1->arena, offset);
+    if ((sta_item_head(item).state & STA_ITEM_VISITS) != STA_ITEM_VISITS) {
+        uintptr_t pin = hold(l1, sta_arena_segment_of(&l1->arena, offset));
+        /* seq_cst: the second step of the reader's side in arena.h */
+        if (atomic_load_explicit(slot, memory_order_seq_cst) == offset)
+            sta_item_visit(item);
+        drop(pin);
+    }
+    sta_duel_note(&l1->duel, key->hash);
+    if (copy->flags == 0)
+        sta_tier_count(l1, STA_L1_hits);
+    return STRATA_OK;
 }
 
 /* ---- finding, under a pin ---- */

@@ -19,6 +19,10 @@
 #include <emmintrin.h>
 #endif
 
+/* Bytes of a value, of a key. */
+#define STA_RACING_SMALL     128u
+#define STA_RACING_SMALL_KEY 64u
+
 #ifdef __SANITIZE_THREAD__
 
 static inline void sta_racing_write(uint8_t *to, const void *from, size_t len)
@@ -33,6 +37,11 @@ static inline void sta_racing_read(void *to, const uint8_t *from, size_t len)
         ((uint8_t *)to)[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
 }
 
+static inline void sta_racing_read_small(void *to, const uint8_t *from, size_t len)
+{
+    sta_racing_read(to, from, len);
+}
+
 static inline bool sta_racing_same(const uint8_t *a, const uint8_t *b, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -40,6 +49,11 @@ static inline bool sta_racing_same(const uint8_t *a, const uint8_t *b, size_t le
             return false;
     }
     return true;
+}
+
+static inline bool sta_racing_same_small(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    return sta_racing_same(a, b, len);
 }
 
 static inline void sta_racing_fence(void)
@@ -62,6 +76,34 @@ static inline void sta_racing_read(void *to, const uint8_t *from, size_t len)
 {
     if (len > 0)
         memcpy(to, from, len);
+}
+
+/* Up to STA_RACING_SMALL bytes, without a call and a loop: words that overlap where they meet. */
+static inline void sta_racing_read_small(void *to, const uint8_t *from, size_t len)
+{
+    uint8_t *out = to;
+    if (len >= 16) {
+        if (len > 32) {
+            if (len > 64) {
+                memcpy(out + 32, from + 32, 32);
+                memcpy(out + len - 64, from + len - 64, 32);
+            }
+            memcpy(out + 16, from + 16, 16);
+            memcpy(out + len - 32, from + len - 32, 16);
+        }
+        memcpy(out, from, 16);
+        memcpy(out + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(out, from, 8);
+        memcpy(out + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(out, from, 4);
+        memcpy(out + len - 4, from + len - 4, 4);
+    } else if (len > 0) {
+        out[0] = from[0];
+        out[len / 2] = from[len / 2];
+        out[len - 1] = from[len - 1];
+    }
 }
 
 static inline uint64_t sta_racing_differ8(const uint8_t *a, const uint8_t *b)
@@ -89,13 +131,25 @@ static inline bool sta_racing_same16(const uint8_t *a, const uint8_t *b, size_t 
 }
 #endif
 
-/* Most keys are 8 to 32 bytes: overlapping words, without a call and a loop. */
-static inline bool sta_racing_same(const uint8_t *a, const uint8_t *b, size_t len)
+/* Up to STA_RACING_SMALL_KEY bytes, and at least 1, without a call and a loop, as above. */
+static inline bool sta_racing_same_small(const uint8_t *a, const uint8_t *b, size_t len)
 {
     if (len - 16 <= 16)
         return sta_racing_same16(a, b, len - 16);
-    if (len - 8 <= 8)
+    if (len > 32)
+        return sta_racing_same16(a, b, 16) && sta_racing_same16(a + len - 32, b + len - 32, 16);
+    if (len >= 8)
         return (sta_racing_differ8(a, b) | sta_racing_differ8(a + len - 8, b + len - 8)) == 0;
+    uint8_t differ = a[0] ^ b[0];
+    for (size_t i = 1; i < len; i++)
+        differ |= a[i] ^ b[i];
+    return differ == 0;
+}
+
+static inline bool sta_racing_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len - 1 < STA_RACING_SMALL_KEY)
+        return sta_racing_same_small(a, b, len);
     return len == 0 || memcmp(a, b, len) == 0;
 }
 

@@ -47,17 +47,29 @@ static inline uint32_t sta_stripe_hash(uint64_t thread)
 /* The way of a thread that comes by for the first time, or shares its place: stripe.c. */
 void sta_stripe_count_slow(struct sta_stripe *stripes, uint64_t self, enum sta_l1_counter what);
 
-/* One more. `stripes`: STA_STRIPES + 1 of them. */
-static inline void sta_stripe_count(struct sta_stripe *stripes, enum sta_l1_counter what)
+/* The calling thread's, or NULL: it has come by for the first time, or shares its place. `stripes`:
+ * STA_STRIPES + 1 of them. */
+static inline struct sta_stripe *sta_stripe_own(struct sta_stripe *stripes)
 {
     uint64_t self = sta_stripe_thread();
     struct sta_stripe *stripe = &stripes[sta_stripe_hash(self) & (STA_STRIPES - 1)];
-    if (atomic_load_explicit(&stripe->owner, memory_order_relaxed) != self) {
-        sta_stripe_count_slow(stripes, self, what);
-        return;
-    }
-    uint64_t count = atomic_load_explicit(&stripe->count[what], memory_order_relaxed);
-    atomic_store_explicit(&stripe->count[what], count + 1, memory_order_relaxed);
+    return atomic_load_explicit(&stripe->owner, memory_order_relaxed) == self ? stripe : NULL;
+}
+
+/* One more; nobody else writes there. */
+static inline void sta_stripe_more(struct sta_stripe *own, enum sta_l1_counter what)
+{
+    uint64_t count = atomic_load_explicit(&own->count[what], memory_order_relaxed);
+    atomic_store_explicit(&own->count[what], count + 1, memory_order_relaxed);
+}
+
+static inline void sta_stripe_count(struct sta_stripe *stripes, enum sta_l1_counter what)
+{
+    struct sta_stripe *own = sta_stripe_own(stripes);
+    if (own != NULL)
+        sta_stripe_more(own, what);
+    else
+        sta_stripe_count_slow(stripes, sta_stripe_thread(), what);
 }
 
 uint64_t sta_stripe_sum(const struct sta_stripe *stripes, enum sta_l1_counter what);

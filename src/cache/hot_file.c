@@ -8,10 +8,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/regular_file.h"
 
 #define CHUNK ((size_t)64 << 10)
 
@@ -37,10 +37,10 @@ int sta_hot_reader_init(struct sta_hot_reader *reader, FILE *file, const char *n
 
 int sta_hot_reader_open(struct sta_hot_reader *reader, const char *path, struct strata_error *error)
 {
-    FILE *file = fopen(path, "rbe");
+    const char *reason;
+    FILE *file = sta_regular_file_open(path, &reason);
     if (file == NULL)
-        return sta_error_set(error, STRATA_ERR_SYSTEM, "%s: cannot be opened: %s", path,
-                             strerror(errno));
+        return sta_error_set(error, STRATA_ERR_SYSTEM, "%s: cannot be opened: %s", path, reason);
     return sta_hot_reader_init(reader, file, path, error);
 }
 
@@ -178,35 +178,37 @@ static char *name_beside(const char *path, struct strata_error *error)
     return beside;
 }
 
-static int cannot(const char *path, int reason, struct strata_error *error)
+static int cannot(const char *path, const char *reason, struct strata_error *error)
 {
-    return sta_error_set(error, STRATA_ERR_SYSTEM, "%s: cannot be written: %s", path,
-                         strerror(reason));
+    return sta_error_set(error, STRATA_ERR_SYSTEM, "%s: cannot be written: %s", path, reason);
 }
 
 int sta_hot_file_write(const char *path, const struct sta_hot_head *head,
                        const struct sta_buffer *lists, size_t count, struct strata_error *error)
 {
+    const char *reason = sta_regular_file_refuses(path); /* the new file takes its place */
+    if (reason != NULL)
+        return cannot(path, reason, error);
     char *beside = name_beside(path, error);
     if (beside == NULL)
         return STRATA_ERR_NOMEM;
     int status = write_beside(path, beside, head, lists, count);
     if (status < 0)
-        (void)cannot(path, errno, error);
+        (void)cannot(path, strerror(errno), error);
     free(beside);
     return status;
 }
 
 int sta_hot_file_try(const char *path, struct strata_error *error)
 {
-    struct stat found;
-    if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
-        return cannot(path, EISDIR, error);
+    const char *reason = sta_regular_file_refuses(path);
+    if (reason != NULL)
+        return cannot(path, reason, error);
     char *beside = name_beside(path, error);
     if (beside == NULL)
         return STRATA_ERR_NOMEM;
     int fd = mkostemp(beside, O_CLOEXEC);
-    int status = fd >= 0 ? STRATA_OK : cannot(path, errno, error);
+    int status = fd >= 0 ? STRATA_OK : cannot(path, strerror(errno), error);
     if (fd >= 0) {
         (void)close(fd);
         (void)unlink(beside);

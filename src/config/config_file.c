@@ -13,6 +13,7 @@
 #include "config/quote.h"
 #include "core/buffer.h"
 #include "core/error.h"
+#include "core/regular_file.h"
 #include "core/spelling.h"
 
 #define FILE_CHUNK 4096u
@@ -185,9 +186,11 @@ int sta_config_file_read(struct sta_config *config, struct strata_error *error)
     struct sta_buffer content;
     if (config->file == NULL)
         return STRATA_OK;
-    FILE *file = fopen(config->file, "re");
+    const char *reason;
+    FILE *file = sta_regular_file_open(config->file, &reason);
     if (file == NULL)
-        return sta_error_set(error, STRATA_ERR_CONFIG, "%s: cannot be read: %m", config->file);
+        return sta_error_set(error, STRATA_ERR_CONFIG, "%s: cannot be read: %s", config->file,
+                             reason);
     sta_buffer_init(&content, STA_CONFIG_FILE_MOST + FILE_CHUNK);
     int status = read_all(file, &content);
     if (status == STRATA_ERR_SYSTEM)

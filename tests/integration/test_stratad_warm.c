@@ -400,6 +400,12 @@ static void what_is_in_the_way_is_said_at_the_start(void **state)
     assert_true(stratad_process_said(stratad, "cannot be written: Not a directory"));
     stratad_process_stop(&stratad);
     assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0); /* nobody will write it, and nothing waits for that */
+    stratad = rig_start(fine);
+    assert_true(stratad_process_said(stratad, "cannot be opened: Not a regular file"));
+    assert_true(stratad_process_said(stratad, "cannot be written: Not a regular file"));
+    stratad_process_stop(&stratad);
+    assert_int_equal(unlink(path), 0);
     stratad = rig_start(fine);
     assert_false(stratad_process_said(stratad, "cannot be written"));
     assert_int_equal(access(path, F_OK), -1); /* nor is it made */

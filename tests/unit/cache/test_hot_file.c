@@ -427,6 +427,40 @@ static void a_file_that_cannot_be_written_leaves_the_old_one(void **state)
     sta_l1_destroy(&l1);
 }
 
+/* It would hold up who opens it, or be replaced by what is saved. */
+static void what_is_no_regular_file_is_neither_read_nor_replaced(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = create_l1();
+    struct sta_hot_reader reader;
+    const struct sta_hot_bounds bounds = {.max_keys = UINT64_MAX, .max_bytes = 1 << 20};
+    struct strata_error error;
+    char fifo[96];
+    uint64_t saved = 77;
+    (void)snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    put(l1, "k", "v", STA_NEVER, 0, 0);
+    const char *const paths[] = {fifo, "/dev/null", "/dev/zero"};
+    for (size_t i = 0; i < 3; i++) {
+        struct stat found;
+        assert_int_equal(sta_hot_reader_open(&reader, paths[i], &error), STRATA_ERR_SYSTEM);
+        assert_non_null(strstr(error.text, ": cannot be opened: Not a regular file"));
+        assert_int_equal(sta_hot_file_try(paths[i], &error), STRATA_ERR_SYSTEM);
+        assert_non_null(strstr(error.text, ": cannot be written: Not a regular file"));
+        /* The devices are the machine's: try() has shown that they are refused. */
+        if (i == 0)
+            assert_int_equal(sta_hot_set_save(l1, paths[i], &bounds, &saved, &error),
+                             STRATA_ERR_SYSTEM);
+        assert_int_equal(stat(paths[i], &found), 0);
+        assert_false(S_ISREG(found.st_mode));
+    }
+    assert_int_equal(sta_hot_reader_open(&reader, folder, &error), STRATA_ERR_SYSTEM);
+    assert_non_null(strstr(error.text, ": cannot be opened: Is a directory"));
+    assert_int_equal(saved, 77);
+    assert_int_equal(unlink(fifo), 0);
+    sta_l1_destroy(&l1);
+}
+
 static void nothing_is_left_where_memory_is_out(void **state)
 {
     (void)state;
@@ -473,6 +507,7 @@ int main(void)
         cmocka_unit_test(other_files_are_refused_and_it_is_said_why),
         cmocka_unit_test(what_is_left_of_a_ttl_goes_by_the_clock_of_the_wall),
         cmocka_unit_test(a_file_that_cannot_be_written_leaves_the_old_one),
+        cmocka_unit_test(what_is_no_regular_file_is_neither_read_nor_replaced),
         cmocka_unit_test(nothing_is_left_where_memory_is_out),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void names_values_and_comments_are_understood(void **state)
@@ -182,6 +183,44 @@ static void what_is_no_text_is_refused(void **state)
     loading_must_not(&folder, STRATA_ERR_CONFIG, "/tmp: cannot be read: Is a directory");
 }
 
+/* Nobody writes the FIFO, and /dev/zero has no end. */
+static void what_is_no_regular_file_is_refused_at_once(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/strata-test-XXXXXX", expected[200];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    struct loading fifo = {.argv = {"--config", path}};
+    (void)snprintf(expected, sizeof expected, "%s: cannot be read: Not a regular file", path);
+    loading_must_not(&fifo, STRATA_ERR_CONFIG, expected);
+    assert_int_equal(unlink(path), 0);
+
+    struct loading device = {.argv = {"--config", "/dev/zero"}};
+    loading_must_not(&device, STRATA_ERR_CONFIG, "/dev/zero: cannot be read: Not a regular file");
+}
+
+/* Root may read whatever it likes. */
+static void a_file_that_may_not_be_read_is_an_error(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/strata-test-XXXXXX", expected[200];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0), 0);
+    assert_int_equal(close(fd), 0);
+    uid_t before = geteuid();
+    if (before == 0)
+        assert_int_equal(seteuid(65534), 0);
+    struct loading closed = {.argv = {"--config", path}};
+    (void)snprintf(expected, sizeof expected, "%s: cannot be read: Permission denied", path);
+    loading_must_not(&closed, STRATA_ERR_CONFIG, expected);
+    assert_int_equal(seteuid(before), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_file_has_a_greatest_size(void **state)
 {
     (void)state;
@@ -214,6 +253,8 @@ int main(void)
         cmocka_unit_test(a_line_that_is_nothing_is_refused),
         cmocka_unit_test(a_line_is_at_most_197_bytes_long),
         cmocka_unit_test(what_is_no_text_is_refused),
+        cmocka_unit_test(what_is_no_regular_file_is_refused_at_once),
+        cmocka_unit_test(a_file_that_may_not_be_read_is_an_error),
         cmocka_unit_test(a_file_has_a_greatest_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

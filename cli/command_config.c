@@ -136,18 +136,45 @@ static enum cli_exit run_set(const struct cli_run *run)
     return cli_change(run, cli_run_option(run, CONFIG_ADMIN), settings);
 }
 
-/* An empty value is refused with what is allowed; of stratad's own options it alone knows. */
-static void refuse_no_value(const char *name, struct strata_error *error)
+/* Of one of stratad's own options it alone knows what is allowed. */
+static void refuse_of_stratad(const struct cli_run *run, const char *name,
+                              struct strata_error *error)
+{
+    struct strata_error why = {.text = ""};
+    json_t *document = NULL;
+    const char *allowed = NULL;
+    int status = cli_admin_ask(run, cli_run_option(run, CONFIG_ADMIN), "GET", "/config", NULL,
+                               &document, &why);
+    const json_t *option = json_object_get(json_object_get(document, "options"), name);
+    const char *fixed = json_string_value(json_object_get(option, "fixed_because"));
+    if (option != NULL)
+        allowed = json_string_value(json_object_get(option, "allowed"));
+    if (fixed != NULL)
+        (void)sta_error_set(error, STRATA_ERR_INVALID, "%.100s: does not change while running: %s",
+                            name, fixed);
+    else if (allowed != NULL)
+        (void)sta_error_set(error, STRATA_ERR_INVALID,
+                            "set: %.100s: its value is missing; allowed: %s", name, allowed);
+    else if (status == STRATA_OK)
+        (void)sta_error_set(error, STRATA_ERR_INVALID, "%.100s: not an option", name);
+    else
+        (void)sta_error_set(error, STRATA_ERR_INVALID,
+                            "set: %.100s: its value is missing; what is allowed stratad would say: "
+                            "%.300s",
+                            name, why.text);
+    json_decref(document);
+}
+
+/* An empty value is refused with what is allowed. */
+static void refuse_no_value(const struct cli_run *run, const char *name, struct strata_error *error)
 {
     struct strata_options unused = {0};
     const struct strata_setting empty = {name, ""};
     const struct sta_option_set set = {
         .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &unused};
-    if (sta_live_read(&set, 1, &empty, 1, error) != STRATA_ERR_CONFIG)
-        (void)sta_error_set(error, STRATA_ERR_INVALID,
-                            "set: %.100s: its value is missing; usage: strata config set NAME "
-                            "VALUE ...",
-                            name);
+    int status = sta_live_read(&set, 1, &empty, 1, error);
+    if (status != STRATA_ERR_CONFIG && status != STRATA_ERR_UNSUPPORTED)
+        refuse_of_stratad(run, name, error);
 }
 
 /* What is wrong with them, and what may stand there. */
@@ -159,7 +186,7 @@ static enum cli_exit refuse_operands(const struct cli_run *run)
         (void)sta_error_set(&error, STRATA_ERR_INVALID,
                             "set: no option is named; usage: strata config set NAME VALUE ...");
     else if (strcmp(first, "set") == 0)
-        refuse_no_value(run->operands[run->count - 1], &error);
+        refuse_no_value(run, run->operands[run->count - 1], &error);
     else if (strcmp(first, "get") == 0)
         (void)sta_error_set(&error, STRATA_ERR_INVALID,
                             "get: shows all options, and takes none; usage: strata config get");

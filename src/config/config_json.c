@@ -129,10 +129,13 @@ static bool add_setting(json_t *root, const struct sta_config *config,
 {
     const char *unit = unit_of(setting->option);
     const char *fixed = setting->fixed;
+    char allowed[STA_OPTION_ALLOWED_CAP];
     json_t *entry = json_object();
     if (json_object_set_new(root, setting->option->name, entry) < 0)
         return false;
+    sta_option_value_allowed(setting->option, allowed, sizeof allowed);
     return json_object_set_new(entry, "value", sta_setting_json(setting)) == 0 &&
+           json_object_set_new(entry, "allowed", json_string(allowed)) == 0 &&
            (unit == NULL || json_object_set_new(entry, "unit", json_string(unit)) == 0) &&
            json_object_set_new(entry, "origin", sta_setting_origin_json(config, setting)) == 0 &&
            json_object_set_new(entry, "live", json_boolean(fixed == NULL)) == 0 &&

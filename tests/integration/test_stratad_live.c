@@ -279,10 +279,30 @@ static void what_is_missing_is_named_with_what_is_allowed(void **state)
     assert_wrong("set", "l1_ttl", "l1_ttl=\"\": not a number; allowed: seconds, 0.001 to 31536000");
     assert_wrong("set", "serve_stale", "allowed: true, false, error");
     assert_wrong("set", "clients_max",
-                 "clients_max: its value is missing; usage: strata config set NAME VALUE ...");
+                 "clients_max: its value is missing; what is allowed stratad would say: ");
     assert_wrong("set", NULL, "set: no option is named; usage: strata config set NAME VALUE ...");
     assert_wrong("get", "l1_ttl", "get: shows all options, and takes none");
     assert_wrong("put", NULL, "put: not known here; allowed: get, set NAME VALUE ..., or nothing");
+}
+
+static void assert_missing(struct daemon *daemon, const char *name, const char *says)
+{
+    assert_int_equal(set(daemon, name, NULL, NULL, NULL), 2);
+    if (strstr(daemon->result.err, says) == NULL)
+        fail_msg("'%s' has no '%s'", daemon->result.err, says);
+}
+
+static void of_its_own_options_stratad_says_what_is_allowed(void **state)
+{
+    struct daemon daemon;
+    daemon_start(&daemon, *state, "");
+    assert_missing(&daemon, "clients_max",
+                   "clients_max: its value is missing; allowed: 1 to 1000000 clients");
+    assert_missing(&daemon, "log_level_daemon", "allowed: same, error, warning, info, debug");
+    assert_missing(&daemon, "workers",
+                   "workers: does not change while running: threads are started once");
+    assert_missing(&daemon, "worker", "worker: not an option");
+    daemon_end(&daemon);
 }
 
 static void a_token_is_asked_for_where_there_is_one(void **state)
@@ -412,6 +432,7 @@ int main(void)
         TEST(what_is_too_large_is_refused_in_stratads_words),
         TEST(a_command_says_where_it_cannot_ask),
         TEST(what_is_missing_is_named_with_what_is_allowed),
+        TEST(of_its_own_options_stratad_says_what_is_allowed),
         TEST(what_does_nothing_in_it_is_no_news),
         TEST(a_token_is_asked_for_where_there_is_one),
         TEST(a_room_is_made_to_talk),

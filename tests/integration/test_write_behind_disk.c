@@ -24,30 +24,28 @@
 
 #include "core/clock.h"
 #include "integration/log_record.h"
+#include "support/folder.h"
 
 #define LONG_MS   60000u
 #define PREFIX    "atp:cache:"
 #define NEVER_YET 3600000u
 #define NOWHERE   "redis://127.0.0.1:1"
 
-static char directory[64];
+static char directory[FOLDER_CAP];
 
 static int prepare(void **state)
 {
     (void)signal(SIGXFSZ, SIG_IGN);
-    (void)snprintf(directory, sizeof directory, "/tmp/test_wb_disk.XXXXXX");
-    return mkdtemp(directory) != NULL ? cache_rig_flush(state) : -1;
+    return folder_make(directory, "test_wb_disk") == 0 ? cache_rig_flush(state) : -1;
 }
 
 static void limit_files(rlim_t bytes);
 
 static int clear(void **state)
 {
-    char command[128];
     (void)state;
     limit_files(RLIM_INFINITY); /* where a test failed */
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return folder_remove(directory);
 }
 
 static struct strata_options journaled(void)

@@ -23,25 +23,23 @@
 #include "cache/journal_record.h"
 #include "core/clock.h"
 #include "support/fault_proxy.h"
+#include "support/folder.h"
 
 #define LONG_MS   60000u
 #define PREFIX    "atp:cache:"
 #define NEVER_YET 3600000u
 
-static char directory[64];
+static char directory[FOLDER_CAP];
 
 static int prepare(void **state)
 {
-    (void)snprintf(directory, sizeof directory, "/tmp/test_wb_guard.XXXXXX");
-    return mkdtemp(directory) != NULL ? cache_rig_flush(state) : -1;
+    return folder_make(directory, "test_wb_guard") == 0 ? cache_rig_flush(state) : -1;
 }
 
 static int clear(void **state)
 {
-    char command[128];
     (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return folder_remove(directory);
 }
 
 static struct strata_options journaled(enum strata_guard guard)

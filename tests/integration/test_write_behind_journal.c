@@ -24,6 +24,7 @@
 #include "cache/journal_record.h"
 #include "core/clock.h"
 #include "integration/log_record.h"
+#include "support/folder.h"
 #include "support/long_form.h"
 #include "support/redis_server.h"
 
@@ -32,20 +33,17 @@
 #define NEVER_YET 3600000u
 #define NOWHERE   "redis://127.0.0.1:1"
 
-static char directory[64];
+static char directory[FOLDER_CAP];
 
 static int prepare(void **state)
 {
-    (void)snprintf(directory, sizeof directory, "/tmp/test_wb_journal.XXXXXX");
-    return mkdtemp(directory) != NULL ? cache_rig_flush(state) : -1;
+    return folder_make(directory, "test_wb_journal") == 0 ? cache_rig_flush(state) : -1;
 }
 
 static int clear(void **state)
 {
-    char command[128];
     (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return folder_remove(directory);
 }
 
 static struct strata_options journaled(void)

@@ -25,6 +25,7 @@
 #include "core/crc32c.h"
 #include "core/random.h"
 #include "strata/status.h"
+#include "support/folder.h"
 
 static void the_crc_is_castagnolis(void **state)
 {
@@ -218,22 +219,19 @@ static off_t bytes_synced(const char *path)
 
 /* ---- files ---- */
 
-static char directory[64];
+static char directory[FOLDER_CAP];
 
 static int make_directory(void **state)
 {
     (void)state;
     disk.count = 0;
-    (void)snprintf(directory, sizeof directory, "/tmp/test_journal.XXXXXX");
-    return mkdtemp(directory) != NULL ? 0 : -1;
+    return folder_make(directory, "test_journal");
 }
 
 static int remove_directory(void **state)
 {
-    char command[128];
     (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return folder_remove(directory);
 }
 
 static size_t count_segments(void)

@@ -34,10 +34,12 @@ static bool says_cluster(struct strata_bytes info)
     return info.len > 0 && memmem(info.data, info.len, line, sizeof line - 1) != NULL;
 }
 
-/* A server that does not know INFO, or refuses it, is taken for a single one. */
+/* A server that does not know INFO, or refuses it, is taken for a single one. A stratad passes INFO on to
+ * a node, and is itself one Redis to its clients, whatever it stands before. */
 static int ask_for_cluster(const struct cli_run *run, bool *cluster, struct strata_error *error)
 {
     const struct strata_bytes info[] = {strata_text("INFO"), strata_text("cluster")};
+    const struct strata_bytes stats[] = {strata_text("STRATA"), strata_text("STATS")};
     struct cli_resp_client *client = NULL;
     struct sta_resp_value reply;
     int status = cli_resp_client_open(&client, &run->target, run->timeout_ms, error);
@@ -47,6 +49,12 @@ static int ask_for_cluster(const struct cli_run *run, bool *cluster, struct stra
         status = cli_resp_client_reply(client, &reply, error);
     if (status == STRATA_OK)
         *cluster = says_cluster(reply.bytes);
+    if (status == STRATA_OK && *cluster)
+        status = cli_resp_client_send(client, stats, 2, error);
+    if (status == STRATA_OK && *cluster) {
+        status = cli_resp_client_reply(client, &reply, error);
+        *cluster = reply.type == STA_RESP_ERROR || reply.type == STA_RESP_BULK_ERROR;
+    }
     cli_resp_client_close(&client);
     return status;
 }

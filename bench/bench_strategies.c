@@ -59,6 +59,7 @@ struct figure {
     int (*peer)(struct rig *rig, unsigned ops, struct slice *slice);
     bool behind, journal;
     enum strata_fsync fsync;
+    enum strata_guard guard;
 };
 
 /* ---- ways ---- */
@@ -187,27 +188,29 @@ static int way_hit(struct rig *rig, unsigned ops, struct slice *slice)
     return 0;
 }
 
-#define BEHIND(name, own, what, goal, journal, fsync)                                              \
+#define BEHIND(name, own, what, goal, journal, fsync, guard)                                       \
     {                                                                                              \
         name, own, "write-through", what, goal, true, 20000, 2000, way_set, way_set_plain, true,   \
-            journal, fsync                                                                         \
+            journal, fsync, guard                                                                  \
     }
 
 static const struct figure figures[] = {
     BEHIND("behind", "write-behind", "sets of one thread, no journal", 0, false,
-           STRATA_FSYNC_DEFAULT),
+           STRATA_FSYNC_DEFAULT, STRATA_GUARD_DEFAULT),
+    BEHIND("behind-guard", "write-behind, guard on", "sets of one thread, no journal", 0, false,
+           STRATA_FSYNC_DEFAULT, STRATA_GUARD_ON),
     BEHIND("behind-never", "write-behind, fsync never", "sets of one thread, with a journal", 0,
-           true, STRATA_FSYNC_NEVER),
+           true, STRATA_FSYNC_NEVER, STRATA_GUARD_DEFAULT),
     BEHIND("behind-interval", "write-behind, fsync interval", "sets of one thread, with a journal",
-           10, true, STRATA_FSYNC_INTERVAL),
+           10, true, STRATA_FSYNC_INTERVAL, STRATA_GUARD_DEFAULT),
     {"behind-always", "write-behind, fsync always", "write-through",
      "sets of one thread, with a journal", 0, true, 200, 2000, way_set, way_set_plain, true, true,
-     STRATA_FSYNC_ALWAYS},
+     STRATA_FSYNC_ALWAYS, STRATA_GUARD_DEFAULT},
     {"group-commit", "64 writers, fsync always", "fdatasync, one thread",
      "sets that share an fsync, beside the disk's own rate", 0, true, 6400, 200, way_set_threads,
-     way_disk, true, true, STRATA_FSYNC_ALWAYS},
+     way_disk, true, true, STRATA_FSYNC_ALWAYS, STRATA_GUARD_DEFAULT},
     {"load-hit", "strata_get_or_load", "strata_get", "hits of one key in L1", 1.2, false, 200000,
-     200000, way_load_hit, way_hit, false, false, STRATA_FSYNC_DEFAULT},
+     200000, way_load_hit, way_hit, false, false, STRATA_FSYNC_DEFAULT, STRATA_GUARD_DEFAULT},
 };
 
 #define FIGURES (sizeof figures / sizeof figures[0])
@@ -262,6 +265,7 @@ static int rig_begin(struct rig *rig, const struct figure *figure)
         .write_behind = figure->behind ? STRATA_ON : STRATA_OFF,
         .write_behind_journal = figure->journal ? journal : NULL,
         .write_behind_fsync = figure->fsync,
+        .write_behind_guard = figure->guard,
     };
     if (strata_open(&rig->cache, &options, &error) != STRATA_OK) {
         (void)fprintf(stderr, "bench_strategies: %s\n", error.text);

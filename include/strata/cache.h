@@ -85,7 +85,13 @@ STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, vo
 /* Write-through: STRATA_OK says that Redis acknowledged; then L1 holds the value too. After
  * STRATA_ERR_TIMEOUT or STRATA_ERR_LOST the outcome is unknown and L1 does not hold the key.
  * With write-behind: STRATA_OK says that the write was accepted: all gets through this cache see
- * it, Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done.
+ * it, Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done. It may wait up to
+ * socket_timeout: for room (write_behind_full=block), for the disk (a journal with fsync always), and
+ * with write_behind_guard=on, of a key of which the cache knows nothing, until Redis was asked what it
+ * has. STRATA_ERR_TIMEOUT: the disk or Redis did not answer by then, and the write is accepted all the same:
+ * it is owed, and gets see it (write_behind_full=through: if it went to Redis at once the outcome is
+ * unknown, as with write-through). STRATA_ERR_CLOSED: strata_close() came first, and its log
+ * says what is left. Any other error: nothing is owed.
  * With both off, L1 takes the value and Redis' copy is deleted. */
 STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
                           uint64_t ttl_ms);

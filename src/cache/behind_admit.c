@@ -17,6 +17,7 @@
  * before it are on disk.
  * Of a batch, what comes after a write that went through and is of the same key goes through, too.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cache/aged.h"
@@ -27,8 +28,19 @@
 #include "core/clock.h"
 #include "strata/status.h"
 
+/* Values that are larger are hashed for the version guard by who writes them, before the lock: some
+ * 5 us per KiB, in which nobody else could write. */
+#define HASHED_UNDER_LOCK ((size_t)16 << 10)
+
 /* Items that are admitted under one hold of the lock. */
 #define ADMIT_AT_ONCE 64u
+
+struct admitting {
+    enum sta_write_kind kind;
+    const struct strata_item *item;
+    const uint8_t *digest; /* of the item's value; NULL: not known */
+    bool in_line;          /* it has waited for room */
+};
 
 static int admit_check(enum sta_write_kind kind, const struct strata_item *item)
 {
@@ -131,21 +143,23 @@ static int admit_push(struct sta_behind *behind, const struct sta_key *key,
     return status;
 }
 
-/* `item` as Redis will get it: STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
-static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind kind,
-                               const struct strata_item *item, bool in_line, uint64_t now_ns,
-                               struct admitted *out)
+/* The item as Redis will get it: STRATA_OK, STRATA_ERR_BUSY: no room; or why it is refused. */
+static int admit_stored_locked(struct sta_behind *behind, const struct admitting *admitting,
+                               uint64_t now_ns, struct admitted *out)
 {
+    const struct strata_item *item = admitting->item;
     struct sta_key key = sta_behind_key(behind, item->key);
     *out = (struct admitted){.crowded = true};
-    if (behind->blocked_count > 0 && !in_line && sta_behind_queue_find(behind->queue, &key) == NULL)
+    if (behind->blocked_count > 0 && !admitting->in_line &&
+        sta_behind_queue_find(behind->queue, &key) == NULL)
         return STRATA_ERR_BUSY;
     uint64_t ttl_ms = sta_tiers_ttl_ms(behind->cache, item); /* in L1 and in Redis alike */
     uint64_t ttl_ns = ttl_ms > STA_NEVER / STA_NS_MS ? STA_NEVER : ttl_ms * STA_NS_MS;
     struct sta_behind_push push = {
         .value = item->value,
-        .is_delete = kind == STA_WRITE_DELETE,
+        .is_delete = admitting->kind == STA_WRITE_DELETE,
         .expires_ns = sta_clock_after(now_ns, ttl_ns),
+        .digest = admitting->digest,
     };
     struct sta_guard_basis basis = {0};
     if (behind->config.guard != STA_BEHIND_UNGUARDED &&
@@ -155,28 +169,32 @@ static int admit_stored_locked(struct sta_behind *behind, enum sta_write_kind ki
     }
     int status = admit_push(behind, &key, &push, now_ns, out);
     if (status == STRATA_OK)
-        admit_to_l1(behind->cache, kind, &key,
+        admit_to_l1(behind->cache, admitting->kind, &key,
                     &(struct strata_item){item->key, item->value, ttl_ms}, now_ns);
     return status;
 }
 
 /* A plain value that begins as an envelope does goes into one. */
-static int admit_locked(struct sta_behind *behind, enum sta_write_kind kind,
-                        const struct strata_item *item, bool in_line, uint64_t now_ns,
-                        struct admitted *out)
+static int admit_locked(struct sta_behind *behind, const struct admitting *admitting,
+                        uint64_t now_ns, struct admitted *out)
 {
-    int status = admit_check(kind, item);
+    const struct strata_item *item = admitting->item;
+    int status = admit_check(admitting->kind, item);
     if (status < 0)
         return status;
-    if (kind == STA_WRITE_DELETE || !sta_envelope_begins(item->value))
-        return admit_stored_locked(behind, kind, item, in_line, now_ns, out);
+    if (admitting->kind == STA_WRITE_DELETE || !sta_envelope_begins(item->value))
+        return admit_stored_locked(behind, admitting, now_ns, out);
     struct sta_buffer envelope;
     struct strata_item stored = *item;
     sta_buffer_init(&envelope, SIZE_MAX);
     status = sta_envelope_write(&envelope, &(struct sta_envelope){.value = item->value});
     stored.value = sta_buffer_bytes(&envelope);
     if (status == STRATA_OK)
-        status = admit_stored_locked(behind, kind, &stored, in_line, now_ns, out);
+        status = admit_stored_locked(behind,
+                                     &(struct admitting){.kind = admitting->kind,
+                                                         .item = &stored,
+                                                         .in_line = admitting->in_line},
+                                     now_ns, out);
     sta_buffer_fini(&envelope);
     return status;
 }
@@ -228,6 +246,42 @@ static bool admit_blocks_locked(struct sta_behind *behind, struct sta_write *wri
     return false;
 }
 
+static bool admit_is_hashed(const struct sta_behind *behind, enum sta_write_kind kind,
+                            const struct strata_item *item)
+{
+    return behind->config.guard != STA_BEHIND_UNGUARDED && kind == STA_WRITE_SET &&
+           item->value.len > HASHED_UNDER_LOCK && admit_check(kind, item) == STRATA_OK;
+}
+
+/* Before the lock. Where there is no memory for it, digests are made under the lock after all. */
+static void admit_make_digests(const struct sta_behind *behind, struct sta_write *write)
+{
+    write->behind.digests = NULL;
+    for (size_t i = 0; i < write->count; i++) {
+        if (!admit_is_hashed(behind, write->kind, &write->items[i]))
+            continue;
+        if (write->behind.digests == NULL)
+            write->behind.digests = calloc(write->count, sizeof *write->behind.digests);
+        if (write->behind.digests == NULL)
+            return;
+        sta_sha1(write->items[i].value, write->behind.digests[i]);
+    }
+}
+
+static const uint8_t *admit_digest(const struct sta_write *write, size_t index)
+{
+    if (write->behind.digests == NULL || write->items[index].value.len <= HASHED_UNDER_LOCK)
+        return NULL;
+    return write->behind.digests[index];
+}
+
+/* All of its items have been dealt with. */
+static void admit_forget_digests(struct sta_write *write)
+{
+    free(write->behind.digests);
+    write->behind.digests = NULL;
+}
+
 /* The next item: STRATA_OK, it has been dealt with; STRATA_MORE: it is to wait. */
 static int admit_next_locked(struct sta_behind *behind, struct sta_write *write, bool in_line,
                              uint64_t now_ns)
@@ -235,9 +289,12 @@ static int admit_next_locked(struct sta_behind *behind, struct sta_write *write,
     size_t index = write->behind.next;
     struct admitted admitted = {.crowded = true};
     int status = STRATA_ERR_BUSY;
+    const struct admitting admitting = {.kind = write->kind,
+                                        .item = &write->items[index],
+                                        .digest = admit_digest(write, index),
+                                        .in_line = in_line};
     if (!admit_follows(write, index))
-        status =
-            admit_locked(behind, write->kind, &write->items[index], in_line, now_ns, &admitted);
+        status = admit_locked(behind, &admitting, now_ns, &admitted);
     write->statuses[index] = status;
     admit_wait_for(write, admitted.saved_at);
     if (admitted.unseen && behind->config.guard == STA_BEHIND_GUARD_ON)
@@ -279,7 +336,10 @@ int sta_behind_begin(struct sta_behind *behind, struct sta_write *write, uint64_
     write->behind.through = 0;
     write->behind.saved_at = 0;
     write->behind.looks = false;
+    admit_make_digests(behind, write);
     int status = admit_all(behind, write, false, now_ns);
+    if (status == STRATA_OK || write->behind.through > 0)
+        admit_forget_digests(write);
     if (status == STRATA_OK && !sta_behind_is_safe(behind, write))
         status = STRATA_MORE;
     return write->behind.through > 0 ? STRATA_MORE : status;
@@ -291,7 +351,8 @@ int sta_behind_erase(struct sta_behind *behind, struct strata_bytes key, uint64_
     struct sta_key hashed = sta_behind_key(behind, key);
     pthread_mutex_lock(&behind->lock);
     struct admitted admitted;
-    int status = admit_locked(behind, STA_WRITE_DELETE, &item, false, now_ns, &admitted);
+    const struct admitting admitting = {.kind = STA_WRITE_DELETE, .item = &item};
+    int status = admit_locked(behind, &admitting, now_ns, &admitted);
     if (status < 0) {
         behind->rejected++;
         admit_to_l1(behind->cache, STA_WRITE_DELETE, &hashed, &item, now_ns);
@@ -307,12 +368,18 @@ int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
                     bool (*current)(void *arg), void *arg, uint64_t now_ns)
 {
     struct admitted admitted;
+    struct admitting admitting = {.kind = STA_WRITE_SET, .item = item};
+    uint8_t digest[STA_SHA1_LEN];
     int status = STRATA_SKIPPED;
+    if (admit_is_hashed(behind, STA_WRITE_SET, item)) {
+        sta_sha1(item->value, digest);
+        admitting.digest = digest;
+    }
     pthread_mutex_lock(&behind->lock);
     if (current(arg))
         status = admit_check(STA_WRITE_SET, item);
     if (status == STRATA_OK)
-        status = admit_stored_locked(behind, STA_WRITE_SET, item, false, now_ns, &admitted);
+        status = admit_stored_locked(behind, &admitting, now_ns, &admitted);
     bool kick = sta_behind_wants_kick(behind);
     pthread_mutex_unlock(&behind->lock);
     if (kick)
@@ -338,6 +405,7 @@ static void blocked_end(struct sta_behind *behind, struct sta_write *write, int 
     pthread_mutex_unlock(&behind->lock);
     for (size_t i = write->behind.next; i < write->count; i++)
         write->statuses[i] = status;
+    admit_forget_digests(write);
     sta_behind_finish(behind, write);
 }
 

@@ -4,15 +4,27 @@
  * may take the place, and what it means that another was found there.
  *
  * What is under way is hashed only where it has to be known: when a newer push takes its place in the
- * entry, when its answer was lost, and when something is owed on top of it.
+ * entry, when its answer was lost, and when something is owed on top of it; and not here where the push
+ * brought its digest.
  */
 #include "cache/behind_queue_inside.h"
 
 #include <assert.h>
+#include <string.h>
 
 static bool is_writing(const struct sta_behind_entry *entry)
 {
     return entry->guard != NULL && entry->state == STA_BEHIND_FLYING && !entry->guard->looking;
+}
+
+/* Of the value that the entry has. */
+static struct sta_guard_state own_state(const struct sta_behind_entry *entry)
+{
+    struct sta_guard_state state = {.expires_ns = entry->expires_ns, .kind = STA_GUARD_VALUE};
+    if (!entry->guard->digested)
+        return sta_guard_value(sta_behind_entry_value(entry), entry->expires_ns);
+    memcpy(state.digest, entry->guard->digest, STA_SHA1_LEN);
+    return state;
 }
 
 /* Of a write that is, or was just now, under way. */
@@ -20,9 +32,7 @@ static struct sta_guard_state sent_state(const struct sta_behind_entry *entry)
 {
     if (entry->guard->kept)
         return entry->guard->sent;
-    return entry->guard->sent_gone
-               ? sta_guard_none()
-               : sta_guard_value(sta_behind_entry_value(entry), entry->expires_ns);
+    return entry->guard->sent_gone ? sta_guard_none() : own_state(entry);
 }
 
 void sta_behind_guard_keep(struct sta_behind_entry *entry)
@@ -76,9 +86,7 @@ void sta_behind_queue_rebase(struct sta_behind_entry *entry, const struct sta_gu
     entry->guard->basis = *basis;
     if (basis->count == 0)
         return;
-    const struct sta_guard_state own =
-        entry->is_delete ? sta_guard_none()
-                         : sta_guard_value(sta_behind_entry_value(entry), entry->expires_ns);
+    const struct sta_guard_state own = entry->is_delete ? sta_guard_none() : own_state(entry);
     sta_guard_add(&entry->guard->basis, &own);
 }
 

@@ -126,6 +126,7 @@ static int entry_take(struct sta_behind_entry *entry, const struct sta_behind_pu
     if (len > 0)
         memcpy(entry->value, push->value.data, len);
     entry->value_len = len;
+    sta_behind_guard_digest(entry, push);
     entry->is_delete = push->is_delete;
     entry->expires_ns = push->is_delete ? STA_NEVER : push->expires_ns;
     return STRATA_OK;

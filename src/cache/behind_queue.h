@@ -70,7 +70,9 @@ struct sta_behind_guard {
     uint64_t mark; /* the owner's: where in the journal the basis stands; STA_NEVER: nowhere yet */
 
     /* The queue's own. */
-    uint64_t due_ns;             /* of the write that a look goes before */
+    uint64_t due_ns;              /* of the write that a look goes before */
+    uint8_t digest[STA_SHA1_LEN]; /* of the entry's value, where `digested` */
+    bool digested;
     struct sta_guard_state sent; /* what is under way, where `kept` */
     bool kept;                   /* a newer push has taken its place in the entry */
     bool sent_gone;              /* what is under way deletes */
@@ -144,6 +146,8 @@ struct sta_behind_push {
     uint64_t expires_ns;
     const struct sta_guard_basis
         *basis; /* of a key that is not owed yet, or restored; NULL: not known */
+    const uint8_t
+        *digest; /* with a guard: of the value, STA_SHA1_LEN bytes; NULL: made when it is needed */
 };
 
 /* STRATA_OK; STRATA_ERR_BUSY: there is no room; STRATA_ERR_TOO_BIG: there can never be room;

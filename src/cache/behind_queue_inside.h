@@ -5,6 +5,8 @@
 #ifndef STA_BEHIND_QUEUE_INSIDE_H
 #define STA_BEHIND_QUEUE_INSIDE_H
 
+#include <string.h>
+
 #include "cache/behind_heap.h"
 #include "cache/behind_queue.h"
 #include "core/rate.h"
@@ -52,6 +54,17 @@ static inline bool sta_behind_entry_is_superseded(const struct sta_behind_entry 
 static inline bool sta_behind_entry_looks(const struct sta_behind_entry *entry)
 {
     return entry->guard != NULL && sta_guard_must_look(&entry->guard->basis);
+}
+
+/* The entry takes the push's value, and what is known of its digest. */
+static inline void sta_behind_guard_digest(struct sta_behind_entry *entry,
+                                           const struct sta_behind_push *push)
+{
+    if (entry->guard == NULL)
+        return;
+    entry->guard->digested = push->digest != NULL;
+    if (push->digest != NULL)
+        memcpy(entry->guard->digest, push->digest, STA_SHA1_LEN);
 }
 
 /* Before a push takes the place of the value that is under way. */

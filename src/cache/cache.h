@@ -21,6 +21,7 @@
 
 #include "cache/journal.h"
 #include "core/log.h"
+#include "core/sha1.h"
 #include "l1/l1.h"
 #include "l2/batch.h"
 #include "strata/cache.h"
@@ -213,6 +214,7 @@ struct sta_write_behind {
     bool looks;           /* it waits until it is known what Redis has of its keys */
     size_t first_through; /* of these, the first */
     size_t through; /* items that go to Redis at once: their status is STRATA_MORE until then */
+    uint8_t (*digests)[STA_SHA1_LEN]; /* of large values, count of them; NULL: none */
     struct sta_list link;
     struct sta_task task;
 };

@@ -332,6 +332,27 @@ static void while_redis_is_away_only_who_is_lax_is_told_that_it_succeeded(void *
     strata_close(&cache);
 }
 
+/* While Redis is away attempts follow each other at two seconds in the end, and each that fails is counted:
+ * a write that ends between two of them was ended by the clock. */
+static void who_waits_for_a_look_is_told_by_the_clock_alone(void **state)
+{
+    (void)state;
+    struct strata_options options = guarded(STRATA_GUARD_ON);
+    options.redis_url = AWAY;
+    options.socket_timeout_ms = 50;
+    options.write_behind_drain_timeout_ms = 1;
+    struct strata *cache = cache_rig_open(options);
+    uint64_t end = sta_clock_now_ms() + LONG_MS, before, after;
+    do {
+        assert_true(sta_clock_now_ms() < end);
+        before = counts(cache).retried;
+        assert_int_equal(set_text(cache, "k", "ours", 0), STRATA_ERR_TIMEOUT);
+        after = counts(cache).retried;
+    } while (before == 0 || before != after);
+    assert_int_equal(counts(cache).entries, 1);
+    strata_close(&cache);
+}
+
 static void refuse_scripts(bool refuses)
 {
     redisReply *reply =
@@ -480,6 +501,7 @@ int main(void)
         CASE(without_l1_and_without_tracking_it_is_looked_at),
         CASE(where_looks_are_refused_a_write_ends_and_the_next_one_looks_anew),
         CASE(while_redis_is_away_only_who_is_lax_is_told_that_it_succeeded),
+        CASE(who_waits_for_a_look_is_told_by_the_clock_alone),
         CASE(a_write_of_ours_whose_answer_was_lost_is_no_work_of_others),
         CASE(but_what_others_write_after_it_stays),
     };

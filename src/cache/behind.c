@@ -254,6 +254,9 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
         sta_behind_destroy(&behind);
         return status;
     }
+    /* What was replayed is due, though nobody may write ever again. */
+    behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
+    sta_timer_start(cache->loop, &behind->timer, behind->looks_ns);
     behind->journaled = behind->journal != NULL;
     behind->opened = true;
     *out = behind;

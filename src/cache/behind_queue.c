@@ -272,7 +272,10 @@ static bool queue_is_over(const struct sta_behind_queue *queue)
 int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_key *key,
                              const struct sta_behind_push *push, uint64_t now_ns)
 {
-    int status = queue_take(queue, key, push, now_ns, NULL);
+    struct sta_behind_entry *entry;
+    int status = queue_take(queue, key, push, now_ns, &entry);
+    if (status == STRATA_OK)
+        entry->unsure = true;
     queue->over = queue_is_over(queue);
     return status;
 }

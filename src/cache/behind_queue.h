@@ -161,7 +161,7 @@ int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *
 int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
                               const struct sta_behind_push *push);
 
-/* As push(), of what was owed before: whatever the bounds. Beyond them push() has no room for new keys
+/* As push(), of what was owed before, and may have been sent: unsure, and whatever the bounds. Beyond them push() has no room for new keys
  * nor for more bytes, until enough was settled. STRATA_OK, STRATA_ERR_NOMEM. */
 int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_key *key,
                              const struct sta_behind_push *push, uint64_t now_ns);

@@ -27,6 +27,7 @@
 #include "support/folder.h"
 #include "support/long_form.h"
 #include "support/redis_server.h"
+#include "support/wait.h"
 
 #define LONG_MS   60000u
 #define PREFIX    "atp:cache:"
@@ -93,6 +94,35 @@ static void what_a_closed_cache_owed_is_written_by_the_next(void **state)
     cache = open_away();
     assert_int_equal(numbers(cache).write_behind.entries, 0);
     strata_close(&cache);
+}
+
+static bool is_written(void *arg)
+{
+    redisReply *reply = redisCommand(cache_rig_foreign(), "GET %s", (const char *)arg);
+    bool is_written = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, "new") == 0;
+    freeReplyObject(reply);
+    return is_written;
+}
+
+/* By a program that only reads from now on. */
+static void what_is_replayed_is_written_though_nobody_writes_any_more(void **state)
+{
+    (void)state;
+    static const enum strata_fsync syncs[] = {STRATA_FSYNC_ALWAYS, STRATA_FSYNC_INTERVAL,
+                                              STRATA_FSYNC_NEVER};
+    for (size_t i = 0; i < sizeof syncs / sizeof syncs[0]; i++) {
+        struct strata *cache = open_away();
+        assert_int_equal(set_text(cache, "a", "new", 0), STRATA_OK);
+        strata_close(&cache);
+        redis_do("SET", PREFIX "a", "old");
+        struct strata_options options = journaled();
+        options.write_behind_interval_ms = 10;
+        options.write_behind_fsync = syncs[i];
+        cache = cache_rig_open(options);
+        assert_true(wait_until(is_written, PREFIX "a", LONG_MS));
+        assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+        strata_close(&cache);
+    }
 }
 
 /* One key stays owed, and with it the segment that has the record of the other. */
@@ -247,6 +277,8 @@ static void a_journal_of_more_than_the_bounds_is_replayed_and_leaves_no_room(voi
 
 /* ---- kill -9 ---- */
 
+#define KILL_LANES                                                                                 \
+    10 /* journals, and prefixes, of their own: what they owe settles at the same time */
 #define KILL_THREADS 4
 #define KILL_KEYS    40 /* a multiple of it: a key is one thread's */
 
@@ -272,14 +304,35 @@ static void *write_on(void *arg)
     }
 }
 
-static void write_until_killed(int out, uint32_t from)
+struct lane {
+    char directory[80];
+    char prefix[24];
+    uint32_t last[KILL_THREADS];
+    struct strata *next; /* the process after it */
+};
+
+static void lane_begin(struct lane *lane, unsigned index)
+{
+    (void)snprintf(lane->directory, sizeof lane->directory, "%s/%u", directory, index);
+    (void)snprintf(lane->prefix, sizeof lane->prefix, PREFIX "%u:", index);
+}
+
+static struct strata_options lane_options(const struct lane *lane)
 {
     struct strata_options options = journaled();
+    options.redis_url = cache_rig_url();
+    options.l2_key_prefix = lane->prefix;
+    options.write_behind_journal = lane->directory;
+    options.write_behind_interval_ms = 20;
+    return options;
+}
+
+static void write_until_killed(const struct lane *lane, int out, uint32_t from)
+{
+    struct strata_options options = lane_options(lane);
     struct killed writers[KILL_THREADS];
     struct strata *cache = NULL;
     pthread_t thread;
-    options.redis_url = cache_rig_url();
-    options.write_behind_interval_ms = 20;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (strata_open(&cache, &options, NULL) != STRATA_OK)
         _exit(2);
@@ -293,8 +346,9 @@ static void write_until_killed(int out, uint32_t from)
 
 /* Lets a child write for a while and kills it; of each thread the last number that was acknowledged,
  * less than `from` where none was. Returns how many were. */
-static unsigned run_and_kill(uint32_t from, unsigned us, uint32_t last[KILL_THREADS])
+static unsigned run_and_kill(struct lane *lane, uint32_t from, unsigned us)
 {
+    uint32_t *last = lane->last;
     int ends[2];
     int status;
     uint32_t number;
@@ -306,7 +360,7 @@ static unsigned run_and_kill(uint32_t from, unsigned us, uint32_t last[KILL_THRE
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)close(ends[0]);
-        write_until_killed(ends[1], from);
+        write_until_killed(lane, ends[1], from);
     }
     (void)close(ends[1]);
     while (read(ends[0], &number, sizeof number) == (ssize_t)sizeof number) {
@@ -323,16 +377,25 @@ static unsigned run_and_kill(uint32_t from, unsigned us, uint32_t last[KILL_THRE
 }
 
 /* The last that a thread wrote of each of its keys, or a later one that it was not told of. */
-static void check_redis(uint32_t from, uint32_t last)
+static void check_redis(const struct lane *lane, uint32_t from, uint32_t last)
 {
     for (uint32_t i = last; i + KILL_KEYS > last && i >= from; i -= KILL_THREADS) {
-        redisReply *reply = redisCommand(cache_rig_foreign(), "GET " PREFIX "k%u", i % KILL_KEYS);
+        redisReply *reply =
+            redisCommand(cache_rig_foreign(), "GET %sk%u", lane->prefix, i % KILL_KEYS);
         assert_int_equal(reply->type, REDIS_REPLY_STRING);
         uint32_t got = (uint32_t)strtoul(reply->str, NULL, 10);
         if (got < i)
             fail_msg("k%u: %u was acknowledged, and Redis has %u", i % KILL_KEYS, i, got);
         freeReplyObject(reply);
     }
+}
+
+static void lane_end(struct lane *lane, uint32_t from)
+{
+    assert_int_equal(strata_flush(lane->next, LONG_MS), STRATA_OK);
+    strata_close(&lane->next);
+    for (unsigned thread = 0; thread < KILL_THREADS; thread++)
+        check_redis(lane, from, lane->last[thread]);
 }
 
 /* The threads share what is synced. Long form (STRATA_LONG=1): 1,000 in place of 50. */
@@ -343,17 +406,20 @@ static void no_write_that_was_acknowledged_is_missing_after_kill_9(void **state)
     unsigned random = 1, replayed = 0;
     unsigned long acknowledged = 0, owed = 0;
     uint32_t from = 100 * KILL_KEYS;
+    struct lane lanes[KILL_LANES];
     for (unsigned i = 0; i < kills; i++) {
-        uint32_t last[KILL_THREADS];
-        acknowledged += run_and_kill(from, (unsigned)rand_r(&random) % 60000, last);
-        struct strata *cache = cache_rig_open(journaled());
-        replayed += numbers(cache).write_behind.entries > 0;
-        owed += numbers(cache).write_behind.entries;
-        assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
-        strata_close(&cache);
-        for (unsigned thread = 0; thread < KILL_THREADS; thread++)
-            check_redis(from, last[thread]);
-        from += 2500 * KILL_KEYS;
+        struct lane *lane = &lanes[i % KILL_LANES];
+        lane_begin(lane, i % KILL_LANES);
+        acknowledged += run_and_kill(lane, from, (unsigned)rand_r(&random) % 60000);
+        lane->next = cache_rig_open(lane_options(lane));
+        uint64_t entries = numbers(lane->next).write_behind.entries;
+        replayed += entries > 0;
+        owed += entries;
+        if (i % KILL_LANES == KILL_LANES - 1) {
+            for (unsigned each = 0; each < KILL_LANES; each++)
+                lane_end(&lanes[each], from);
+            from += 2500 * KILL_KEYS;
+        }
     }
     print_message("# %u kills, %u with something owed (%lu keys), %lu writes acknowledged\n", kills,
                   replayed, owed, acknowledged);
@@ -366,6 +432,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(what_a_closed_cache_owed_is_written_by_the_next),
+        CASE(what_is_replayed_is_written_though_nobody_writes_any_more),
         CASE(what_redis_has_is_not_written_again),
         CASE(a_second_cache_may_not_have_the_same_journal),
         CASE(a_torn_journal_gives_what_stands_before_the_tear),

@@ -237,18 +237,20 @@ static void what_is_restored_is_not_bounded_and_leaves_no_room(void **state)
         assert_int_equal(sta_behind_queue_restore(queue, &hashed, &what, 0), STRATA_OK);
     }
     assert_true(sta_behind_queue_valid(queue));
+    while ((entry = sta_behind_queue_next(queue, 100 * MS)) != NULL)
+        assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_WRITTEN, 100 * MS));
     for (int left = 4; left > 2; left--) {
         assert_int_equal(push(queue, "new", "1", 0), STRATA_ERR_BUSY);
         assert_int_equal(push(queue, "k3", "new", 0), STRATA_OK);
-        entry = sta_behind_queue_next(queue, 100 * MS);
+        entry = sta_behind_queue_next(queue, 1100 * MS);
         assert_non_null(entry);
-        written(queue, entry, 100 * MS);
+        written(queue, entry, 1100 * MS);
         assert_true(sta_behind_queue_valid(queue));
     }
     assert_int_equal(push(queue, "new", "1", 0), STRATA_ERR_BUSY);
-    entry = sta_behind_queue_next(queue, 100 * MS);
+    entry = sta_behind_queue_next(queue, 1100 * MS);
     assert_non_null(entry);
-    written(queue, entry, 100 * MS);
+    written(queue, entry, 1100 * MS);
     assert_int_equal(push(queue, "new", "1", 0), STRATA_OK);
     assert_true(sta_behind_queue_valid(queue));
     sta_behind_queue_destroy(&queue);
@@ -324,6 +326,27 @@ static void what_may_be_carried_out_late_is_repeated_until_it_no_longer_can(void
     assert_next(queue, 4 * SEC, "k", &entry);
     assert_memory_equal(entry->value, "2", 1);
     written(queue, entry, 4 * SEC);
+    sta_behind_queue_destroy(&queue);
+}
+
+/* The process before may have sent it, or an older write of the key, just before it died. */
+static void what_is_restored_may_be_carried_out_late_as_well(void **state)
+{
+    (void)state;
+    struct sta_behind_queue *queue = queue_with(calm);
+    struct sta_behind_entry *entry;
+    struct sta_key key = sta_key_make(strata_text("k"), 1);
+    const struct sta_behind_push what = {.value = strata_text("1"), .expires_ns = STA_NEVER};
+    assert_int_equal(sta_behind_queue_restore(queue, &key, &what, 0), STRATA_OK);
+    assert_next(queue, SEC, "k", &entry);
+    assert_int_equal(push(queue, "k", "2", SEC), STRATA_OK);
+    assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_WRITTEN, SEC));
+    assert_next(queue, 3 * SEC / 2, "k", &entry);
+    assert_false(sta_behind_queue_settle(queue, entry, STA_BEHIND_WRITTEN, 3 * SEC / 2));
+    assert_null(sta_behind_queue_next(queue, 2 * SEC - 1));
+    assert_next(queue, 2 * SEC, "k", &entry);
+    assert_memory_equal(entry->value, "2", 1);
+    written(queue, entry, 2 * SEC);
     sta_behind_queue_destroy(&queue);
 }
 
@@ -633,6 +656,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_parked_and_others_do_not_wait_for_it),
         cmocka_unit_test(while_redis_is_away_only_probes_go_and_afterwards_all),
         cmocka_unit_test(what_may_be_carried_out_late_is_repeated_until_it_no_longer_can),
+        cmocka_unit_test(what_is_restored_may_be_carried_out_late_as_well),
         cmocka_unit_test(a_rate_is_kept),
         cmocka_unit_test(in_a_hurry_nothing_waits),
         cmocka_unit_test(versions_say_what_is_still_owed),

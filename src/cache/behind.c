@@ -12,6 +12,7 @@
 #include "cache/value.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mutant.h"
 #include "core/random.h"
 #include "net/waiter.h"
 #include "strata/status.h"
@@ -52,6 +53,8 @@ int sta_behind_get(struct sta_behind *behind, const struct sta_key *key, uint64_
     pthread_mutex_lock(&behind->lock);
     const struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &hashed);
     int status = STRATA_MORE;
+    if (STA_MUTANT(BEHIND_READ))
+        entry = NULL;
     if (entry != NULL && sta_behind_entry_is_gone(entry, now_ns))
         status = STRATA_MISS;
     else if (entry != NULL)
@@ -255,7 +258,8 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
         return status;
     }
     /* What was replayed is due, though nobody may write ever again. */
-    behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
+    if (!STA_MUTANT(BEHIND_DUE))
+        behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
     sta_timer_start(cache->loop, &behind->timer, behind->looks_ns);
     behind->journaled = behind->journal != NULL;
     behind->opened = true;

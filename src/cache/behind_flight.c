@@ -16,6 +16,7 @@
 #include "cache/coherence.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 /* A flight that has so much takes no more. */
@@ -57,7 +58,7 @@ static void land_in_l1(struct sta_behind_flight *flight, struct sta_behind_flown
     if (cache->l1 == NULL || source == 0 || entry->is_delete)
         return;
     if (sta_behind_entry_is_gone(entry, now_ns) || !sta_coherence_reads_back(cache, value) ||
-        !sta_batch_read_set_kept(replies, value)) {
+        (!sta_batch_read_set_kept(replies, value) && !STA_MUTANT(BEHIND_KEPT))) {
         (void)sta_l1_invalidate(cache->l1, &key, now_ms, NULL);
         return;
     }

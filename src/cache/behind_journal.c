@@ -20,6 +20,7 @@
 #include "cache/behind_inside.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 #define JOURNAL_MOST 2u
@@ -93,8 +94,9 @@ static int behind_record_again(struct sta_behind *behind, struct sta_behind_entr
 static void behind_trim(struct sta_behind *behind)
 {
     const struct sta_behind_entry *first = sta_behind_queue_first_placed(behind->queue);
-    sta_journal_trim(behind->journal,
-                     first != NULL ? first->mark : sta_journal_end(behind->journal));
+    sta_journal_trim(behind->journal, first != NULL && !STA_MUTANT(BEHIND_TRIM)
+                                          ? first->mark
+                                          : sta_journal_end(behind->journal));
 }
 
 void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *entry,
@@ -117,7 +119,8 @@ static void behind_append_done(struct sta_behind *behind, uint64_t version, stru
 {
     uint64_t position;
     struct sta_journal_record done = {.type = STA_JOURNAL_DONE, .version = version, .key = key};
-    if (sta_journal_append(behind->journal, &done, &position) == STRATA_OK)
+    if (!STA_MUTANT(BEHIND_DONE) &&
+        sta_journal_append(behind->journal, &done, &position) == STRATA_OK)
         behind->done_at = position + 1;
 }
 
@@ -238,6 +241,8 @@ static int behind_replayed(void *arg, const struct sta_journal_record *record)
         .is_delete = record->type == STA_JOURNAL_DELETE,
         .expires_ns = sta_clock_after(replay->now_ns, left_ns),
     };
+    if (entry != NULL && STA_MUTANT(BEHIND_REPLAY))
+        return STRATA_OK;
     int status = sta_behind_queue_restore(queue, &key, &push, replay->now_ns);
     if (status == STRATA_OK)
         replay_basis(replay, sta_behind_queue_find(queue, &key), record);
@@ -311,10 +316,12 @@ static bool write_is_seen(struct sta_behind *behind, struct sta_write *write)
 
 bool sta_behind_is_safe(struct sta_behind *behind, struct sta_write *write)
 {
-    write->behind.looks = write->behind.looks && !write_is_seen(behind, write);
+    write->behind.looks =
+        write->behind.looks && !write_is_seen(behind, write) && !STA_MUTANT(BEHIND_LOOK);
     if (write->behind.looks)
         return false;
-    if (write->behind.saved_at == 0 || behind->config.sync != STA_JOURNAL_ALWAYS)
+    if (write->behind.saved_at == 0 || behind->config.sync != STA_JOURNAL_ALWAYS ||
+        STA_MUTANT(BEHIND_SAFE))
         return true;
     uint64_t durable =
         behind->journal != NULL ? sta_journal_durable(behind->journal) : behind->durable;

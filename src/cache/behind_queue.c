@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "core/random.h"
 #include "strata/status.h"
 
@@ -196,6 +197,8 @@ static int push_over(struct sta_behind_queue *queue, struct sta_behind_entry *en
     bool hasty = entry_is_hasty(entry);
     bool unsent = entry->state != STA_BEHIND_FLYING || sta_behind_entry_is_superseded(entry) ||
                   (entry->guard != NULL && entry->guard->looking);
+    if (push->is_delete && unsent && STA_MUTANT(BEHIND_DELETE))
+        return STRATA_OK;
     sta_behind_guard_keep(entry);
     if (entry_take(entry, push) < 0)
         return STRATA_ERR_NOMEM;
@@ -275,7 +278,7 @@ int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_ke
     struct sta_behind_entry *entry;
     int status = queue_take(queue, key, push, now_ns, &entry);
     if (status == STRATA_OK)
-        entry->unsure = true;
+        entry->unsure = !STA_MUTANT(BEHIND_RESTORED);
     queue->over = queue_is_over(queue);
     return status;
 }
@@ -395,6 +398,8 @@ static bool settle_written(struct sta_behind_queue *queue, struct sta_behind_ent
     entry->failures = 0;
     entry->refusals = 0;
     bool settled = sta_behind_queue_settles(queue, entry, now_ns);
+    if (STA_MUTANT(BEHIND_PUSHED))
+        entry->version = entry->sent_version;
     if (!settled || sta_behind_entry_is_superseded(entry))
         sta_behind_guard_written(entry);
     if (settled && !sta_behind_entry_is_superseded(entry)) {
@@ -435,7 +440,7 @@ static void settle_refused(struct sta_behind_queue *queue, struct sta_behind_ent
 static void settle_failed(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                           bool unknown, uint64_t now_ns)
 {
-    if (unknown) {
+    if (unknown && !STA_MUTANT(BEHIND_UNSURE)) {
         entry->unsure = true;
         entry->settled_ns = 0;
         sta_behind_guard_lost(entry);
@@ -461,6 +466,8 @@ bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_e
 {
     assert(entry->state == STA_BEHIND_FLYING);
     queue->numbers.flying--;
+    if (outcome == STA_BEHIND_UNKNOWN && !is_look(entry) && STA_MUTANT(BEHIND_RETRY))
+        outcome = STA_BEHIND_WRITTEN;
     switch (outcome) {
     case STA_BEHIND_WRITTEN:
         return settle_written(queue, entry, now_ns);

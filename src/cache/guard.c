@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/little_endian.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 #define HEX_LEN  (2u * STA_SHA1_LEN)
@@ -83,7 +84,8 @@ bool sta_guard_holds(const struct sta_guard_basis *basis, const struct sta_guard
         if (same_state(&basis->states[i], seen))
             return true;
     }
-    return seen->kind == STA_GUARD_NONE && basis_has_expired(basis, now_ns);
+    return (seen->kind == STA_GUARD_NONE && basis_has_expired(basis, now_ns)) ||
+           STA_MUTANT(BEHIND_GUARD);
 }
 
 /* ---- in journals ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guards of coherence, each of which the simulator (tests/sim) can take out, one at a time, to
+ * The guards of coherence and of write-behind, each of which the simulator (tests/sim) can take out, one at a time, to
  * show that it would notice. Everywhere else STA_MUTANT() is the constant false.
  */
 #ifndef STA_MUTANT_H
@@ -8,32 +8,47 @@
 
 #include <stdbool.h>
 
-/* name, what is missing */
+/* name, which seeds of the simulator need it, what is missing */
 #define STA_MUTANTS(X)                                                                             \
-    X(TOKEN, "a read fills L1 whatever has happened since it began")                               \
-    X(LOST, "a lost connection leaves what came on it unsuspected")                                \
-    X(FLUSHED, "a flush of all leaves what came on the connection unsuspected")                    \
-    X(WRITE_BEGIN, "an own write does not take the key out of L1 before it is sent")               \
-    X(WRITE_END, "an own write that is not kept does not take the key out of L1 at its end")       \
-    X(READ_BACK, "an own write is kept without a look at what Redis has")                          \
-    X(NEWER, "an answer that is not kept leaves what is older in L1")                              \
-    X(TTL, "what is filled may outlive its TTL in Redis")                                          \
-    X(TRUST, "what was read is trusted without a proof that pushes come")                          \
-    X(ASIDE, "answers of the other lane are kept")                                                 \
-    X(NOLOOP, "reads are tracked with NOLOOP")                                                     \
-    X(VEIL_HIT, "L1 answers what a barrier hides")                                                 \
-    X(VEIL_ANSWER, "what Redis answers is handed out though a barrier hides it")                   \
-    X(VEIL_SWEEP, "what a barrier hides stays in L1 when it leaves")                               \
-    X(VEIL_NAMED, "nobody looks at the barriers when they are named")                              \
-    X(VEIL_RENEWED, "a barrier is not renewed")                                                    \
-    X(ASKED, "answers that came by ASK, or from who does not serve the slot, are kept")            \
-    X(SLOTS, "a slot that has another owner leaves what came from the old one unsuspected")        \
-    X(EPOCH, "a slot that went and came back leaves what was read before unsuspected")             \
-    X(VEIL_FILL, "what was asked for before a barrier came fills L1")
+    X(TOKEN, ANY, "a read fills L1 whatever has happened since it began")                          \
+    X(LOST, ANY, "a lost connection leaves what came on it unsuspected")                           \
+    X(FLUSHED, ANY, "a flush of all leaves what came on the connection unsuspected")               \
+    X(WRITE_BEGIN, ANY, "an own write does not take the key out of L1 before it is sent")          \
+    X(WRITE_END, ANY, "an own write that is not kept does not take the key out of L1 at its end")  \
+    X(READ_BACK, ANY, "an own write is kept without a look at what Redis has")                     \
+    X(NEWER, ANY, "an answer that is not kept leaves what is older in L1")                         \
+    X(TTL, ANY, "what is filled may outlive its TTL in Redis")                                     \
+    X(TRUST, ANY, "what was read is trusted without a proof that pushes come")                     \
+    X(ASIDE, ANY, "answers of the other lane are kept")                                            \
+    X(NOLOOP, ANY, "reads are tracked with NOLOOP")                                                \
+    X(VEIL_HIT, ANY, "L1 answers what a barrier hides")                                            \
+    X(VEIL_ANSWER, ANY, "what Redis answers is handed out though a barrier hides it")              \
+    X(VEIL_SWEEP, ANY, "what a barrier hides stays in L1 when it leaves")                          \
+    X(VEIL_NAMED, ANY, "nobody looks at the barriers when they are named")                         \
+    X(VEIL_RENEWED, ANY, "a barrier is not renewed")                                               \
+    X(ASKED, CLUSTERS, "answers that came by ASK, or from who does not serve the slot, are kept")  \
+    X(SLOTS, CLUSTERS,                                                                             \
+      "a slot that has another owner leaves what came from the old one unsuspected")               \
+    X(EPOCH, CLUSTERS, "a slot that went and came back leaves what was read before unsuspected")   \
+    X(VEIL_FILL, CLUSTERS, "what was asked for before a barrier came fills L1")                    \
+    X(BEHIND_READ, BEHIND, "what is owed is not read out of the queue")                            \
+    X(BEHIND_DELETE, BEHIND, "a delete does not take the place of what waits")                     \
+    X(BEHIND_PUSHED, BEHIND, "what came while a write was under way is done with it")              \
+    X(BEHIND_RETRY, BEHIND, "a write whose outcome nobody knows counts as done")                   \
+    X(BEHIND_UNSURE, BEHIND, "a write whose outcome nobody knows is not repeated to be sure")      \
+    X(BEHIND_KEPT, BEHIND, "L1 keeps what was written without a look at what Redis has")           \
+    X(BEHIND_GUARD, BEHIND, "what others wrote counts as ours")                                    \
+    X(BEHIND_LOOK, BEHIND, "a write is done before it is known what Redis has of its key")         \
+    X(BEHIND_SAFE, BEHIND, "a write is done before its journal has it")                            \
+    X(BEHIND_DONE, BEHIND, "the journal is not told of what Redis has")                            \
+    X(BEHIND_TRIM, BEHIND, "segments are deleted that have what is owed")                          \
+    X(BEHIND_REPLAY, BEHIND, "of a key's records the first is replayed, and not the last")         \
+    X(BEHIND_RESTORED, BEHIND, "what was replayed is not repeated to be sure")                     \
+    X(BEHIND_DUE, BEHIND, "what was replayed waits for somebody to write")
 
 enum sta_mutant {
     STA_MUTANT_NONE,
-#define STA_MUTANT_NAME(name, text) STA_MUTANT_##name,
+#define STA_MUTANT_NAME(name, where, text) STA_MUTANT_##name,
     STA_MUTANTS(STA_MUTANT_NAME)
 #undef STA_MUTANT_NAME
         STA_MUTANT_COUNT

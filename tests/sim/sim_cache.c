@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/behind_inside.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
 #include "core/random.h"
 #include "l2/redis_url.h"
+#include "sim/sim_disk.h"
 #include "sim/sim_net.h"
 #include "sim/sim_purge.h"
 #include "sim/sim_redis.h"
@@ -23,6 +25,9 @@
 
 #define L1_BYTES   (UINT64_C(8) << 20)
 #define SHOWN_MOST 20 /* of a value, in the log */
+
+/* What a journal is not told to sync at once is in its file so much later. */
+#define JOURNAL_LATE_NS (10 * STA_NS_MS)
 
 /* Since the last own write of the key began (calls are numbered). */
 struct doubt {
@@ -38,9 +43,12 @@ struct sim_cache {
     struct sta_cache *cache;
     struct sta_log log;
     struct sta_redis_url url;
+    char name[3];
+    bool dead; /* what is told of its calls now is told nobody */
     struct sta_list calls, purges;
     uint64_t call_count;
     struct doubt doubts[SIM_KEYS_MOST];
+    bool pending[SIM_KEYS_MOST]; /* a write of it is not for the queue, or not in it yet */
     struct sim_cache_numbers numbers;
 };
 
@@ -54,6 +62,7 @@ struct call {
     unsigned keys[SIM_BATCH_MOST];
     unsigned floors[SIM_BATCH_MOST];
     bool hits[SIM_BATCH_MOST]; /* were answered where they stood */
+    bool owed[SIM_BATCH_MOST]; /* the cache owed them when it was asked */
     uint64_t known;            /* barriers, when it began */
     struct strata_bytes names[SIM_BATCH_MOST];
     struct strata_value values[SIM_BATCH_MOST];
@@ -63,6 +72,7 @@ struct call {
     struct sta_read read;
     struct sta_write write;
     struct sim_deleted deleted;
+    unsigned owed_number; /* write-behind; 0: it is not for its queue */
 };
 
 /* Barriers that are in force in there. */
@@ -79,6 +89,18 @@ static uint64_t known_barriers(const struct sim_cache *cache)
     return known;
 }
 
+/* Write-behind: whether the reader owes this key. If not, it has heard of what it wrote there. */
+static bool is_owed(const struct sim_cache *cache, unsigned key)
+{
+    struct sim_owed *owed = sim_oracle_owed(cache->oracle);
+    if (owed == NULL || sim_owed_writer(owed, key) != cache->reader)
+        return false;
+    bool is_owed = sim_owed_is_owed(owed, cache->reader, key);
+    if (!is_owed)
+        sim_oracle_raise(cache->oracle, cache->reader, key, sim_owed_state(owed, key));
+    return is_owed;
+}
+
 static struct call *call_create(struct sim_cache *cache, const unsigned *keys, size_t count)
 {
     struct call *call = calloc(1, sizeof *call);
@@ -90,6 +112,7 @@ static struct call *call_create(struct sim_cache *cache, const unsigned *keys, s
     call->count = count;
     for (size_t i = 0; i < count; i++) {
         call->keys[i] = keys[i];
+        call->owed[i] = is_owed(cache, keys[i]);
         call->floors[i] = sim_oracle_floor(cache->oracle, cache->reader, keys[i]);
         call->names[i] = sim_oracle_key(cache->oracle, keys[i]);
     }
@@ -175,12 +198,33 @@ static void check_key(const struct call *call, size_t i, bool hit)
     sim_oracle_answered(cache->oracle, &answer);
 }
 
+/* What is owed is answered where it stands. */
+static void check_owed(const struct call *call, size_t i)
+{
+    const struct sim_cache *cache = call->owner;
+    struct strata_bytes value = call->values[i].bytes;
+    bool absent = call->statuses[i] == STRATA_MISS;
+    sim_log(cache->sim, "c%u read %s: %.*s (owed)", cache->reader,
+            (const char *)call->names[i].data, absent ? 8 : shown(value),
+            absent ? "(absent)" : (const char *)value.data);
+    if (call->statuses[i] != STRATA_OK && !absent)
+        sim_fail(cache->sim, "cache %u: %s is owed, and not answered: %s", cache->reader,
+                 (const char *)call->names[i].data, strata_status_text(call->statuses[i]));
+    else
+        sim_owed_answered(sim_oracle_owed(cache->oracle), call->keys[i],
+                          absent ? 0 : sim_oracle_serial(cache->oracle, call->keys[i], value));
+}
+
 static void read_check(struct call *call, bool hit)
 {
     struct sim_cache *cache = call->owner;
     for (size_t i = 0; i < call->count; i++) {
         cache->numbers.reads++;
         cache->numbers.hits += hit;
+        if (call->owed[i]) {
+            sta_value_release(&call->values[i]);
+            continue;
+        }
         if (call->statuses[i] < 0)
             check_failure(call, i);
         else
@@ -208,8 +252,11 @@ void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count,
         .done = on_read,
     };
     bool over = sta_read_begin(&call->read, call->from_ns) != STRATA_MORE;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         call->hits[i] = call->statuses[i] != STRATA_MORE;
+        if (call->owed[i])
+            check_owed(call, i);
+    }
     if (over)
         read_check(call, true);
     else
@@ -218,17 +265,50 @@ void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count,
 
 /* ---- writes ---- */
 
+/* Write-behind has it, or will when there is room; what goes through is as other writes are. */
+static void owed_begun(struct call *call)
+{
+    struct sim_cache *cache = call->owner;
+    struct sim_owed *owed = sim_oracle_owed(cache->oracle);
+    bool through = call->write.behind.through > 0;
+    if (call->owed_number == 0)
+        return;
+    cache->pending[call->keys[0]] = through || call->write.behind.next == 0;
+    cache->doubts[call->keys[0]].over |= !through;
+    if (!through && call->statuses[0] == STRATA_OK)
+        sim_owed_accepted(owed, call->keys[0], call->owed_number);
+}
+
+/* True: that is all; what Redis made of it is heard of later. */
+static bool owed_ended(const struct call *call)
+{
+    struct sim_cache *cache = call->owner;
+    bool through = call->write.behind.through > 0;
+    if (call->owed_number == 0)
+        return false;
+    cache->pending[call->keys[0]] = false;
+    sim_owed_ended(sim_oracle_owed(cache->oracle), call->keys[0], call->owed_number, through,
+                   call->statuses[0]);
+    return !through;
+}
+
 static void on_write(struct sta_write *write)
 {
     struct call *call = STA_CONTAINER(write, struct call, write);
     struct sim_cache *cache = call->owner;
     struct doubt *doubt = &cache->doubts[call->keys[0]];
     int status = call->statuses[0];
+    if (cache->dead) {
+        call_destroy(call);
+        return;
+    }
     sim_log(cache->sim, "c%u wrote %s: %s", cache->reader, (const char *)call->names[0].data,
             strata_status_text(status));
     if (status >= 0) {
         cache->numbers.acknowledged++;
         doubt->over |= call->number >= doubt->since;
+    }
+    if (!owed_ended(call) && status >= 0) {
         if (write->kind == STA_WRITE_SET)
             sim_oracle_wrote(cache->oracle, cache->reader, call->keys[0], call->serial);
         else
@@ -254,29 +334,55 @@ static void write_begin(struct call *call, enum sta_write_kind kind)
         .statuses = call->statuses,
         .done = on_write,
     };
-    if (sta_write_begin(&call->write, call->from_ns) == STRATA_MORE)
-        sta_write_send(&call->write);
-    else
+    bool over = sta_write_begin(&call->write, call->from_ns) != STRATA_MORE;
+    owed_begun(call);
+    if (over)
         on_write(&call->write);
+    else
+        sta_write_send(&call->write);
+}
+
+/* One that waits for room, or has gone through, is waited for: which of two is the later one nobody could
+ * say. */
+static bool may_write(const struct sim_cache *cache, unsigned key)
+{
+    const struct sim_owed *owed = sim_oracle_owed(cache->oracle);
+    return !cache->pending[key] && (owed == NULL || sim_owed_writer(owed, key) == cache->reader);
+}
+
+static void owed_begin(struct call *call)
+{
+    struct sim_owed *owed = sim_oracle_owed(call->owner->oracle);
+    uint64_t ttl_ns = call->item.ttl_ms * STA_NS_MS;
+    if (owed != NULL)
+        call->owed_number =
+            sim_owed_begin(owed, call->keys[0], call->serial,
+                           ttl_ns == 0 ? STA_NEVER : sta_clock_after(call->from_ns, ttl_ns));
 }
 
 void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t ttl_ms)
 {
+    if (!may_write(cache, key))
+        return;
     struct call *call = call_create(cache, &key, 1);
     call->item.key = call->names[0];
     call->item.ttl_ms = ttl_ms;
     call->item.value = sim_oracle_value(cache->oracle, key, len, &call->serial);
     sim_log(cache->sim, "c%u set %.*s, %zu bytes", cache->reader, shown(call->item.value),
             (const char *)call->item.value.data, call->item.value.len);
+    owed_begin(call);
     write_begin(call, STA_WRITE_SET);
 }
 
 void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted)
 {
+    if (!may_write(cache, key))
+        return;
     struct call *call = call_create(cache, &key, 1);
     call->deleted = deleted;
     call->item.key = call->names[0];
     sim_log(cache->sim, "c%u delete %s", cache->reader, (const char *)call->names[0].data);
+    owed_begin(call);
     write_begin(call, STA_WRITE_DELETE);
 }
 
@@ -307,7 +413,6 @@ static void plan_connection(struct sim_cache *cache, const char *name, struct st
 static void cache_open(struct sim_cache *cache)
 {
     const struct sim_cache_config *config = &cache->config;
-    char name[] = {'c', (char)('0' + cache->reader), 0};
     struct sta_cache_config wanted = {
         .l1_enabled = true,
         .l1 = {.max_bytes = L1_BYTES, .hash_seed = sta_random_seed()},
@@ -320,14 +425,17 @@ static void cache_open(struct sim_cache *cache)
         .tracking = config->tracking,
         .max_staleness_ms = config->max_staleness_ms,
         .repair_rate = config->repair_rate,
-        .write_through = true,
+        .write_through = !config->writes_behind,
+        .write_behind = config->writes_behind,
+        .behind = config->behind,
         .read_through = true,
         .null_values = config->null_values,
         .null_ttl_ms = config->l1_ttl_ms,
     };
     for (unsigned i = 0; i < SIM_KEYS_MOST; i++)
         cache->doubts[i].over = true;
-    plan_connection(cache, name, &wanted);
+    wanted.behind.journal = config->journals ? cache->name : NULL;
+    plan_connection(cache, cache->name, &wanted);
     int status = sta_cache_create(&cache->cache, &wanted, &cache->log);
     assert(status == STRATA_OK);
     (void)status;
@@ -350,6 +458,8 @@ struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, u
     cache->oracle = oracle;
     cache->reader = reader;
     cache->config = *config;
+    cache->name[0] = 'c';
+    cache->name[1] = (char)('0' + reader);
     sta_list_init(&cache->calls);
     sta_list_init(&cache->purges);
     sta_log_init(&cache->log, sim_is_heard(sim) ? on_line : NULL, cache, STRATA_LOG_DEBUG);
@@ -365,12 +475,49 @@ void sim_cache_destroy(struct sim_cache **at)
     free(cache);
 }
 
+/* What was accepted before then is in its journal. */
+static uint64_t kept_ns(const struct sim_cache *cache)
+{
+    if (!cache->config.journals)
+        return 0;
+    return cache->config.behind.sync == STA_JOURNAL_ALWAYS
+               ? STA_NEVER
+               : sim_now_ns(cache->sim) - JOURNAL_LATE_NS;
+}
+
 void sim_cache_restart(struct sim_cache *cache)
 {
+    struct sim_owed *owed = sim_oracle_owed(cache->oracle);
     sim_log(cache->sim, "c%u dies", cache->reader);
+    if (owed != NULL)
+        sim_owed_died(owed, cache->reader, kept_ns(cache));
+    if (cache->config.journals)
+        sim_disk_kill(sim_disk_current(), cache->name);
+    cache->dead = true;
     cache_close(cache);
+    cache->dead = false;
+    memset(cache->pending, 0, sizeof cache->pending);
     sim_oracle_forget(cache->oracle, cache->reader);
     cache_open(cache);
+    if (owed != NULL)
+        sim_owed_reborn(owed, cache->reader);
+}
+
+void sim_cache_fill_disk(struct sim_cache *cache, uint64_t until_ns)
+{
+    sim_disk_fill(sim_disk_current(), cache->name, until_ns);
+}
+
+struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned key)
+{
+    struct sta_behind *behind = cache->cache->behind;
+    struct sta_key hashed = sta_behind_key(behind, sim_oracle_key(cache->oracle, key));
+    const struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &hashed);
+    return (struct sim_owed_queued){
+        .owed = entry != NULL,
+        .whole = behind->journal == NULL || sta_journal_is_whole(behind->journal),
+        .based = entry != NULL && entry->guard != NULL && entry->guard->basis.count > 0,
+    };
 }
 
 struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)

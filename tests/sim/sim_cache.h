@@ -23,6 +23,9 @@ struct sim_cache_config {
     uint64_t l1_ttl_ms;
     uint64_t max_connections; /* 1: no lane aside */
     bool null_values;
+    bool writes_behind;
+    bool journals; /* to a directory of its own */
+    struct sta_behind_config behind;
 };
 
 struct sim_cache *sim_cache_create(struct sim *sim, struct sim_oracle *oracle, unsigned reader,
@@ -47,6 +50,9 @@ struct sim_deleted {
 };
 void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted);
 
+/* How far its queue is with a key. */
+struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned key);
+
 /* For who drives what is inside (sim_purge.c). */
 struct sim_cache_inside {
     struct sim *sim;
@@ -56,6 +62,9 @@ struct sim_cache_inside {
     unsigned reader;
 };
 struct sim_cache_inside sim_cache_inside(struct sim_cache *cache);
+
+/* Its journal finds no room until then. */
+void sim_cache_fill_disk(struct sim_cache *cache, uint64_t until_ns);
 
 /* Its thread of the loop does not run until then. */
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns);

@@ -7,12 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "sim/sim_net.h"
 #include "strata/status.h"
 
 #define PORTS_MOST  16u
 #define PIECES_MOST 4u
 #define LARGE_BYTES ((size_t)32 << 10)
+#define LINGERS_NS                                                                                 \
+    (900 * STA_NS_MS)  /* for so long what was sent may come after its sender has gone */
 #define LARGE_TIMES 8u /* a piece as large as that may take so much longer */
 
 struct chunk {
@@ -227,13 +230,24 @@ static void on_client_hears(void *arg)
         sim_stream_lost(stream);
 }
 
+/* The end comes behind what was sent, if that comes soon. */
+static uint64_t end_ns(const struct sim_link *link)
+{
+    const struct pipe *pipe = &link->pipes[SIM_TO_SERVER];
+    uint64_t now_ns = sim_now_ns(link->net->sim);
+    uint64_t at_ns = now_ns + latency_ns(link->net);
+    at_ns = at_ns < pipe->last_ns ? pipe->last_ns : at_ns;
+    at_ns = at_ns < pipe->frozen_until_ns ? pipe->frozen_until_ns : at_ns;
+    return (at_ns < now_ns + LINGERS_NS ? at_ns : now_ns + LINGERS_NS) + 1;
+}
+
 void sim_link_leave(struct sim_link *link)
 {
     struct sim_net *net = link->net;
     link->stream = NULL;
     pipe_drop(&link->pipes[SIM_TO_CLIENT]);
     link->open = false;
-    sim_at(net->sim, sim_now_ns(net->sim) + latency_ns(net), on_server_hears, link);
+    sim_at(net->sim, end_ns(link), on_server_hears, link);
 }
 
 void sim_link_close(struct sim_link *link)

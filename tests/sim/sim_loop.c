@@ -235,21 +235,23 @@ void sta_flush_cancel(struct sta_flush *flush)
     sta_list_remove(&flush->link);
 }
 
-/* ---- net/waiter.h: there is nobody who could wait ---- */
+/* ---- net/waiter.h: nobody waits but who closes a cache, for what its loop has been posted ---- */
 
 void sta_waiter_init(struct sta_waiter *waiter, struct sta_loop *loop)
 {
     waiter->loop = loop;
+    atomic_init(&waiter->done, false);
 }
 
 void sta_waiter_wait(struct sta_waiter *waiter)
 {
-    (void)waiter;
-    abort();
+    waiter->loop->turning = true;
+    sta_loop_drain(waiter->loop);
+    waiter->loop->turning = false;
+    assert(atomic_load(&waiter->done));
 }
 
 void sta_waiter_signal(struct sta_waiter *waiter)
 {
-    (void)waiter;
-    abort();
+    atomic_store(&waiter->done, true);
 }

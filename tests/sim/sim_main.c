@@ -18,14 +18,21 @@ enum sta_mutant sta_mutant_now;
 
 struct wish {
     uint64_t first, count; /* seeds */
-    unsigned clusters;     /* per mille of them */
+    struct sim_shares shares;
     struct sim_hearing hearing;
 };
 
+/* Which seeds need the guard. */
+#define ANY      {60, 150}, ""
+#define CLUSTERS {1000, 0}, " of clusters"
+#define BEHIND   {60, 1000}, " of write-behind"
+
 static const struct {
     const char *name, *what;
-} mutants[] = {{"none", "nothing"},
-#define ROW(name, what) {#name, what},
+    struct sim_shares shares;
+    const char *of;
+} mutants[] = {{"none", "nothing", ANY},
+#define ROW(name, where, what) {#name, what, where},
                STA_MUTANTS(ROW)
 #undef ROW
 };
@@ -41,6 +48,7 @@ static double seconds(void)
 static void sum(struct sim_result *all, const struct sim_result *one)
 {
     all->virtual_ns += one->virtual_ns;
+    all->operations += one->operations;
     all->reads += one->reads;
     all->hits += one->hits;
     all->failed_reads += one->failed_reads;
@@ -51,12 +59,13 @@ static void sum(struct sim_result *all, const struct sim_result *one)
 static bool run_seed(uint64_t seed, const struct wish *wish, struct sim_result *all)
 {
     struct sim_result one;
-    sim_scenario_run(seed, wish->clusters, wish->hearing, &one);
+    sim_scenario_run(seed, &wish->shares, wish->hearing, &one);
     sum(all, &one);
     if (one.failed)
         printf("not ok - seed %" PRIu64
-               ": %s\n#   again, aloud: scripts/sim --clusters %u --seed %" PRIu64 " --verbose\n",
-               seed, one.reason, wish->clusters, seed);
+               ": %s\n#   again, aloud: scripts/sim --clusters %u --behind %u --seed %" PRIu64
+               " --verbose\n",
+               seed, one.reason, wish->shares.clusters, wish->shares.behind, seed);
     return !one.failed;
 }
 
@@ -68,23 +77,23 @@ static int run_seeds(const struct wish *wish)
     double began = seconds();
     for (uint64_t seed = first; seed - first < count; seed++)
         failed += !run_seed(seed, wish, &all);
-    printf("# %" PRIu64 " reads (%.0f%% of them out of L1, %" PRIu64 " failed), %" PRIu64
-           " writes, %" PRIu64 " faults, %.0f s of virtual time in %.1f s\n",
-           all.reads, all.reads == 0 ? 0 : 100.0 * (double)all.hits / (double)all.reads,
-           all.failed_reads, all.writes, all.faults, (double)all.virtual_ns / 1e9,
-           seconds() - began);
+    printf("# %" PRIu64 " operations: %" PRIu64 " reads (%.0f%% of them out of L1, %" PRIu64
+           " failed), %" PRIu64 " writes, %" PRIu64 " faults, %.0f s of virtual time in %.1f s\n",
+           all.operations, all.reads,
+           all.reads == 0 ? 0 : 100.0 * (double)all.hits / (double)all.reads, all.failed_reads,
+           all.writes, all.faults, (double)all.virtual_ns / 1e9, seconds() - began);
     printf("%s - seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " broke the contract\n",
            failed == 0 ? "ok" : "not ok", first, first + count - 1, failed);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* The same seed is the same run. */
-static bool repeats(uint64_t seed, unsigned clusters)
+static bool repeats(uint64_t seed, const struct sim_shares *shares)
 {
     const struct sim_hearing hashed = {.hashed = true};
     struct sim_result one, other;
-    sim_scenario_run(seed, clusters, hashed, &one);
-    sim_scenario_run(seed, clusters, hashed, &other);
+    sim_scenario_run(seed, shares, hashed, &one);
+    sim_scenario_run(seed, shares, hashed, &other);
     if (one.hash != other.hash)
         printf("not ok - seed %" PRIu64 " is not the same run twice\n", seed);
     return one.hash == other.hash;
@@ -94,7 +103,7 @@ static int run_repeats(const struct wish *wish)
 {
     uint64_t first = wish->first, count = wish->count;
     for (uint64_t seed = first; seed - first < count; seed++)
-        if (!repeats(seed, wish->clusters))
+        if (!repeats(seed, &wish->shares))
             return EXIT_FAILURE;
     printf("ok - %" PRIu64 " seeds are each the same run twice\n", count);
     return EXIT_SUCCESS;
@@ -105,14 +114,14 @@ static bool run_mutant(enum sta_mutant mutant)
     struct sim_result one = {0};
     double began = seconds();
     uint64_t seed = 0;
-    unsigned clusters = mutant >= STA_MUTANT_ASKED ? 1000 : SIM_CLUSTERS; /* theirs come last */
+    const struct sim_shares *shares = &mutants[mutant].shares;
     sta_mutant_now = mutant;
     while (!one.failed && seconds() - began < MUTANT_SECONDS)
-        sim_scenario_run(++seed, clusters, (struct sim_hearing){0}, &one);
+        sim_scenario_run(++seed, shares, (struct sim_hearing){0}, &one);
     sta_mutant_now = STA_MUTANT_NONE;
     printf("%s - %-12s %6.2f s, seed %-6" PRIu64 "%s %s\n#   %s\n", one.failed ? "ok" : "not ok",
-           mutants[mutant].name, seconds() - began, seed, clusters == 1000 ? " of clusters" : "",
-           mutants[mutant].what, one.failed ? one.reason : "nobody noticed");
+           mutants[mutant].name, seconds() - began, seed, mutants[mutant].of, mutants[mutant].what,
+           one.failed ? one.reason : "nobody noticed");
     (void)fflush(stdout);
     return one.failed;
 }
@@ -137,12 +146,17 @@ static enum sta_mutant mutant_by_name(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},        {"mutants", no_argument, NULL, 'm'},
-        {"mutant", required_argument, NULL, 'M'},   {"repeat", no_argument, NULL, 'r'},
-        {"clusters", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"mutants", no_argument, NULL, 'm'},
+        {"mutant", required_argument, NULL, 'M'},
+        {"repeat", no_argument, NULL, 'r'},
+        {"clusters", required_argument, NULL, 'c'},
+        {"behind", required_argument, NULL, 'b'},
+        {NULL, 0, NULL, 0},
     };
-    struct wish wish = {.first = 1, .count = 1, .clusters = SIM_CLUSTERS};
+    struct wish wish = {.first = 1, .count = 1, .shares = sim_shares_usual};
     bool all_mutants = false, repeat = false;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -163,7 +177,10 @@ int main(int argc, char **argv)
             sta_mutant_now = mutant_by_name(optarg);
             break;
         case 'c':
-            wish.clusters = (unsigned)strtoul(optarg, NULL, 10);
+            wish.shares.clusters = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'b':
+            wish.shares.behind = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'r':
             repeat = true;

@@ -49,6 +49,7 @@ struct sim_oracle {
     struct sim_oracle_config config;
     uint64_t serials;
     struct sim_barriers *barriers;
+    struct sim_owed *owed;
     struct key keys[SIM_KEYS_MOST];
 };
 
@@ -112,6 +113,11 @@ static uint64_t read_value(const struct key *key, struct strata_bytes value)
     return whole ? serial : ABSENT;
 }
 
+uint64_t sim_oracle_serial(const struct sim_oracle *oracle, unsigned key, struct strata_bytes value)
+{
+    return read_value(&oracle->keys[key], value);
+}
+
 /* ---- the history ---- */
 
 static void key_append(struct key *key, struct state state)
@@ -142,11 +148,27 @@ void sim_oracle_changed(struct sim_oracle *oracle, unsigned index, struct strata
     struct key *key = &oracle->keys[index];
     uint64_t serial = value.data != NULL ? read_value(key, value) : ABSENT;
     key_settle(oracle, key);
+    if (oracle->owed != NULL)
+        sim_owed_changed(oracle->owed, index, serial);
     if (serial == ABSENT && key->states[key->count - 1].serial == ABSENT)
         return;
     key_append(key, (struct state){serial, sim_now_ns(oracle->sim), STA_NEVER, expire_ms});
     sim_log(oracle->sim, "%s is %u: %" PRIu64 "%s", key->name, key->count - 1, serial,
             serial == ABSENT ? " (absent)" : "");
+}
+
+void sim_oracle_comes(struct sim_oracle *oracle, unsigned reader, unsigned key,
+                      struct strata_bytes value)
+{
+    uint64_t serial = value.data != NULL ? sim_oracle_serial(oracle, key, value) : ABSENT;
+    if (oracle->owed != NULL)
+        sim_owed_comes(oracle->owed, reader, key, serial);
+}
+
+void sim_oracle_came(struct sim_oracle *oracle, unsigned reader, unsigned key)
+{
+    if (oracle->owed != NULL)
+        sim_owed_came(oracle->owed, reader, key);
 }
 
 unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned index)
@@ -296,6 +318,16 @@ void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *ans
 struct sim_barriers *sim_oracle_barriers(const struct sim_oracle *oracle)
 {
     return oracle->barriers;
+}
+
+void sim_oracle_owes(struct sim_oracle *oracle, struct sim_owed *owed)
+{
+    oracle->owed = owed;
+}
+
+struct sim_owed *sim_oracle_owed(const struct sim_oracle *oracle)
+{
+    return oracle->owed;
 }
 
 struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_config *config)

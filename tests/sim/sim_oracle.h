@@ -18,6 +18,7 @@
 
 #include "sim/sim.h"
 #include "sim/sim_barriers.h"
+#include "sim/sim_owed.h"
 #include "strata/bytes.h"
 
 #define SIM_KEYS_MOST    12u
@@ -39,6 +40,10 @@ void sim_oracle_destroy(struct sim_oracle **oracle);
 
 struct sim_barriers *sim_oracle_barriers(const struct sim_oracle *oracle);
 
+/* The part about write-behind; NULL, and to begin with: there is none. */
+void sim_oracle_owes(struct sim_oracle *oracle, struct sim_owed *owed);
+struct sim_owed *sim_oracle_owed(const struct sim_oracle *oracle);
+
 /* ---- names and values ---- */
 
 struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key);
@@ -47,12 +52,21 @@ struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key
 struct strata_bytes sim_oracle_value(struct sim_oracle *oracle, unsigned key, size_t len,
                                      uint64_t *serial);
 
+/* The serial of a value that is whole and of this key; 0: it is not. */
+uint64_t sim_oracle_serial(const struct sim_oracle *oracle, unsigned key,
+                           struct strata_bytes value);
+
 /* ---- the history ---- */
 
 /* The key holds this now; value.data NULL: it is absent. `expire_ms`: the last millisecond in which
  * it is there, or SIM_NO_TTL. */
 void sim_oracle_changed(struct sim_oracle *oracle, unsigned key, struct strata_bytes value,
                         uint64_t expire_ms);
+
+/* A reader's write is about to be carried out, and was. value.data NULL: a delete. */
+void sim_oracle_comes(struct sim_oracle *oracle, unsigned reader, unsigned key,
+                      struct strata_bytes value);
+void sim_oracle_came(struct sim_oracle *oracle, unsigned reader, unsigned key);
 
 /* The number of what is there now. */
 unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned key);

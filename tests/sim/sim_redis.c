@@ -23,7 +23,8 @@ static void conn_send(struct sim_conn *conn)
     struct strata_bytes out = sta_buffer_bytes(&conn->out);
     if (out.len == 0)
         return;
-    sim_link_send(conn->link, SIM_TO_CLIENT, out.data, out.len);
+    if (conn->link != NULL)
+        sim_link_send(conn->link, SIM_TO_CLIENT, out.data, out.len);
     conn->sent += out.len;
     sta_buffer_consume(&conn->out, out.len);
 }
@@ -90,14 +91,24 @@ static void on_received(void *arg, const uint8_t *bytes, size_t len)
     sim_node_send(conn->node);
 }
 
-/* What came while it was frozen. */
+static void on_closed(void *arg);
+
+/* What came while it was frozen, by one connection after the other; those of clients that have gone
+ * meanwhile end with it. */
 static void on_thaw(void *arg)
 {
     struct sim_node *node = arg;
     if (!sim_node_is_up(node))
         return;
-    for (struct sta_list *at = node->conns.next; at != &node->conns; at = at->next)
-        conn_work(STA_CONTAINER(at, struct sim_conn, link_node));
+    bool backwards = sim_chance(node->redis->sim, 500);
+    struct sta_list *at = backwards ? node->conns.prev : node->conns.next;
+    while (at != &node->conns) {
+        struct sim_conn *conn = STA_CONTAINER(at, struct sim_conn, link_node);
+        at = backwards ? at->prev : at->next;
+        conn_work(conn);
+        if (conn->link == NULL)
+            on_closed(conn);
+    }
     sim_node_send(node);
 }
 
@@ -137,6 +148,16 @@ static void on_closed(void *arg)
     free(conn);
 }
 
+/* A node that is frozen reads what has come before it hears of the end. */
+static void on_left(void *arg)
+{
+    struct sim_conn *conn = arg;
+    if (sim_now_ns(conn->node->redis->sim) < conn->node->frozen_until_ns)
+        conn->link = NULL;
+    else
+        on_closed(conn);
+}
+
 static void on_consumed(void *arg, uint64_t total)
 {
     sim_tracking_consumed(arg, total);
@@ -145,13 +166,14 @@ static void on_consumed(void *arg, uint64_t total)
 const struct sim_peer_events sim_redis_events = {
     .accepted = on_accepted,
     .received = on_received,
-    .closed = on_closed,
+    .closed = on_left,
     .consumed = on_consumed,
 };
 
 static void conn_close(struct sim_conn *conn)
 {
-    sim_link_close(conn->link);
+    if (conn->link != NULL)
+        sim_link_close(conn->link);
     on_closed(conn);
 }
 
@@ -249,7 +271,7 @@ void sim_redis_kill_client(struct sim_redis *redis, unsigned index, uint64_t pic
     if (!sim_node_is_up(node))
         return;
     for (struct sta_list *at = node->conns.next; at != &node->conns; at = at->next) {
-        if (pick-- > 0)
+        if (pick-- > 0 || STA_CONTAINER(at, struct sim_conn, link_node)->link == NULL)
             continue;
         struct sim_conn *conn = STA_CONTAINER(at, struct sim_conn, link_node);
         sim_log(redis->sim, "node %u: kills link %u", index, sim_link_id(conn->link));

@@ -120,7 +120,7 @@ static void run_set(const struct call *call)
     unsigned entry = sim_entry_of(redis_of(call), call->argv[1]);
     if (!sim_cluster_serves(call->conn, entry))
         return;
-    sim_entry_set(redis_of(call), entry, call->argv[2], ttl_ms);
+    sim_entry_set_for(call->conn, entry, call->argv[2], ttl_ms);
     sta_resp_write_simple(&call->conn->out, "OK");
 }
 
@@ -130,10 +130,7 @@ static void run_unlink(const struct call *call)
     unsigned entry = sim_entry_of(redis, call->argv[1]);
     if (!sim_cluster_serves(call->conn, entry))
         return;
-    bool removed = sim_entry_remove(redis, entry);
-    if (call->conn->reader != SIM_NOBODY && redis->entries[entry].key != SIM_NOBODY)
-        sim_oracle_unlinked(redis->oracle, call->conn->reader, redis->entries[entry].key);
-    sta_resp_write_integer(&call->conn->out, removed);
+    sta_resp_write_integer(&call->conn->out, sim_entry_remove_for(call->conn, entry));
 }
 
 static void run_hgetall(const struct call *call)
@@ -143,7 +140,10 @@ static void run_hgetall(const struct call *call)
 
 static void run_eval(const struct call *call)
 {
-    sim_hash_script(call->conn, call->argv);
+    if (sim_guard_is_it(call->argv))
+        sim_guard_script(call->conn, call->argv, call->argc);
+    else
+        sim_hash_script(call->conn, call->argv);
 }
 
 /* ---- which ---- */
@@ -156,7 +156,7 @@ static const struct {
     {"GET", 2, run_get},         {"PTTL", 2, run_pttl},       {"SET", 3, run_set},
     {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},      {"PING", 1, run_ping},
     {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client},   {"ASKING", 1, run_asking},
-    {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 8, run_eval},
+    {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 7, run_eval},
 };
 
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)

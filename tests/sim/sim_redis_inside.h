@@ -5,6 +5,7 @@
  *   sim_redis_commands.c  what they are asked
  *   sim_redis_keys.c      what they hold
  *   sim_redis_hash.c      the hash of barriers among it
+ *   sim_redis_guard.c     what the version guard does with it
  *   sim_redis_tracking.c  whom they tell of changes
  *   sim_redis_cluster.c   which of them serves what
  */
@@ -48,8 +49,8 @@ struct sim_mark {
 struct sim_conn {
     struct sta_list link_node;
     struct sim_node *node;
-    struct sim_link *link;
-    unsigned reader; /* whose it is, as it calls itself */
+    struct sim_link *link; /* NULL: it has left what it sent, and has gone */
+    unsigned reader;       /* whose it is, as it calls itself */
     struct sta_buffer in, out;
     uint64_t sent;
     bool swallowed; /* its invalidations get lost */
@@ -113,7 +114,7 @@ void sim_node_send(struct sim_node *node);
 
 /* ---- sim_redis_commands.c ---- */
 
-#define SIM_ARGS_MOST 8u
+#define SIM_ARGS_MOST 12u
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc);
 
 /* ---- sim_redis_keys.c ---- */
@@ -128,6 +129,11 @@ struct sim_entry *sim_entry_look(struct sim_redis *redis, unsigned entry);
 void sim_entry_set(struct sim_redis *redis, unsigned entry, struct strata_bytes value,
                    uint64_t ttl_ms);
 bool sim_entry_remove(struct sim_redis *redis, unsigned entry);
+
+/* The same, for a client: the oracle hears whose write it is. */
+void sim_entry_set_for(struct sim_conn *conn, unsigned entry, struct strata_bytes value,
+                       uint64_t ttl_ms);
+bool sim_entry_remove_for(struct sim_conn *conn, unsigned entry);
 
 /* It is gone, and nobody is told. */
 void sim_entry_lose(struct sim_redis *redis, unsigned entry);
@@ -144,6 +150,12 @@ void sim_hash_script(struct sim_conn *conn, const struct strata_bytes *argv);
 
 /* The oracle hears which barriers are in it. */
 void sim_hash_tell(const struct sim_entry *entry);
+
+/* ---- sim_redis_guard.c ---- */
+
+/* Whether this EVAL is the guard's; and carries it out. */
+bool sim_guard_is_it(const struct strata_bytes *argv);
+void sim_guard_script(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc);
 
 /* ---- sim_redis_tracking.c ---- */
 

@@ -128,6 +128,38 @@ bool sim_entry_remove(struct sim_redis *redis, unsigned index)
     return was;
 }
 
+static bool is_of_reader(const struct sim_conn *conn, unsigned index)
+{
+    return conn->reader != SIM_NOBODY && conn->node->redis->entries[index].key != SIM_NOBODY;
+}
+
+void sim_entry_set_for(struct sim_conn *conn, unsigned index, struct strata_bytes value,
+                       uint64_t ttl_ms)
+{
+    struct sim_redis *redis = conn->node->redis;
+    unsigned key = redis->entries[index].key;
+    if (!is_of_reader(conn, index)) {
+        sim_entry_set(redis, index, value, ttl_ms);
+        return;
+    }
+    sim_oracle_comes(redis->oracle, conn->reader, key, value);
+    sim_entry_set(redis, index, value, ttl_ms);
+    sim_oracle_came(redis->oracle, conn->reader, key);
+}
+
+bool sim_entry_remove_for(struct sim_conn *conn, unsigned index)
+{
+    struct sim_redis *redis = conn->node->redis;
+    unsigned key = redis->entries[index].key;
+    if (!is_of_reader(conn, index))
+        return sim_entry_remove(redis, index);
+    sim_oracle_comes(redis->oracle, conn->reader, key, strata_bytes(NULL, 0));
+    bool removed = sim_entry_remove(redis, index);
+    sim_oracle_came(redis->oracle, conn->reader, key);
+    sim_oracle_unlinked(redis->oracle, conn->reader, key);
+    return removed;
+}
+
 void sim_entry_lose(struct sim_redis *redis, unsigned index)
 {
     struct sim_entry *entry = sim_entry_look(redis, index);

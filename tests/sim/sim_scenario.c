@@ -11,93 +11,32 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "sim/sim_disk.h"
+#include "sim/sim_plan.h"
 #include "sim/sim_purge.h"
 #include "sim/sim_redis.h"
 
-#define PREFIX             "s:"
 #define STEPS              300u
+#define LATE_MOST_NS       (700 * STA_NS_MS)
 #define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
 #define KEPT_TRIES         3u
 #define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
 #define PROMPT_NS          (100 * STA_NS_MS) /* in which all hear of a barrier, where no faults are */
 #define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
 
-/* What a seed decides. */
-struct plan {
-    unsigned caches, keys;
-    unsigned large;    /* per mille of values that have a lane of their own */
-    unsigned expiring; /* per mille of writes with a TTL */
-    unsigned purging;  /* per mille of calls that delete by pattern */
-    uint64_t fault_ns; /* between two faults, on average; 0: there are none */
-    struct sim_net_config net;
-    struct sim_redis_config redis;
-    struct sim_cache_config cache;
-};
-
 struct run {
     struct sim *sim;
-    struct plan plan;
+    struct sim_plan plan;
     struct sim_net *net;
     struct sim_oracle *oracle;
     struct sim_redis *redis;
+    struct sim_disk *disk;
+    struct sim_owed *owed; /* NULL: nobody writes behind */
     struct sim_cache *caches[SIM_READERS_MOST];
     unsigned steps_left;
     unsigned silent_key; /* see on_silence() */
     uint64_t faults;
 };
-
-/* ---- the plan ---- */
-
-static void plan_draw(struct sim *sim, unsigned clusters, struct plan *plan)
-{
-    static const uint64_t staleness_ms[] = {150, 300, 1500};
-    bool bcast = sim_chance(sim, 300);
-    *plan = (struct plan){
-        .caches = (unsigned)sim_between(sim, 2, SIM_READERS_MOST),
-        .keys = (unsigned)sim_between(sim, 2, SIM_KEYS_MOST),
-        .large = sim_chance(sim, 400) ? 200 : 0,
-        .expiring = sim_chance(sim, 500) ? 400 : 0,
-        .purging = sim_chance(sim, 400) ? 20 : 0,
-        .fault_ns = sim_chance(sim, 200) ? 0 : sim_between(sim, 200, 2000) * STA_NS_MS,
-        .net = {.latency_ns = sim_between(sim, 20, 1000) * 1000,
-                .jitter_ns = sim_between(sim, 20, 5000) * 1000,
-                .split = sim_chance(sim, 500) ? 500 : 20},
-        .redis = {.nodes = 1, .prefix = PREFIX, .expiry_most_ns = 3 * STA_NS_SEC},
-        .cache = {.prefix = PREFIX,
-                  .tracking = bcast ? STA_TRACKING_BCAST : STA_TRACKING_READS,
-                  .max_staleness_ms = staleness_ms[sim_below(sim, 3)],
-                  .budget_ms = sim_between(sim, 50, 500),
-                  .l1_ttl_ms = sim_chance(sim, 500) ? 60000 : 3000,
-                  .null_values = sim_chance(sim, 700)},
-    };
-    plan->cache.keys = plan->keys;
-    if (sim_chance(sim, clusters)) {
-        plan->redis.nodes = (unsigned)sim_between(sim, 2, SIM_NODES_MOST);
-        plan->cache.cluster = true;
-        /* The map is asked for at most every 200 ms, and has to be as young. */
-        plan->cache.max_staleness_ms = sim_chance(sim, 700) ? 600 : 1500;
-        plan->fault_ns = sim_between(sim, 50, 500) * STA_NS_MS;
-    }
-    if (plan->cache.budget_ms % 2 == 0) /* of every second one */
-        plan->cache.repair_rate = 500 + 10 * plan->cache.budget_ms;
-    if (plan->large > 0)
-        plan->net.split = 800;
-    if (!bcast && sim_chance(sim, 300))
-        plan->redis.table_most = (unsigned)sim_between(sim, 1, plan->keys);
-}
-
-static void plan_tell(struct sim *sim, const struct plan *plan)
-{
-    sim_log(sim, "%u caches, %u keys, %s, max_staleness %" PRIu64 " ms, budget %" PRIu64 " ms%s",
-            plan->caches, plan->keys,
-            plan->cache.tracking == STA_TRACKING_BCAST ? "broadcast" : "reads are tracked",
-            plan->cache.max_staleness_ms, plan->cache.budget_ms,
-            plan->fault_ns == 0 ? ", no faults" : "");
-    if (plan->cache.cluster)
-        sim_log(sim, "a cluster of %u nodes", plan->redis.nodes);
-    if (plan->redis.table_most > 0)
-        sim_log(sim, "the tracking table holds %u keys", plan->redis.table_most);
-}
 
 /* ---- calls ---- */
 
@@ -111,6 +50,12 @@ static unsigned pick_key(struct run *run)
 static struct sim_cache *pick_cache(struct run *run)
 {
     return run->caches[sim_below(run->sim, run->plan.caches)];
+}
+
+/* Where caches write behind, each key has one that writes it. */
+static struct sim_cache *pick_writer(struct run *run, unsigned key)
+{
+    return run->owed != NULL ? run->caches[sim_owed_writer(run->owed, key)] : pick_cache(run);
 }
 
 static size_t pick_len(struct run *run)
@@ -140,6 +85,8 @@ static void cache_step(struct run *run)
     struct sim_cache *cache = pick_cache(run);
     unsigned key = pick_key(run);
     uint64_t what = sim_below(run->sim, 100);
+    if (what >= 70)
+        cache = pick_writer(run, key);
     if (what < 62)
         sim_cache_read(cache, &key, 1, false);
     else if (what < 70)
@@ -236,10 +183,10 @@ static void on_step(void *arg)
     run->steps_left--;
     if (sim_chance(run->sim, run->plan.purging))
         purge_step(run);
-    else if (sim_chance(run->sim, 750))
-        cache_step(run);
-    else
+    else if (sim_chance(run->sim, run->plan.foreign))
         foreign_step(run);
+    else
+        cache_step(run);
     sim_at(run->sim, sim_now_ns(run->sim) + pause_ns(run), on_step, run);
 }
 
@@ -249,6 +196,16 @@ static uint64_t some_time_ns(struct run *run)
 {
     uint64_t most_ms = sim_chance(run->sim, 500) ? 50 : 4000;
     return sim_now_ns(run->sim) + sim_below(run->sim, most_ms * STA_NS_MS);
+}
+
+/* With write-behind a write that is under way for longer than a second may win over a newer one that
+ * went by another connection: that is not promised otherwise. */
+static uint64_t frozen_until_ns(struct run *run, enum sim_way way)
+{
+    uint64_t until_ns = some_time_ns(run);
+    uint64_t most_ns = sim_now_ns(run->sim) + LATE_MOST_NS;
+    bool bounded = run->owed != NULL && way == SIM_TO_SERVER;
+    return bounded && until_ns > most_ns ? most_ns : until_ns;
 }
 
 static void fault_of_link(struct run *run)
@@ -263,7 +220,7 @@ static void fault_of_link(struct run *run)
     }
     sim_log(run->sim, "link %u: frozen on the way to the %s", sim_link_id(link),
             way == SIM_TO_SERVER ? "server" : "client");
-    sim_link_freeze(link, way, some_time_ns(run));
+    sim_link_freeze(link, way, frozen_until_ns(run, way));
 }
 
 static void fault_of_node(struct run *run)
@@ -311,10 +268,21 @@ static void fault_of_cluster(struct run *run)
     }
 }
 
+/* Where nothing is lost that was acknowledged, and no longer than the journal is broken it tells so. */
+static void fault_of_process(struct run *run)
+{
+    const struct sim_cache_config *config = &run->plan.cache;
+    bool full = config->journals && config->behind.sync == STA_JOURNAL_ALWAYS;
+    if (full && sim_chance(run->sim, 400))
+        sim_cache_fill_disk(pick_cache(run), some_time_ns(run));
+    else
+        sim_cache_restart(pick_cache(run));
+}
+
 static void on_fault(void *arg)
 {
     struct run *run = arg;
-    uint64_t what = sim_below(run->sim, 100);
+    uint64_t what = sim_below(run->sim, run->owed == NULL ? 100 : 120);
     if (run->steps_left == 0)
         return;
     run->faults++;
@@ -327,7 +295,7 @@ static void on_fault(void *arg)
     else if (what < 96)
         sim_cache_stall(pick_cache(run), some_time_ns(run));
     else
-        sim_cache_restart(pick_cache(run));
+        fault_of_process(run);
     sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, 2 * run->plan.fault_ns), on_fault,
            run);
 }
@@ -383,7 +351,10 @@ static void must_converge(struct run *run)
     sim_log(run->sim, "faults end");
     sim_net_heal(run->net);
     sim_redis_heal(run->redis);
+    sim_disk_heal(run->disk);
     run_for(run, CALM_NS);
+    if (run->owed != NULL)
+        sim_owed_must_be_empty(run->owed);
     read_all(run);
     run_for(run, SETTLED_NS);
     for (unsigned key = 0; key < run->plan.keys; key++)
@@ -398,16 +369,30 @@ static void must_converge(struct run *run)
 
 /* ---- life ---- */
 
-static void run_open(struct run *run, unsigned clusters)
+static struct sim_owed_queued on_queued(void *arg, unsigned writer, unsigned key)
 {
-    struct plan *plan = &run->plan;
-    plan_draw(run->sim, clusters, plan);
-    plan_tell(run->sim, plan);
+    const struct run *run = arg;
+    return sim_cache_queued(run->caches[writer], key);
+}
+
+static void run_open(struct run *run, const struct sim_shares *shares)
+{
+    struct sim_plan *plan = &run->plan;
+    sim_plan_draw(run->sim, shares, plan);
+    sim_plan_tell(run->sim, plan);
     const struct sim_oracle_config oracle = {.keys = plan->keys,
                                              .bound_ns = plan->cache.max_staleness_ms * STA_NS_MS,
                                              .prompt_ns = plan->fault_ns == 0 ? PROMPT_NS : 0};
     run->net = sim_net_create(run->sim, &plan->net, &sim_redis_events);
     run->oracle = sim_oracle_create(run->sim, &oracle);
+    run->disk = sim_disk_create(run->sim);
+    if (plan->cache.writes_behind)
+        run->owed = sim_owed_create(run->oracle,
+                                    &(struct sim_owed_config){.caches = plan->caches,
+                                                              .keys = plan->keys,
+                                                              .guard = plan->cache.behind.guard},
+                                    &(struct sim_owed_events){on_queued, run});
+    sim_oracle_owes(run->oracle, run->owed);
     run->redis = sim_redis_create(run->sim, run->net, run->oracle, &plan->redis);
     for (unsigned i = 0; i < plan->caches; i++)
         run->caches[i] = sim_cache_create(run->sim, run->oracle, i, &plan->cache);
@@ -424,18 +409,21 @@ static void run_close(struct run *run, struct sim_result *result)
         result->writes += numbers->writes;
         sim_cache_destroy(&run->caches[i]);
     }
+    result->operations = STEPS - run->steps_left;
     sim_redis_destroy(&run->redis);
+    sim_owed_destroy(&run->owed);
+    sim_disk_destroy(&run->disk);
     sim_oracle_destroy(&run->oracle);
     sim_net_destroy(&run->net);
 }
 
-void sim_scenario_run(uint64_t seed, unsigned clusters, struct sim_hearing hearing,
+void sim_scenario_run(uint64_t seed, const struct sim_shares *shares, struct sim_hearing hearing,
                       struct sim_result *result)
 {
     struct run run = {.sim = sim_create(seed, hearing)};
     uint64_t began_ns = sim_now_ns(run.sim);
     *result = (struct sim_result){0};
-    run_open(&run, clusters);
+    run_open(&run, shares);
     sim_at(run.sim, began_ns, on_step, &run);
     if (run.plan.fault_ns > 0)
         sim_at(run.sim, began_ns + sim_below(run.sim, run.plan.fault_ns), on_fault, &run);

@@ -16,13 +16,19 @@ struct sim_result {
     char reason[SIM_REASON_CAP];
     uint64_t hash;       /* of all that happened, where it was asked for */
     uint64_t virtual_ns; /* how long it took in there */
+    uint64_t operations; /* of caches and of the other client */
     uint64_t reads, hits, failed_reads, writes, faults;
 };
 
-/* Of so many seeds in a thousand, as a rule, the Redis is a cluster: they take ten times as long. */
-#define SIM_CLUSTERS 60u
+/* Of a thousand seeds, how many have a cluster, which take ten times as long, and how many write behind. */
+struct sim_shares {
+    unsigned clusters, behind;
+};
 
-void sim_scenario_run(uint64_t seed, unsigned clusters, struct sim_hearing hearing,
+/* As a rule. */
+static const struct sim_shares sim_shares_usual = {.clusters = 60, .behind = 150};
+
+void sim_scenario_run(uint64_t seed, const struct sim_shares *shares, struct sim_hearing hearing,
                       struct sim_result *result);
 
 #endif

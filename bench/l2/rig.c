@@ -67,6 +67,7 @@ void rig_close(struct rig *rig)
         if (rig->redis[i] != NULL)
             redisFree(rig->redis[i]);
     }
+    cluster_bench_close(rig->clustered);
     redis_server_stop(&rig->server);
 }
 
@@ -113,16 +114,25 @@ static double clock_ns(clockid_t clock)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
+static double process_ns(pid_t pid)
+{
+    clockid_t clock = CLOCK_MONOTONIC;
+    (void)clock_getcpuclockid(pid, &clock);
+    return clock_ns(clock);
+}
+
 struct usage rig_usage(const struct rig *rig)
 {
     struct rusage used;
-    clockid_t server = CLOCK_MONOTONIC;
+    double server_ns = process_ns(redis_server_pid(rig->server));
+    pid_t pid;
     (void)getrusage(RUSAGE_SELF, &used);
-    (void)clock_getcpuclockid(redis_server_pid(rig->server), &server);
+    for (unsigned i = 0; (pid = cluster_bench_pid(rig->clustered, i)) != 0; i++)
+        server_ns += process_ns(pid);
     return (struct usage){
         .wall_ns = clock_ns(CLOCK_MONOTONIC),
         .client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
-        .server_ns = clock_ns(server),
+        .server_ns = server_ns,
         .switches = (double)used.ru_nvcsw + (double)used.ru_nivcsw,
     };
 }

@@ -8,6 +8,7 @@
 #define BENCH_L2_WAYS_H
 
 #include <hiredis/hiredis.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "l2/l2.h"
@@ -27,6 +28,9 @@ struct rig {
     struct sta_loop *loop;
     struct sta_l2 *l2;
 
+    struct cluster_bench *clustered; /* of ways_cluster.c; NULL: not needed yet */
+    bool has_big;                    /* 10 MB are stored as `big` */
+
     double told_ns; /* per operation, by a way that measures itself; else 0 */
 };
 
@@ -41,7 +45,7 @@ void rig_pin(const struct rig *rig, unsigned client_mask, unsigned server_mask);
 struct usage {
     double wall_ns;
     double client_ns; /* processor time of this process, all threads */
-    double server_ns; /* of the server */
+    double server_ns; /* of the servers */
     double switches;  /* times that a thread of this process slept or was set aside */
 };
 
@@ -59,6 +63,26 @@ int way_threads_l2(struct rig *rig, unsigned ops);
 /* WINDOW in flight. */
 int way_pipeline_hiredis(struct rig *rig, unsigned ops);
 int way_pipeline_engine(struct rig *rig, unsigned ops);
+
+/* The same threads and one connection with nothing but futexes between them: what is left of a shared
+ * connection when all that can be left out is. The first without a server, the second with ours. */
+int way_threads_handoff(struct rig *rig, unsigned ops);
+int way_threads_floor(struct rig *rig, unsigned ops);
+
+/* Batches of 100 keys that lie all over a cluster of 3 + 3 nodes, over TCP: through the library; by
+ * bare sockets; and of the node that has most of them those alone. ops: batches. */
+int way_cluster_strata(struct rig *rig, unsigned ops);
+int way_cluster_floor(struct rig *rig, unsigned ops);
+int way_cluster_node(struct rig *rig, unsigned ops);
+void cluster_bench_close(struct cluster_bench *bench);                     /* NULL is fine */
+pid_t cluster_bench_pid(const struct cluster_bench *bench, unsigned node); /* 0: no such primary */
+
+/* Tell the 99th percentile of one small get, alone or while 10 MB are on their way to the same process,
+ * again and again. */
+int way_small_l2(struct rig *rig, unsigned ops);
+int way_small_hiredis(struct rig *rig, unsigned ops);
+int way_small_beside_big_l2(struct rig *rig, unsigned ops);
+int way_small_beside_big_hiredis(struct rig *rig, unsigned ops);
 
 /* Measures itself: only `wall_ns` of its usage is of the way. */
 int way_pipeline_redis_benchmark(struct rig *rig, unsigned ops);

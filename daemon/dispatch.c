@@ -23,6 +23,7 @@ enum rule_class {
     CLASS_WRITE,       /* shared lane, keys in range, changed */
     CLASS_PLAIN_WRITE, /* plain lane; a write although COMMAND says readonly */
     CLASS_CLEAR,
+    CLASS_TRANSACTION,
     CLASS_OWN_CONNECTION,
     CLASS_NOT_PASSED_ON,
     CLASS_STREAM_READ /* plain lane, unless it asks to block */
@@ -74,9 +75,9 @@ static const struct rule rules[] = {
     KEY("decr", CLASS_WRITE),
     KEY("decrby", CLASS_WRITE),
     ALL("del", CLASS_WRITE),
-    RULE("discard", CLASS_OWN_CONNECTION),
+    RULE("discard", CLASS_TRANSACTION),
     LOCAL("echo", ECHO),
-    RULE("exec", CLASS_OWN_CONNECTION),
+    RULE("exec", CLASS_TRANSACTION),
     ALL("exists", CLASS_READ),
     KEY("expire", CLASS_WRITE),
     KEY("expireat", CLASS_WRITE),
@@ -99,7 +100,7 @@ static const struct rule rules[] = {
     RULE("monitor", CLASS_OWN_CONNECTION),
     KEYS("mset", CLASS_WRITE, 1, -1, 2),
     KEYS("msetnx", CLASS_WRITE, 1, -1, 2),
-    RULE("multi", CLASS_OWN_CONNECTION),
+    RULE("multi", CLASS_TRANSACTION),
     KEY("persist", CLASS_WRITE),
     KEY("pexpire", CLASS_WRITE),
     KEY("pexpireat", CLASS_WRITE),
@@ -296,6 +297,8 @@ struct sta_route sta_dispatch(const struct sta_command_table *table, int protoco
         route.repeatable = false;
         route.kind = STA_DISPATCH_CLEAR;
         return route;
+    case CLASS_TRANSACTION:
+        return (struct sta_route){.kind = STA_DISPATCH_TRANSACTION};
     case CLASS_OWN_CONNECTION:
         return refuse(STA_REFUSAL_OWN_CONNECTION);
     case CLASS_NOT_PASSED_ON:

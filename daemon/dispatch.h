@@ -28,13 +28,14 @@ enum sta_lane_kind {
 };
 
 enum sta_dispatch_kind {
-    STA_DISPATCH_LOCAL,   /* answered by stratad itself; see sta_local_command */
-    STA_DISPATCH_GET,     /* GET key: through L1 */
-    STA_DISPATCH_MGET,    /* MGET key...: through L1 */
-    STA_DISPATCH_SET,     /* SET key value options: a write that may leave its value in L1 */
-    STA_DISPATCH_FORWARD, /* a command with the keys that the route tells */
-    STA_DISPATCH_CLEAR,   /* changes the keyspace as a whole: L1 is emptied */
-    STA_DISPATCH_REFUSED  /* needs a connection of its own, or is not for a sidecar */
+    STA_DISPATCH_LOCAL,       /* answered by stratad itself; see sta_local_command */
+    STA_DISPATCH_GET,         /* GET key: through L1 */
+    STA_DISPATCH_MGET,        /* MGET key...: through L1 */
+    STA_DISPATCH_SET,         /* SET key value options: a write that may leave its value in L1 */
+    STA_DISPATCH_FORWARD,     /* a command with the keys that the route tells */
+    STA_DISPATCH_CLEAR,       /* changes the keyspace as a whole: L1 is emptied */
+    STA_DISPATCH_TRANSACTION, /* MULTI, EXEC, DISCARD */
+    STA_DISPATCH_REFUSED      /* needs a connection of its own, or is not for a sidecar */
 };
 
 enum sta_local_command {

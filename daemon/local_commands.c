@@ -14,6 +14,7 @@
 #include "daemon/session.h"
 #include "daemon/stats.h"
 #include "daemon/stratad.h"
+#include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "resp/resp.h"
 #include "strata/status.h"
@@ -83,6 +84,7 @@ static int run_reset(struct local_call *call)
     struct sta_session *session = call->session;
     if (call->argc != 1)
         return error_arity(call->out, "reset");
+    sta_transaction_destroy(&session->transaction);
     session->protocol = 2;
     session->authenticated = session->worker->stratad->options.password == NULL;
     free(session->name);

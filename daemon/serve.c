@@ -14,6 +14,7 @@
 #include "daemon/session.h"
 #include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
+#include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
 #include "l2/router.h"
@@ -94,6 +95,10 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
         return sta_local_commands_run(session, route->local, argv, argc);
     case STA_DISPATCH_REFUSED:
         return serve_refusal(session, route->refusal, argv);
+    case STA_DISPATCH_TRANSACTION:
+        return session->worker->router == NULL
+                   ? sta_transaction_control(session, argv, argc)
+                   : serve_refusal(session, STA_REFUSAL_OWN_CONNECTION, argv);
     case STA_DISPATCH_GET:
         return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
     case STA_DISPATCH_MGET:
@@ -128,18 +133,40 @@ static bool is_get(const struct strata_bytes *argv, size_t argc)
     return argc == 2 && argv[0].len == 3 && sta_dispatch_word_is(argv[0], "get");
 }
 
+/* Between MULTI and EXEC. */
+static int serve_inside(struct sta_session *session, const struct strata_bytes *argv, size_t argc)
+{
+    struct sta_route route = sta_dispatch(session->worker->table, session->protocol, argv, argc);
+    if (route.kind == STA_DISPATCH_TRANSACTION)
+        return sta_transaction_control(session, argv, argc);
+    if (route.kind == STA_DISPATCH_REFUSED) {
+        sta_transaction_abort(session);
+        return serve_refusal(session, route.refusal, argv);
+    }
+    if (route.kind != STA_DISPATCH_LOCAL || route.local == STA_LOCAL_PING ||
+        route.local == STA_LOCAL_ECHO)
+        return sta_transaction_queue(session, argv, argc);
+    if (route.local == STA_LOCAL_QUIT || route.local == STA_LOCAL_RESET ||
+        route.local == STA_LOCAL_HTTP)
+        return sta_local_commands_run(session, route.local, argv, argc);
+    sta_transaction_abort(session);
+    return serve_error(session, "ERR Command not allowed inside a transaction");
+}
+
 int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t argc)
 {
     struct sta_worker *worker = session->worker;
     int status;
     if (!session->authenticated && !sta_local_commands_open_to_all(argv, argc)) {
         status = serve_error(session, "NOAUTH Authentication required.");
+    } else if (session->transaction != NULL) {
+        status = serve_inside(session, argv, argc);
     } else if (is_get(argv, argc) && worker->stratad->l1 != NULL) {
         status = sta_read_path_get(session, argv);
     } else {
         struct sta_route route = sta_dispatch(worker->table, session->protocol, argv, argc);
         bool planned = worker->router != NULL && route.kind != STA_DISPATCH_LOCAL &&
-                       route.kind != STA_DISPATCH_REFUSED;
+                       route.kind != STA_DISPATCH_REFUSED && route.kind != STA_DISPATCH_TRANSACTION;
         status = planned ? serve_planned(session, &route, argv, argc)
                          : serve_route(session, &route, argv, argc);
     }

@@ -21,6 +21,7 @@
 #include "daemon/serve.h"
 #include "daemon/spread.h"
 #include "daemon/stratad.h"
+#include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "l2/router.h"
 #include "strata/status.h"
@@ -326,8 +327,9 @@ bool sta_session_may_ask(struct sta_session *session, uint64_t hash)
 
 bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange)
 {
-    bool alone = session->worker->router == NULL || session->in_flight == 0;
-    bool may = alone || (!exchange->keys_unknown && session->filter.unknown == 0);
+    if (session->worker->router == NULL || session->in_flight == 0)
+        return true;
+    bool may = !exchange->keys_unknown && session->filter.unknown == 0;
     for (size_t i = 0; may && i < exchange->key_count; i++)
         may = sta_session_may_ask(session, exchange->keys[i].key.hash);
     return may;
@@ -550,6 +552,7 @@ void sta_session_destroy(struct sta_session **pointer)
     sta_timer_stop(worker->loop, &session->linger);
     sta_stream_close(&session->stream);
     sta_list_remove(&session->link);
+    sta_transaction_destroy(&session->transaction);
     free(session->name);
     free(session);
     sta_stats_add(&worker->stats.sessions_closed, own ? 0 : 1);

@@ -43,6 +43,7 @@
 struct sta_exchange;
 struct sta_operation;
 struct sta_request;
+struct sta_transaction;
 struct sta_worker;
 
 enum sta_session_state { STA_SESSION_OPEN, STA_SESSION_FINISHING, STA_SESSION_LINGERING };
@@ -71,7 +72,8 @@ struct sta_session {
 
     int protocol;
     bool authenticated;
-    char *name; /* CLIENT SETNAME; NULL: none */
+    char *name;                          /* CLIENT SETNAME; NULL: none */
+    struct sta_transaction *transaction; /* between MULTI and EXEC; else NULL */
 
     struct sta_resp_request_framer framer;
     struct sta_list queue; /* exchanges: the oldest command first */

@@ -11,6 +11,7 @@
 #include "daemon/set_options.h"
 #include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
+#include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
 #include "resp/resp.h"
@@ -256,4 +257,48 @@ int sta_write_path_clear(struct sta_session *session, const struct sta_route *ro
     sta_l1_clear(stratad->l1);
     sta_session_send(session, exchange, route->lane, 1);
     return STRATA_OK;
+}
+
+static int answer_transaction(struct sta_exchange *exchange, int status,
+                              struct strata_bytes replies, struct sta_buffer *out)
+{
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    return out != NULL ? sta_transaction_answer(exchange, replies, out) : STRATA_OK;
+}
+
+static int conclude_transaction(struct sta_exchange *exchange, int status,
+                                struct strata_bytes replies, struct sta_buffer *out)
+{
+    if (exchange->worker->stratad->l1 != NULL) {
+        doubt_where_unknown(exchange, status);
+        keys_end(exchange);
+    }
+    return answer_transaction(exchange, status, replies, out);
+}
+
+static int conclude_transaction_clear(struct sta_exchange *exchange, int status,
+                                      struct strata_bytes replies, struct sta_buffer *out)
+{
+    int written = conclude_transaction(exchange, status, replies, out);
+    sta_write_window_doubt_end(exchange->worker->stratad->window);
+    return written;
+}
+
+void sta_write_path_transaction(struct sta_session *session, struct sta_exchange *exchange,
+                                enum sta_lane_kind lane, unsigned commands, bool clears)
+{
+    struct sta_stratad *stratad = session->worker->stratad;
+    bool cached = stratad->l1 != NULL;
+    exchange->conclude = cached && clears ? conclude_transaction_clear : conclude_transaction;
+    sta_stats_add(&session->worker->stats.writes, 1);
+    sta_stats_add(&session->worker->stats.forwarded, 1);
+    if (cached) {
+        keys_begin(exchange);
+        if (clears) {
+            sta_write_window_doubt_begin(stratad->window);
+            sta_l1_clear(stratad->l1);
+        }
+    }
+    sta_session_send(session, exchange, lane, commands);
 }

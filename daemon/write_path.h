@@ -18,6 +18,7 @@
 #ifndef STA_WRITE_PATH_H
 #define STA_WRITE_PATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/dispatch.h"
@@ -43,5 +44,9 @@ void sta_write_path_named(struct sta_exchange *answering, const struct sta_key *
 /* FLUSHALL and its like: empties L1, and keeps it empty until the reply has come. */
 int sta_write_path_clear(struct sta_session *session, const struct sta_route *route,
                          struct strata_bytes *argv, size_t argc);
+
+/* Sends a transaction whose keys are in the exchange; `clears`: a command of it is as FLUSHALL. */
+void sta_write_path_transaction(struct sta_session *session, struct sta_exchange *exchange,
+                                enum sta_lane_kind lane, unsigned commands, bool clears);
 
 #endif

@@ -222,7 +222,7 @@ static void hello_describes_the_server_behind(void **state)
 static void what_needs_a_connection_of_its_own_is_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"MULTI",
+    static const char *const lines[] = {"WATCH k",
                                         "SUBSCRIBE c",
                                         "BLPOP k 0",
                                         "CLIENT LIST",
@@ -234,7 +234,7 @@ static void what_needs_a_connection_of_its_own_is_refused_by_name(void **state)
     redisContext *client = rig_client(stratad);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         ASSERT_SAYS(client, "ERR strata: '", lines[i]);
-    ASSERT_SAYS(client, "ERR strata: 'multi' needs a connection of its own", "multi");
+    ASSERT_SAYS(client, "ERR strata: 'watch' needs a connection of its own", "watch k");
     ASSERT_SAYS(client, "ERR strata: 'shutdown' is not passed on", "SHUTDOWN NOSAVE");
     ASSERT_SAYS(client, "ERR strata: only database 0", "SELECT 1");
     ASSERT_SAYS(client, "PONG", "PING");

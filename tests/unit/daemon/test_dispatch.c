@@ -168,9 +168,8 @@ static void keys_stand_where_the_table_says(void **state)
 
 static void commands_that_need_a_connection_are_refused(void **state)
 {
-    static const char *const lines[] = {"MULTI",
-                                        "EXEC",
-                                        "WATCH k",
+    static const char *const lines[] = {"WATCH k",
+                                        "UNWATCH",
                                         "SUBSCRIBE c",
                                         "PSUBSCRIBE p",
                                         "SSUBSCRIBE c",
@@ -192,6 +191,9 @@ static void commands_that_need_a_connection_are_refused(void **state)
         assert_int_equal(route.refusal, STA_REFUSAL_OWN_CONNECTION);
     }
     assert_int_equal(route_of(state, 2, "SHUTDOWN").refusal, STA_REFUSAL_NOT_PASSED_ON);
+    assert_int_equal(route_of(state, 2, "MULTI").kind, STA_DISPATCH_TRANSACTION);
+    assert_int_equal(route_of(state, 2, "EXEC").kind, STA_DISPATCH_TRANSACTION);
+    assert_int_equal(route_of(state, 2, "DISCARD").kind, STA_DISPATCH_TRANSACTION);
 }
 
 static void stream_reads_that_do_not_block_pass(void **state)

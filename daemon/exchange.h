@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/turns.h"
 #include "core/buffer.h"
 #include "core/key.h"
 #include "core/list.h"
@@ -43,6 +44,7 @@ struct sta_exchange_key {
     struct sta_l1_token token;
     bool nobodys;      /* once stamped: its answer came from no source, and may not be kept */
     bool hidden;       /* by a barrier: the answer is none */
+    bool suspect;      /* of a read: L1 has an entry that is in doubt */
     uint64_t asked_ns; /* of a read, for barriers */
 };
 
@@ -86,6 +88,7 @@ struct sta_exchange {
     size_t part_count;
     struct sta_scan_cursor scan; /* SCAN before a cluster: where it is */
     struct sta_barrier_wait wait;
+    struct sta_turn turn; /* of a read of what is in doubt (read_turn.h) */
 };
 
 /* NULL: out of memory. Belongs to `session` but is not in its queue yet. */

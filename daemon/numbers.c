@@ -152,6 +152,9 @@ static void take_coherence(struct sta_snapshot *out, const struct sta_stratad *s
     out->parts |= STA_SNAPSHOT_COHERENCE;
     out->tracking = stratad->tracking != STA_TRACKING_OFF;
     numbers->coherence = coherence(stratad);
+    numbers->repairs = atomic_load_explicit(&stratad->pace.keys, memory_order_relaxed);
+    numbers->repairs_delayed = atomic_load_explicit(&stratad->pace.delayed, memory_order_relaxed);
+    numbers->repairs_refused = atomic_load_explicit(&stratad->pace.refused, memory_order_relaxed);
     for (size_t i = 0; i < stratad->worker_count; i++) {
         const struct sta_stats_coherence *one = &stratad->workers[i]->tracked.stats;
 #define ADD(field) numbers->field += atomic_load_explicit(&one->field, memory_order_relaxed)

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "daemon/exchange.h"
 #include "daemon/forward.h"
+#include "daemon/read_turn.h"
 #include "daemon/session.h"
 #include "daemon/spread.h"
 #include "daemon/stratad.h"
@@ -183,8 +184,9 @@ static bool is_hidden(const struct sta_exchange *exchange, const struct sta_exch
     return sta_barrier_watch_hides(exchange->worker->stratad, key->key.bytes, sta_clock_now_ns());
 }
 
-/* Appends what L1 has of the exchange's keys, in doubt or not; false where one of them is not there. */
-static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer *values)
+/* Appends what L1 has of the exchange's keys, in doubt or not as is wanted; false where one of them is
+ * not there. */
+static bool l1_values(const struct sta_exchange *exchange, bool stale, struct sta_buffer *values)
 {
     struct sta_worker *worker = exchange->worker;
     struct sta_l1 *l1 = worker->stratad->l1;
@@ -194,9 +196,11 @@ static bool stale_values(const struct sta_exchange *exchange, struct sta_buffer 
             sta_l1_peek(l1, &exchange->keys[i].key, sta_worker_tick_ms(worker), &lease) !=
                 STRATA_OK)
             return false;
-        int status = sta_resp_write_bulk(values, lease.value);
+        int status = STRATA_MISS;
+        if (stale || !lease.suspect)
+            status = sta_resp_write_bulk(values, lease.value);
         sta_l1_release(l1, &lease);
-        if (status < 0)
+        if (status != STRATA_OK)
             return false;
     }
     return true;
@@ -212,7 +216,7 @@ static bool read_stale(struct sta_exchange *exchange, const struct sta_buffer *o
 {
     struct sta_worker *worker = exchange->worker;
     if (out == NULL || stale_policy(worker) != STRATA_SERVE_STALE_ON ||
-        !stale_values(exchange, &worker->parts))
+        !l1_values(exchange, true, &worker->parts))
         return false;
     sta_stats_add(&worker->stats.reads_stale, exchange->key_count);
     return true;
@@ -250,6 +254,8 @@ static void empty_parts(struct sta_worker *worker)
 static int get_failed(struct sta_exchange *exchange, int status, struct sta_buffer *out)
 {
     struct sta_worker *worker = exchange->worker;
+    if (status == STRATA_ERR_UNAVAILABLE)
+        sta_read_turn_give_back(exchange);
     status = read_stale(exchange, out) ? sta_buffer_append(out, sta_buffer_bytes(&worker->parts))
                                        : read_failed(exchange, status, out);
     empty_parts(worker);
@@ -311,17 +317,30 @@ static int read_place(struct sta_exchange *exchange, const struct strata_bytes *
                     : STRATA_OK;
 }
 
+void sta_read_path_ask(struct sta_exchange *exchange, uint64_t now_ms)
+{
+    const struct sta_stratad *stratad = exchange->worker->stratad;
+    const uint64_t asked_ns = sta_barrier_watch_asked_ns(stratad, now_ms);
+    exchange->asked_ms = now_ms;
+    exchange->epoch = sta_write_window_epoch(stratad->window);
+    for (size_t i = 0; i < exchange->key_count; i++) {
+        struct sta_exchange_key *key = &exchange->keys[i];
+        key->token = sta_l1_token(stratad->l1, &key->key);
+        key->asked_ns = asked_ns;
+    }
+}
+
 /* Completes the wire of a read of the keys in argv[1..], which the exchange has already, and
- * sends it: the command and a PTTL for each key. The tokens are read here, before Redis is
- * asked. Takes the exchange, also on failure. */
+ * sends it: the command and a PTTL for each key. The tokens are read before Redis is asked. Takes
+ * the exchange, also on failure. */
 static int read_send(struct sta_session *session, struct sta_exchange *exchange,
                      struct strata_bytes *argv, size_t argc)
 {
-    const struct sta_stratad *stratad = session->worker->stratad;
     struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
-    const uint64_t asked_ns = sta_barrier_watch_asked_ns(stratad, session->worker->now_ms);
-    const bool hurried =
-        stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR && is_unproven(exchange);
+    const size_t suspects = sta_read_turn_mark(exchange);
+    const bool hurried = suspects > 0 &&
+                         stale_policy(session->worker) == STRATA_SERVE_STALE_ERROR &&
+                         is_unproven(exchange);
     if (hurried && sta_tracked_lane_is_silent(&session->worker->tracked))
         return read_refuse(session, exchange);
     int status = sta_exchange_write(exchange, argv, argc);
@@ -340,17 +359,12 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
     exchange->heeds_barriers = true;
     exchange->operation.repeatable = true;
     exchange->operation.hurried = hurried;
-    exchange->asked_ms = session->worker->now_ms;
     exchange->timed_as = STA_TIMING_GET + 1;
-    exchange->epoch = sta_write_window_epoch(stratad->window);
-    for (size_t i = 1; i < argc; i++) {
-        struct sta_exchange_key *key = &exchange->keys[i - 1];
-        key->key.bytes = argv[i];
-        key->token = sta_l1_token(stratad->l1, &key->key);
-        key->asked_ns = asked_ns;
-    }
-    sta_stats_add(&session->worker->stats.reads_l2, argc - 1);
-    sta_session_send(session, exchange, STA_LANE_SHARED, (unsigned)argc);
+    for (size_t i = 1; i < argc; i++)
+        exchange->keys[i - 1].key.bytes = argv[i];
+    sta_read_path_ask(exchange, session->worker->now_ms);
+    sta_session_enter(session, exchange, STA_LANE_SHARED, (unsigned)argc);
+    sta_read_turn_submit(exchange, suspects);
     return STRATA_OK;
 }
 
@@ -361,6 +375,7 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     exchange->conclude = conclude_get;
+    exchange->part_count = 0;
     int status = sta_exchange_add_key(exchange, key);
     if (status != STRATA_OK) {
         sta_exchange_destroy(&exchange);
@@ -472,6 +487,8 @@ static bool mget_elements(const struct sta_exchange *exchange, struct strata_byt
 static int mget_failed(struct sta_exchange *exchange, int status, struct sta_buffer *out)
 {
     struct sta_worker *worker = exchange->worker;
+    if (status == STRATA_ERR_UNAVAILABLE)
+        sta_read_turn_give_back(exchange);
     status = read_stale(exchange, out)
                  ? mget_write(exchange, sta_resp_walk(sta_buffer_bytes(&worker->parts)), out)
                  : read_failed(exchange, status, out);
@@ -499,6 +516,33 @@ static int conclude_mget(struct sta_exchange *exchange, int status, struct strat
             deliver(exchange, &exchange->keys[i], value, pttl);
         }
     return out != NULL ? mget_write(exchange, elements, out) : STRATA_OK;
+}
+
+/* Of a read of either kind, after take_from_l1(): the values are in worker->parts. */
+static int conclude_from_l1(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                            struct sta_buffer *out)
+{
+    struct sta_worker *worker = exchange->worker;
+    struct strata_bytes values = sta_buffer_bytes(&worker->parts);
+    (void)replies;
+    if (out != NULL && exchange->part_count > 0)
+        status = mget_write(exchange, sta_resp_walk(values), out);
+    else if (out != NULL)
+        status = sta_buffer_append(out, values);
+    empty_parts(worker);
+    return status;
+}
+
+bool sta_read_path_take_from_l1(struct sta_exchange *exchange)
+{
+    struct sta_worker *worker = exchange->worker;
+    if (!l1_values(exchange, false, &worker->parts)) {
+        empty_parts(worker);
+        return false;
+    }
+    exchange->conclude = conclude_from_l1;
+    sta_stats_add(&worker->stats.reads_l1, exchange->key_count);
+    return true;
 }
 
 /* Of an MGET that L1 did not look at: it keeps nothing of it, and nothing that is older. */

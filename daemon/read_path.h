@@ -12,11 +12,14 @@
 #ifndef STA_READ_PATH_H
 #define STA_READ_PATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "daemon/dispatch.h"
 #include "strata/bytes.h"
 
+struct sta_exchange;
 struct sta_session;
 
 /* argv is GET key. */
@@ -26,5 +29,12 @@ int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv);
  * the reply is of one moment for each key, not for all of them together. */
 int sta_read_path_mget(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc);
+
+/* Of a read that has waited, before it is sent: Redis is asked from now on. */
+void sta_read_path_ask(struct sta_exchange *exchange, uint64_t now_ms);
+
+/* The same, instead: L1 answers all of it by now, and the exchange is to be concluded before anything else.
+ * That it was a miss was counted already, and this look is not. */
+bool sta_read_path_take_from_l1(struct sta_exchange *exchange);
 
 #endif

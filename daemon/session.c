@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "daemon/exchange.h"
+#include "daemon/read_turn.h"
 #include "daemon/serve.h"
 #include "daemon/spread.h"
 #include "daemon/stratad.h"
@@ -76,6 +77,8 @@ static bool has_room(const struct sta_session *session, unsigned queue_most, siz
 static enum sta_session_wait session_wait(const struct sta_session *session)
 {
     uint64_t limit = sta_stratad_live(&session->worker->stratad->live.pipeline_limit);
+    if (session->turn != NULL)
+        return STA_SESSION_TURN;
     if (!has_room(session, (unsigned)limit - 1, QUEUE_PAUSE))
         return STA_SESSION_ROOM;
     if (sta_buffer_len(session->out) > OUTPUT_PAUSE)
@@ -92,6 +95,8 @@ static bool wait_is_over(const struct sta_session *session)
         return false;
     case STA_SESSION_REPLIES:
         return session->in_flight == 0;
+    case STA_SESSION_TURN:
+        return session->turn == NULL;
     case STA_SESSION_ROOM:
         return has_room(session, (unsigned)limit / 2, QUEUE_PAUSE / 2);
     case STA_SESSION_OUTPUT:
@@ -335,10 +340,11 @@ bool sta_session_may_follow(struct sta_session *session, const struct sta_exchan
     return may;
 }
 
-static void exchange_submit(struct sta_exchange *exchange)
+void sta_session_submit(struct sta_exchange *exchange)
 {
     struct sta_worker *worker = exchange->worker;
     struct sta_operation *operation = &exchange->operation;
+    exchange->sent_ns = sta_loop_now_ns(worker->loop);
     if (worker->router == NULL) {
         sta_lane_submit(&worker->lanes[exchange->lane], &operation->request);
         return;
@@ -351,13 +357,27 @@ static void exchange_submit(struct sta_exchange *exchange)
         sta_router_submit(worker->router, operation);
 }
 
+void sta_session_go_on(struct sta_exchange *exchange)
+{
+    struct sta_session *session = exchange->session;
+    session->turn = NULL;
+    sta_session_submit(exchange);
+    session_settle(session);
+}
+
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands)
+{
+    sta_session_enter(session, exchange, lane, commands);
+    sta_session_submit(exchange);
+}
+
+void sta_session_enter(struct sta_session *session, struct sta_exchange *exchange,
+                       enum sta_lane_kind lane, unsigned commands)
 {
     exchange->lane = lane;
     exchange->protocol = session->protocol;
     exchange->sent = true;
-    exchange->sent_ns = sta_loop_now_ns(session->worker->loop);
     exchange->operation.request = (struct sta_request){
         .wire = sta_buffer_bytes(&exchange->wire),
         .commands = commands,
@@ -366,7 +386,6 @@ void sta_session_send(struct sta_session *session, struct sta_exchange *exchange
     };
     queue_push(session, exchange);
     flight_enter(session, exchange);
-    exchange_submit(exchange);
 }
 
 /* ---- commands ---- */
@@ -548,6 +567,7 @@ void sta_session_destroy(struct sta_session **pointer)
     *pointer = NULL;
     struct sta_worker *worker = session->worker;
     const bool own = session->own;
+    sta_read_turn_give_up(session);
     queue_abandon(session);
     sta_timer_stop(worker->loop, &session->linger);
     sta_stream_close(&session->stream);

@@ -5,6 +5,7 @@
  *             +--------- what it waited for has come ---------+
  *             v                                               |
  *   OPEN: READING --another lane--> REPLIES                   |
+ *            |---read has no turn-> TURN   -------------------+
  *            |-----queue is full--> ROOM   -------------------+
  *            '-----slow reader----> OUTPUT
  *   OPEN --QUIT, protocol error, drain, client shuts its side--> FINISHING: replies leave
@@ -51,6 +52,7 @@ enum sta_session_state { STA_SESSION_OPEN, STA_SESSION_FINISHING, STA_SESSION_LI
 enum sta_session_wait {
     STA_SESSION_READING, /* waits for nothing but the client */
     STA_SESSION_REPLIES, /* all that is under way is on another lane */
+    STA_SESSION_TURN,    /* a read of it may not go to Redis yet */
     STA_SESSION_ROOM,    /* the queue */
     STA_SESSION_OUTPUT   /* the client does not read */
 };
@@ -83,6 +85,8 @@ struct sta_session {
     size_t reply_bytes;      /* of replies in the queue, behind what is unanswered */
     enum sta_lane_kind lane; /*   all on this lane */
     struct sta_key_filter filter;
+    struct sta_exchange
+        *turn; /* the last of the queue, where that waits for its turn (read_turn.h) */
     struct sta_timer linger;
 };
 
@@ -113,6 +117,14 @@ bool sta_session_may_ask(struct sta_session *session, uint64_t hash);
  * commands. conclude() may run before this returns. */
 void sta_session_send(struct sta_session *session, struct sta_exchange *exchange,
                       enum sta_lane_kind lane, unsigned commands);
+
+/* The two halves of that: its place, under way from then on; and on the lane, at once or later. */
+void sta_session_enter(struct sta_session *session, struct sta_exchange *exchange,
+                       enum sta_lane_kind lane, unsigned commands);
+void sta_session_submit(struct sta_exchange *exchange);
+
+/* What had entered goes out now; what waits behind it is looked at. */
+void sta_session_go_on(struct sta_exchange *exchange);
 
 /* What was sent is answered, or failed: as operation.done(). */
 void sta_session_conclude(struct sta_exchange *exchange, int status, struct strata_bytes replies);

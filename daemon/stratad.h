@@ -27,6 +27,7 @@
 #include "cache/prefixes.h"
 #include "cache/sweeper.h"
 #include "cache/timing.h"
+#include "cache/turns.h"
 #include "core/log.h"
 #include "daemon/barrier_watch.h"
 #include "daemon/stratad_options.h"
@@ -81,6 +82,7 @@ struct sta_stratad {
     uint64_t max_staleness_ns;
     struct sta_write_window *window;
     struct sta_barrier_watch watch;
+    struct sta_pace pace; /* of reading again what is in doubt, for all workers */
     struct sta_worker **workers;
     size_t worker_count;
     uint64_t started_ns;

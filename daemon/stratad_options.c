@@ -253,7 +253,7 @@ static const struct sta_option_default library_defaults[] = {
 };
 
 /* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent keys
- * remembered, write-behind, repair, queued invalidation. */
+ * remembered, write-behind, queued invalidation. */
 static const char *const library_alone[] = {
     "l2_ttl",
     "write_through",
@@ -271,7 +271,6 @@ static const char *const library_alone[] = {
     "read_through",
     "null_values",
     "null_ttl",
-    "repair_rate",
     "invalidation_enabled",
     "invalidation_batch_size",
     "invalidation_timeout",

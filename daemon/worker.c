@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "daemon/barrier_watch.h"
 #include "daemon/exchange.h"
+#include "daemon/read_turn.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
 #include "l2/router.h"
@@ -290,6 +291,7 @@ static void worker_end(struct sta_worker *worker)
     worker->state = STA_WORKER_ENDED;
     sta_timer_stop(worker->loop, &worker->deadline);
     sta_timer_stop(worker->loop, &worker->tick);
+    sta_turns_stop(&worker->turns);
     sta_loop_post(worker->stratad->loop, &worker->ended_task);
 }
 
@@ -386,6 +388,7 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
     int status = sta_loop_create(&worker->loop);
+    sta_read_turn_init(worker);
     if (status == STRATA_OK && stratad->seeds != NULL)
         status = sta_cluster_way_open(worker);
     if (status == STRATA_OK)

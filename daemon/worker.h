@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/turns.h"
 #include "core/buffer.h"
 #include "core/list.h"
 #include "daemon/cluster_way.h"
@@ -60,6 +61,7 @@ struct sta_worker {
     bool told_refused;
     struct sta_list sessions;
     struct sta_list waiting; /* answers, for what is known of barriers */
+    struct sta_turns turns;  /* reads of what is in doubt, for theirs */
     struct sta_list pool;    /* spare exchanges */
     unsigned pool_count;
     struct strata_bytes *argv; /* of the command being looked at */

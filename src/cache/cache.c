@@ -114,6 +114,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     if (status == STRATA_OK)
         status = sta_loop_create(&cache->loop);
     if (status == STRATA_OK)
+        sta_repair_start(&cache->repair);
+    if (status == STRATA_OK)
         status = cache_create_l2(cache);
     if (status == STRATA_OK)
         status = cache_create_barriers(cache);
@@ -153,6 +155,7 @@ void sta_cache_destroy(struct sta_cache **cache_ptr)
     sta_behind_destroy(&cache->behind);
     sta_sweeper_stop(&cache->sweeper);
     sta_invalidate_fini(&cache->invalidate);
+    sta_repair_fini(&cache->repair);
     sta_barriers_fini(&cache->barriers);
     sta_loop_destroy(&cache->loop);
     sta_l1_destroy(&cache->l1);

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "cache/journal.h"
+#include "cache/turns.h"
 #include "core/log.h"
 #include "core/sha1.h"
 #include "l1/l1.h"
@@ -187,7 +188,7 @@ struct sta_read {
     struct sta_barriers_waiter known;
     uint64_t begun_ns;
     size_t suspects;      /* of the missing: L1 has an entry that is in doubt */
-    struct sta_list turn; /* with some: in repair.h's queue, or on its way there */
+    struct sta_turn turn; /* with some: in repair.h's queue, or on its way there */
     struct sta_task task;
 };
 

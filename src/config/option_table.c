@@ -568,8 +568,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .group = "Coherence",
         .help = "The most entries that are read again from Redis after a lost connection or a "
                 "flush has cast doubt on them. Gets of others wait for their turn, and fail "
-                "(STRATA_ERR_BUSY) where it would come after their time. The library's: stratad "
-                "asks Redis as its clients ask.",
+                "(STRATA_ERR_BUSY) where it would come after their time. Of stratad: for all its "
+                "clients together.",
     },
     {
         .name = "invalidation_enabled",

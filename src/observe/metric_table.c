@@ -218,11 +218,11 @@ const struct sta_metric sta_metric_table[] = {
             statistics.canaries_lost, "Connections that were given up because no proof came."),
     COUNTER("strata_stale_answers_total", "coherence.stale_answers", COHERENCE,
             statistics.stale_answers, "Gets that were answered with a value past its proof."),
-    COUNTER("strata_repairs_total", "coherence.repairs", COHERENCE | WRITES, statistics.repairs,
+    COUNTER("strata_repairs_total", "coherence.repairs", COHERENCE, statistics.repairs,
             "Entries in doubt that were asked for, and so read again."),
-    COUNTER("strata_repairs_delayed_total", "coherence.repairs_delayed", COHERENCE | WRITES,
+    COUNTER("strata_repairs_delayed_total", "coherence.repairs_delayed", COHERENCE,
             statistics.repairs_delayed, "Gets of such that waited for their turn."),
-    COUNTER("strata_repairs_refused_total", "coherence.repairs_refused", COHERENCE | WRITES,
+    COUNTER("strata_repairs_refused_total", "coherence.repairs_refused", COHERENCE,
             statistics.repairs_refused, "Gets of such whose turn would have come too late."),
 
     /* What L1 counts besides. */

@@ -111,12 +111,13 @@ void sta_arena_fini(struct sta_arena *arena)
 
 static bool pinned(struct sta_arena *arena, uint32_t segment)
 {
-    /* seq_cst: the second step of the writer's side in arena.h; acquire pairs with unpin() */
+    sta_racing_order(); /* the second step of the writer's side in arena.h */
+    /* acquire: pairs with unpin() */
     for (uint32_t i = 0; i < STA_ARENA_PINS; i++) {
-        if (atomic_load_explicit(&arena->pins[i].segment, memory_order_seq_cst) == segment)
+        if (atomic_load_explicit(&arena->pins[i].segment, memory_order_acquire) == segment)
             return true;
     }
-    return atomic_load_explicit(&arena->segments[segment].pins, memory_order_seq_cst) != 0;
+    return atomic_load_explicit(&arena->segments[segment].pins, memory_order_acquire) != 0;
 }
 
 static uint32_t pop(struct sta_arena *arena, uint32_t *first)
@@ -127,7 +128,6 @@ static uint32_t pop(struct sta_arena *arena, uint32_t *first)
     *first = arena->segments[segment].next;
     arena->segments[segment].next = 0;
     arena->segments[segment].used = 0;
-    arena->segments[segment].cursor = 0;
     return segment;
 }
 

@@ -6,13 +6,14 @@
  *
  * Pins. A reader publishes the segment it is about to read in a pin of its own (one cache line),
  * then looks again whether the item is still linked. Whoever wants a segment back has unlinked
- * all of its items before it looks through the pins. All four steps are sequentially consistent:
- * if the reader still saw its item linked, its pin came before the unlinking, so the other side
- * sees the pin. If it did not, it reads nothing. A stalled reader holds back one segment, not
- * the world.
+ * all of its items, or has seen them unlinked under the locks of their buckets, before it looks
+ * through the pins, with a fence between the two. The reader's two steps and the fence are
+ * sequentially consistent: if the reader still saw its item linked, its pin came before the fence,
+ * so the other side sees the pin. If it did not, it reads nothing. A stalled reader holds back one
+ * segment, not the world. The fence is the segment's: unlinking an item takes no locked instruction.
  *
  *     reader:  pin = s (seq_cst) ; slot == offset? (seq_cst) ; read ; pin = 0 (release)
- *     writer:  slot = 0 (seq_cst, for all of s) ; pins contain s? (seq_cst) ; write into s
+ *     writer:  slot = 0 (for all of s) ; fence (seq_cst) ; pins contain s? ; write into s
  *
  * A pin is taken by compare-and-swap at an index that depends on the thread, so that a thread
  * finds its own line again without being registered. Where a thread's pins are taken (by leases),
@@ -42,8 +43,7 @@
 struct sta_segment {
     /* guarded by the lock of the lane that has it, or by the arena's */
     uint32_t next;     /* in its queue (towards newer ones), limbo or free list; 0: the last */
-    uint32_t used;     /* bytes that items take */
-    uint32_t cursor;   /* bytes that eviction has gone through */
+    uint32_t used;     /* bytes that items take, once it is not the newest of its queue any more */
     uint32_t limbo_ms; /* in limbo: since when, the low bits of the monotonic clock */
     /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into it */
     uint16_t lane;

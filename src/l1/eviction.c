@@ -26,6 +26,9 @@
 #define PLACES_KEPT  16u
 #define RELIEF_STEPS 1024u
 #define ENTRY_BESIDE 48u /* bytes */
+#define LINE         64u
+#define KEY_NEAR     32u  /* bytes within which the most keys of items end */
+#define FETCHED_MOST 256u /* bytes behind the end of a queue that are asked for ahead */
 
 static struct sta_segment *segment_at(struct sta_l1 *l1, uint32_t segment)
 {
@@ -101,26 +104,35 @@ static void append_segment(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     struct sta_queue *queue = &lane->queues[name];
     segment_at(l1, segment)->lane = lane->number;
     segment_at(l1, segment)->queue = (uint8_t)name;
-    if (queue->newest != 0)
+    if (queue->newest != 0) {
         segment_at(l1, queue->newest)->next = segment;
-    else
+        segment_at(l1, queue->newest)->used = queue->used;
+    } else {
         queue->oldest = segment;
+        queue->cursor = 0;
+    }
     queue->newest = segment;
+    queue->used = 0;
+}
+
+static uint32_t offset_in(const struct sta_l1 *l1, uint32_t segment, uint32_t within)
+{
+    uint64_t at = ((uint64_t)segment << l1->arena.segment_shift) + within;
+    return (uint32_t)(at >> l1->arena.unit_shift);
 }
 
 /* Room at the end of the queue, without evicting. */
 static uint32_t room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
                      uint64_t size, uint32_t (*take)(struct sta_l1 *, struct sta_lane *))
 {
-    uint32_t newest = lane->queues[name].newest;
-    if (newest == 0 || segment_at(l1, newest)->used + size > l1->arena.segment_bytes) {
-        newest = take(l1, lane);
-        if (newest == 0)
+    const struct sta_queue *queue = &lane->queues[name];
+    if (queue->newest == 0 || queue->used + size > l1->arena.segment_bytes) {
+        uint32_t segment = take(l1, lane);
+        if (segment == 0)
             return 0;
-        append_segment(l1, lane, name, newest);
+        append_segment(l1, lane, name, segment);
     }
-    uint64_t at = ((uint64_t)newest << l1->arena.segment_shift) + segment_at(l1, newest)->used;
-    return (uint32_t)(at >> l1->arena.unit_shift);
+    return offset_in(l1, queue->newest, queue->used);
 }
 
 uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
@@ -135,10 +147,16 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     return offset;
 }
 
+/* The next one that is stored will be written behind it, and may be as large. */
 void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
                          uint64_t size)
 {
-    segment_at(l1, lane->queues[name].newest)->used += (uint32_t)size;
+    struct sta_queue *queue = &lane->queues[name];
+    queue->used += (uint32_t)size;
+    const char *end =
+        (const char *)sta_arena_item(&l1->arena, offset_in(l1, queue->newest, queue->used));
+    for (uint64_t ahead = LINE; ahead < size + LINE && ahead <= FETCHED_MOST; ahead += LINE)
+        sta_tier_fetch(end + ahead);
 }
 
 /* ---- one step ---- */
@@ -290,6 +308,7 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
 {
     uint32_t segment = queue->oldest;
     queue->oldest = segment_at(l1, segment)->next;
+    queue->cursor = 0;
     if (queue->oldest == 0)
         queue->newest = 0;
     sta_arena_retire(&l1->arena, segment);
@@ -326,20 +345,28 @@ static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *
     return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
-/* Looks at the item whose turn will be next in this queue, so that its bucket is near by then. */
-static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, uint32_t number)
+/* Where the items of the oldest segment end. */
+static uint32_t end_of_oldest(struct sta_l1 *l1, const struct sta_queue *queue)
 {
-    const struct sta_segment *segment = segment_at(l1, number);
+    return queue->oldest == queue->newest ? queue->used : segment_at(l1, queue->oldest)->used;
+}
+
+/* Looks at the item whose turn will be next in this queue, so that its bucket and the place of its
+ * ghost are near by then. */
+static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, const struct sta_queue *queue)
+{
     lane->ahead = 0; /* what is behind the cursor may soon be another item */
-    if (segment->cursor == segment->used)
+    if (queue->cursor == end_of_oldest(l1, queue))
         return;
-    uint64_t at = ((uint64_t)number << l1->arena.segment_shift) + segment->cursor;
-    lane->ahead = (uint32_t)(at >> l1->arena.unit_shift);
+    lane->ahead = offset_in(l1, queue->oldest, queue->cursor);
     const struct sta_item *item = sta_arena_item(&l1->arena, lane->ahead);
     struct sta_item_head head = sta_item_head(item);
     lane->ahead_hash = sta_item_hash(item, head, l1->index.hash_seed);
-    __builtin_prefetch(sta_index_likely(&l1->index, lane->ahead_hash), 1);
-    __builtin_prefetch((const char *)item + sta_item_size_of(head)); /* the one behind it */
+    sta_tier_fetch(sta_index_likely(&l1->index, lane->ahead_hash));
+    sta_ghost_fetch(&lane->ghost, lane->ahead_hash);
+    const char *behind = (const char *)item + sta_item_size_of(head); /* the one after it */
+    __builtin_prefetch(behind);
+    __builtin_prefetch(behind + KEY_NEAR);
 }
 
 bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
@@ -348,20 +375,18 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     struct sta_queue *queue = &lane->queues[victim.queue];
     if (queue->oldest == 0)
         return false;
-    struct sta_segment *segment = segment_at(l1, queue->oldest);
-    if (segment->cursor == segment->used) {
+    if (queue->cursor == end_of_oldest(l1, queue)) {
         retire_oldest(l1, queue);
         return true;
     }
-    uint64_t at = ((uint64_t)queue->oldest << l1->arena.segment_shift) + segment->cursor;
-    victim.offset = (uint32_t)(at >> l1->arena.unit_shift);
+    victim.offset = offset_in(l1, queue->oldest, queue->cursor);
     victim.item = sta_arena_item(&l1->arena, victim.offset);
     victim.head = sta_item_head(victim.item);
     victim.size = sta_arena_align(&l1->arena, sta_item_size_of(victim.head));
     victim.hash = victim.offset == lane->ahead
                       ? lane->ahead_hash
                       : sta_item_hash(victim.item, victim.head, l1->index.hash_seed);
-    segment->cursor += (uint32_t)victim.size;
+    queue->cursor += (uint32_t)victim.size;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, victim.hash);
     struct sta_slot slot =
         sta_index_find_offset_locked(&l1->index, bucket, victim.hash, victim.offset);
@@ -370,7 +395,7 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     else
         sta_queue_change(&queue->own.dead, -victim.size);
     sta_index_unlock(bucket);
-    look_ahead(l1, lane, (uint32_t)(at >> l1->arena.segment_shift));
+    look_ahead(l1, lane, queue);
     return true;
 }
 

@@ -52,11 +52,6 @@ void sta_ghost_fini(struct sta_ghost *ghost)
     *ghost = (struct sta_ghost){0};
 }
 
-static struct sta_ghost_set *set_of(struct sta_ghost *ghost, uint64_t hash)
-{
-    return &ghost->sets[(uint64_t)(((unsigned __int128)hash * ghost->set_count) >> 64)];
-}
-
 /* Other bits than those that choose the set; never 0. */
 static uint16_t print_of(uint64_t hash)
 {
@@ -68,7 +63,7 @@ void sta_ghost_add(struct sta_ghost *ghost, uint64_t hash)
 {
     if (ghost->sets == NULL)
         return;
-    struct sta_ghost_set *set = set_of(ghost, hash);
+    struct sta_ghost_set *set = sta_ghost_set_of(ghost, hash);
     if (set->next >= ghost->depth)
         set->next = 0;
     set->print[set->next++] = print_of(hash);
@@ -102,7 +97,7 @@ bool sta_ghost_take(struct sta_ghost *ghost, uint64_t hash)
 {
     if (ghost->sets == NULL)
         return false;
-    struct sta_ghost_set *set = set_of(ghost, hash);
+    struct sta_ghost_set *set = sta_ghost_set_of(ghost, hash);
     uint32_t found = matches(set, print_of(hash)) & ((UINT32_C(1) << ghost->depth) - 1);
     if (found == 0)
         return false;

@@ -12,6 +12,7 @@
 #define STA_GHOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct sta_ghost_set {
@@ -35,6 +36,18 @@ void sta_ghost_fini(struct sta_ghost *ghost);
 
 /* From now on about so many are remembered, as far as there is room. */
 void sta_ghost_limit(struct sta_ghost *ghost, uint64_t entries);
+
+static inline struct sta_ghost_set *sta_ghost_set_of(const struct sta_ghost *ghost, uint64_t hash)
+{
+    return &ghost->sets[(uint64_t)(((unsigned __int128)hash * ghost->set_count) >> 64)];
+}
+
+/* The line of the hash's ghost will be needed soon. */
+static inline void sta_ghost_fetch(const struct sta_ghost *ghost, uint64_t hash)
+{
+    if (ghost->sets != NULL)
+        __builtin_prefetch(sta_ghost_set_of(ghost, hash), 1);
+}
 
 void sta_ghost_add(struct sta_ghost *ghost, uint64_t hash);
 

@@ -196,20 +196,20 @@ struct sta_slot sta_index_find_offset_locked(const struct sta_index *index,
 
 void sta_index_replace_locked(struct sta_slot slot, uint32_t offset)
 {
-    /* seq_cst: the first step of the writer's side in arena.h. Release: pairs with the acquire
-     * of a reader, who then reads the item. */
-    atomic_store_explicit(&slot.bucket->offset[slot.at], offset, memory_order_seq_cst);
+    /* The first step of the writer's side in arena.h. Release: pairs with the acquire of a reader,
+     * who then reads the item. */
+    atomic_store_explicit(&slot.bucket->offset[slot.at], offset, memory_order_release);
 }
 
 void sta_index_remove_locked(struct sta_slot slot)
 {
-    atomic_store_explicit(&slot.bucket->offset[slot.at], 0, memory_order_seq_cst); /* as above */
+    atomic_store_explicit(&slot.bucket->offset[slot.at], 0, memory_order_release); /* as above */
     set_tag(slot.bucket, slot.at, 0);
 }
 
 static void put(struct sta_bucket *bucket, uint32_t at, uint8_t tag, uint32_t offset)
 {
-    atomic_store_explicit(&bucket->offset[at], offset, memory_order_seq_cst); /* as above */
+    atomic_store_explicit(&bucket->offset[at], offset, memory_order_release); /* as above */
     set_tag(bucket, at, tag);
 }
 

@@ -36,9 +36,10 @@
 #include "core/key.h"
 #include "l1/arena.h"
 
-#define STA_INDEX_SLOTS 11u
-#define STA_INDEX_LEAST 2u  /* buckets */
-#define STA_INDEX_LOAD  10u /* entries per bucket, on average, from which on the table grows */
+#define STA_INDEX_SLOTS   11u
+#define STA_INDEX_LEAST   2u  /* buckets */
+#define STA_INDEX_GLANCES 4u  /* buckets of a chain that are looked at without its lock */
+#define STA_INDEX_LOAD    10u /* entries per bucket, on average, from which on the table grows */
 
 struct sta_bucket {
     _Atomic uint64_t word[2]; /* head and tags 0..3; tags 4..10 */
@@ -195,14 +196,18 @@ static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t t
 }
 #endif
 
-/* Whether the bucket says at a glance, without its lock, that the hash has no entry. Not to be
+/* Whether the chain says at a glance, without its lock, that the hash has no entry. Not to be
  * relied upon: it may be another one by now, and entries come and go. */
-static inline bool sta_index_seems_absent(const struct sta_bucket *bucket, uint64_t hash)
+static inline bool sta_index_seems_absent(const struct sta_index *index,
+                                          const struct sta_bucket *bucket, uint64_t hash)
 {
-    uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
-    uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_relaxed);
-    return sta_index_match(word0, word1, sta_index_tag(hash)) == 0 &&
-           atomic_load_explicit(&bucket->link, memory_order_relaxed) == 0;
+    for (uint32_t i = 0; bucket != NULL; bucket = sta_index_next(index, bucket), i++) {
+        uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
+        uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_relaxed);
+        if (i == STA_INDEX_GLANCES || sta_index_match(word0, word1, sta_index_tag(hash)) != 0)
+            return false;
+    }
+    return true;
 }
 
 #endif

@@ -64,6 +64,13 @@ static inline void sta_racing_begin(void)
 {
 }
 
+/* It knows no fence of this kind either: a locked instruction orders as much. */
+static inline void sta_racing_order(void)
+{
+    _Atomic int here = 0;
+    atomic_exchange_explicit(&here, 1, memory_order_seq_cst);
+}
+
 #else
 
 static inline void sta_racing_write(uint8_t *to, const void *from, size_t len)
@@ -164,6 +171,12 @@ static inline void sta_racing_fence(void)
 static inline void sta_racing_begin(void)
 {
     atomic_thread_fence(memory_order_release);
+}
+
+/* What was written before it is seen by who does not see what is read behind it. */
+static inline void sta_racing_order(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 #endif

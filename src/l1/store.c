@@ -152,12 +152,14 @@ struct place {
 };
 
 /* What the store will wait for, all at once. The bucket may be another one by then. */
-static void fetch_ahead(const struct sta_l1 *l1, const struct store *store)
+static void fetch_ahead(const struct sta_l1 *l1, const struct sta_lane *lane,
+                        const struct store *store)
 {
     uint64_t hash = store->key->hash;
-    __builtin_prefetch(sta_index_likely(&l1->index, hash), 1);
+    sta_lane_fetch(lane);
+    sta_tier_fetch(sta_index_likely(&l1->index, hash));
     if (store->mode != STORE_FILL) /* who fills has just read it */
-        __builtin_prefetch(&l1->generation.counter[sta_generation_index(hash)], 1);
+        sta_tier_fetch(&l1->generation.counter[sta_generation_index(hash)]);
 }
 
 /* Where the key's entry is, if it has one. */
@@ -166,7 +168,8 @@ static struct place place_of_entry(struct sta_l1 *l1, struct sta_lane *lane,
 {
     struct place place = {.queue = STA_QUEUE_SMALL};
     /* A new key is not worth a lock: where it came meanwhile, link_locked() finds it. */
-    if (sta_index_seems_absent(sta_index_likely(&l1->index, store->key->hash), store->key->hash))
+    if (sta_index_seems_absent(&l1->index, sta_index_likely(&l1->index, store->key->hash),
+                               store->key->hash))
         return place;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, store->key->hash);
     place.slot = sta_index_find_locked(&l1->index, bucket, store->key);
@@ -283,6 +286,7 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
     if (block_bytes > 0 && !sta_eviction_claim(l1, lane, block_bytes, store->now_ms))
         return NO_ROOM;
     sta_tier_add(&l1->block_bytes, block_bytes);
+    sta_ghost_fetch(&lane->ghost, store->key->hash);
     sta_upkeep_run(l1, lane, store->now_ms);
     sta_eviction_pace(l1, lane, store->size, store->now_ms);
     int status = store_placed(l1, lane, store);
@@ -296,9 +300,8 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
 }
 
 /* Where a lane has no room, the fullest one makes some, and the store begins anew. */
-static int store_somehow(struct sta_l1 *l1, struct store *store)
+static int store_somehow(struct sta_l1 *l1, struct sta_lane *lane, struct store *store)
 {
-    struct sta_lane *lane = sta_lane_of(l1, store->key);
     uint64_t bytes =
         2 * sta_arena_segment_cost(&l1->arena) + (store->block != NULL ? store->block->size : 0);
     uint32_t most = sta_tier_resizing(l1) ? 1 : RELIEFS;
@@ -360,11 +363,12 @@ static int store_run(struct sta_l1 *l1, struct store *store)
         sta_tier_count(l1, STA_L1_fills_refused);
         return refuse(l1, store, STRATA_SKIPPED);
     }
-    fetch_ahead(l1, store);
+    struct sta_lane *lane = sta_lane_of(l1, store->key);
+    fetch_ahead(l1, lane, store);
     int status = prepare(l1, store);
     if (status != STRATA_OK)
         return refuse(l1, store, status);
-    status = store_somehow(l1, store);
+    status = store_somehow(l1, lane, store);
     if (store->block != NULL)
         sta_entry_unref_block(store->block);
     return status;

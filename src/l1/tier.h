@@ -56,12 +56,15 @@ struct sta_sums {
 struct sta_queue {
     uint32_t oldest; /* segments; 0: none */
     uint32_t newest;
+    uint32_t cursor; /* bytes of the oldest that eviction has gone through */
+    uint32_t used;   /* bytes of the newest that items take */
     struct sta_sums own;
     struct sta_sums others;
 };
 
-/* Its first three lines are what a store writes, the rest what it reads: with two processors every
- * line that the other one wrote costs about as much as one from memory. */
+/* Its first four lines are what a store writes, the rest what it reads: with two processors every
+ * line that the other one wrote costs about as much as one from memory. They are asked for at once,
+ * before the lock (sta_lane_fetch()). */
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
@@ -91,7 +94,11 @@ struct sta_lane {
     struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
 };
 
-_Static_assert(offsetof(struct sta_lane, claimed_bytes) == 3 * 64, "what a store writes");
+#define STA_LANE_WRITTEN 4u /* lines */
+
+_Static_assert(sizeof(struct sta_queue) == 64 &&
+                   offsetof(struct sta_lane, ghost) < STA_LANE_WRITTEN * 64,
+               "what a store writes");
 
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
@@ -180,6 +187,16 @@ static inline uint64_t sta_queue_dead(const struct sta_queue *queue)
     return own + sta_tier_load(&queue->others.dead);
 }
 
+/* For what will be written soon: the line, and that no other processor has it. */
+static inline void sta_tier_fetch(const void *line)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* the builtin only reads */
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 static inline void sta_tier_count(struct sta_l1 *l1, enum sta_l1_counter what)
 {
     sta_stripe_count(l1->stripes, what);
@@ -241,6 +258,12 @@ struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key)
  * more than that many. */
 #define STA_LANE_PATIENCE 512u
 void sta_lane_lock(struct sta_lane *lane);
+
+static inline void sta_lane_fetch(const struct sta_lane *lane)
+{
+    for (uint32_t i = 0; i < STA_LANE_WRITTEN; i++)
+        sta_tier_fetch((const char *)lane + 64 * i);
+}
 
 static inline void sta_lane_unlock(struct sta_lane *lane)
 {

@@ -27,22 +27,36 @@ static struct sums *sums_of(const struct look *look, uint32_t lane, uint32_t que
     return &look->sums[lane * STA_QUEUES + queue];
 }
 
+/* Between these two lies what is linked in a segment of a queue. */
+static uint32_t cursor_of(const struct sta_queue *queue, uint32_t segment)
+{
+    return segment == queue->oldest ? queue->cursor : 0;
+}
+
+static uint32_t used_of(const struct sta_arena *arena, const struct sta_queue *queue,
+                        uint32_t segment)
+{
+    return segment == queue->newest ? queue->used : arena->segments[segment].used;
+}
+
 static bool queue_valid(struct look *look, const struct sta_lane *lane, uint32_t name)
 {
     const struct sta_arena *arena = &look->l1->arena;
+    const struct sta_queue *queue = &lane->queues[name];
     uint32_t last = 0;
-    for (uint32_t at = lane->queues[name].oldest; at != 0; at = arena->segments[at].next) {
+    for (uint32_t at = queue->oldest; at != 0; at = arena->segments[at].next) {
         const struct sta_segment *segment = &arena->segments[at];
-        if (at >= arena->fresh || look->in_queue[at] || segment->cursor > segment->used ||
-            segment->used > arena->segment_bytes || segment->lane != lane->number ||
-            segment->queue != name)
+        uint32_t cursor = cursor_of(queue, at);
+        uint32_t used = used_of(arena, queue, at);
+        if (at >= arena->fresh || look->in_queue[at] || cursor > used ||
+            used > arena->segment_bytes || segment->lane != lane->number || segment->queue != name)
             return false;
         look->in_queue[at] = 1;
-        sums_of(look, lane->number, name)->ahead += segment->used - segment->cursor;
+        sums_of(look, lane->number, name)->ahead += used - cursor;
         look->segments++;
         last = at;
     }
-    return last == lane->queues[name].newest;
+    return last == queue->newest;
 }
 
 static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_at)
@@ -55,7 +69,8 @@ static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_
     const struct sta_segment *segment = &l1->arena.segments[number];
     uint64_t within =
         ((uint64_t)offset << l1->arena.unit_shift) - ((uint64_t)number << l1->arena.segment_shift);
-    if (within < segment->cursor || within >= segment->used)
+    const struct sta_queue *queue = &l1->lanes[segment->lane].queues[segment->queue];
+    if (within < cursor_of(queue, number) || within >= used_of(&l1->arena, queue, number))
         return false;
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
     struct sta_item_head head = sta_item_head(item);

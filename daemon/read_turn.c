@@ -42,7 +42,7 @@ static void take(struct sta_turns *turns, struct sta_turn *turn, uint64_t now_ns
         return;
     }
     sta_stats_add(&session->worker->stats.reads_l2, exchange->key_count);
-    sta_pace_spend(turns->pace, count_suspects(exchange), now_ns);
+    sta_turns_pace_spend(turns->pace, count_suspects(exchange), now_ns);
     sta_read_path_ask(exchange, sta_worker_tick_ms(session->worker));
     sta_session_go_on(exchange);
 }
@@ -104,7 +104,7 @@ void sta_read_turn_give_back(const struct sta_exchange *exchange)
 {
     size_t count = count_suspects(exchange);
     if (count > 0)
-        sta_pace_give_back(&exchange->worker->stratad->pace, count);
+        sta_turns_pace_give_back(&exchange->worker->stratad->pace, count);
 }
 
 void sta_read_turn_give_up(struct sta_session *session)

@@ -317,8 +317,9 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     stratad->started_ns = sta_clock_now_ns();
     stratad->hash_seed = sta_random_seed();
     set_live(&stratad->live, options);
-    sta_pace_init(&stratad->pace,
-                  options->cache.repair_rate == STRATA_UNLIMITED ? 0 : options->cache.repair_rate);
+    sta_turns_pace_init(&stratad->pace, options->cache.repair_rate == STRATA_UNLIMITED
+                                            ? 0
+                                            : options->cache.repair_rate);
     stratad->request_limits = sta_resp_request_limits;
     stratad->request_limits.total_bytes = options->query_limit;
     int status = stratad_open(stratad, error);
@@ -448,7 +449,7 @@ void sta_stratad_destroy(struct sta_stratad **pointer)
     sta_loop_destroy(&stratad->loop);
     sta_l1_destroy(&stratad->l1);
     sta_write_window_destroy(&stratad->window);
-    sta_pace_fini(&stratad->pace);
+    sta_turns_pace_fini(&stratad->pace);
     sta_prefixes_destroy(&stratad->prefixes);
     sta_timing_destroy(&stratad->timing);
     sta_tls_close(&stratad->tls);

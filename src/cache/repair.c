@@ -27,7 +27,7 @@ static void take(struct sta_turns *turns, struct sta_turn *turn, uint64_t now_ns
     struct sta_read *read = read_of(turn);
     if (sta_read_ask_l1_again(read, now_ns))
         return;
-    sta_pace_spend(turns->pace, read->suspects, now_ns);
+    sta_turns_pace_spend(turns->pace, read->suspects, now_ns);
     sta_read_start(read);
 }
 
@@ -65,13 +65,13 @@ void sta_repair_submit(struct sta_repair *repair, struct sta_read *read)
 
 void sta_repair_give_back(struct sta_repair *repair)
 {
-    sta_pace_give_back(&repair->pace, 1);
+    sta_turns_pace_give_back(&repair->pace, 1);
 }
 
 void sta_repair_init(struct sta_repair *repair, struct sta_cache *cache, uint64_t per_second)
 {
     repair->cache = cache;
-    sta_pace_init(&repair->pace, per_second);
+    sta_turns_pace_init(&repair->pace, per_second);
 }
 
 void sta_repair_start(struct sta_repair *repair)
@@ -81,7 +81,7 @@ void sta_repair_start(struct sta_repair *repair)
 
 void sta_repair_fini(struct sta_repair *repair)
 {
-    sta_pace_fini(&repair->pace);
+    sta_turns_pace_fini(&repair->pace);
 }
 
 void sta_repair_close(struct sta_repair *repair)

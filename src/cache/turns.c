@@ -14,18 +14,18 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-void sta_pace_init(struct sta_pace *pace, uint64_t per_second)
+void sta_turns_pace_init(struct sta_pace *pace, uint64_t per_second)
 {
     *pace = (struct sta_pace){.rate = {.per_second = per_second}};
     pthread_mutex_init(&pace->lock, NULL);
 }
 
-void sta_pace_fini(struct sta_pace *pace)
+void sta_turns_pace_fini(struct sta_pace *pace)
 {
     pthread_mutex_destroy(&pace->lock);
 }
 
-void sta_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns)
+void sta_turns_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns)
 {
     pthread_mutex_lock(&pace->lock);
     sta_rate_spend(&pace->rate, keys, now_ns);
@@ -33,7 +33,7 @@ void sta_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns)
     count(&pace->keys, keys);
 }
 
-void sta_pace_give_back(struct sta_pace *pace, uint64_t keys)
+void sta_turns_pace_give_back(struct sta_pace *pace, uint64_t keys)
 {
     pthread_mutex_lock(&pace->lock);
     sta_rate_give_back(&pace->rate, keys);

@@ -65,15 +65,15 @@ struct sta_turns {
 };
 
 /* `per_second`: keys; 0: any. */
-void sta_pace_init(struct sta_pace *pace, uint64_t per_second);
-void sta_pace_fini(struct sta_pace *pace);
+void sta_turns_pace_init(struct sta_pace *pace, uint64_t per_second);
+void sta_turns_pace_fini(struct sta_pace *pace);
 
 /* So many keys in doubt are sent for. */
-void sta_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns);
+void sta_turns_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns);
 
 /* Keys that were spent were not asked for after all: Redis is away. So while it is, nobody waits for a turn
  * only to be told so. */
-void sta_pace_give_back(struct sta_pace *pace, uint64_t keys);
+void sta_turns_pace_give_back(struct sta_pace *pace, uint64_t keys);
 
 void sta_turns_init(struct sta_turns *turns, struct sta_pace *pace, struct sta_loop *loop,
                     const struct sta_turns_owner *owner);

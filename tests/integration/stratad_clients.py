@@ -44,6 +44,7 @@ def free_port():
 
 class Bench:
     """A Redis and a stratad in a folder of their own."""
+    refuses_transactions = False
 
     def __init__(self, program, folder):
         self.folder = pathlib.Path(folder)
@@ -104,6 +105,7 @@ class Bench:
 
 class ClusterBench(Bench):
     """The same with a cluster of three."""
+    refuses_transactions = True
 
     def start_redis(self):
         self.ports = [free_port() for _ in range(3)]
@@ -193,10 +195,23 @@ def py_pipelines(bench):
     assert replies == [x for i in range(2000) for x in (True, str(i), 1, i + 1)]
 
 
+def py_transactions(bench):
+    """What redis-py wraps in MULTI and EXEC by itself."""
+    client = bench.client(decode_responses=True)
+    pipe = client.pipeline(transaction=True)
+    if bench.refuses_transactions:
+        assert refused(lambda: pipe.set("py:m", 1).execute())
+        return
+    for i in range(200):
+        pipe.set(f"py:m:{i}", i).get(f"py:m:{i}").hset("py:mh", i, i).incr("py:mn")
+    assert pipe.execute() == [x for i in range(200) for x in (True, str(i), 1, i + 1)]
+    assert client.get("py:mn") == "200"
+
+
 def py_refusals(bench):
     client = bench.client()
     assert refused(lambda: client.blpop("py:none", timeout=1))
-    assert refused(lambda: client.pipeline(transaction=True).set("a", 1).execute())
+    assert refused(lambda: client.execute_command("WATCH", "py:none"))
     assert refused(client.client_list)
     assert client.ping()
 
@@ -262,8 +277,8 @@ def benchmark_all(bench):
     assert ran.returncode == 0, ran.stderr
 
 
-CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_refusals, py_threads,
-          py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
+CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_transactions, py_refusals,
+          py_threads, py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
 
 
 def main():

@@ -44,7 +44,7 @@ static void set_veil(struct sta_barriers *barriers)
 static void set_until(struct sta_barriers *barriers, uint64_t until_ns)
 {
     barriers->until_ns = until_ns;
-    bool open = until_ns == STA_NEVER || !barriers->owner.closes;
+    bool open = until_ns == STA_NEVER || !barriers->owner.closes || STA_MUTANT(VEIL_CLOSED);
     atomic_store_explicit(&barriers->until_ms, open ? STA_NEVER : until_ns / STA_NS_MS,
                           memory_order_relaxed);
     set_veil(barriers);

@@ -30,6 +30,7 @@
     X(SLOTS, CLUSTERS,                                                                             \
       "a slot that has another owner leaves what came from the old one unsuspected")               \
     X(EPOCH, CLUSTERS, "a slot that went and came back leaves what was read before unsuspected")   \
+    X(VEIL_CLOSED, CLUSTERS, "L1 stays open though the barriers cannot be read")                   \
     X(VEIL_FILL, CLUSTERS, "what was asked for before a barrier came fills L1")                    \
     X(BEHIND_READ, BEHIND, "what is owed is not read out of the queue")                            \
     X(BEHIND_DELETE, BEHIND, "a delete does not take the place of what waits")                     \

@@ -526,6 +526,11 @@ struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)
                                      cache->reader};
 }
 
+void sim_cache_deafen(struct sim_cache *cache, uint16_t port, uint64_t until_ns)
+{
+    sim_net_deafen(sim_net_current(), sta_cache_loop(cache->cache), port, until_ns);
+}
+
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns)
 {
     sim_loop_stall(sta_cache_loop(cache->cache), until_ns);

@@ -66,6 +66,9 @@ struct sim_cache_inside sim_cache_inside(struct sim_cache *cache);
 /* Its journal finds no room until then. */
 void sim_cache_fill_disk(struct sim_cache *cache, uint64_t until_ns);
 
+/* What a server at this port says comes to it no sooner than then. */
+void sim_cache_deafen(struct sim_cache *cache, uint16_t port, uint64_t until_ns);
+
 /* Its thread of the loop does not run until then. */
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns);
 

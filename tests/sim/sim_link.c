@@ -153,6 +153,16 @@ void sim_net_freeze(struct sim_net *net, uint16_t port, enum sim_way way, uint64
     }
 }
 
+void sim_net_deafen(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
+                    uint64_t until_ns)
+{
+    for (struct sta_list *node = net->links.next; node != &net->links; node = node->next) {
+        struct sim_link *link = STA_CONTAINER(node, struct sim_link, node);
+        if (link->port == port && link->stream != NULL && sim_stream_is_of(link->stream, loop))
+            sim_link_freeze(link, SIM_TO_CLIENT, until_ns);
+    }
+}
+
 /* ---- the beginning ---- */
 
 static void on_answered(void *arg)

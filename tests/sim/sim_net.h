@@ -47,6 +47,7 @@ void sim_stream_turn(struct sta_list *node);
 void sim_stream_opened(struct sta_stream *stream, int status);
 void sim_stream_arrived(struct sta_stream *stream, const uint8_t *bytes, size_t len);
 void sim_stream_lost(struct sta_stream *stream);
+bool sim_stream_is_of(const struct sta_stream *stream, const struct sta_loop *loop);
 
 /* ---- links ---- */
 
@@ -95,6 +96,10 @@ void sim_link_consumed(struct sim_link *link, uint64_t total);
 
 /* All that there are to a port. */
 void sim_net_freeze(struct sim_net *net, uint16_t port, enum sim_way way, uint64_t until_ns);
+
+/* On the way to the clients, for those on this loop alone. */
+void sim_net_deafen(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
+                    uint64_t until_ns);
 
 /* `pick` counts from 0; NULL: there are not so many that are open. */
 struct sim_link *sim_net_link(struct sim_net *net, uint64_t pick);

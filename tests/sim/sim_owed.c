@@ -34,6 +34,7 @@ struct key {
     unsigned done;   /* the highest that came */
     unsigned last;   /* the last that came */
     unsigned coming; /* is being carried out */
+    bool astray;     /*   and counts as if others had done it */
     bool disturbed;  /* others have changed the key since */
     bool foreign;    /* what is there was set by others; */
     unsigned barred; /*   no number up to this one goes over it */
@@ -211,13 +212,17 @@ void sim_owed_comes(struct sim_owed *owed, unsigned reader, unsigned index, uint
         return;
     }
     sim_log(owed->sim, "c%u: number %u of %s comes", reader, number, name_of(owed, index));
+    bool late = number < key->done && !queued(owed, index).owed;
+    /* What was based on none finds none again after a newer delete: the guard does not promise otherwise. */
+    bool back = owed->config.guard != STA_BEHIND_UNGUARDED && key->serial == 0;
     key->coming = number;
-    if (is_stray(key, number))
+    key->astray = is_stray(key, number) || (late && back);
+    if (key->astray)
         return;
     if (key->foreign && number <= key->barred)
         sim_fail(owed->sim, "cache %u: number %u of %s is put over what others wrote after it",
                  reader, number, name_of(owed, index));
-    if (number < key->done && !queued(owed, index).owed)
+    if (late)
         sim_fail(owed->sim, "cache %u: number %u of %s comes after number %u, and that is all",
                  reader, number, name_of(owed, index), key->done);
 }
@@ -230,8 +235,8 @@ void sim_owed_came(struct sim_owed *owed, unsigned reader, unsigned index)
     if (reader != sim_owed_writer(owed, index) || number == 0)
         return;
     struct write *write = write_at(key, number);
-    key->disturbed = is_stray(key, number);
-    if (key->disturbed)
+    key->disturbed = key->astray;
+    if (key->astray)
         return;
     if (write->state == 0)
         write->state = sim_oracle_state(owed->oracle, index);

@@ -59,6 +59,7 @@ void sim_redis_swallow(struct sim_redis *redis, unsigned node);
  * to another. Without effect where that cannot be now. */
 void sim_cluster_move(struct sim_redis *redis, unsigned key, unsigned to, uint64_t until_ns);
 unsigned sim_cluster_owner(struct sim_redis *redis, unsigned key);
+unsigned sim_cluster_barriers(struct sim_redis *redis); /* who has them */
 void sim_cluster_take(struct sim_redis *redis, unsigned key, unsigned to);
 void sim_cluster_fail_over(struct sim_redis *redis, unsigned from, unsigned to);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which node of a modelled cluster serves what. All nodes know at once of what changes (gossip that is
- * late is not modelled), so a node that was frozen while another took its slots over sends on.
+ * late is not modelled), so a node that was frozen while another took its slots over sends on. A node that
+ * is frozen or down takes none.
  *
  *     SERVED --move--> MOVING: key by key to the target, each named by its old owner --> SERVED there
  *        |                '--given up: what had gone is lost, and nobody is told --> SERVED
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/barriers.h"
 #include "core/clock.h"
 #include "l2/slot.h"
 #include "resp/resp.h"
@@ -182,7 +184,8 @@ void sim_cluster_move(struct sim_redis *redis, unsigned key, unsigned to, uint64
 {
     uint64_t now_ns = sim_now_ns(redis->sim);
     uint16_t slot = redis->entries[sim_entry_of_key(redis, key)].slot;
-    if (redis->moving || redis->owner[slot] == to || !sim_cluster_is_one(redis))
+    if (redis->moving || redis->owner[slot] == to || !sim_cluster_is_one(redis) ||
+        !sim_node_is_up(&redis->nodes[to]))
         return;
     sim_log(redis->sim, "slot %u: moves to node %u", slot, to);
     redis->moving = true;
@@ -198,11 +201,18 @@ unsigned sim_cluster_owner(struct sim_redis *redis, unsigned key)
     return redis->owner[redis->entries[sim_entry_of_key(redis, key)].slot];
 }
 
+unsigned sim_cluster_barriers(struct sim_redis *redis)
+{
+    char name[SIM_NAME_CAP];
+    (void)snprintf(name, sizeof name, "%s" STA_BARRIERS_NAME, redis->config.prefix);
+    return redis->owner[sta_slot_of(strata_text(name))];
+}
+
 void sim_cluster_take(struct sim_redis *redis, unsigned key, unsigned to)
 {
     uint16_t slot = redis->entries[sim_entry_of_key(redis, key)].slot;
     if (!sim_cluster_is_one(redis) || redis->owner[slot] == to ||
-        (redis->moving && redis->moving_slot == slot))
+        !sim_node_is_up(&redis->nodes[to]) || (redis->moving && redis->moving_slot == slot))
         return;
     sim_log(redis->sim, "slot %u: taken away by node %u", slot, to);
     give(redis, slot, to);
@@ -210,7 +220,8 @@ void sim_cluster_take(struct sim_redis *redis, unsigned key, unsigned to)
 
 void sim_cluster_fail_over(struct sim_redis *redis, unsigned from, unsigned to)
 {
-    if (!sim_cluster_is_one(redis) || from == to || redis->moving)
+    if (!sim_cluster_is_one(redis) || from == to || redis->moving ||
+        !sim_node_is_up(&redis->nodes[to]))
         return;
     sim_log(redis->sim, "node %u: node %u takes all over", from, to);
     for (unsigned slot = 0; slot < STA_SLOT_COUNT; slot++)

@@ -18,6 +18,7 @@
 
 #define STEPS              300u
 #define LATE_MOST_NS       (700 * STA_NS_MS)
+#define DEAF_NS            (4 * STA_NS_SEC)
 #define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
 #define KEPT_TRIES         3u
 #define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
@@ -34,7 +35,10 @@ struct run {
     struct sim_owed *owed; /* NULL: nobody writes behind */
     struct sim_cache *caches[SIM_READERS_MOST];
     unsigned steps_left;
-    unsigned silent_key; /* see on_silence() */
+    unsigned silent_key;    /* see on_silence() */
+    struct sim_cache *deaf; /* see purge_unheard() */
+    unsigned deaf_key;
+    uint64_t calm_until_ns; /* no other fault comes before */
     uint64_t faults;
 };
 
@@ -121,6 +125,13 @@ static void foreign_step(struct run *run)
 }
 
 /* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would live. */
+static void purge_by(struct run *run, struct sim_cache *cache,
+                     const struct sim_purge_config *config)
+{
+    if (sim_barriers_have_room(sim_oracle_barriers(run->oracle)))
+        sim_purge_start(cache, config);
+}
+
 static void purge(struct run *run)
 {
     static const char *const patterns[] = {"*", "key?", "key[0-3]", "key1*", "key0"};
@@ -132,8 +143,38 @@ static void purge(struct run *run)
         .patience_ns = sim_between(run->sim, 100, 2000) * STA_NS_MS,
         .gives_up = sim_chance(run->sim, 100),
     };
-    if (sim_barriers_have_room(sim_oracle_barriers(run->oracle)))
-        sim_purge_start(pick_cache(run), &config);
+    purge_by(run, pick_cache(run), &config);
+}
+
+static void on_deaf(void *arg)
+{
+    struct run *run = arg;
+    sim_cache_read(run->deaf, &run->deaf_key, 1, false);
+    if (sim_now_ns(run->sim) < run->calm_until_ns)
+        sim_at(run->sim, sim_now_ns(run->sim) + DEAF_NS / 40, on_deaf, run);
+}
+
+/* The node that has the barriers answers one cache nothing, and another raises one for a key that lies on a
+ * node which is well: L1 of the first one has to close. */
+static void purge_unheard(struct run *run)
+{
+    char pattern[SIM_PATTERN_CAP];
+    uint64_t now_ns = sim_now_ns(run->sim);
+    unsigned deaf = (unsigned)sim_below(run->sim, run->plan.caches);
+    unsigned key = (unsigned)sim_below(run->sim, run->plan.keys);
+    unsigned node = sim_cluster_barriers(run->redis);
+    if (now_ns < run->calm_until_ns || sim_cluster_owner(run->redis, key) == node)
+        return;
+    run->deaf = run->caches[deaf];
+    run->deaf_key = key;
+    run->calm_until_ns = now_ns + DEAF_NS;
+    sim_log(run->sim, "node %u answers c%u nothing", node, deaf);
+    sim_cache_deafen(run->deaf, (uint16_t)(SIM_PORT + node), run->calm_until_ns);
+    (void)snprintf(pattern, sizeof pattern, "key%u", key);
+    const struct sim_purge_config config = {
+        .pattern = pattern, .walk_ns = DEAF_NS, .patience_ns = DEAF_NS / 4};
+    purge_by(run, run->caches[(deaf + 1) % run->plan.caches], &config);
+    on_deaf(run);
 }
 
 /* What becomes of the key is told nobody from now on, and what is asked is answered late; of the barrier
@@ -161,7 +202,9 @@ static void purge_in_silence(struct run *run)
 
 static void purge_step(struct run *run)
 {
-    if (run->plan.fault_ns > 0 && sim_chance(run->sim, 300))
+    if (run->plan.cache.cluster && sim_chance(run->sim, 300))
+        purge_unheard(run);
+    else if (run->plan.fault_ns > 0 && sim_chance(run->sim, 300))
         purge_in_silence(run);
     else
         purge(run);
@@ -285,6 +328,10 @@ static void on_fault(void *arg)
     uint64_t what = sim_below(run->sim, run->owed == NULL ? 100 : 120);
     if (run->steps_left == 0)
         return;
+    if (sim_now_ns(run->sim) < run->calm_until_ns) {
+        sim_at(run->sim, run->calm_until_ns, on_fault, run);
+        return;
+    }
     run->faults++;
     if (run->plan.cache.cluster && sim_chance(run->sim, 500))
         fault_of_cluster(run);

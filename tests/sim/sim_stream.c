@@ -65,6 +65,11 @@ void sim_stream_lost(struct sta_stream *stream)
     stream_note(stream);
 }
 
+bool sim_stream_is_of(const struct sta_stream *stream, const struct sta_loop *loop)
+{
+    return stream->loop == loop;
+}
+
 static void stream_free(struct sta_stream *stream)
 {
     sta_buffer_fini(&stream->in);

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static const char *kind_refuses(mode_t mode)
@@ -15,6 +17,12 @@ static const char *kind_refuses(mode_t mode)
     if (S_ISREG(mode))
         return NULL;
     return S_ISDIR(mode) ? strerror(EISDIR) : "Not a regular file";
+}
+
+/* /dev/null: who names it means no file, and it has an end. */
+static bool is_null_device(const struct stat *found)
+{
+    return S_ISCHR(found->st_mode) && found->st_rdev == makedev(1, 3);
 }
 
 FILE *sta_regular_file_open(const char *path, const char **reason)
@@ -26,7 +34,10 @@ FILE *sta_regular_file_open(const char *path, const char **reason)
         *reason = errno == ENXIO ? kind_refuses(S_IFSOCK) : strerror(errno);
         return NULL;
     }
-    *reason = fstat(fd, &found) == 0 ? kind_refuses(found.st_mode) : strerror(errno);
+    if (fstat(fd, &found) != 0)
+        *reason = strerror(errno);
+    else
+        *reason = is_null_device(&found) ? NULL : kind_refuses(found.st_mode);
     if (*reason == NULL && (file = fdopen(fd, "rb")) == NULL)
         *reason = strerror(errno);
     if (file == NULL)

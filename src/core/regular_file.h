@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Files whose whole content is wanted, by a name that somebody gave: a FIFO that nobody writes would
- * hold up who opens it, and a device may have no end. Symbolic links are followed.
+ * hold up who opens it, and a device may have no end. Symbolic links are followed. /dev/null is read as
+ * an empty file, and never replaced.
  */
 #ifndef STA_REGULAR_FILE_H
 #define STA_REGULAR_FILE_H

@@ -200,6 +200,10 @@ static void what_is_no_regular_file_is_refused_at_once(void **state)
 
     struct loading device = {.argv = {"--config", "/dev/zero"}};
     loading_must_not(&device, STRATA_ERR_CONFIG, "/dev/zero: cannot be read: Not a regular file");
+
+    struct loading none = {.argv = {"--config", "/dev/null"}};
+    loading_must(&none);
+    loading_end(&none);
 }
 
 /* Root may read whatever it likes. */

@@ -307,16 +307,14 @@ static int read_refuse(struct sta_session *session, struct sta_exchange *exchang
     return status;
 }
 
-/* Before a cluster: the slot of the keys in argv[1..], or the parts where they have several. */
+/* Before a cluster: the slot of the key in argv[1], or the parts where there are several. */
 static int read_place(struct sta_exchange *exchange, const struct strata_bytes *argv, size_t argc)
 {
     if (exchange->worker->router == NULL)
         return STRATA_OK;
     exchange->operation.slot = sta_slot_of(argv[1]);
-    for (size_t i = 2; i < argc; i++)
-        if (sta_slot_of(argv[i]) != exchange->operation.slot)
-            return sta_spread_split(exchange, argv, argc, 1, STA_SLOT_PLAN_BY_KEY, true);
-    return STRATA_OK;
+    return argc > 2 ? sta_spread_split(exchange, argv, argc, 1, STA_SLOT_PLAN_BY_KEY, true)
+                    : STRATA_OK;
 }
 
 void sta_read_path_ask(struct sta_exchange *exchange, uint64_t now_ms)

@@ -115,10 +115,14 @@ static const struct rule *keyless_rule(const struct strata_bytes *argv, size_t a
     return find(keyless_rules, sizeof keyless_rules / sizeof keyless_rules[0], argv, argc);
 }
 
+static const struct rule *split_rule(const struct strata_bytes *argv, size_t argc)
+{
+    return find(split_rules, sizeof split_rules / sizeof split_rules[0], argv, argc);
+}
+
 static struct sta_slot_plan plan_split(const struct strata_bytes *argv, size_t argc)
 {
-    const struct rule *rule =
-        find(split_rules, sizeof split_rules / sizeof split_rules[0], argv, argc);
+    const struct rule *rule = split_rule(argv, argc);
     /* An MSET with a word too many is one for Redis to complain of. */
     if (rule != NULL && sta_dispatch_word_is(argv[0], "mset") && argc % 2 == 0)
         return plan_of(STA_SLOT_PLAN_ANY, STA_SLOT_PLAN_FIRST);
@@ -171,7 +175,7 @@ struct sta_slot_plan sta_slot_plan_make(const struct sta_route *route,
     bool located = look_at_keys(route, argc, &slots);
     if (argc > 1 && sta_dispatch_word_is(argv[0], "spublish"))
         look_at_key(&slots, 1); /* a shard channel has a slot, and is no key */
-    if (slots.several)
+    if (slots.several || (slots.keys > 1 && split_rule(argv, argc) != NULL))
         return plan_split(argv, argc);
     if (slots.keys == 0 && in_table) /* too few words: Redis says so */
         return plan_of(STA_SLOT_PLAN_ANY, STA_SLOT_PLAN_FIRST);

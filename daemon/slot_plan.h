@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Before a Redis Cluster: which nodes a command goes to, by the slots of its keys. A function of its
- * words and its route; no I/O.
+ * Before a Redis Cluster: which nodes a command goes to, by the slots of its keys. A function of
+ * its words and its route; no I/O.
  *
  *   all keys in one slot        ONE    its owner
- *   keys in several             SPLIT  DEL, UNLINK, EXISTS, TOUCH, MGET, MSET: a command per slot
+ *   keys in several             SPLIT  DEL, UNLINK, EXISTS, TOUCH, MGET, MSET: a command per slot,
+ *                                      also where it is one: it may have to be broken (spread.h)
  *                               CROSS  any other: refused, as Redis does
  *   no keys                     ANY    what any node answers alike
  *                               ALL    what concerns the keyspace, or what all nodes must have

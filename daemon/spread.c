@@ -5,6 +5,7 @@
 #include "daemon/spread.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/exchange.h"
 #include "daemon/lane.h"
@@ -32,6 +33,9 @@ static int spread_create(struct sta_spread **out, struct sta_exchange *exchange,
     sta_buffer_init(&spread->merged, SIZE_MAX);
     for (size_t i = 0; i < parts; i++)
         sta_buffer_init(&spread->parts[i].replies, SIZE_MAX);
+    for (size_t i = 1; i < parts; i++)
+        spread->parts[i - 1].next = &spread->parts[i];
+    spread->first = spread->parts;
     spread->count = parts;
     exchange->spread = spread;
     *out = spread;
@@ -44,8 +48,14 @@ void sta_spread_destroy(struct sta_spread **at)
     if (spread == NULL)
         return;
     *at = NULL;
-    for (size_t i = 0; i < spread->count; i++)
-        sta_buffer_fini(&spread->parts[i].replies);
+    for (struct sta_spread_part *part = spread->first; part != NULL; part = part->next)
+        sta_buffer_fini(&part->replies);
+    while (spread->pieces != NULL) {
+        struct sta_spread_pieces *pieces = spread->pieces;
+        spread->pieces = pieces->next;
+        sta_buffer_fini(&pieces->wire);
+        free(pieces);
+    }
     sta_buffer_fini(&spread->merged);
     free(spread);
 }
@@ -78,19 +88,13 @@ static size_t place_keys(struct placed *placed, const struct strata_bytes *argv,
     return slots;
 }
 
-/* `words` has room for the command. */
-static int part_write(struct sta_spread *spread, struct sta_spread_part *part,
-                      const struct strata_bytes *argv, size_t step, bool with_pttl,
-                      struct strata_bytes *words)
+/* Appends the part's command, and the PTTLs where it has any. words: the command's name, then those
+ * of the part's keys. */
+static int part_write(struct sta_spread_part *part, struct sta_buffer *wire,
+                      const struct strata_bytes *words, size_t step, bool with_pttl)
 {
-    struct sta_buffer *wire = &spread->exchange->wire;
-    size_t count = 0;
     part->wire_at = sta_buffer_len(wire);
-    words[count++] = argv[0];
-    for (size_t i = 0; i < part->key_count; i++)
-        for (size_t word = 0; word < step; word++)
-            words[count++] = argv[1 + spread->order[part->first_key + i] * step + word];
-    int status = sta_resp_write_command(wire, words, count);
+    int status = sta_resp_write_command(wire, words, 1 + part->key_count * step);
     for (size_t i = 0; i < part->key_count && with_pttl && status == STRATA_OK; i++) {
         const struct strata_bytes pttl[] = {strata_bytes("PTTL", 4), words[1 + i * step]};
         status = sta_resp_write_command(wire, pttl, 2);
@@ -98,6 +102,18 @@ static int part_write(struct sta_spread *spread, struct sta_spread_part *part,
     part->wire_len = sta_buffer_len(wire) - part->wire_at;
     part->operation.request.commands = 1 + (with_pttl ? (unsigned)part->key_count : 0);
     return status;
+}
+
+/* `words` has room for the command. */
+static void part_words(const struct sta_spread *spread, const struct sta_spread_part *part,
+                       const struct strata_bytes *argv, struct strata_bytes *words)
+{
+    const size_t step = spread->step;
+    size_t count = 0;
+    words[count++] = argv[0];
+    for (size_t i = 0; i < part->key_count; i++)
+        for (size_t word = 0; word < step; word++)
+            words[count++] = argv[1 + spread->order[part->first_key + i] * step + word];
 }
 
 static void parts_assign(struct sta_spread *spread, const struct placed *placed)
@@ -125,9 +141,12 @@ int sta_spread_split(struct sta_exchange *exchange, const struct strata_bytes *a
         status =
             spread_create(&spread, exchange, place_keys(placed, argv, keys, step), keys, merge);
     if (status == STRATA_OK) {
+        spread->step = step;
         parts_assign(spread, placed);
-        for (size_t i = 0; i < spread->count && status == STRATA_OK; i++)
-            status = part_write(spread, &spread->parts[i], argv, step, with_pttl, words);
+        for (size_t i = 0; i < spread->count && status == STRATA_OK; i++) {
+            part_words(spread, &spread->parts[i], argv, words);
+            status = part_write(&spread->parts[i], &exchange->wire, words, step, with_pttl);
+        }
     }
     free(placed);
     free(words);
@@ -195,39 +214,130 @@ static void spread_conclude(struct sta_spread *spread)
     exchange->operation.done(&exchange->operation, status, replies);
 }
 
+static void part_done(struct sta_operation *operation, int status, struct strata_bytes replies);
+
+/* The last one may be answered at once, and take all with it. `wire` is where its command lies. */
+static void part_send(struct sta_spread *spread, struct sta_spread_part *part,
+                      const struct sta_buffer *wire)
+{
+    const struct sta_exchange *exchange = spread->exchange;
+    const uint8_t *bytes = sta_buffer_bytes(wire).data;
+    part->spread = spread;
+    part->operation.request.wire = strata_bytes(bytes + part->wire_at, part->wire_len);
+    part->operation.request.deadline_ns = exchange->operation.request.deadline_ns;
+    part->operation.repeatable = exchange->operation.repeatable;
+    part->operation.splittable = part->key_count > 1;
+    part->operation.hurried = exchange->operation.hurried;
+    part->operation.way = exchange->operation.way;
+    part->operation.done = part_done;
+    sta_router_submit(exchange->worker->router, &part->operation);
+}
+
+/* ---- a slot on its way ---- */
+
+/* The router has waited; for single keys Redis knows where they are. */
+static bool wants_breaking(const struct sta_spread_part *part, int status,
+                           struct strata_bytes replies)
+{
+    static const char tryagain[] = "-TRYAGAIN";
+    return status == STRATA_OK && part->operation.splittable && replies.len > sizeof tryagain &&
+           memcmp(replies.data, tryagain, sizeof tryagain - 1) == 0;
+}
+
+/* argv: the part's command. */
+static int pieces_write(const struct sta_spread_part *part, struct sta_spread_pieces *pieces,
+                        const struct strata_bytes *argv)
+{
+    const size_t step = part->spread->step;
+    const bool with_pttl = part->operation.request.commands > 1;
+    int status = STRATA_OK;
+    for (size_t i = 0; i < part->key_count && status == STRATA_OK; i++) {
+        struct sta_spread_part *piece = &pieces->parts[i];
+        const struct strata_bytes words[] = {argv[0], argv[1 + i * step], argv[(i + 1) * step]};
+        sta_buffer_init(&piece->replies, SIZE_MAX);
+        piece->next = i + 1 < part->key_count ? piece + 1 : part->next;
+        piece->first_key = part->first_key + i;
+        piece->key_count = 1;
+        piece->operation.slot = part->operation.slot;
+        status = part_write(piece, &pieces->wire, words, step, with_pttl);
+    }
+    return status;
+}
+
+/* NULL: out of memory. */
+static struct sta_spread_pieces *pieces_create(const struct sta_spread_part *part)
+{
+    const size_t argc = 1 + part->key_count * part->spread->step;
+    struct sta_spread_pieces *pieces =
+        calloc(1, sizeof *pieces + part->key_count * sizeof pieces->parts[0]);
+    struct strata_bytes *argv = malloc(argc * sizeof *argv);
+    int status = STRATA_ERR_NOMEM;
+    if (pieces != NULL && argv != NULL) {
+        sta_buffer_init(&pieces->wire, SIZE_MAX);
+        status = sta_resp_request_args(part->operation.request.wire, argv, argc, NULL);
+        if (status == STRATA_OK)
+            status = pieces_write(part, pieces, argv);
+        if (status < 0)
+            sta_buffer_fini(&pieces->wire);
+    }
+    free(argv);
+    if (status == STRATA_OK)
+        return pieces;
+    free(pieces);
+    return NULL;
+}
+
+/* Pieces of a key each take the part's place, and are sent. False, out of memory: it is as it
+ * was. */
+static bool part_break(struct sta_spread_part *part)
+{
+    struct sta_spread *spread = part->spread;
+    const size_t count = part->key_count;
+    struct sta_spread_pieces *pieces = pieces_create(part);
+    if (pieces == NULL)
+        return false;
+    struct sta_spread_part **place = &spread->first;
+    while (*place != part)
+        place = &(*place)->next;
+    *place = pieces->parts;
+    pieces->next = spread->pieces;
+    spread->pieces = pieces;
+    spread->count += count - 1;
+    spread->waiting += count - 1;
+    for (size_t i = 0; i < count; i++)
+        part_send(spread, &pieces->parts[i], &pieces->wire);
+    return true;
+}
+
+/* ---- answered ---- */
+
 static void part_done(struct sta_operation *operation, int status, struct strata_bytes replies)
 {
     struct sta_spread_part *part = STA_CONTAINER(operation, struct sta_spread_part, operation);
     struct sta_spread *spread = part->spread;
-    if (status == STRATA_OK) {
+    if (wants_breaking(part, status, replies) && part_break(part))
+        return;
+    if (status == STRATA_OK)
         part_stamp(spread, part);
-        part->status = sta_spread_told(spread, sta_buffer_append(&part->replies, replies));
-    } else {
-        part->status = status;
-    }
     if (sta_lane_is_unknown(status) && !operation->repeatable)
         sta_lane_doubt(&spread->exchange->worker->lanes[spread->exchange->lane], operation);
+    if (spread->count == 1 && !spread->over_all) { /* nothing is to be merged */
+        spread->exchange->operation.done(&spread->exchange->operation, status, replies);
+        return;
+    }
+    part->status = status;
+    if (status == STRATA_OK)
+        part->status = sta_spread_told(spread, sta_buffer_append(&part->replies, replies));
     if (--spread->waiting == 0)
         spread_conclude(spread);
 }
 
-/* The last one may be answered at once, and take all with it. */
+/* As each part: it may be answered at once, and the last one take all with it. */
 void sta_spread_send(struct sta_exchange *exchange)
 {
     struct sta_spread *spread = exchange->spread;
-    struct sta_router *router = exchange->worker->router;
-    const uint8_t *wire = sta_buffer_bytes(&exchange->wire).data;
-    size_t count = spread->count;
+    const size_t count = spread->count;
     spread->waiting = count;
-    for (size_t i = 0; i < count; i++) {
-        struct sta_spread_part *part = &spread->parts[i];
-        part->spread = spread;
-        part->operation.request.wire = strata_bytes(wire + part->wire_at, part->wire_len);
-        part->operation.request.deadline_ns = exchange->operation.request.deadline_ns;
-        part->operation.repeatable = exchange->operation.repeatable;
-        part->operation.hurried = exchange->operation.hurried;
-        part->operation.way = exchange->operation.way;
-        part->operation.done = part_done;
-        sta_router_submit(router, &part->operation);
-    }
+    for (size_t i = 0; i < count; i++)
+        part_send(spread, &spread->parts[i], &exchange->wire);
 }

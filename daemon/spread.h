@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * A command that several nodes of a cluster have to answer: an operation for each slot of its keys, or
- * for each primary. They go out together; when the last one is answered their replies become one,
- * and the exchange is concluded as if one Redis had sent it.
+ * A command that several nodes of a cluster have to answer: an operation for each slot of its keys,
+ * or for each primary. They go out together; when the last one is answered their replies become
+ * one, and the exchange is concluded as if one Redis had sent it.
  *
  *   DEL a b c --> [DEL a c] --> node 1 --> :2 --.
  *             '-> [DEL b]   --> node 2 --> :1 --+--> :3 --> conclude()
  *
- * Keys of one slot stay together, in their order. There is no moment at which all of it happens:
- * each part is carried out by itself, and what fails leaves the others as they are. A write of which
- * only a part was carried out is answered with an error that begins with PARTIAL.
+ * Keys of one slot stay together, in their order, but where the slot is half moved: what Redis goes
+ * on to answer with TRYAGAIN is broken into a piece for each key. There is no moment at which all
+ * of it happens: each part is carried out by itself, and what fails leaves the others as they are.
+ * A write of which only a part was carried out is answered with an error that begins with PARTIAL.
  *
- * Memory: one allocation for the parts, and a copy of each reply.
+ * Memory: one allocation for the parts, one for the pieces of a part, and a copy of each reply
+ * where there are several.
  * Threads: the worker's loop.
  */
 #ifndef STA_SPREAD_H

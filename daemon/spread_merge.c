@@ -28,28 +28,29 @@ static bool is_error(const struct sta_buffer *replies)
 
 static const struct sta_spread_part *first_failed(const struct sta_spread *spread)
 {
-    for (size_t i = 0; i < spread->count; i++)
-        if (spread->parts[i].status < 0)
-            return &spread->parts[i];
-    for (size_t i = 0; i < spread->count; i++)
-        if (is_error(&spread->parts[i].replies))
-            return &spread->parts[i];
+    const struct sta_spread_part *part;
+    for (part = spread->first; part != NULL; part = part->next)
+        if (part->status < 0)
+            return part;
+    for (part = spread->first; part != NULL; part = part->next)
+        if (is_error(&part->replies))
+            return part;
     return NULL;
 }
 
 static int first_unknown(const struct sta_spread *spread)
 {
-    for (size_t i = 0; i < spread->count; i++)
-        if (sta_lane_is_unknown(spread->parts[i].status))
-            return spread->parts[i].status;
+    for (const struct sta_spread_part *part = spread->first; part != NULL; part = part->next)
+        if (sta_lane_is_unknown(part->status))
+            return part->status;
     return STRATA_OK;
 }
 
 static size_t carried_out(const struct sta_spread *spread)
 {
     size_t count = 0;
-    for (size_t i = 0; i < spread->count; i++)
-        count += spread->parts[i].status == STRATA_OK && !is_error(&spread->parts[i].replies);
+    for (const struct sta_spread_part *part = spread->first; part != NULL; part = part->next)
+        count += part->status == STRATA_OK && !is_error(&part->replies);
     return count;
 }
 
@@ -68,7 +69,7 @@ static int write_partial(struct sta_spread *spread, const struct sta_spread_part
         "PARTIAL strata: %zu of %zu parts (%s) were carried out, and the others were not; "
         "one of these says: %.*s",
         done, spread->count,
-        spread->key_count > 0 ? "a part is the keys of a slot" : "a part is a node",
+        spread->key_count > 0 ? "a part is keys of one slot" : "a part is a node",
         (int)(words.len < 128 ? strcspn(words.data, "\r\n") : 128), (const char *)words.data);
     return sta_resp_write_error(&spread->merged, text);
 }
@@ -92,8 +93,8 @@ static int merge_failed(struct sta_spread *spread, const struct sta_spread_part 
 static int merge_sum(struct sta_spread *spread)
 {
     int64_t sum = 0;
-    for (size_t i = 0; i < spread->count; i++) {
-        struct sta_resp_walk walk = sta_resp_walk(sta_buffer_bytes(&spread->parts[i].replies));
+    for (const struct sta_spread_part *part = spread->first; part != NULL; part = part->next) {
+        struct sta_resp_walk walk = sta_resp_walk(sta_buffer_bytes(&part->replies));
         struct sta_resp_value value;
         if (sta_resp_next(&walk, &value) != STRATA_OK || value.type != STA_RESP_INTEGER)
             return STRATA_ERR_PROTOCOL;
@@ -205,8 +206,9 @@ static int merge_by_key(struct sta_spread *spread)
 {
     struct frames *frames = calloc(spread->key_count, sizeof *frames);
     int status = frames != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
-    for (size_t i = 0; i < spread->count && status == STRATA_OK; i++)
-        status = part_frames(spread, &spread->parts[i], frames);
+    for (const struct sta_spread_part *part = spread->first; part != NULL && status == STRATA_OK;
+         part = part->next)
+        status = part_frames(spread, part, frames);
     if (status == STRATA_OK)
         status = sta_resp_write_header(&spread->merged, STA_RESP_ARRAY, spread->key_count, 2);
     for (size_t i = 0; i < spread->key_count && status == STRATA_OK; i++)
@@ -246,7 +248,7 @@ static int merge_answered(struct sta_spread *spread)
         return write_moved(spread);
     switch (spread->merge) {
     case STA_SLOT_PLAN_FIRST:
-        return sta_buffer_append(&spread->merged, sta_buffer_bytes(&spread->parts[0].replies));
+        return sta_buffer_append(&spread->merged, sta_buffer_bytes(&spread->first->replies));
     case STA_SLOT_PLAN_SUM:
         return merge_sum(spread);
     case STA_SLOT_PLAN_BY_KEY:

@@ -47,6 +47,8 @@ struct sta_operation {
     uint16_t slot;   /* of its keys (l2/slot.h), or STA_OPERATION_ANY_NODE; a single Redis does
                         not ask for it */
     bool repeatable; /* it changes nothing */
+    bool splittable; /* of several keys; who has it can ask for each by itself, and is told of a
+                        TRYAGAIN that does not pass (STRATA_OK, with that error) */
     bool hurried; /* refused (UNAVAILABLE) where the node should have proven itself by now and has
                         not (sta_tracking_is_silent()): who has it has something else to answer */
     uint8_t way;  /* of enum sta_operation_way */

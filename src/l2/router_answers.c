@@ -90,7 +90,8 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
 {
     const struct sta_endpoint *from = &operation->node->url.endpoint;
     const struct sta_redirect_call call = {.deadline_ns = operation->request.deadline_ns,
-                                           .attempts = operation->attempts};
+                                           .attempts = operation->attempts,
+                                           .splittable = operation->splittable};
     struct sta_redirect redirect;
     sta_redirect_read(&redirect, replies, from);
     sta_node_health_count(&operation->node->health, health_error(redirect.kind));

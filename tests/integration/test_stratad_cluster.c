@@ -60,6 +60,25 @@ static void assert_integer(redisReply *reply, long long expected)
 #define ASSERT_INTEGER(context, expected, ...)                                                     \
     assert_integer(redisCommand(context, __VA_ARGS__), expected)
 
+/* Elements, each with a comma behind it; "-" is a null. */
+static void assert_array(redisReply *reply, const char *expected)
+{
+    char seen[128] = "";
+    assert_non_null(reply);
+    if (reply->type != REDIS_REPLY_ARRAY)
+        fail_msg("no array: %s", reply->str != NULL ? reply->str : "");
+    for (size_t i = 0; i < reply->elements; i++) {
+        size_t len = strlen(seen);
+        (void)snprintf(seen + len, sizeof seen - len, "%s,",
+                       reply->element[i]->str != NULL ? reply->element[i]->str : "-");
+    }
+    assert_string_equal(seen, expected);
+    freeReplyObject(reply);
+}
+
+#define ASSERT_ARRAY(context, expected, ...)                                                       \
+    assert_array(redisCommand(context, __VA_ARGS__), expected)
+
 /* The numbers of the nodes that are primaries now. */
 static void primaries(const struct redis_cluster *cluster, unsigned out[PRIMARIES])
 {
@@ -402,6 +421,43 @@ static void a_slot_that_is_half_moved_is_followed_and_not_kept(void **state)
     close_bench(&bench);
 }
 
+/* {h}a has gone, {h}b has not, {h}none is nowhere: no node has all, and Redis would be tried again
+ * until the slot has moved. */
+static void several_keys_of_a_slot_that_is_half_moved_are_found_one_by_one(void **state)
+{
+    static const char *const commands[] = {"MGET {h}a {h}b", "EXISTS {h}a {h}b", "DEL {h}a {h}b"};
+    struct bench bench = open_bench(state);
+    unsigned slot = redis_cluster_slot(bench.cluster, "{h}");
+    unsigned from = (unsigned)redis_cluster_primary(bench.cluster, slot);
+    unsigned to = (from + 1) % PRIMARIES;
+    ASSERT_SAYS(bench.client, "OK", "MSET {h}a 1 {h}b 2");
+    assert_int_equal(redis_cluster_begin_move(bench.cluster, slot, to), 0);
+    assert_int_equal(redis_cluster_tell(bench.cluster, from, "MIGRATE 127.0.0.1 %d {h}a 0 5000",
+                                        redis_cluster_port(bench.cluster, to)),
+                     0);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        rig_assert_says(redis_cluster_ask(bench.cluster, from, commands[i]), "TRYAGAIN");
+
+    for (unsigned round = 0; round < 2; round++) { /* the second: nothing of it was kept */
+        ASSERT_ARRAY(bench.other, "1,2,-,", "MGET {h}a {h}b {h}none");
+        ASSERT_ARRAY(bench.other, "2,-,1,", "MGET {h}b x {h}a");
+    }
+    ASSERT_INTEGER(bench.client, 2, "EXISTS {h}a {h}none {h}b");
+    ASSERT_INTEGER(bench.client, 2, "TOUCH {h}a {h}b x");
+    ASSERT_SAYS(bench.client, "OK", "MSET {h}a 3 {h}b 4 {h}c 5");
+    ASSERT_ARRAY(bench.client, "3,4,5,", "MGET {h}a {h}b {h}c");
+    rig_assert_says(redis_cluster_ask(bench.cluster, from, "GET {h}b"), "4");
+    rig_assert_says(redis_cluster_ask(bench.cluster, from, "GET {h}c"), "ASK");
+    ASSERT_INTEGER(bench.client, 2, "UNLINK {h}b {h}none {h}c");
+    ASSERT_SAYS(bench.client, "OK", "SET {h}b 6");
+    ASSERT_INTEGER(bench.client, 1, "DEL {h}none {h}a");
+    assert_int_equal(redis_cluster_move_keys(bench.cluster, slot, to, 100), 0);
+    assert_int_equal(redis_cluster_finish_move(bench.cluster, slot, to), 0);
+    ASSERT_ARRAY(bench.client, "-,6,-,", "MGET {h}a {h}b {h}c");
+    assert_int_equal(redis_cluster_settle(bench.cluster, PATIENT_MS), 0);
+    close_bench(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +472,8 @@ int main(void)
         cmocka_unit_test_setup(a_read_that_waits_is_counted_once, cluster_rig_settle),
         cmocka_unit_test_setup(what_others_write_on_any_node_is_heard_of, cluster_rig_settle),
         cmocka_unit_test_setup(a_slot_that_is_half_moved_is_followed_and_not_kept,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(several_keys_of_a_slot_that_is_half_moved_are_found_one_by_one,
                                cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);

@@ -79,8 +79,9 @@ static void keys_of_one_slot_go_to_its_owner(void **state)
 {
     assert_one(state, "GET a", "a");
     assert_one(state, "set k v", "k");
-    assert_one(state, "MGET {a}1 {a}2", "a");
-    assert_one(state, "DEL a a a", "a");
+    assert_one(state, "MGET {a}1", "a");
+    assert_one(state, "DEL a", "a");
+    assert_one(state, "MSETNX {a}1 1 {a}2 2", "a");
     assert_one(state, "HSET h f v", "h");
     assert_one(state, "RENAME {a}b a", "a");
     assert_one(state, "SPUBLISH channel message", "channel");
@@ -94,6 +95,9 @@ static void what_is_a_matter_of_each_key_is_split(void **state)
     assert_plan(state, "UNLINK a b", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_SUM);
     assert_plan(state, "EXISTS a b", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_SUM);
     assert_plan(state, "TOUCH a b", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_SUM);
+    assert_plan(state, "MGET {a}1 {a}2", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_BY_KEY);
+    assert_plan(state, "MSET {a}1 1 {a}2 2", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_FIRST);
+    assert_plan(state, "DEL a a a", STA_SLOT_PLAN_SPLIT, STA_SLOT_PLAN_SUM);
 }
 
 static void what_is_not_is_crossed(void **state)

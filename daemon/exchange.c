@@ -101,8 +101,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->heeds_barriers = false;
     exchange->stamped = false;
     exchange->replaces = false;
-    exchange->operation.repeatable = false;
-    exchange->operation.hurried = false;
+    exchange->operation = (struct sta_operation){0};
     sta_list_push_front(&worker->pool, &exchange->link);
     worker->pool_count++;
 }

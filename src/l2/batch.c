@@ -380,13 +380,14 @@ static void on_flight_done(struct sta_operation *operation, int status, struct s
 
 static void flight_start(struct sta_batch_flight *flight, struct sta_batch *batch)
 {
-    flight->batch = batch;
-    flight->flying = false;
-    flight->operation.request.deadline_ns = batch->deadline_ns;
-    flight->operation.repeatable =
-        batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE;
-    flight->operation.way = STA_OPERATION_BY_SIZE;
-    flight->operation.done = on_flight_done;
+    *flight = (struct sta_batch_flight){
+        .operation = {.request.deadline_ns = batch->deadline_ns,
+                      .repeatable =
+                          batch->kind == STA_BATCH_GET || batch->kind == STA_BATCH_GET_VALUE,
+                      .way = STA_OPERATION_BY_SIZE,
+                      .done = on_flight_done},
+        .batch = batch,
+    };
     flight_feed(flight);
 }
 

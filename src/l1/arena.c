@@ -228,7 +228,7 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
     pthread_mutex_lock(&arena->lock);
     if (pinned(arena, segment)) {
         /* This room's only look at the clock: for a number that people read, and rarely. */
-        arena->segments[segment].limbo_ms = (uint32_t)sta_clock_now_ms();
+        arena->segments[segment].moment = (uint32_t)sta_clock_now_ms();
         push(arena, &arena->limbo_first, segment);
         atomic_fetch_add_explicit(&arena->limbo_count, 1, memory_order_relaxed);
     } else {
@@ -254,7 +254,7 @@ uint64_t sta_arena_held_ms(struct sta_arena *arena)
     pthread_mutex_lock(&arena->lock);
     now_ms = (uint32_t)sta_clock_now_ms();
     for (uint32_t at = arena->limbo_first; at != 0; at = arena->segments[at].next) {
-        uint32_t age_ms = now_ms - arena->segments[at].limbo_ms; /* right for 49 days */
+        uint32_t age_ms = now_ms - arena->segments[at].moment; /* right for 49 days */
         if (age_ms > oldest_ms && pinned(arena, at))
             oldest_ms = age_ms;
     }

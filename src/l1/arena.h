@@ -42,9 +42,11 @@
 
 struct sta_segment {
     /* guarded by the lock of the lane that has it, or by the arena's */
-    uint32_t next;     /* in its queue (towards newer ones), limbo or free list; 0: the last */
-    uint32_t used;     /* bytes that items take, once it is not the newest of its queue any more */
-    uint32_t limbo_ms; /* in limbo: since when, the low bits of the monotonic clock */
+    uint32_t next; /* in its queue (towards newer ones), limbo or free list; 0: the last */
+    uint32_t used; /* bytes that items take, once it is not the newest of its queue any more */
+    /* in a queue: its place in the order in which the tier's segments were begun; in limbo: since when,
+     * the low bits of the monotonic clock in milliseconds */
+    uint32_t moment;
     /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into it */
     uint16_t lane;
     uint8_t queue;

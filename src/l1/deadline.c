@@ -30,10 +30,7 @@ static struct entry entry_at(struct sta_l1 *l1, struct sta_slot slot)
     entry.offset = sta_index_offset(slot);
     entry.item = sta_arena_item(&l1->arena, entry.offset);
     entry.head = sta_item_head(entry.item);
-    struct sta_lane *lane = sta_entry_lane(l1, entry.offset);
-    entry.queue = sta_entry_queue(l1, entry.offset) == &lane->queues[STA_QUEUE_MAIN]
-                      ? STA_QUEUE_MAIN
-                      : STA_QUEUE_SMALL;
+    entry.queue = sta_entry_queue_name(l1, entry.offset);
     return entry;
 }
 
@@ -84,7 +81,7 @@ static int relink(struct sta_l1 *l1, struct sta_lane *lane, const struct change 
     write_anew(item, &entry, head, change->deadline_ms);
     sta_eviction_commit(l1, lane, entry.queue, sta_arena_align(&l1->arena, sta_item_size_of(head)));
     sta_index_replace_locked(slot, offset);
-    sta_entry_forget_held(l1, entry.offset);
+    sta_entry_forget_held(l1, lane, entry.offset);
     sta_entry_note(&lane->queues[entry.queue], sta_tier_cost(l1, item));
     sta_index_unlock(bucket);
     return STRATA_OK;
@@ -128,7 +125,7 @@ int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t d
                         uint64_t now_ms)
 {
     struct change change = {key, deadline_ms, now_ms};
-    struct sta_lane *lane = sta_lane_of(l1, key);
+    struct sta_lane *lane = sta_lane_for(l1, key);
     struct entry seen;
     int status;
     sta_lane_lock(lane);

@@ -53,14 +53,15 @@ static const struct sta_segment *segment_of(const struct sta_l1 *l1, uint32_t of
     return &l1->arena.segments[sta_arena_segment_of(&l1->arena, offset)];
 }
 
-struct sta_lane *sta_entry_lane(struct sta_l1 *l1, uint32_t offset)
+enum sta_queue_name sta_entry_queue_name(const struct sta_l1 *l1, uint32_t offset)
 {
-    return &l1->lanes[segment_of(l1, offset)->lane];
+    return (enum sta_queue_name)segment_of(l1, offset)->queue;
 }
 
-struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset)
+static struct sta_queue *queue_of(const struct sta_l1 *l1, uint32_t offset)
 {
-    return &sta_entry_lane(l1, offset)->queues[segment_of(l1, offset)->queue];
+    const struct sta_segment *segment = segment_of(l1, offset);
+    return &l1->lanes[segment->lane].queues[segment->queue];
 }
 
 static void drop_block(struct sta_l1 *l1, const struct sta_item *item, uint8_t state)
@@ -81,10 +82,14 @@ void sta_entry_forget_passed(struct sta_l1 *l1, struct sta_queue *queue,
     drop_block(l1, item, sta_item_head(item).state);
 }
 
-void sta_entry_forget_held(struct sta_l1 *l1, uint32_t offset)
+void sta_entry_forget_held(struct sta_l1 *l1, const struct sta_lane *held, uint32_t offset)
 {
+    if (segment_of(l1, offset)->lane != held->number) {
+        sta_entry_forget(l1, offset);
+        return;
+    }
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
-    struct sta_queue *queue = sta_entry_queue(l1, offset);
+    struct sta_queue *queue = queue_of(l1, offset);
     uint64_t size = sta_arena_align(&l1->arena, sta_item_size_of(sta_item_head(item)));
     sta_queue_change(&queue->own.dead, size);
     sta_entry_forget_passed(l1, queue, item);
@@ -94,7 +99,7 @@ void sta_entry_forget_held(struct sta_l1 *l1, uint32_t offset)
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset)
 {
     const struct sta_item *item = sta_arena_item(&l1->arena, offset);
-    struct sta_queue *queue = sta_entry_queue(l1, offset);
+    struct sta_queue *queue = queue_of(l1, offset);
     struct sta_item_head head = sta_item_head(item);
     sta_tier_add(&queue->others.dead, sta_arena_align(&l1->arena, sta_item_size_of(head)));
     /* release: whoever sees these knows what was there before, and, of a queue without entries

@@ -48,27 +48,41 @@ static bool is_roomy(const struct sta_l1 *l1)
     return sta_budget_fits(&l1->memory, roomy_bytes(l1));
 }
 
+/* Whether `entries` more of `bytes` would be too many bytes, too many entries for the lane's own quota. */
+static bool is_over_bytes(const struct sta_lane *lane, uint64_t bytes)
+{
+    return lane->quota.max_bytes != 0 && sta_lane_bytes(lane) + bytes > lane->quota.max_bytes;
+}
+
+static bool is_over_entries(const struct sta_lane *lane, uint64_t entries)
+{
+    return lane->quota.max_entries != 0 &&
+           sta_lane_entries(lane) + entries > lane->quota.max_entries;
+}
+
 /* Besides its bytes an entry takes a header and a slot; and the end of a segment stays empty where the
  * next item, which is a quarter of it at the most, does not fit. */
 bool sta_l1_has_room(const struct sta_l1 *l1, const struct sta_key *key, uint64_t entries,
                      uint64_t bytes)
 {
     uint64_t wanted = bytes + bytes / 3 + entries * ENTRY_BESIDE;
-    if (key != NULL) {
-        const struct sta_lane *lane = sta_lane_of(l1, key);
-        const struct sta_l1_quota *quota = &lane->quota;
-        if ((quota->max_bytes != 0 && sta_lane_bytes(lane) + wanted > quota->max_bytes) ||
-            (quota->max_entries != 0 && sta_lane_entries(lane) + entries > quota->max_entries))
-            return false;
-    }
+    const struct sta_lane *lane = key != NULL ? sta_lane_of_namespace(l1, key) : NULL;
+    if (lane != NULL && (is_over_bytes(lane, wanted) || is_over_entries(lane, entries)))
+        return false;
     return sta_budget_fits(&l1->places, entries) &&
            sta_budget_fits(&l1->memory, roomy_bytes(l1) + wanted);
 }
 
-/* A step for a store's sake, where the lane should find room in itself. */
-static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, bool by_bytes, uint64_t now_ms)
+/* Whether bytes are short because of what is dead. */
+static bool wasteful(const struct sta_lane *lane)
 {
-    if (!sta_lane_has_share(l1, lane, by_bytes))
+    return lane->by_bytes && sta_lane_dead(lane) > sta_lane_bytes(lane);
+}
+
+/* A step for a store's sake, where the lane should find room in itself. */
+static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    if (!wasteful(lane) && !sta_lane_is_due(l1, lane))
         return false;
     if (sta_tier_resizing(l1) && lane->patience-- == 0) {
         lane->patience = 0;
@@ -104,12 +118,15 @@ static void append_segment(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     struct sta_queue *queue = &lane->queues[name];
     segment_at(l1, segment)->lane = lane->number;
     segment_at(l1, segment)->queue = (uint8_t)name;
+    segment_at(l1, segment)->moment =
+        1 + atomic_fetch_add_explicit(&l1->segments_begun, 1, memory_order_relaxed);
     if (queue->newest != 0) {
         segment_at(l1, queue->newest)->next = segment;
         segment_at(l1, queue->newest)->used = queue->used;
     } else {
         queue->oldest = segment;
         queue->cursor = 0;
+        sta_lane_note_oldest(l1, lane, name);
     }
     queue->newest = segment;
     queue->used = 0;
@@ -141,7 +158,7 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     uint32_t offset;
     lane->by_bytes = true;
     while ((offset = room(l1, lane, name, size, take_for_store)) == 0) {
-        if (!step_for_store(l1, lane, true, now_ms))
+        if (!step_for_store(l1, lane, now_ms))
             return 0;
     }
     return offset;
@@ -191,12 +208,6 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
     sta_queue_change(&lane->queues[victim->queue].own.bytes, -cost);
     sta_entry_note(&lane->queues[to], cost);
     return true;
-}
-
-/* Whether bytes are short because of what is dead. */
-static bool wasteful(const struct sta_lane *lane)
-{
-    return lane->by_bytes && sta_lane_dead(lane) > sta_lane_bytes(lane);
 }
 
 /* What a victim must show, by its size beside the mean, where bytes are what is short: what takes
@@ -301,16 +312,18 @@ static void judge_locked(struct sta_l1 *l1, const struct victim *victim, struct 
     victim->lane->evicting = true;
     victim->lane->moves = 0;
     if (victim->queue == STA_QUEUE_SMALL)
-        sta_ghost_add(&victim->lane->ghost, victim->hash);
+        sta_ghost_add(&l1->ghost, victim->hash);
 }
 
-static void retire_oldest(struct sta_l1 *l1, struct sta_queue *queue)
+static void retire_oldest(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name)
 {
+    struct sta_queue *queue = &lane->queues[name];
     uint32_t segment = queue->oldest;
     queue->oldest = segment_at(l1, segment)->next;
     queue->cursor = 0;
     if (queue->oldest == 0)
         queue->newest = 0;
+    sta_lane_note_oldest(l1, lane, name);
     sta_arena_retire(&l1->arena, segment);
 }
 
@@ -322,7 +335,7 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
             continue; /* stored meanwhile */
         sta_queue_change(&lane->queues[name].own.dead, -sta_queue_dead(&lane->queues[name]));
         while (lane->queues[name].oldest != 0)
-            retire_oldest(l1, &lane->queues[name]);
+            retire_oldest(l1, lane, name);
     }
     if (lane->spare != 0)
         sta_arena_retire(&l1->arena, lane->spare);
@@ -363,7 +376,7 @@ static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, const struct st
     struct sta_item_head head = sta_item_head(item);
     lane->ahead_hash = sta_item_hash(item, head, l1->index.hash_seed);
     sta_tier_fetch(sta_index_likely(&l1->index, lane->ahead_hash));
-    sta_ghost_fetch(&lane->ghost, lane->ahead_hash);
+    sta_ghost_fetch(&l1->ghost, lane->ahead_hash);
     const char *behind = (const char *)item + sta_item_size_of(head); /* the one after it */
     __builtin_prefetch(behind);
     __builtin_prefetch(behind + KEY_NEAR);
@@ -376,7 +389,7 @@ bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms
     if (queue->oldest == 0)
         return false;
     if (queue->cursor == end_of_oldest(l1, queue)) {
-        retire_oldest(l1, queue);
+        retire_oldest(l1, lane, victim.queue);
         return true;
     }
     victim.offset = offset_in(l1, queue->oldest, queue->cursor);
@@ -407,7 +420,7 @@ bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes
     while (!sta_budget_claim(&l1->memory, bytes)) {
         if (sta_arena_give_back(&l1->arena))
             continue;
-        if (!step_for_store(l1, lane, true, now_ms))
+        if (!step_for_store(l1, lane, now_ms))
             return false;
     }
     return true;
@@ -421,7 +434,7 @@ bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t
     while (sta_lane_places(lane) == 0) {
         if (sta_budget_claim(&l1->places, 1))
             sta_lane_set_places(lane, 1);
-        else if (!step_for_store(l1, lane, false, now_ms))
+        else if (!step_for_store(l1, lane, now_ms))
             return false;
     }
     return true;
@@ -430,12 +443,9 @@ bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t
 bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t entries,
                              uint64_t cost, uint64_t now_ms)
 {
-    const struct sta_l1_quota *quota = &lane->quota;
     for (;;) {
-        bool wide = quota->max_bytes != 0 && sta_lane_bytes(lane) + cost > quota->max_bytes;
-        bool many =
-            quota->max_entries != 0 && sta_lane_entries(lane) + entries > quota->max_entries;
-        if (!wide && !many)
+        bool wide = is_over_bytes(lane, cost);
+        if (!wide && !is_over_entries(lane, entries))
             return true;
         lane->by_bytes = wide;
         if (!sta_eviction_step(l1, lane, now_ms))
@@ -455,7 +465,7 @@ static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
         if (moved && (by_bytes ? sta_budget_fits(&l1->memory, bytes) ||
                                      (sta_arena_free(&l1->arena) > 1 && steps % 64 == 0) ||
                                      sta_lane_bytes(lane) < least
-                               : sta_lane_places(lane) > 0))
+                               : sta_lane_places(lane) >= PLACES_KEPT))
             break;
         if (!sta_eviction_step(l1, lane, now_ms))
             break;
@@ -467,12 +477,13 @@ static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
 
 bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint64_t now_ms)
 {
-    struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
-    if (lane == NULL)
-        return false;
-    pthread_mutex_lock(&lane->lock);
-    bool moved = relieve_lane(l1, lane, bytes, by_bytes, now_ms);
-    pthread_mutex_unlock(&lane->lock);
+    struct sta_lane *lane;
+    bool moved = false;
+    while (!moved && (lane = sta_lane_stalest(l1)) != NULL) {
+        pthread_mutex_lock(&lane->lock);
+        moved = relieve_lane(l1, lane, bytes, by_bytes, now_ms); /* else it was emptied meanwhile */
+        pthread_mutex_unlock(&lane->lock);
+    }
     return moved;
 }
 
@@ -481,7 +492,7 @@ void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, 
     uint32_t wanted = PACE_FREE + sta_tier_lanes(l1);
     if (sta_arena_free(&l1->arena) >= wanted ||
         sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)) ||
-        !sta_lane_has_share(l1, lane, true))
+        !sta_lane_is_due(l1, lane))
         return;
     sta_arena_settle(&l1->arena); /* before entries go for what nobody holds any more */
     if (sta_arena_free(&l1->arena) >= wanted)

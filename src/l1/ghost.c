@@ -1,55 +1,65 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ghosts (ghost.h).
+ * Ghosts (ghost.h). Everything relaxed: a fingerprint that is lost, or seen where another one was
+ * meant, costs one entry its place.
  */
 #include "l1/ghost.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
-#ifdef __SSE2__
+#include "l1/arena.h"
+#include "strata/status.h"
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #include <emmintrin.h>
+#define BY_WORDS 1
 #endif
 
 #define DEPTH_MOST (sizeof((struct sta_ghost_set *)0)->print / sizeof(uint16_t))
 
-static uint64_t sets_for(uint64_t entries)
+static uint64_t sets_for(const struct sta_ghost *ghost, uint64_t entries)
 {
-    return (entries + DEPTH_MOST - 1) / DEPTH_MOST;
+    uint64_t sets = (entries + DEPTH_MOST - 1) / DEPTH_MOST;
+    return sets < ghost->sets_most ? sets : ghost->sets_most;
 }
 
-uint64_t sta_ghost_bytes(uint64_t entries)
+int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes)
 {
-    return sets_for(entries) * sizeof(struct sta_ghost_set);
-}
-
-bool sta_ghost_resize(struct sta_ghost *ghost, uint64_t entries)
-{
-    uint64_t count = sets_for(entries);
-    if (count == 0)
-        return false;
-    struct sta_ghost_set *sets = aligned_alloc(sizeof *sets, count * sizeof *sets);
-    if (sets == NULL)
-        return false;
-    memset(sets, 0, count * sizeof *sets);
-    free(ghost->sets);
-    *ghost = (struct sta_ghost){
-        .sets = sets, .set_count = count, .depth = (uint32_t)((entries + count - 1) / count)};
-    return true;
-}
-
-void sta_ghost_limit(struct sta_ghost *ghost, uint64_t entries)
-{
-    if (ghost->set_count == 0)
-        return;
-    uint64_t depth = (entries + ghost->set_count / 2) / ghost->set_count;
-    ghost->depth = depth == 0 ? 1 : depth < DEPTH_MOST ? (uint32_t)depth : DEPTH_MOST;
+    ghost->sets_most = bytes / sizeof *ghost->sets;
+    ghost->sets = sta_arena_reserve(ghost->sets_most * sizeof *ghost->sets, false);
+    return ghost->sets != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }
 
 void sta_ghost_fini(struct sta_ghost *ghost)
 {
-    free(ghost->sets);
-    *ghost = (struct sta_ghost){0};
+    if (ghost->sets != NULL)
+        munmap(ghost->sets, ghost->sets_most * sizeof *ghost->sets);
+    ghost->sets = NULL;
+}
+
+uint64_t sta_ghost_bytes(const struct sta_ghost *ghost, uint64_t entries)
+{
+    return sets_for(ghost, entries) * sizeof *ghost->sets;
+}
+
+void sta_ghost_resize(struct sta_ghost *ghost, uint64_t entries)
+{
+    uint64_t before = atomic_load_explicit(&ghost->set_count, memory_order_relaxed);
+    atomic_store_explicit(&ghost->set_count, 0, memory_order_relaxed);
+    if (before > 0)
+        madvise(ghost->sets, before * sizeof *ghost->sets, MADV_DONTNEED); /* they read as zero */
+    atomic_store_explicit(&ghost->set_count, sets_for(ghost, entries), memory_order_relaxed);
+    sta_ghost_limit(ghost, entries);
+}
+
+void sta_ghost_limit(struct sta_ghost *ghost, uint64_t entries)
+{
+    uint64_t count = atomic_load_explicit(&ghost->set_count, memory_order_relaxed);
+    if (count == 0)
+        return;
+    uint64_t depth = (entries + count / 2) / count;
+    depth = depth == 0 ? 1 : depth < DEPTH_MOST ? depth : DEPTH_MOST;
+    atomic_store_explicit(&ghost->depth, (uint32_t)depth, memory_order_relaxed);
 }
 
 /* Other bits than those that choose the set; never 0. */
@@ -61,16 +71,18 @@ static uint16_t print_of(uint64_t hash)
 
 void sta_ghost_add(struct sta_ghost *ghost, uint64_t hash)
 {
-    if (ghost->sets == NULL)
-        return;
     struct sta_ghost_set *set = sta_ghost_set_of(ghost, hash);
-    if (set->next >= ghost->depth)
-        set->next = 0;
-    set->print[set->next++] = print_of(hash);
+    if (set == NULL)
+        return;
+    uint32_t at = atomic_load_explicit(&set->next, memory_order_relaxed);
+    if (at >= atomic_load_explicit(&ghost->depth, memory_order_relaxed))
+        at = 0;
+    atomic_store_explicit(&set->print[at], print_of(hash), memory_order_relaxed);
+    atomic_store_explicit(&set->next, (uint16_t)(at + 1), memory_order_relaxed);
 }
 
 /* Which of the set's prints are this one, a bit for each. */
-#ifdef __SSE2__
+#ifdef BY_WORDS
 static uint32_t matches(const struct sta_ghost_set *set, uint16_t print)
 {
     const __m128i wanted = _mm_set1_epi16((short)print);
@@ -87,20 +99,23 @@ static uint32_t matches(const struct sta_ghost_set *set, uint16_t print)
 static uint32_t matches(const struct sta_ghost_set *set, uint16_t print)
 {
     uint32_t found = 0;
-    for (uint32_t i = 0; i < DEPTH_MOST; i++)
-        found |= (uint32_t)(set->print[i] == print) << i;
+    for (uint32_t i = 0; i < DEPTH_MOST; i++) {
+        uint16_t is = atomic_load_explicit(&set->print[i], memory_order_relaxed);
+        found |= (uint32_t)(is == print) << i;
+    }
     return found;
 }
 #endif
 
 bool sta_ghost_take(struct sta_ghost *ghost, uint64_t hash)
 {
-    if (ghost->sets == NULL)
-        return false;
     struct sta_ghost_set *set = sta_ghost_set_of(ghost, hash);
-    uint32_t found = matches(set, print_of(hash)) & ((UINT32_C(1) << ghost->depth) - 1);
+    if (set == NULL)
+        return false;
+    uint32_t depth = atomic_load_explicit(&ghost->depth, memory_order_relaxed);
+    uint32_t found = matches(set, print_of(hash)) & ((UINT32_C(1) << depth) - 1);
     if (found == 0)
         return false;
-    set->print[__builtin_ctz(found)] = 0;
+    atomic_store_explicit(&set->print[__builtin_ctz(found)], 0, memory_order_relaxed);
     return true;
 }

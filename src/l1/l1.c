@@ -16,6 +16,7 @@
 
 #define RESIZE_STEPS  128u /* items or buckets under one hold of a lock */
 #define INDEX_PART    8u   /* of max_bytes that the index keeps after a resize */
+#define GHOST_PART    32u  /* of the arena's address space that ghosts may have */
 #define SEGMENT_PARTS 128u /* of a tier with one lane; of each lane of many, twice as many */
 
 /* ---- create, destroy ---- */
@@ -68,6 +69,8 @@ static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
     if (status == STRATA_OK)
         status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes, segment_parts(l1));
     if (status == STRATA_OK)
+        status = sta_ghost_init(&l1->ghost, l1->arena.reserved / GHOST_PART);
+    if (status == STRATA_OK)
         status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
     return status;
 }
@@ -107,6 +110,7 @@ void sta_l1_destroy(struct sta_l1 **at)
     sta_arena_fini(&l1->arena);
     sta_stamp_fini(&l1->stamp);
     sta_departed_fini(&l1->departed);
+    sta_ghost_fini(&l1->ghost);
     sta_lane_fini_all(l1);
     sta_duel_fini(&l1->duel);
     pthread_mutex_destroy(&l1->duel_lock);
@@ -154,10 +158,10 @@ static bool narrow_index(struct sta_l1 *l1)
     return going;
 }
 
-/* Some steps of eviction in the lane that has most. False where no lane has anything. */
+/* Some steps of eviction in the lane with the oldest entries. False where no lane has anything. */
 static bool thin_out(struct sta_l1 *l1, bool by_bytes)
 {
-    struct sta_lane *lane = sta_lane_fullest(l1, by_bytes);
+    struct sta_lane *lane = sta_lane_stalest(l1);
     if (lane == NULL)
         return false;
     sta_lane_let_in(lane);
@@ -174,16 +178,15 @@ static bool thin_out(struct sta_l1 *l1, bool by_bytes)
     return true; /* where this one is empty now, others need not be */
 }
 
-/* What lanes keep beside entries: places, spare segments, ghosts. */
+/* What is kept beside entries: places, spare segments, ghosts, shadows. */
 static void give_up_spare(struct sta_l1 *l1)
 {
     for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
         pthread_mutex_lock(&l1->lanes[i].lock);
-        sta_upkeep_forget_ghosts(l1, &l1->lanes[i]);
         sta_eviction_give_up(l1, &l1->lanes[i]);
         pthread_mutex_unlock(&l1->lanes[i].lock);
     }
-    sta_upkeep_forget_shadows(l1);
+    sta_upkeep_forget(l1);
 }
 
 /* Down to the bounds, in pieces: others store in between, under the new bounds. */

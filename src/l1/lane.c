@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lanes (tier.h): stores of different lanes do not wait for each other. A key belongs to one, by
- * its hash, or by its prefix where that is a namespace with a quota.
+ * Lanes (tier.h): stores of different lanes do not wait for each other. A thread has one, in turn,
+ * for whatever it stores; a namespace with a quota has one for whoever stores there. An entry lies in
+ * the lane through which it was stored last.
  *
- * A lane costs three segments that may be part empty, and eviction judges within a lane only. So a
- * small tier has one, and a large one as many as leave each of them room enough for either
- * not to matter.
+ * A lane costs three segments that may be part empty. So a small tier has one, and a large one as
+ * many as leave each of them room enough for that not to matter.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -16,11 +16,12 @@
 #define LANE_BYTES   (UINT64_C(32) * 1024 * 1024)
 #define LANE_ENTRIES (UINT64_C(16) * 1024)
 #define LANES_MOST   16u
-#define SHARE_LASTS  64u  /* questions that one look at all lanes answers */
+#define DUE_LASTS    64u  /* questions that one look at all lanes answers */
+#define AHEAD_PART   32u  /* of the tier's segments that a lane may be ahead of others */
 #define LET_IN       256u /* times that a resize yields to stores that wait */
 #define LOCK_SPINS   64u  /* a store holds its lane for about as long as this many looks take */
 
-static uint32_t hash_lanes(const struct sta_l1_config *config)
+static uint32_t thread_lanes(const struct sta_l1_config *config)
 {
     uint64_t entries = config->max_entries == 0 ? STA_NEVER : config->max_entries;
     uint32_t lanes = 1;
@@ -42,19 +43,19 @@ static int copy_prefix(struct sta_l1_quota *quota)
 
 int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config)
 {
-    uint32_t hashed = hash_lanes(config);
-    uint64_t count = hashed + config->quota_count;
+    uint32_t threads = thread_lanes(config);
+    uint64_t count = threads + config->quota_count;
     l1->lanes = aligned_alloc(_Alignof(struct sta_lane), count * sizeof *l1->lanes);
     if (l1->lanes == NULL)
         return STRATA_ERR_NOMEM;
     memset(l1->lanes, 0, count * sizeof *l1->lanes);
-    l1->hash_lanes = hashed;
+    l1->thread_lanes = threads;
     for (uint32_t i = 0; i < count; i++) {
         l1->lanes[i].number = (uint16_t)i;
         pthread_mutex_init(&l1->lanes[i].lock, NULL);
     }
     for (uint32_t i = 0; i < config->quota_count; i++) {
-        struct sta_lane *lane = &l1->lanes[hashed + i];
+        struct sta_lane *lane = &l1->lanes[threads + i];
         lane->quota = config->quotas[i];
         if (copy_prefix(&lane->quota) < 0) {
             lane->quota.prefix = strata_bytes(NULL, 0);
@@ -70,7 +71,6 @@ void sta_lane_fini_all(struct sta_l1 *l1)
 {
     for (uint32_t i = 0; l1->lanes != NULL && i < sta_tier_lanes(l1); i++) {
         struct sta_lane *lane = &l1->lanes[i];
-        sta_ghost_fini(&lane->ghost);
         free((void *)lane->quota.prefix.data);
         pthread_mutex_destroy(&lane->lock);
     }
@@ -85,11 +85,11 @@ static bool has_prefix(struct strata_bytes bytes, struct strata_bytes prefix)
 }
 
 /* The longest prefix wins. */
-static struct sta_lane *namespace_of(const struct sta_l1 *l1, const struct sta_key *key)
+struct sta_lane *sta_lane_of_namespace(const struct sta_l1 *l1, const struct sta_key *key)
 {
     struct sta_lane *best = NULL;
     for (uint32_t i = 0; i < l1->quota_lanes; i++) {
-        struct sta_lane *lane = &l1->lanes[l1->hash_lanes + i];
+        struct sta_lane *lane = &l1->lanes[l1->thread_lanes + i];
         if (has_prefix(key->bytes, lane->quota.prefix) &&
             (best == NULL || lane->quota.prefix.len > best->quota.prefix.len))
             best = lane;
@@ -97,11 +97,12 @@ static struct sta_lane *namespace_of(const struct sta_l1 *l1, const struct sta_k
     return best;
 }
 
-/* Bits of the hash that neither buckets nor tags nor generations depend on, as far as that goes. */
-struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key)
+struct sta_lane *sta_lane_for(struct sta_l1 *l1, const struct sta_key *key)
 {
-    struct sta_lane *lane = l1->quota_lanes > 0 ? namespace_of(l1, key) : NULL;
-    return lane != NULL ? lane : &l1->lanes[key->hash >> 48 & (l1->hash_lanes - 1)];
+    struct sta_lane *lane = l1->quota_lanes > 0 ? sta_lane_of_namespace(l1, key) : NULL;
+    if (lane != NULL)
+        return lane;
+    return &l1->lanes[sta_stripe_turn(l1->stripes) & (l1->thread_lanes - 1)];
 }
 
 /* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. To
@@ -132,41 +133,62 @@ void sta_lane_let_in(const struct sta_lane *lane)
         sched_yield();
 }
 
-static uint64_t weight(const struct sta_lane *lane, bool by_bytes)
+/* ---- whose turn it is to give room ---- */
+
+void sta_lane_note_oldest(const struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name)
 {
-    return by_bytes ? sta_lane_bytes(lane) + sta_lane_dead(lane) : sta_lane_entries(lane);
+    uint32_t oldest = lane->queues[name].oldest;
+    if (oldest != 0)
+        atomic_store_explicit(&lane->begun[name], l1->arena.segments[oldest].moment,
+                              memory_order_relaxed);
+    atomic_store_explicit(&lane->has[name], oldest != 0, memory_order_relaxed);
 }
 
-struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes)
+static bool has(const struct sta_lane *lane, enum sta_queue_name name)
 {
-    struct sta_lane *fullest = NULL;
-    uint64_t most = 0;
+    return atomic_load_explicit(&lane->has[name], memory_order_relaxed);
+}
+
+/* How many segments were begun since the lane's oldest. It is the small queue that tells, since that one
+ * is gone through in order; where it is empty, the main one. */
+static uint32_t age_of(const struct sta_l1 *l1, const struct sta_lane *lane)
+{
+    enum sta_queue_name name = has(lane, STA_QUEUE_SMALL) ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
+    return atomic_load_explicit(&l1->segments_begun, memory_order_relaxed) -
+           atomic_load_explicit(&lane->begun[name], memory_order_relaxed);
+}
+
+struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1)
+{
+    struct sta_lane *stalest = NULL;
+    uint32_t most = 0;
     for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
-        uint64_t has = weight(&l1->lanes[i], by_bytes);
-        if (has > most) {
-            most = has;
-            fullest = &l1->lanes[i];
+        struct sta_lane *lane = &l1->lanes[i];
+        if (!has(lane, STA_QUEUE_SMALL) && !has(lane, STA_QUEUE_MAIN))
+            continue;
+        uint32_t age = age_of(l1, lane);
+        if (stalest == NULL || age > most) {
+            most = age;
+            stalest = lane;
         }
     }
-    return fullest;
+    return stalest;
 }
 
-/* Three quarters of the mean, so that what is nearly balanced stays with itself. */
-static bool has_share(const struct sta_l1 *l1, const struct sta_lane *lane, bool by_bytes)
+static bool find_due(const struct sta_l1 *l1, const struct sta_lane *lane)
 {
-    uint32_t lanes = sta_tier_lanes(l1);
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < lanes; i++)
-        sum += weight(&l1->lanes[i], by_bytes);
-    uint64_t has = weight(lane, by_bytes);
-    return has > 0 && has * lanes * 4 >= sum * 3;
+    if (!has(lane, STA_QUEUE_SMALL) && !has(lane, STA_QUEUE_MAIN))
+        return false;
+    const struct sta_lane *stalest = sta_lane_stalest(l1);
+    uint64_t ahead = sta_tier_load(&l1->arena.backed) / AHEAD_PART;
+    return stalest == NULL || age_of(l1, stalest) <= age_of(l1, lane) + ahead;
 }
 
-bool sta_lane_has_share(const struct sta_l1 *l1, struct sta_lane *lane, bool by_bytes)
+bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane)
 {
     if (sta_tier_lanes(l1) == 1)
         return true;
-    if (lane->share_age[by_bytes]++ % SHARE_LASTS == 0)
-        lane->share[by_bytes] = has_share(l1, lane, by_bytes);
-    return lane->share[by_bytes];
+    if (lane->due_age++ % DUE_LASTS == 0)
+        lane->due = find_due(l1, lane);
+    return lane->due;
 }

@@ -23,11 +23,10 @@ static void add_lanes(const struct sta_l1 *l1, struct sta_l1_statistics *out)
         kept += sta_lane_places(lane);
         out->entries_small += sta_queue_entries(&lane->queues[STA_QUEUE_SMALL]);
         out->entry_bytes += sta_lane_bytes(lane);
-        out->policy_bytes += sta_tier_load(&lane->ghost_bytes);
-        out->policy_bytes += sta_tier_load(&lane->ghost_claimed);
         out->claimed_bytes += sta_tier_load(&lane->claimed_bytes);
     }
-    out->policy_bytes += sta_tier_load(&l1->duel.bytes);
+    out->policy_bytes = sta_tier_load(&l1->duel.bytes) + sta_tier_load(&l1->ghost_bytes) +
+                        sta_tier_load(&l1->ghost_claimed);
     /* Not the sum of the queues': an entry that changes queues meanwhile would count twice. */
     out->entries = out->entries > kept ? out->entries - kept : 0;
 }

@@ -152,19 +152,17 @@ struct place {
 };
 
 /* What the store will wait for, all at once. The bucket may be another one by then. */
-static void fetch_ahead(const struct sta_l1 *l1, const struct sta_lane *lane,
-                        const struct store *store)
+static void fetch_ahead(const struct sta_l1 *l1, const struct store *store)
 {
     uint64_t hash = store->key->hash;
-    sta_lane_fetch(lane);
+    sta_ghost_fetch(&l1->ghost, hash);
     sta_tier_fetch(sta_index_likely(&l1->index, hash));
     if (store->mode != STORE_FILL) /* who fills has just read it */
         sta_tier_fetch(&l1->generation.counter[sta_generation_index(hash)]);
 }
 
 /* Where the key's entry is, if it has one. */
-static struct place place_of_entry(struct sta_l1 *l1, struct sta_lane *lane,
-                                   const struct store *store)
+static struct place place_of_entry(struct sta_l1 *l1, const struct store *store)
 {
     struct place place = {.queue = STA_QUEUE_SMALL};
     /* A new key is not worth a lock: where it came meanwhile, link_locked() finds it. */
@@ -178,9 +176,7 @@ static struct place place_of_entry(struct sta_l1 *l1, struct sta_lane *lane,
     if (place.slot.bucket != NULL) {
         uint32_t offset = sta_index_offset(place.slot);
         place.visits = sta_item_head(sta_arena_item(&l1->arena, offset)).state & STA_ITEM_VISITS;
-        place.queue = sta_entry_queue(l1, offset) == &lane->queues[STA_QUEUE_MAIN]
-                          ? STA_QUEUE_MAIN
-                          : STA_QUEUE_SMALL;
+        place.queue = sta_entry_queue_name(l1, offset);
     }
     sta_index_unlock(bucket);
     return place;
@@ -189,8 +185,8 @@ static struct place place_of_entry(struct sta_l1 *l1, struct sta_lane *lane,
 /* Where the entry will go: where it is, or by its ghost. */
 static struct place place_for(struct sta_l1 *l1, struct sta_lane *lane, const struct store *store)
 {
-    struct place place = place_of_entry(l1, lane, store);
-    if (place.slot.bucket == NULL && sta_ghost_take(&lane->ghost, store->key->hash) &&
+    struct place place = place_of_entry(l1, store);
+    if (place.slot.bucket == NULL && sta_ghost_take(&l1->ghost, store->key->hash) &&
         sta_eviction_prefers(l1, lane, store->key->bytes.len + store->entry->value.len))
         place.queue = STA_QUEUE_MAIN;
     return place;
@@ -214,7 +210,7 @@ static bool link_locked(struct sta_l1 *l1, struct sta_lane *lane, struct sta_buc
     if (slot.bucket != NULL) {
         uint32_t old = sta_index_offset(slot);
         sta_index_replace_locked(slot, offset);
-        sta_entry_forget_held(l1, old);
+        sta_entry_forget_held(l1, lane, old);
         return true;
     }
     uint64_t places = sta_lane_places(lane);
@@ -286,7 +282,6 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
     if (block_bytes > 0 && !sta_eviction_claim(l1, lane, block_bytes, store->now_ms))
         return NO_ROOM;
     sta_tier_add(&l1->block_bytes, block_bytes);
-    sta_ghost_fetch(&lane->ghost, store->key->hash);
     sta_upkeep_run(l1, lane, store->now_ms);
     sta_eviction_pace(l1, lane, store->size, store->now_ms);
     int status = store_placed(l1, lane, store);
@@ -309,7 +304,7 @@ static int store_somehow(struct sta_l1 *l1, struct sta_lane *lane, struct store 
         sta_lane_lock(lane);
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
-            memset(lane->share_age, 0, sizeof lane->share_age);
+            lane->due_age = 0;
         sta_lane_unlock(lane);
         if (status != NO_ROOM)
             return status;
@@ -363,8 +358,8 @@ static int store_run(struct sta_l1 *l1, struct store *store)
         sta_tier_count(l1, STA_L1_fills_refused);
         return refuse(l1, store, STRATA_SKIPPED);
     }
-    struct sta_lane *lane = sta_lane_of(l1, store->key);
-    fetch_ahead(l1, lane, store);
+    fetch_ahead(l1, store);
+    struct sta_lane *lane = sta_lane_for(l1, store->key);
     int status = prepare(l1, store);
     if (status != STRATA_OK)
         return refuse(l1, store, status);

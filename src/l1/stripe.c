@@ -31,6 +31,23 @@ void sta_stripe_count_slow(struct sta_stripe *stripes, uint64_t self, enum sta_l
     atomic_store_explicit(&stripe->count[what], count + 1, memory_order_relaxed);
 }
 
+uint32_t sta_stripe_turn(struct sta_stripe *stripes)
+{
+    uint64_t self = sta_stripe_thread();
+    struct sta_stripe *stripe = sta_stripe_own(stripes);
+    if (stripe == NULL)
+        stripe = claim(stripes, self);
+    if (stripe == NULL)
+        return sta_stripe_hash(self);
+    uint32_t turn = atomic_load_explicit(&stripe->turn, memory_order_relaxed);
+    if (turn != 0)
+        return turn;
+    /* the last one, which is everybody's, has the number that was given last */
+    turn = 1 + atomic_fetch_add_explicit(&stripes[STA_STRIPES].turn, 1, memory_order_relaxed);
+    atomic_store_explicit(&stripe->turn, turn, memory_order_relaxed);
+    return turn;
+}
+
 uint64_t sta_stripe_sum(const struct sta_stripe *stripes, enum sta_l1_counter what)
 {
     uint64_t sum = 0;

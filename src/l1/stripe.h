@@ -24,6 +24,8 @@
 struct sta_stripe {
     _Alignas(128) _Atomic uint64_t owner; /* 0: free */
     _Atomic uint64_t count[STA_L1_COUNTS];
+    _Atomic uint32_t
+        turn; /* the thread's number among those that store; 0: it has not stored yet */
 };
 
 _Static_assert(sizeof(struct sta_stripe) == 128, "a pair of lines, hits and misses on the first");
@@ -71,6 +73,10 @@ static inline void sta_stripe_count(struct sta_stripe *stripes, enum sta_l1_coun
     else
         sta_stripe_count_slow(stripes, sta_stripe_thread(), what);
 }
+
+/* Threads that store are numbered in turn, from 1: the calling one's number. Those that find no
+ * stripe of their own have any. */
+uint32_t sta_stripe_turn(struct sta_stripe *stripes);
 
 uint64_t sta_stripe_sum(const struct sta_stripe *stripes, enum sta_l1_counter what);
 

@@ -3,15 +3,15 @@
  * The inside of a tier, for the files of this room.
  *
  *     index ----offset----> item in a segment of the arena
- *     lanes, by hash; each has
+ *     lanes: a thread stores through one; each has
  *         small queue: segments oldest .. newest     new entries
  *         main queue:  segments oldest .. newest     entries that were read again
- *         ghosts: fingerprints of what the small queue gave up
- *     namespaces with a quota: a lane of their own each
+ *     namespaces with a quota: a lane of their own each, whoever stores
+ *     ghosts: fingerprints of what the small queues gave up
  *
  * Invariants: an entry is linked by exactly one slot of the index; its item lies between the
- * cursor and the end of a segment that is in a queue of its key's lane. What lies behind a cursor
- * is not linked. memory.used is the sum of index, backed segments, blocks, ghosts, shadows, marks
+ * cursor and the end of a segment that is in a queue, of its key's namespace where it has one. What
+ * lies behind a cursor is not linked. memory.used is the sum of index, backed segments, blocks, ghosts, shadows, marks
  * and what lanes have claimed beforehand; it and the number of entries never pass their bounds,
  * except for a resize that is on its way down.
  *
@@ -62,9 +62,8 @@ struct sta_queue {
     struct sta_sums others;
 };
 
-/* Its first four lines are what a store writes, the rest what it reads: with two processors every
- * line that the other one wrote costs about as much as one from memory. They are asked for at once,
- * before the lock (sta_lane_fetch()). */
+/* A line that another processor wrote costs about as much as one from memory, and a store writes four
+ * of these: that is why a thread has a lane to itself, as far as there are enough. */
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
@@ -72,32 +71,27 @@ struct sta_lane {
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
     uint32_t upkeeps;         /* stores that upkeep was run for, once there are evictions */
     uint32_t ahead;           /* the item whose turn is next, as far as it was looked at; 0: none */
-    uint16_t share_age[2];    /* questions that share[] has answered, and wraps */
+    uint16_t due_age;         /* questions that `due` has answered, and wraps */
     uint16_t moves;           /* items kept or promoted since the last eviction */
     bool by_bytes;            /* what is evicted for: bytes, else entries */
     bool evicting;            /* there has been an eviction */
+    bool due;                 /* what sta_lane_is_due() found */
     _Alignas(64) struct sta_queue queues[STA_QUEUES];
     uint64_t ahead_hash;     /* of its key */
     _Atomic uint64_t places; /* claimed and not used */
 
     _Atomic uint64_t claimed_bytes; /* likewise: for an overflow bucket */
     uint32_t spare;                 /* a segment that is kept for moves; 0: none */
-    bool share[2];                  /* what sta_lane_has_share() found, for entries and bytes */
-    struct sta_ghost ghost;
-    uint64_t ghost_entries;         /* for which the ghosts were made, */
-    uint32_t ghost_tenths;          /*   so many for ten of them at most */
     uint64_t dither;                /* for prices that are parts of a visit */
-    _Atomic uint64_t ghost_bytes;   /* claimed for them */
-    _Atomic uint64_t ghost_claimed; /* for those that are to be made */
+    /* written with a segment, read by all lanes: when the oldest of each queue was begun */
+    _Alignas(64) _Atomic uint32_t begun[STA_QUEUES];
+    _Atomic bool has[STA_QUEUES]; /* one */
     /* fixed at creation */
     uint16_t number;
     struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
 };
 
-#define STA_LANE_WRITTEN 4u /* lines */
-
-_Static_assert(sizeof(struct sta_queue) == 64 &&
-                   offsetof(struct sta_lane, ghost) < STA_LANE_WRITTEN * 64,
+_Static_assert(sizeof(struct sta_queue) == 64 && offsetof(struct sta_lane, begun) == 4 * 64UL,
                "what a store writes");
 
 struct sta_l1 {
@@ -107,6 +101,7 @@ struct sta_l1 {
     struct sta_stamp stamp;
     struct sta_departed departed;
     _Alignas(64) struct sta_arena arena;
+    _Alignas(64) struct sta_ghost ghost;
 
     _Alignas(64) struct sta_budget memory;
     _Atomic uint64_t block_bytes;
@@ -117,13 +112,18 @@ struct sta_l1 {
     /* fixed at creation */
     struct sta_l1_veil veil;
     struct sta_lane *lanes;
-    uint32_t hash_lanes;  /* a power of two; they come first */
-    uint32_t quota_lanes; /* then those of namespaces */
+    uint32_t thread_lanes; /* a power of two; they come first */
+    uint32_t quota_lanes;  /* then those of namespaces */
 
     /* guarded by duel_lock, but for what duel.h says */
     pthread_mutex_t duel_lock;
     struct sta_duel duel;
+    uint64_t ghost_entries;         /* for which the ghosts were made, */
+    uint32_t ghost_tenths;          /*   so many for ten of them at most */
+    _Atomic uint64_t ghost_bytes;   /* claimed for them */
+    _Atomic uint64_t ghost_claimed; /* for those that are to be made */
 
+    _Atomic uint32_t segments_begun; /* by all lanes, and wraps */
     struct sta_stripe stripes[STA_STRIPES + 1];
 
     /* guarded by sweep_lock */
@@ -204,7 +204,7 @@ static inline void sta_tier_count(struct sta_l1 *l1, enum sta_l1_counter what)
 
 static inline uint32_t sta_tier_lanes(const struct sta_l1 *l1)
 {
-    return l1->hash_lanes + l1->quota_lanes;
+    return l1->thread_lanes + l1->quota_lanes;
 }
 
 /* What an entry takes, wherever its bytes are. */
@@ -223,16 +223,15 @@ static inline uint64_t sta_tier_cost(const struct sta_l1 *l1, const struct sta_i
 struct sta_block *sta_entry_create_block(uint64_t size);
 void sta_entry_unref_block(struct sta_block *block);
 
-/* The lane and the queue that the item at `offset` lies in. */
-struct sta_lane *sta_entry_lane(struct sta_l1 *l1, uint32_t offset);
-struct sta_queue *sta_entry_queue(struct sta_l1 *l1, uint32_t offset);
+/* The queue that the item at `offset` lies in, whosever it is. */
+enum sta_queue_name sta_entry_queue_name(const struct sta_l1 *l1, uint32_t offset);
 
 /* Accounts for an entry that is no longer linked, except for its place. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset);
 
-/* The same under the lane's lock as well; and for an entry that eviction has come by, which leaves
- * nothing dead. */
-void sta_entry_forget_held(struct sta_l1 *l1, uint32_t offset);
+/* The same under the lock of a lane as well, mostly the entry's; and for an entry that eviction has come
+ * by, which leaves nothing dead. */
+void sta_entry_forget_held(struct sta_l1 *l1, const struct sta_lane *held, uint32_t offset);
 void sta_entry_forget_passed(struct sta_l1 *l1, struct sta_queue *queue,
                              const struct sta_item *item);
 
@@ -251,19 +250,17 @@ void sta_entry_remove_locked(struct sta_l1 *l1, struct sta_slot slot);
 int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config);
 void sta_lane_fini_all(struct sta_l1 *l1);
 
-struct sta_lane *sta_lane_of(const struct sta_l1 *l1, const struct sta_key *key);
+/* The one with the key's namespace, or NULL. */
+struct sta_lane *sta_lane_of_namespace(const struct sta_l1 *l1, const struct sta_key *key);
+
+/* The one through which the calling thread stores the key. */
+struct sta_lane *sta_lane_for(struct sta_l1 *l1, const struct sta_key *key);
 
 /* The lane's lock, for a store. While the tier comes down to new bounds, a store that has gone
  * STA_LANE_PATIENCE steps of eviction gives up (the resize goes on), and so waits for nobody else's
  * more than that many. */
 #define STA_LANE_PATIENCE 512u
 void sta_lane_lock(struct sta_lane *lane);
-
-static inline void sta_lane_fetch(const struct sta_lane *lane)
-{
-    for (uint32_t i = 0; i < STA_LANE_WRITTEN; i++)
-        sta_tier_fetch((const char *)lane + 64 * i);
-}
 
 static inline void sta_lane_unlock(struct sta_lane *lane)
 {
@@ -279,8 +276,9 @@ static inline bool sta_tier_resizing(const struct sta_l1 *l1)
     return atomic_load_explicit(&l1->resizes, memory_order_relaxed) > 0;
 }
 
-/* The one with the most bytes, dead ones too (or entries), of those that have anything. NULL: the tier is empty. */
-struct sta_lane *sta_lane_fullest(const struct sta_l1 *l1, bool by_bytes);
+/* The one whose oldest new entries are the oldest, of those that have anything. NULL: the tier is
+ * empty. */
+struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1);
 
 static inline uint64_t sta_lane_bytes(const struct sta_lane *lane)
 {
@@ -301,9 +299,13 @@ static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
            sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
-/* Whether the lane should find room in itself: it has about its share of what the tier holds. The
- * answer may be some stores old. Under its lock. */
-bool sta_lane_has_share(const struct sta_l1 *l1, struct sta_lane *lane, bool by_bytes);
+/* Whether the lane should find room in itself: nothing much older than its own is in another one. So
+ * all of them together are about one queue, and what a thread left that stores no more grows old
+ * and goes. The answer may be some stores old. Under its lock. */
+bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane);
+
+/* The queue's oldest segment is another one now. Under its lock. */
+void sta_lane_note_oldest(const struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name);
 
 /* Under the lane's lock: places for entries that it may store without a claim. */
 static inline uint64_t sta_lane_places(const struct sta_lane *lane)
@@ -371,10 +373,7 @@ void sta_numbers_read(const struct sta_l1 *l1, struct sta_l1_statistics *out);
 /* Lets the index, the ghosts and the shadows follow the number of entries. */
 void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);
 
-/* Gives the lane's ghosts up, to be made anew in another size. */
-void sta_upkeep_forget_ghosts(struct sta_l1 *l1, struct sta_lane *lane);
-
-/* Likewise the shadows. No lane need be locked. */
-void sta_upkeep_forget_shadows(struct sta_l1 *l1);
+/* Gives the ghosts and the shadows up, to be made anew in another size. No lane need be locked. */
+void sta_upkeep_forget(struct sta_l1 *l1);
 
 #endif

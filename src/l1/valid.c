@@ -56,7 +56,9 @@ static bool queue_valid(struct look *look, const struct sta_lane *lane, uint32_t
         look->segments++;
         last = at;
     }
-    return last == queue->newest;
+    return last == queue->newest && atomic_load(&lane->has[name]) == (queue->oldest != 0) &&
+           (queue->oldest == 0 ||
+            atomic_load(&lane->begun[name]) == arena->segments[queue->oldest].moment);
 }
 
 static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_at)
@@ -83,8 +85,10 @@ static bool slot_valid(struct look *look, struct sta_slot slot, uint64_t bucket_
     if (head.state & STA_ITEM_BLOCK)
         look->block_bytes += sta_item_block(item)->size;
     struct sta_slot same = sta_index_find_offset_locked(&l1->index, slot.bucket, key.hash, offset);
+    const struct sta_lane *namespace = sta_lane_of_namespace(l1, &key);
     return same.bucket != NULL && same.at == slot.at &&
-           sta_lane_of(l1, &key)->number == segment->lane &&
+           (namespace != NULL ? segment->lane == namespace->number
+                              : segment->lane < l1->thread_lanes) &&
            sta_index_bucket_of(key.hash, sta_tier_load(&l1->index.bucket_count)) == bucket_at;
 }
 

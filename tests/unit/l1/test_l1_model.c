@@ -414,7 +414,7 @@ static void check(struct world *world)
     assert_true(now.entries == 0 || now.memory_bytes <= world->max_bytes);
     assert_true(world->max_entries == 0 || now.entries <= world->max_entries);
     for (size_t i = 0; i < world->quota_count; i++) {
-        const struct sta_lane *lane = &world->l1->lanes[world->l1->hash_lanes + i];
+        const struct sta_lane *lane = &world->l1->lanes[world->l1->thread_lanes + i];
         const struct sta_l1_quota *quota = &world->quotas[i];
         assert_true(quota->max_bytes == 0 || sta_lane_bytes(lane) <= quota->max_bytes);
         assert_true(quota->max_entries == 0 || sta_lane_entries(lane) <= quota->max_entries);

@@ -55,22 +55,68 @@ static void a_small_tier_has_one_lane_and_a_large_one_several(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = sizes[i].max_bytes,
                                                               .max_entries = sizes[i].max_entries});
-        assert_int_equal(l1->hash_lanes, sizes[i].lanes);
+        assert_int_equal(l1->thread_lanes, sizes[i].lanes);
         rig_destroy(l1);
     }
 }
 
-static void keys_spread_evenly_over_lanes(void **state)
+/* A pair of threads at a time that each store `count` keys of their own, numbered from `from`. */
+struct writer {
+    struct sta_l1 *l1;
+    pthread_barrier_t *ready;
+    const char *prefix;
+    uint64_t count;
+    size_t len;
+};
+
+static void *write_keys(void *arg)
+{
+    const struct writer *writer = arg;
+    pthread_barrier_wait(writer->ready); /* all are there: no two have one control block */
+    for (uint64_t i = 0; i < writer->count; i++)
+        assert_int_equal(put(writer->l1, writer->prefix, i, writer->len), STRATA_OK);
+    pthread_barrier_wait(writer->ready);
+    return NULL;
+}
+
+static void run_writers(struct writer *writers, uint32_t count)
+{
+    pthread_t threads[THREADS];
+    pthread_barrier_t ready;
+    pthread_barrier_init(&ready, NULL, count);
+    for (uint32_t i = 0; i < count; i++) {
+        writers[i].ready = &ready;
+        assert_int_equal(pthread_create(&threads[i], NULL, write_keys, &writers[i]), 0);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&ready);
+}
+
+static void each_thread_that_stores_has_a_lane_as_far_as_there_are_enough(void **state)
 {
     (void)state;
-    enum { KEYS = 32000 };
-    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 512 * MIB});
-    for (uint64_t i = 0; i < KEYS; i++)
-        put(l1, "k", i, 20);
-    for (uint32_t i = 0; i < l1->hash_lanes; i++) {
-        uint64_t share = KEYS / l1->hash_lanes;
-        assert_in_range(sta_lane_entries(&l1->lanes[i]), share * 9 / 10, share * 11 / 10);
-    }
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 256 * MIB});
+    assert_int_equal(l1->thread_lanes, 8);
+    rig_peek(l1, "who only reads takes no lane");
+    enum { WRITERS = 7 };
+    static const char *const prefixes[WRITERS] = {"a", "b", "c", "d", "e", "f", "g"};
+    struct writer writers[WRITERS];
+    for (uint32_t i = 0; i < WRITERS; i++)
+        writers[i] = (struct writer){.l1 = l1, .prefix = prefixes[i], .count = 1000, .len = 20};
+    run_writers(writers, WRITERS);
+    assert_int_equal(sta_lane_entries(&l1->lanes[0]), 0);
+    for (uint32_t i = 1; i <= WRITERS; i++)
+        assert_int_equal(sta_lane_entries(&l1->lanes[i]), 1000);
+    /* A key that another thread stores, this one, goes to its lane, and is there once. */
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_int_equal(put(l1, "a", i, 30), STRATA_OK);
+    assert_int_equal(rig_numbers(l1).entries, 7000);
+    assert_int_equal(sta_lane_entries(&l1->lanes[0]), 1000);
+    uint32_t left = 0;
+    for (uint32_t i = 1; i <= WRITERS; i++)
+        left += sta_lane_entries(&l1->lanes[i]) == 0;
+    assert_int_equal(left, 1);
     rig_destroy(l1);
 }
 
@@ -117,7 +163,7 @@ static void the_bounds_hold_at_each_moment_over_all_lanes(void **state)
     (void)state;
     struct world world = {.max_bytes = 12 * MIB, .max_entries = 30000, .next = 1};
     world.l1 = rig_create((struct sta_l1_config){.max_bytes = 128 * MIB});
-    assert_int_equal(world.l1->hash_lanes, 4);
+    assert_int_equal(world.l1->thread_lanes, 4);
     assert_int_equal(sta_l1_resize(world.l1, world.max_bytes, world.max_entries), STRATA_OK);
     run_threads(store_and_look, &world);
     assert_int_equal(atomic_load(&world.over), 0);
@@ -131,57 +177,59 @@ static void a_bound_of_entries_is_used_up_to_the_last_over_lanes(void **state)
     (void)state;
     struct sta_l1 *l1 =
         rig_create((struct sta_l1_config){.max_bytes = 512 * MIB, .max_entries = 70000});
-    assert_true(l1->hash_lanes > 1);
+    assert_true(l1->thread_lanes > 1);
     for (uint64_t i = 0; i < 200000; i++) {
         assert_int_equal(put(l1, "k", i, 10), STRATA_OK);
         if (i >= 71000 && i % 1000 == 0) /* lanes keep a few places */
-            assert_in_range(rig_numbers(l1).entries, 70000 - 16 * l1->hash_lanes - 1, 70000);
+            assert_in_range(rig_numbers(l1).entries, 70000 - 16 * l1->thread_lanes - 1, 70000);
     }
     rig_destroy(l1);
 }
 
-/* Keys of one lane only, found by their hashes: they may have the whole tier. */
-static void keys_that_are_all_in_one_lane_use_the_whole_tier(void **state)
+static void one_thread_uses_the_whole_tier(void **state)
 {
     (void)state;
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
-    assert_int_equal(l1->hash_lanes, 2);
-    char name[48];
-    uint64_t stored = 0;
-    for (uint64_t i = 0; stored < 40000; i++) {
-        int len = snprintf(name, sizeof name, "k%llu", (unsigned long long)i);
-        struct sta_key key = sta_l1_key(l1, strata_bytes(name, (size_t)len));
-        if (sta_lane_of(l1, &key) != &l1->lanes[0])
-            continue;
-        struct sta_l1_entry entry = {.value = filler(2000), .deadline_ms = STA_NEVER};
-        assert_int_equal(sta_l1_set(l1, &key, &entry, RIG_NOW), STRATA_OK);
-        stored++;
-    }
-    assert_int_equal(sta_lane_entries(&l1->lanes[1]), 0);
+    assert_int_equal(l1->thread_lanes, 2);
+    for (uint64_t i = 0; i < 40000; i++)
+        assert_int_equal(put(l1, "k", i, 2000), STRATA_OK);
     assert_true(rig_numbers(l1).entry_bytes > 64 * MIB * 8 / 10);
     assert_int_equal(rig_numbers(l1).fills_no_room, 0);
     rig_destroy(l1);
 }
 
-/* Up to three quarters of what would be even: from there on a lane finds room in itself. */
-static void a_lane_that_nobody_uses_gives_room_to_the_others(void **state)
+/* What a thread left that stores no more grows old and goes, as in one queue. */
+static void what_a_thread_left_goes_when_its_time_has_come(void **state)
 {
     (void)state;
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
-    char name[48];
-    for (uint32_t lane = 0; lane < 2; lane++) {
-        for (uint64_t i = 0, stored = 0; stored < 60000; i++) {
-            int len = snprintf(name, sizeof name, "%u:%llu", lane, (unsigned long long)i);
-            struct sta_key key = sta_l1_key(l1, strata_bytes(name, (size_t)len));
-            if (sta_lane_of(l1, &key) != &l1->lanes[lane])
-                continue;
-            struct sta_l1_entry entry = {.value = filler(2000), .deadline_ms = STA_NEVER};
-            assert_int_equal(sta_l1_set(l1, &key, &entry, RIG_NOW), STRATA_OK);
-            stored++;
-        }
-    }
-    assert_true(sta_lane_bytes(&l1->lanes[1]) >= 64 * MIB * 30 / 100);
+    struct writer writers[2] = {{.l1 = l1, .prefix = "old", .count = 40000, .len = 1000},
+                                {.l1 = l1, .prefix = "new", .count = 5000, .len = 1000}};
+    run_writers(&writers[0], 1);
+    uint64_t most = rig_numbers(l1).entries;
+    run_writers(writers, 2);
+    for (uint64_t i = 0; i < 2 * most; i++)
+        assert_int_equal(put(l1, "newest", i, 1000), STRATA_OK);
+    uint64_t left = 0;
+    for (uint64_t i = 0; i < 40000; i++)
+        left += there(l1, "old", i) + there(l1, "new", i);
+    assert_in_range(left, 0, most / 16);
+    assert_true(rig_numbers(l1).entry_bytes > 64 * MIB * 8 / 10);
     assert_int_equal(rig_numbers(l1).fills_no_room, 0);
+    rig_destroy(l1);
+}
+
+/* The dead bytes that a thread makes by storing a few keys over and over are its own affair. */
+static void who_stores_a_few_keys_over_and_over_takes_no_room_from_others(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    struct writer writer = {.l1 = l1, .prefix = "k", .count = 30000, .len = 1000};
+    run_writers(&writer, 1);
+    uint64_t before = rig_numbers(l1).entries;
+    for (uint64_t i = 0; i < 300000; i++)
+        assert_int_equal(put(l1, "few", i % 100, 1000), STRATA_OK);
+    assert_true(rig_numbers(l1).entries > before / 2 - before / 20);
     rig_destroy(l1);
 }
 
@@ -280,12 +328,12 @@ static void a_namespace_never_has_more_than_its_quota(void **state)
         assert_int_equal(put(l1, "few:", i % 3000, len), STRATA_OK);
         assert_int_equal(put(l1, "small:", i % 3000, len), STRATA_OK);
         assert_int_equal(put(l1, "both:", i % 3000, len), STRATA_OK);
-        const struct sta_lane *few = &l1->lanes[l1->hash_lanes];
+        const struct sta_lane *few = &l1->lanes[l1->thread_lanes];
         assert_true(sta_lane_entries(&few[0]) <= 100);
         assert_true(sta_lane_bytes(&few[1]) <= 200000);
         assert_true(sta_lane_entries(&few[2]) <= 100 && sta_lane_bytes(&few[2]) <= 200000);
     }
-    const struct sta_lane *few = &l1->lanes[l1->hash_lanes];
+    const struct sta_lane *few = &l1->lanes[l1->thread_lanes];
     assert_int_equal(sta_lane_entries(&few[0]), 100); /* and it has them */
     assert_true(sta_lane_bytes(&few[1]) > 190000);
     assert_int_equal(rig_numbers(l1).fills_no_room, 0);
@@ -298,7 +346,7 @@ static void a_new_deadline_does_not_get_a_namespace_past_its_quota(void **state)
     (void)state;
     struct sta_l1_quota quotas[] = {quota("n:", 20000, 0)};
     struct sta_l1 *l1 = tier_with(quotas, 1, 16 * MIB);
-    const struct sta_lane *lane = &l1->lanes[l1->hash_lanes];
+    const struct sta_lane *lane = &l1->lanes[l1->thread_lanes];
     char name[48];
     for (uint64_t i = 0; i < 1000; i++)
         put(l1, "n:", i, 100);
@@ -375,7 +423,7 @@ static void the_longest_prefix_that_fits_counts(void **state)
         put(l1, "a", i, 10);
         put(l1, "b", i, 10);
     }
-    const struct sta_lane *lanes = &l1->lanes[l1->hash_lanes];
+    const struct sta_lane *lanes = &l1->lanes[l1->thread_lanes];
     assert_int_equal(sta_lane_entries(&lanes[0]), 50);
     assert_int_equal(sta_lane_entries(&lanes[1]), 20);
     assert_int_equal(sta_lane_entries(&lanes[2]), 30);
@@ -423,7 +471,7 @@ static void what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone(
 /* The sums as its lane's owner sees them: who only removes may still be at it. */
 static bool within_quota(struct sta_l1 *l1, uint32_t number)
 {
-    struct sta_lane *lane = &l1->lanes[l1->hash_lanes + number];
+    struct sta_lane *lane = &l1->lanes[l1->thread_lanes + number];
     const struct sta_l1_quota *most = &lane->quota;
     pthread_mutex_lock(&lane->lock);
     bool within = (most->max_bytes == 0 || sta_lane_bytes(lane) <= most->max_bytes) &&
@@ -469,7 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_tier_has_one_lane_and_a_large_one_several),
-        cmocka_unit_test(keys_spread_evenly_over_lanes),
+        cmocka_unit_test(each_thread_that_stores_has_a_lane_as_far_as_there_are_enough),
         cmocka_unit_test(creation_refuses_quotas_that_cannot_be),
         cmocka_unit_test(a_new_deadline_does_not_get_a_namespace_past_its_quota),
         cmocka_unit_test(the_longest_prefix_that_fits_counts),
@@ -480,8 +528,9 @@ int main(void)
     };
     const struct CMUnitTest large[] = {
         cmocka_unit_test(a_bound_of_entries_is_used_up_to_the_last_over_lanes),
-        cmocka_unit_test(keys_that_are_all_in_one_lane_use_the_whole_tier),
-        cmocka_unit_test(a_lane_that_nobody_uses_gives_room_to_the_others),
+        cmocka_unit_test(one_thread_uses_the_whole_tier),
+        cmocka_unit_test(what_a_thread_left_goes_when_its_time_has_come),
+        cmocka_unit_test(who_stores_a_few_keys_over_and_over_takes_no_room_from_others),
         cmocka_unit_test(values_as_large_as_may_be_starve_no_lane),
         cmocka_unit_test(a_store_does_not_do_the_work_of_a_resize),
         cmocka_unit_test(a_namespace_never_has_more_than_its_quota),

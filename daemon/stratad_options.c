@@ -25,6 +25,7 @@
 #define ADMIN   "the listener was opened with it"
 #define WARM    "it is for the start"
 
+static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const room_levels[] = {"same", "error", "warning", "info", "debug", NULL};
 
 static const struct sta_option table[] = {
@@ -146,6 +147,20 @@ static const struct sta_option table[] = {
         .default_text = "1024",
         .group = "Daemon",
         .help = "Unanswered commands of one client; more wait in its socket.",
+    },
+    {
+        .name = "log_format",
+        .env = "STRATA_LOG_FORMAT",
+        .flag = "--log-format",
+        .type = STA_OPTION_CHOICE,
+        AT(log_format),
+        .choices = log_formats,
+        .default_text = "text",
+        .fixed = "the log was begun in it",
+        .group = "Daemon",
+        .help = "How each line of the log is written to stderr: text, or a JSON object with time, "
+                "level, "
+                "room and message.",
     },
     {
         .name = "log_level_daemon",

@@ -13,6 +13,8 @@
 #include "core/log.h"
 #include "strata/options.h"
 
+enum sta_stratad_log_format { STA_STRATAD_LOG_TEXT, STA_STRATAD_LOG_JSON };
+
 /* How options were given, for who reads them again. Zeroed: they were not loaded, and do not change. */
 struct sta_stratad_given {
     struct sta_config *config;
@@ -41,6 +43,7 @@ struct sta_stratad_options {
     const char *admin_token; /* NULL: none is asked for */
     const char
         *admin_hosts; /* with commas between them; NULL: only those that are always allowed */
+    enum sta_stratad_log_format log_format; /* of the log on stderr */
     enum strata_log_level log_level_daemon; /* of the room "daemon"; default: as log_level */
     struct strata_options cache;            /* L1, L2, log level */
     struct sta_stratad_given given;

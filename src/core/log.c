@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Formatting of log lines and the stderr sink of the programs.
+ * Levels, formatting, and the ready sinks.
  */
 #include "core/log.h"
 
@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "core/log_line.h"
 
 #define LOG_LINE_CAP 512
 
@@ -50,28 +52,27 @@ void sta_log_write(const struct sta_log *log, enum strata_log_level level, enum 
     log->sink(log->arg, level, names[room], line);
 }
 
-static const char *log_level_name(enum strata_log_level level)
+/* One write for each line: lines of several threads, and processes, do not mix. */
+static void to_stderr(const char *text, size_t len)
 {
-    static const char *const names[] = {"info", "error", "warning", "info", "debug"};
-    return names[level];
+    ssize_t written = write(STDERR_FILENO, text, len);
+    (void)written; /* nowhere to report that the log cannot be written */
 }
 
-void sta_log_stderr(void *arg, enum strata_log_level level, const char *room, const char *line)
+void strata_log_text(void *arg, enum strata_log_level level, const char *room, const char *line)
 {
     (void)arg;
+    char text[STA_LOG_LINE_CAP];
     struct timespec now;
-    struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    char stamp[32];
-    (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    char text[LOG_LINE_CAP + 96];
-    int len = snprintf(text, sizeof text, "%s.%03ldZ %s %s: %s\n", stamp, now.tv_nsec / 1000000,
-                       log_level_name(level), room, line);
-    if (len > (int)sizeof text - 1) {
-        len = (int)sizeof text - 1;
-        text[len - 1] = '\n';
-    }
-    ssize_t written = write(STDERR_FILENO, text, (size_t)len);
-    (void)written; /* nowhere to report that the log cannot be written */
+    to_stderr(text, sta_log_line_text(text, &now, level, room, line));
+}
+
+void strata_log_json(void *arg, enum strata_log_level level, const char *room, const char *line)
+{
+    (void)arg;
+    char text[STA_LOG_LINE_CAP];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    to_stderr(text, sta_log_line_json(text, &now, level, room, line));
 }

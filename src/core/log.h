@@ -52,7 +52,4 @@ static inline bool sta_log_enabled(const struct sta_log *log, enum sta_room room
 void sta_log_write(const struct sta_log *log, enum strata_log_level level, enum sta_room room,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* A ready sink: "2026-11-23T15:04:05.123Z warning l2: text" on stderr, one write per line. */
-void sta_log_stderr(void *arg, enum strata_log_level level, const char *room, const char *line);
-
 #endif

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,57 @@ static void it_warns_where_anybody_may_come_in(void **state)
     stratad = rig_start(NULL);
     assert_false(stratad_process_said(stratad, "no client password is set"));
     stratad_process_stop(&stratad);
+}
+
+/* Each line is an object with the four texts, and nothing else. How many say `wanted`. */
+static unsigned lines_of_json(char *text, const char *wanted)
+{
+    unsigned found = 0;
+    assert_true(*text != '\0');
+    for (char *line = text, *end; *line != '\0'; line = end + 1) {
+        static const char *const names[] = {"time", "level", "room", "message"};
+        end = strchr(line, '\n');
+        assert_non_null(end);
+        json_t *object = json_loadb(line, (size_t)(end - line), 0, NULL);
+        assert_int_equal(json_object_size(object), 4);
+        for (size_t i = 0; i < 4; i++)
+            assert_true(json_is_string(json_object_get(object, names[i])));
+        found += strstr(json_string_value(json_object_get(object, "message")), wanted) != NULL;
+        json_decref(object);
+    }
+    return found;
+}
+
+/* From the first line, which comes while options are read, to the last. */
+static void its_log_is_json_where_that_is_wanted(void **state)
+{
+    (void)state;
+    const char *const args[] = {"--log-format", "json", "--log-level", "debug", NULL};
+    assert_int_equal(setenv("STRATA_WORKRES\n\"\xff", "1", 1), 0);
+    struct stratad_process *stratad = rig_start(args);
+    assert_int_equal(unsetenv("STRATA_WORKRES\n\"\xff"), 0);
+    redisContext *client = rig_client(stratad);
+    ASSERT_SAYS(client, "OK", "SET k v");
+    assert_int_equal(stratad_process_terminate(stratad, 10000), 0);
+    redisFree(client);
+    static const char *const messages[] = {"is not an option of stratad", "listening on",
+                                           "stopped"};
+    for (size_t i = 0; i < 3; i++) {
+        char *log = stratad_process_log(stratad);
+        assert_int_not_equal(lines_of_json(log, messages[i]), 0);
+        free(log);
+    }
+    stratad_process_stop(&stratad);
+
+    char text[4096], listen_text[32];
+    (void)snprintf(listen_text, sizeof listen_text, "127.0.0.1:%d", redis_server_port(rig_server));
+    const char *const busy[] = {"--listen", listen_text, "--log-format=json", NULL};
+    assert_int_equal(stratad_process_run(busy, text, sizeof text), 1);
+    assert_int_equal(lines_of_json(text, "another process listens there"), 1);
+    const char *const unknown[] = {"--log-format", "xml", NULL};
+    assert_int_equal(stratad_process_run(unknown, text, sizeof text), 2);
+    assert_non_null(strstr(text, "--log-format=\"xml\""));
+    assert_non_null(strstr(text, "text, json"));
 }
 
 static void it_serves_on_tcp_and_on_a_socket(void **state)
@@ -394,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_socket_in_use_is_refused_and_one_left_behind_is_taken_over),
         cmocka_unit_test(it_can_be_started_with_all_standard_descriptors_closed),
         cmocka_unit_test(it_warns_where_anybody_may_come_in),
+        cmocka_unit_test(its_log_is_json_where_that_is_wanted),
         cmocka_unit_test(it_serves_on_tcp_and_on_a_socket),
         cmocka_unit_test(without_the_password_nothing_is_answered),
         cmocka_unit_test(hello_describes_the_server_behind),

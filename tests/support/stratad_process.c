@@ -59,6 +59,11 @@ static char *read_log(const char *path)
     return text;
 }
 
+char *stratad_process_log(const struct stratad_process *stratad)
+{
+    return read_log(stratad->log);
+}
+
 unsigned stratad_process_times_said(const struct stratad_process *stratad, const char *text)
 {
     char *log = read_log(stratad->log);

@@ -30,6 +30,9 @@ pid_t stratad_process_pid(const struct stratad_process *stratad);
  * killed. */
 int stratad_process_terminate(struct stratad_process *stratad, unsigned timeout_ms);
 
+/* All of its log until now; to be freed. */
+char *stratad_process_log(const struct stratad_process *stratad);
+
 /* Whether its log holds `text` by now. */
 bool stratad_process_said(const struct stratad_process *stratad, const char *text);
 

@@ -168,7 +168,7 @@ static void a_room_follows_the_level_of_all_unless_it_has_its_own(void **state)
     struct sta_log log;
     struct strata_options options = {.log_level = STRATA_LOG_WARNING,
                                      .log_level_l2 = STRATA_LOG_DEBUG};
-    sta_log_init(&log, sta_log_stderr, NULL, STRATA_LOG_INFO);
+    sta_log_init(&log, strata_log_text, NULL, STRATA_LOG_INFO);
     sta_live_log(&log, &options);
     assert_true(sta_log_enabled(&log, STA_ROOM_L2, STRATA_LOG_DEBUG));
     assert_false(sta_log_enabled(&log, STA_ROOM_CACHE, STRATA_LOG_INFO));

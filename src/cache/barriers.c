@@ -271,10 +271,11 @@ static void on_patience(struct sta_timer *timer)
 static void complain(struct sta_barriers *barriers, int status)
 {
     if (!barriers->complained)
-        sta_log_write(barriers->owner.log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
-                      "barriers cannot be read (%s), so what others invalidate by pattern is "
-                      "answered until it is deleted",
-                      strata_status_text(status));
+        sta_log_write(
+            barriers->owner.log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
+            "barriers cannot be read from %.*s (%s), so what others invalidate by pattern "
+            "there is answered until it is deleted",
+            (int)barriers->name.len, (const char *)barriers->name.data, strata_status_text(status));
     barriers->complained = true;
 }
 

@@ -602,7 +602,10 @@ static void who_may_not_read_them_is_served_from_l1_and_told(void **state)
     redis_do("SET", PREFIX "other", "x");
     struct l1_question question = {.client = bench.clients[0], .answers = true};
     assert_true(wait_until(l1_answers_or_not, &question, PATIENT_MS));
-    assert_true(stratad_process_says(bench.stratad, "barriers cannot be read"));
+    assert_true(stratad_process_says(bench.stratad,
+                                     "barriers cannot be read from " PREFIX "strata:barriers ("));
+    assert_true(
+        stratad_process_says(bench.stratad, "barriers cannot be read from strata:barriers ("));
     close_bench(&bench);
 }
 

@@ -59,14 +59,15 @@ static int ask_for_cluster(const struct cli_run *run, bool *cluster, struct stra
     return status;
 }
 
-int cli_cache_open(const struct cli_run *run, struct strata **out, struct strata_error *error)
+int cli_cache_open(const struct cli_run *run, const char *prefix, struct strata **out,
+                   struct strata_error *error)
 {
     char text[URL_CAP];
     bool cluster = false;
     struct strata_options options = {
         .l1_enabled = STRATA_OFF,
         .redis_url = target_text(run, text, sizeof text),
-        .l2_key_prefix = "",
+        .l2_key_prefix = prefix,
         .socket_timeout_ms = run->timeout_ms,
         .tls_provider = strata_tls_openssl(),
     };

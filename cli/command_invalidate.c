@@ -15,14 +15,23 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-enum { INVALIDATE_PATTERN, INVALIDATE_DRY_RUN, INVALIDATE_SHARE };
+enum { INVALIDATE_PATTERN, INVALIDATE_KEY_PREFIX, INVALIDATE_DRY_RUN, INVALIDATE_SHARE };
 
 static const struct cli_option invalidate_options[] = {
     [INVALIDATE_PATTERN] = {"pattern", "GLOB", "all keys that match, instead of KEY..."},
+    [INVALIDATE_KEY_PREFIX] = {"key-prefix", "TEXT",
+                               "the caches' own: KEY... and GLOB are what stands behind it"},
     [INVALIDATE_DRY_RUN] = {"dry-run", NULL, "with --pattern: count, and delete nothing"},
     [INVALIDATE_SHARE] = {"share", "PERCENT", "of the time that a node may be asked; default 25"},
     {0},
 };
+
+/* Of the caches whose keys these are; "": they are named as Redis has them. */
+static const char *key_prefix(const struct cli_run *run)
+{
+    const char *given = cli_run_option(run, INVALIDATE_KEY_PREFIX);
+    return given != NULL ? given : "";
+}
 
 /* ---- keys ---- */
 
@@ -125,6 +134,38 @@ static int count_matching(struct strata *cache, struct strata_bytes pattern, uin
     return status == STRATA_MISS ? STRATA_OK : status;
 }
 
+static enum cli_exit report_json(const struct cli_run *run,
+                                 const struct strata_pattern_progress *result, bool dry)
+{
+    json_t *document = json_pack("{s:I, s:I, s:I, s:b}", "matched", (json_int_t)result->found,
+                                 "deleted", (json_int_t)result->deleted, "unsure",
+                                 (json_int_t)result->unsure, "dry_run", dry);
+    if (document != NULL &&
+        cli_output_member(document, "key_prefix", strata_text(key_prefix(run))) < 0) {
+        json_decref(document);
+        document = NULL;
+    }
+    return cli_output_json(document, CLI_OK);
+}
+
+/* The names that were meant stand nowhere on the command line where there is a prefix. */
+static enum cli_exit report_pattern(const struct cli_run *run,
+                                    const struct strata_pattern_progress *result, bool dry)
+{
+    uint64_t count = dry ? result->found : result->deleted;
+    if (run->json)
+        return report_json(run, result, dry);
+    (void)printf("%" PRIu64 "\n", count);
+    if (key_prefix(run)[0] != '\0')
+        cli_output_complain("%" PRIu64 " keys that match %s%s %s", count, key_prefix(run),
+                            cli_run_option(run, INVALIDATE_PATTERN),
+                            dry ? "are there" : "were deleted");
+    if (result->unsure > 0)
+        cli_output_complain("%" PRIu64 " more are gone, perhaps by us: answers were lost",
+                            result->unsure);
+    return CLI_OK;
+}
+
 static enum cli_exit invalidate_pattern(const struct cli_run *run, struct strata *cache,
                                         uint64_t share)
 {
@@ -138,17 +179,7 @@ static enum cli_exit invalidate_pattern(const struct cli_run *run, struct strata
         cli_output_complain("%" PRIu64 " keys were deleted before that:", result.deleted);
     if (status < 0)
         return cli_output_failure(run, &error);
-    if (run->json)
-        return cli_output_json(json_pack("{s:I, s:I, s:I, s:b}", "matched",
-                                         (json_int_t)result.found, "deleted",
-                                         (json_int_t)result.deleted, "unsure",
-                                         (json_int_t)result.unsure, "dry_run", dry),
-                               CLI_OK);
-    (void)printf("%" PRIu64 "\n", dry ? result.found : result.deleted);
-    if (result.unsure > 0)
-        cli_output_complain("%" PRIu64 " more are gone, perhaps by us: answers were lost",
-                            result.unsure);
-    return CLI_OK;
+    return report_pattern(run, &result, dry);
 }
 
 /* ---- which ---- */
@@ -173,7 +204,7 @@ static enum cli_exit run_invalidate(struct cli_run *run)
     uint64_t share = 0;
     int status = check(run, &share, &error);
     if (status == STRATA_OK)
-        status = cli_cache_open(run, &cache, &error);
+        status = cli_cache_open(run, key_prefix(run), &cache, &error);
     if (status < 0)
         return cli_output_failure(run, &error);
     enum cli_exit code =
@@ -189,6 +220,9 @@ const struct cli_command cli_command_invalidate = {
     .text =
         "Of a cluster, which is recognized, on all primaries. With --pattern, patterns are those\n"
         "of 'strata keys'; how far it is stands on standard error where that is a terminal.\n"
+        "Keys are named as Redis has them. Where caches put a prefix before them, --key-prefix\n"
+        "is theirs: what matches is then hidden in them from the begin, and not when its turn\n"
+        "comes.\n"
         "Interrupted, it has deleted what it has deleted: beginning again goes on.",
     .least = 0,
     .most = 1000000,

@@ -58,7 +58,7 @@ static int list_keys(const struct cli_run *run, uint64_t most, json_t *list,
     };
     struct strata *cache = NULL;
     struct strata_keys *keys = NULL;
-    int status = cli_cache_open(run, &cache, error);
+    int status = cli_cache_open(run, "", &cache, error);
     if (status == STRATA_OK && (status = strata_keys_open(&keys, cache, &options)) < 0)
         (void)sta_error_set(error, status, "%s", strata_status_text(status));
     if (status == STRATA_OK)

@@ -92,7 +92,7 @@ int cli_key_source_open_pattern(struct cli_key_source *source, const struct cli_
     const struct strata_keys_options options = {
         .pattern = strata_text(pattern), .patience_ms = run->timeout_ms, .repeats = STRATA_ON};
     *source = (struct cli_key_source){.next = next_match, .name = pattern};
-    int status = cli_cache_open(run, &source->cache, error);
+    int status = cli_cache_open(run, "", &source->cache, error);
     if (status < 0)
         return status;
     status = strata_keys_open(&source->keys, source->cache, &options);

@@ -136,6 +136,83 @@ static void invalidate_deletes_what_matches_and_counts_it(void **state)
     assert_int_equal(size_of(fixture), 10);
 }
 
+/* The first key of a barrier that is put up from now on. */
+static void assert_barrier_in(redisContext *monitor, const char *name)
+{
+    char word[64];
+    (void)snprintf(word, sizeof word, "\"%s\"", name);
+    for (bool found = false; !found;) {
+        redisReply *line = NULL;
+        assert_int_equal(redisGetReply(monitor, (void **)&line), REDIS_OK);
+        found = strstr(line->str, "strata:barriers") != NULL;
+        if (found && strstr(line->str, word) == NULL)
+            fail_msg("%s", line->str);
+        freeReplyObject(line);
+    }
+}
+
+static redisContext *monitor_begin(const struct strata_fixture *fixture)
+{
+    redisContext *monitor = redisConnectUnix(redis_server_socket(fixture->server));
+    assert_int_equal(redisSetTimeout(monitor, (struct timeval){.tv_sec = 20}), REDIS_OK);
+    redisReply *reply = redisCommand(monitor, "MONITOR");
+    assert_non_null(reply);
+    freeReplyObject(reply);
+    return monitor;
+}
+
+/* The barrier stands where the caches of that prefix look. */
+static void with_a_key_prefix_it_is_the_caches_names_that_match(void **state)
+{
+    struct strata_fixture *fixture = *state;
+    redisContext *monitor = monitor_begin(fixture);
+    fill(fixture, "app:s:", 100);
+    fill(fixture, "s:", 50);
+    assert_int_equal(strata_run(&fixture->result, NULL, fixture->url, "invalidate", "--key-prefix",
+                                "app:", "--pattern", "s:1*", "--dry-run", NULL),
+                     0);
+    assert_string_equal(fixture->result.out, "12\n");
+    assert_string_equal(fixture->result.err, "strata: 12 keys that match app:s:1* are there\n");
+    assert_int_equal(size_of(fixture), 150);
+    command_result_fini(&fixture->result);
+    assert_int_equal(strata_run(&fixture->result, NULL, fixture->url, "invalidate", "--key-prefix",
+                                "app:", "--pattern", "s:1*", NULL),
+                     0);
+    assert_string_equal(fixture->result.out, "12\n");
+    assert_string_equal(fixture->result.err, "strata: 12 keys that match app:s:1* were deleted\n");
+    assert_int_equal(size_of(fixture), 138);
+    assert_barrier_in(monitor, "app:strata:barriers");
+    command_result_fini(&fixture->result);
+    assert_int_equal(strata_run(&fixture->result, NULL, fixture->url, "--json", "invalidate",
+                                "--key-prefix=app:", "--pattern=*", NULL),
+                     0);
+    json_t *document = strata_json(&fixture->result);
+    assert_int_equal(json_integer_value(json_object_get(document, "deleted")), 88);
+    assert_string_equal(json_string_value(json_object_get(document, "key_prefix")), "app:");
+    json_decref(document);
+    command_result_fini(&fixture->result);
+    assert_int_equal(strata_run(&fixture->result, NULL, fixture->url, "invalidate", "--key-prefix",
+                                "s:", "1", "2", "51", NULL),
+                     6);
+    assert_string_equal(fixture->result.out, "2\n");
+    assert_int_equal(size_of(fixture), 48);
+    redisFree(monitor);
+}
+
+static void without_one_they_are_whole_names(void **state)
+{
+    struct strata_fixture *fixture = *state;
+    redisContext *monitor = monitor_begin(fixture);
+    fill(fixture, "app:s:", 100);
+    assert_int_equal(strata_run(&fixture->result, NULL, fixture->url, "invalidate", "--pattern",
+                                "app:s:1*", NULL),
+                     0);
+    assert_string_equal(fixture->result.out, "12\n");
+    assert_string_equal(fixture->result.err, "");
+    assert_barrier_in(monitor, "strata:barriers");
+    redisFree(monitor);
+}
+
 static void what_is_not_clear_deletes_nothing(void **state)
 {
     struct strata_fixture *fixture = *state;
@@ -200,6 +277,8 @@ int main(void)
         CASE(keys_prints_as_many_as_are_wanted_and_any_bytes_as_json),
         CASE(invalidate_deletes_keys_by_name),
         CASE(invalidate_deletes_what_matches_and_counts_it),
+        CASE(with_a_key_prefix_it_is_the_caches_names_that_match),
+        CASE(without_one_they_are_whole_names),
         CASE(what_is_not_clear_deletes_nothing),
         CASE(nobody_there_is_told),
         CASE(a_cluster_is_recognized),

@@ -4,6 +4,7 @@
  */
 #include "cache/listing.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ struct sta_listing {
     bool remembers;
     int status; /* STRATA_MORE; or how it has ended */
     const char *reason;
+    char full[STA_LISTING_REASON];
 };
 
 /* ---- the feed, on the loop's thread ---- */
@@ -298,12 +300,23 @@ static int take_name(struct sta_listing *listing, struct strata_bytes *name)
     return STRATA_MORE;
 }
 
+/* What the caller can do about it is a larger bound, so it is named. */
+static const char *tell_full(struct sta_listing *listing)
+{
+    (void)snprintf(listing->full, sizeof listing->full,
+                   "more keys than can be remembered: %" PRIu64
+                   " names have been told, and the next does not fit into max_bytes (%" PRIu64 ")",
+                   listing->seen.count, listing->seen.max_bytes);
+    return listing->full;
+}
+
 static int fail(struct sta_listing *listing, int status)
 {
     listing->status = status;
     if (listing->reason[0] == '\0' && status < 0)
-        listing->reason = status == STRATA_ERR_TOO_BIG ? "more keys than can be remembered"
-                                                       : strata_status_text(status);
+        listing->reason = status == STRATA_ERR_TOO_BIG && listing->remembers
+                              ? tell_full(listing)
+                              : strata_status_text(status);
     return status;
 }
 

@@ -60,10 +60,17 @@ static void on_trust(void *arg, uint16_t source, uint64_t until_ns)
     sta_l1_trust(cache->l1, source, forever ? STA_NEVER : until_ns / STA_NS_MS);
 }
 
+static bool on_keeps(void *arg, size_t len)
+{
+    const struct sta_cache *cache = arg;
+    return sta_l1_takes(cache->l1, len);
+}
+
 static const struct sta_tracking_sink sink = {
     .forget = on_forget,
     .doubt = on_doubt,
     .trust = on_trust,
+    .keeps = on_keeps,
 };
 
 void sta_coherence_plan(struct sta_cache *cache)

@@ -186,6 +186,9 @@ void sta_l1_veil(struct sta_l1 *l1, uint64_t from_ms);
 /* No token that was taken before is current any more, whatever its key. A fixed cost. */
 void sta_l1_overtake(struct sta_l1 *l1);
 
+/* Whether a key and value of so many bytes together may find room; what is larger is never stored. */
+bool sta_l1_takes(const struct sta_l1 *l1, size_t bytes);
+
 /* Stores what a read brought, where `token` is still current. STRATA_OK; STRATA_SKIPPED where
  * it was overtaken, is past its deadline or too large; STRATA_ERR_NOMEM. Where the value is not
  * stored, what was there stays. */

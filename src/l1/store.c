@@ -315,14 +315,18 @@ static int store_somehow(struct sta_l1 *l1, struct sta_lane *lane, struct store 
     return refuse(l1, store, STRATA_SKIPPED);
 }
 
+bool sta_l1_takes(const struct sta_l1 *l1, size_t bytes)
+{
+    return bytes <= sta_budget_most(&l1->memory) / BLOCK_PART;
+}
+
 /* Sizes that no eviction could make room for. */
 static bool too_big(const struct sta_l1 *l1, const struct store *store)
 {
-    uint64_t max_bytes = sta_budget_most(&l1->memory);
     uint64_t key_len = store->key->bytes.len;
     uint64_t value_len = store->entry->value.len;
     return key_len > STA_KEY_MAX || value_len > VALUE_MOST ||
-           key_len + value_len > max_bytes / BLOCK_PART;
+           !sta_l1_takes(l1, key_len + value_len);
 }
 
 static uint64_t size_as(const struct sta_l1 *l1, const struct store *store, uint8_t state)

@@ -118,6 +118,9 @@ static size_t on_received(void *arg, struct strata_bytes data)
     int status = sta_pipeline_feed(&connection->pipeline, data, &used, &reason);
     connection->counts.bytes_in += used;
     connection->partial_bytes = data.len - used;
+    if (status >= 0 && connection->stream != NULL)
+        sta_stream_expect(connection->stream,
+                          sta_pipeline_missing(&connection->pipeline, data.len - used));
     if (status < 0)
         connection_step(connection, EVENT_FAILED, status, reason);
     else if (connection->state == STA_CONNECTION_READY)

@@ -183,7 +183,8 @@ static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
     const struct sta_node_lane *lanes = node->lanes;
     if (!node->has_bulk)
         return STA_NODE_MAIN;
-    if (request->wire.len >= LARGE_BYTES)
+    if (request->wire.len >= LARGE_BYTES ||
+        sta_large_answers_expects(&node->large_answers, request->wire))
         return STA_NODE_BULK;
     bool aside = lane_is_clogged(&lanes[STA_NODE_MAIN]) && !lane_is_clogged(&lanes[STA_NODE_BULK]);
     return aside ? STA_NODE_BULK : STA_NODE_MAIN;
@@ -258,6 +259,14 @@ void sta_node_note(struct sta_node *node, const struct sta_operation *operation,
         sta_node_health_answered(&node->health, waited_ns, now_ns);
         breaker_step(node, STA_BREAKER_OK, "");
     }
+}
+
+void sta_node_note_size(struct sta_node *node, const struct sta_operation *operation, size_t len,
+                        bool is_kept)
+{
+    if (node->has_bulk && operation->way == STA_OPERATION_BY_SIZE)
+        sta_large_answers_note(&node->large_answers, operation->request.wire,
+                               len >= LARGE_BYTES && !is_kept);
 }
 
 bool sta_node_is_open(const struct sta_node *node)

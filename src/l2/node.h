@@ -8,10 +8,10 @@
  *   OPEN    they fail at once with STRATA_ERR_UNAVAILABLE; from time to time a PING on the main
  *           lane finds out whether that may end. What is under way stays so.
  *
- * Replies come in order, so whoever is behind a large one waits for all of it. Large requests go on a
- * lane of their own; and while a large reply is coming in on the main lane (nobody knew before that
- * it would be large), what is new goes by the other lane. Operations that are under way at the same
- * time have no order among them.
+ * Replies come in order, so whoever is behind a large one waits for all of it. Large requests, and those
+ * whose answer was large the last time (l2/large_answers.h), go on a lane of their own; and while a large
+ * reply is coming in on the main lane (nobody knew before that it would be large), what is new goes
+ * by the other lane. Operations that are under way at the same time have no order among them.
  *
  * What opens the breaker: time-outs in a row, connections that break in a row, a link that owes
  * answers and is silent (l2/connection.h). What a lost connection takes with it counts once.
@@ -23,6 +23,7 @@
 #include "l2/breaker.h"
 #include "l2/canary.h"
 #include "l2/connection.h"
+#include "l2/large_answers.h"
 #include "l2/node_health.h"
 #include "l2/node_log.h"
 #include "l2/operation.h"
@@ -73,6 +74,7 @@ struct sta_node {
     struct sta_request probe;
     uint64_t looked_up_ns; /* when its name was last to be looked up again; 0: never */
     struct sta_node_health health;
+    struct sta_large_answers large_answers;
 
     struct sta_canary canary; /* l2/tracking.h's */
 
@@ -104,6 +106,10 @@ void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind
 
 /* What became of an operation that was submitted: first thing in its done(). */
 void sta_node_note(struct sta_node *node, const struct sta_operation *operation, int status);
+
+/* How long its answer was, and whether somebody keeps it, which he may where it comes by the main lane. */
+void sta_node_note_size(struct sta_node *node, const struct sta_operation *operation, size_t len,
+                        bool is_kept);
 
 /* Whether an operation would be sent now, or wait for a connection that may yet come. */
 bool sta_node_is_open(const struct sta_node *node);

@@ -117,6 +117,12 @@ int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, s
     return status == STRATA_MORE ? STRATA_OK : status;
 }
 
+size_t sta_pipeline_missing(const struct sta_pipeline *pipeline, size_t len)
+{
+    uint64_t known = pipeline->settled + pipeline->framer.offset;
+    return known > len ? (size_t)(known - len) : 0;
+}
+
 /* ---- requests ---- */
 
 const struct sta_request *sta_pipeline_head(const struct sta_pipeline *pipeline)

@@ -23,6 +23,9 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
     struct sta_operation *operation = STA_CONTAINER(request, struct sta_operation, request);
     operation->node->under_way--;
     sta_node_note(operation->node, operation, status);
+    if (status == STRATA_OK)
+        sta_node_note_size(operation->node, operation, replies.len,
+                           sta_tracking_keeps(operation->router, replies.len));
     if (status == STRATA_OK && !sta_redirect_is_error(replies))
         operation->done(operation, STRATA_OK, replies);
     else if (status == STRATA_OK)

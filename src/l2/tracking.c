@@ -122,6 +122,12 @@ int sta_tracking_source(const struct sta_operation *operation)
     return config_of(router)->first_source + index;
 }
 
+bool sta_tracking_keeps(const struct sta_router *router, size_t len)
+{
+    const struct sta_tracking_config *config = config_of(router);
+    return is_on(router) && (config->sink->keeps == NULL || config->sink->keeps(config->arg, len));
+}
+
 /* ---- canaries ---- */
 
 /* In a cluster, a name in a slot of the node; sought among so many at a time. */

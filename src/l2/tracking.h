@@ -42,6 +42,8 @@ struct sta_tracking_sink {
     void (*doubt)(void *arg, uint16_t source);
     /* What came and will come from it may be served until then; STA_NEVER: without end. */
     void (*trust)(void *arg, uint16_t source, uint64_t until_ns);
+    /* Whether an answer of so many bytes would be kept, if it may be. NULL: any would. */
+    bool (*keeps)(void *arg, size_t len);
 };
 
 struct sta_tracking_config {
@@ -57,6 +59,9 @@ struct sta_tracking_config {
 /* STA_TRACKING_NOBODY: the answer may not be kept; else its source; 0: there is no tracking. */
 #define STA_TRACKING_NOBODY (-1)
 int sta_tracking_source(const struct sta_operation *operation);
+
+/* Whether an answer of this size is kept where it comes on the main connection, and only there. */
+bool sta_tracking_keeps(const struct sta_router *router, size_t len);
 
 /* What came from the node is kept, its canary may be written, and for max_staleness there was no
  * proof: whoever waits for an answer waits in vain. */

@@ -5,7 +5,8 @@
  *
  * Budget of a stream in a tick, system calls:
  *   - one recv() where less than the scratch area's 64 KiB had come (a short read means that the
- *     socket is empty; nothing asks it again), at most STREAM_READS_PER_TICK otherwise;
+ *     socket is empty; nothing asks it again), at most STREAM_READS_PER_TICK otherwise; of a message
+ *     larger than that area, one;
  *   - one send() for all that was appended;
  *   - epoll_ctl() only where the socket takes no more, or after pause() and resume(). Interest is
  *     settled at the tick's end, so pausing and resuming within one tick costs nothing.
@@ -97,6 +98,20 @@ static void stream_show_kept(struct sta_stream *stream)
         sta_stream_end(stream, STRATA_ERR_TOO_BIG, strata_status_text(STRATA_ERR_TOO_BIG));
 }
 
+/* Behind what is kept: for all that is expected, and a read beyond it; where there is no memory for
+ * that, for the read alone. */
+static int stream_reserve(struct sta_stream *stream, size_t most)
+{
+    size_t kept = sta_buffer_len(&stream->in);
+    size_t fits = kept < stream->in_limit ? stream->in_limit - kept : 0;
+    size_t expected = stream->expected < fits ? stream->expected : fits;
+    if (sta_buffer_room(&stream->in) >= most)
+        return STRATA_OK;
+    if (sta_buffer_reserve(&stream->in, expected + most) == STRATA_OK)
+        return STRATA_OK;
+    return sta_buffer_reserve(&stream->in, most);
+}
+
 uint8_t *sta_stream_room(struct sta_stream *stream, size_t most, size_t *room)
 {
     if (sta_buffer_len(&stream->in) < STA_LOOP_SCRATCH_BYTES) {
@@ -104,8 +119,8 @@ uint8_t *sta_stream_room(struct sta_stream *stream, size_t most, size_t *room)
         return stream->loop->scratch;
     }
     *room = 0;
-    if (sta_buffer_reserve(&stream->in, STA_LOOP_SCRATCH_BYTES) == STRATA_OK)
-        *room = stream->in.cap - stream->in.tail;
+    if (stream_reserve(stream, most) == STRATA_OK)
+        *room = most; /* and not all there is: other streams have a turn, too */
     return sta_buffer_end(&stream->in);
 }
 
@@ -167,12 +182,21 @@ static bool stream_is_reading(const struct sta_stream *stream)
     return sta_stream_is_shown(stream) || stream->state == STA_STREAM_SECURING;
 }
 
+/* Of a message that is larger than the scratch area, one piece in a tick: it takes many ticks anyway,
+ * and what came for other streams is not to wait for more than a piece of it. */
+static bool stream_may_read_on(const struct sta_stream *stream)
+{
+    return stream_is_reading(stream) && sta_buffer_len(&stream->in) < STA_LOOP_SCRATCH_BYTES;
+}
+
 static void stream_read(struct sta_stream *stream)
 {
-    bool more = true;
-    for (unsigned turn = 0; more && turn < STREAM_READS_PER_TICK && stream_is_reading(stream);
-         turn++)
+    unsigned turn = 0;
+    bool more = stream_is_reading(stream);
+    while (more && turn++ < STREAM_READS_PER_TICK) {
         more = stream->tls == NULL ? stream_read_plain(stream) : sta_stream_tls_read(stream);
+        more = more && stream_may_read_on(stream);
+    }
 }
 
 /* ---- writing ---- */
@@ -275,6 +299,11 @@ void sta_stream_flush(struct sta_stream *stream)
 {
     if (stream_is_writing(stream))
         sta_flush_request(stream->loop, &stream->flush);
+}
+
+void sta_stream_expect(struct sta_stream *stream, size_t bytes)
+{
+    stream->expected = bytes;
 }
 
 void sta_stream_pause(struct sta_stream *stream)

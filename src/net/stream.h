@@ -12,8 +12,9 @@
  *
  * Reading: bytes land in a scratch area that all streams of a loop share, and received() is
  * shown everything that is not yet consumed, contiguous; what it does not consume is kept (in
- * memory that grows with what has arrived, up to `in_limit`) and shown again with more. An idle
- * stream holds no input memory.
+ * memory that grows with what has arrived, or is expected, up to `in_limit`) and shown again with more.
+ * An idle stream holds no input memory. However much there is to read, in a tick it is 256 KiB at most,
+ * and 64 KiB of a message that is larger than that: then other streams have their turn.
  * Writing: append to sta_stream_out() and call sta_stream_flush(); everything appended in a tick
  * leaves with one system call at the tick's end. What the socket does not take stays in the
  * buffer; drained() tells when it is empty again.
@@ -78,6 +79,11 @@ void sta_stream_close(struct sta_stream **stream);
 /* The output buffer; call flush() after appending. */
 struct sta_buffer *sta_stream_out(struct sta_stream *stream);
 void sta_stream_flush(struct sta_stream *stream);
+
+/* From within received(): so many bytes more will come before anything else is consumed. Room for them is
+ * made at once, and not again and again as they come; it is memory that is touched only then. Holds until
+ * it is said anew. */
+void sta_stream_expect(struct sta_stream *stream, size_t bytes);
 
 /* Stops and starts reading: backpressure. resume() shows again what is already kept, later in
  * the tick, not from within the call. */

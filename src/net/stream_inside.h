@@ -31,6 +31,7 @@ struct sta_stream {
     const struct sta_stream_events *events;
     void *arg;
     size_t in_limit;
+    size_t expected;            /* by the owner, behind what he has been shown */
     struct sta_stream_tls *tls; /* NULL: plain */
 
     enum sta_stream_state state;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -286,6 +287,42 @@ static void a_request_may_time_out_between_its_replies(void **state)
 
 /* Late replies are dropped one by one: it is no matter how many bytes they are together, whenever
  * the time was over. */
+/* The body may not be read: a framer that looked at it again with each piece would end here. */
+static void a_large_reply_is_not_looked_at_until_it_is_whole(void **state)
+{
+    (void)state;
+    static const char head[] = "$10485760\r\n";
+    const size_t page = 4096, body = 10u << 20, total = sizeof head - 1 + body + 2;
+    const size_t mapped = (total + page - 1) / page * page;
+    struct bench bench;
+    size_t used = 0;
+    bench_init(&bench, ASKS, SIZE_MAX);
+    struct ask *one = ask(&bench, 1, STA_NEVER, 0);
+    char *bytes = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(bytes != MAP_FAILED);
+    memcpy(bytes, head, sizeof head - 1);
+    memcpy(bytes + total - 2, "\r\n", 2);
+    assert_int_equal(mprotect(bytes + page, mapped - page, PROT_NONE), 0);
+    assert_int_equal(sta_pipeline_missing(&bench.pipeline, 0), 0);
+    for (size_t len = 16384; len < total; len += 16384) {
+        assert_int_equal(
+            sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, len), &used, &bench.reason),
+            STRATA_OK);
+        assert_int_equal(used, 0);
+        assert_int_equal(sta_pipeline_missing(&bench.pipeline, len), total - len);
+    }
+    assert_int_equal(one->done, 0);
+    assert_int_equal(mprotect(bytes, mapped, PROT_READ), 0);
+    assert_int_equal(
+        sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, total), &used, &bench.reason),
+        STRATA_OK);
+    assert_int_equal(used, total);
+    assert_int_equal(one->status, STRATA_OK);
+    assert_int_equal(sta_pipeline_missing(&bench.pipeline, 0), 0);
+    assert_int_equal(munmap(bytes, mapped), 0);
+    bench_fini(&bench);
+}
+
 static void late_replies_may_be_larger_together_than_the_limit(void **state)
 {
     (void)state;
@@ -570,6 +607,7 @@ int main(void)
         cmocka_unit_test(replies_beyond_the_limit_are_too_big),
         cmocka_unit_test(a_request_that_timed_out_keeps_its_place),
         cmocka_unit_test(a_request_may_time_out_between_its_replies),
+        cmocka_unit_test(a_large_reply_is_not_looked_at_until_it_is_whole),
         cmocka_unit_test(late_replies_may_be_larger_together_than_the_limit),
         cmocka_unit_test(done_may_ask_again_while_others_time_out),
         cmocka_unit_test(more_than_the_limit_in_flight_is_busy),

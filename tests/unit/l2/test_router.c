@@ -221,6 +221,42 @@ static void what_is_new_does_not_wait_behind_a_large_reply(void **state)
     rig_fini(&rig);
 }
 
+static const char *large_text(void)
+{
+    static char text[100000 + 16];
+    size_t head = (size_t)snprintf(text, sizeof text, "$100000\r\n");
+    memset(text + head, 'x', 100000);
+    memcpy(text + head + 100000, "\r\n", 3);
+    return text;
+}
+
+static bool goes_aside(struct rig *rig, const char *command)
+{
+    struct ask *ask = rig_ask(rig, ANY, true, command);
+    rig_run_until(rig, rig_all_done);
+    assert_int_equal(ask->status, STRATA_OK);
+    return ask->operation.aside;
+}
+
+static void what_had_a_large_answer_goes_aside_the_next_time(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_open(&rig);
+    fake_answers(rig.fakes, "GET large", large_text(), 2);
+    fake_answers(rig.fakes, "GET large", "$1\r\nx\r\n", 10);
+    fake_answers(rig.fakes, "GET a", "$1\r\na\r\n", 10);
+    assert_false(goes_aside(&rig, "GET large"));
+    assert_int_equal(rig.fakes[0].accepted, 1);
+    assert_true(goes_aside(&rig, "GET large"));
+    assert_false(goes_aside(&rig, "GET a"));
+    assert_int_equal(rig.fakes[0].accepted, 2);
+    assert_true(goes_aside(&rig, "GET large")); /* it has become small, which nobody knew */
+    assert_false(goes_aside(&rig, "GET large"));
+    rig_fini(&rig);
+}
+
 static void with_one_connection_everything_goes_by_it(void **state)
 {
     (void)state;
@@ -371,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_write_that_may_have_been_carried_out_is_not_sent_again),
         cmocka_unit_test(what_waited_for_a_server_that_is_gone_fails_and_finds_it_when_it_is_back),
         cmocka_unit_test(what_is_new_does_not_wait_behind_a_large_reply),
+        cmocka_unit_test(what_had_a_large_answer_goes_aside_the_next_time),
         cmocka_unit_test(with_one_connection_everything_goes_by_it),
         cmocka_unit_test(a_silent_server_is_left_alone_until_it_speaks),
         cmocka_unit_test(time_outs_in_a_row_are_enough),

@@ -58,8 +58,16 @@ static void on_trust(void *arg, uint16_t source, uint64_t until)
     tell(until == STA_NEVER ? "always" : "trust", source);
 }
 
+static size_t keeps_most = SIZE_MAX;
+
+static bool on_keeps(void *arg, size_t len)
+{
+    (void)arg;
+    return len <= keeps_most;
+}
+
 static const struct sta_tracking_sink sink = {
-    .forget = on_forget, .doubt = on_doubt, .trust = on_trust};
+    .forget = on_forget, .doubt = on_doubt, .trust = on_trust, .keeps = on_keeps};
 
 static void begin(struct rig *rig, unsigned fakes, uint64_t max_staleness_ns)
 {
@@ -174,6 +182,37 @@ static void an_answer_of_the_main_connection_has_a_source(void **state)
     asked->operation.node->canary.up = true;
     assert_int_equal(sta_tracking_source(&asked->operation), FIRST);
     assert_told("");
+    rig_fini(&rig);
+}
+
+static int source_of(struct rig *rig, const char *command)
+{
+    struct ask *asked = rig_ask(rig, 0, true, command);
+    rig_run_until(rig, rig_all_done);
+    assert_int_equal(asked->status, STRATA_OK);
+    return asked->source;
+}
+
+/* What comes by another connection than the main one cannot be. */
+static void a_large_answer_that_is_kept_comes_on_the_main_connection(void **state)
+{
+    (void)state;
+    static char large[100000 + 16];
+    struct rig rig;
+    size_t head = (size_t)snprintf(large, sizeof large, "$100000\r\n");
+    memset(large + head, 'x', 100000);
+    memcpy(large + head + 100000, "\r\n", 3);
+    begin_single(&rig, LONG_NS);
+    rig.fakes[0].canaries = true;
+    fake_answers(rig.fakes, "GET large", large, 7);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(source_of(&rig, "GET large"), FIRST);
+    keeps_most = 99999;
+    assert_int_equal(source_of(&rig, "GET large"), FIRST);
+    assert_int_equal(source_of(&rig, "GET large"), STA_TRACKING_NOBODY);
+    keeps_most = SIZE_MAX;
+    assert_int_equal(source_of(&rig, "GET large"), STA_TRACKING_NOBODY); /* for the last time */
+    assert_int_equal(source_of(&rig, "GET large"), FIRST);
     rig_fini(&rig);
 }
 
@@ -455,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_of_the_main_connection_has_a_source),
+        cmocka_unit_test(a_large_answer_that_is_kept_comes_on_the_main_connection),
         cmocka_unit_test(where_nothing_is_to_be_tracked_there_is_no_source),
         cmocka_unit_test(a_server_that_refuses_is_trusted_without_end_and_not_asked_for_proof),
         cmocka_unit_test(pushes_are_told_in_order),

@@ -88,6 +88,135 @@ static void megabytes_arrive_kept_until_they_are_whole(void **state)
     receive_megabytes(3u << 20, 0);
 }
 
+#define PIECE ((size_t)64 << 10) /* of a large message, in a tick */
+
+/* A small stream beside a large one on the same loop. */
+struct beside {
+    struct sta_stream *stream;
+    int peer;
+    struct end *big;
+    size_t big_had; /* when the byte was written that is on its way */
+    bool on_its_way;
+    unsigned answers;
+    size_t most; /* bytes of the large one that a byte waited for */
+};
+
+static struct beside beside;
+
+static size_t beside_received(void *arg, struct strata_bytes data)
+{
+    size_t waited = beside.big->shown - beside.big_had;
+    (void)arg;
+    assert_int_equal(data.len, 1);
+    beside.on_its_way = false;
+    beside.answers++;
+    beside.most = waited > beside.most ? waited : beside.most;
+    return data.len;
+}
+
+static void beside_closed(void *arg, int status, const char *reason)
+{
+    (void)arg;
+    fail_msg("%d: %s", status, reason);
+}
+
+/* The large one's socket is always full. */
+static bool all_came_and_small_ones_beside(struct end *end)
+{
+    static const uint8_t zeros[65536];
+    while (send(end->peer, zeros, sizeof zeros, MSG_NOSIGNAL) > 0)
+        continue;
+    if (!beside.on_its_way) {
+        beside.on_its_way = true;
+        beside.big_had = end->shown;
+        assert_int_equal(send(beside.peer, "x", 1, MSG_NOSIGNAL), 1);
+    }
+    return end->shown >= (8u << 20);
+}
+
+static void what_is_small_waits_for_a_piece_of_what_is_large_beside_it(void **state)
+{
+    (void)state;
+    static const struct sta_stream_events events = {.received = beside_received,
+                                                    .closed = beside_closed};
+    int fds[2];
+    struct end end;
+    end_init_pair(&end, &end_roomy);
+    end.least = SIZE_MAX;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    beside = (struct beside){.peer = fds[1], .big = &end};
+    assert_int_equal(sta_stream_adopt(&beside.stream, end.loop, fds[0], &end_roomy, &events, NULL),
+                     STRATA_OK);
+    end_run_until(&end, all_came_and_small_ones_beside);
+    assert_true(beside.answers > 10);
+    assert_in_range(beside.most, 0, PIECE);
+    sta_stream_close(&beside.stream);
+    close(beside.peer);
+    end_fini(&end);
+}
+
+/* ---- room for what is expected ---- */
+
+struct expecting {
+    struct sta_stream *stream;
+    size_t total;
+    bool tells;
+    const void *at;
+    unsigned moves;
+    size_t shown;
+};
+
+static struct expecting expecting;
+
+static size_t expecting_received(void *arg, struct strata_bytes data)
+{
+    (void)arg;
+    expecting.moves += data.len > PIECE && data.data != expecting.at;
+    expecting.at = data.data;
+    expecting.shown = data.len;
+    if (expecting.tells)
+        sta_stream_expect(expecting.stream, expecting.total - data.len);
+    return 0;
+}
+
+static bool all_expected_came(struct end *end)
+{
+    static const uint8_t zeros[16384];
+    while (source.sent < source.total &&
+           send(end->peer, zeros, sizeof zeros, MSG_NOSIGNAL) == sizeof zeros)
+        source.sent += sizeof zeros;
+    return expecting.shown == source.total;
+}
+
+static unsigned moves_of_a_message(size_t total, size_t limit, bool tells)
+{
+    static const struct sta_stream_events events = {.received = expecting_received,
+                                                    .closed = beside_closed};
+    const struct sta_stream_config config = {.in_limit = limit, .out_limit = limit};
+    int fds[2];
+    struct end end;
+    end_init(&end);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    end.peer = fds[1];
+    source = (struct source){.total = total};
+    expecting = (struct expecting){.total = total, .tells = tells};
+    assert_int_equal(sta_stream_adopt(&expecting.stream, end.loop, fds[0], &config, &events, NULL),
+                     STRATA_OK);
+    end_run_until(&end, all_expected_came);
+    sta_stream_close(&expecting.stream);
+    end_fini(&end);
+    return expecting.moves;
+}
+
+static void what_is_expected_is_not_moved_as_it_grows(void **state)
+{
+    (void)state;
+    const size_t total = 10u << 20;
+    assert_int_equal(moves_of_a_message(total, 2 * total, true), 1);
+    assert_int_equal(moves_of_a_message(total, total, true), 1); /* the limit leaves room for it */
+    assert_true(moves_of_a_message(total, 2 * total, false) > 5);
+}
+
 static void more_than_the_input_limit_unconsumed_ends_the_stream(void **state)
 {
     (void)state;
@@ -433,6 +562,8 @@ int main(void)
         cmocka_unit_test(bytes_arrive_whatever_the_splits),
         cmocka_unit_test(megabytes_arrive_consumed_as_they_come),
         cmocka_unit_test(megabytes_arrive_kept_until_they_are_whole),
+        cmocka_unit_test(what_is_small_waits_for_a_piece_of_what_is_large_beside_it),
+        cmocka_unit_test(what_is_expected_is_not_moved_as_it_grows),
         cmocka_unit_test(more_than_the_input_limit_unconsumed_ends_the_stream),
         cmocka_unit_test(more_than_the_input_limit_consumed_at_once_is_fine),
         cmocka_unit_test(a_paused_stream_reads_nothing_and_loses_nothing),

@@ -5,7 +5,8 @@
  * stale by the time between the acknowledgement of the next version and the question, where that
  * is positive. One clock; questions that were put before the acknowledgement are not stale.
  *
- *     bench_coherence [SECONDS [WRITES/S [READS/S]]]
+ *     bench_coherence [SECONDS [WRITES/S [READS/S [TRACKED]]]]     TRACKED: keys that Redis can
+ *                                                   remember who has read (tracking-table-max-keys)
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -188,10 +189,14 @@ int main(int argc, char **argv)
     bench.reads_per_second = argument(argc, argv, 3, 100000);
     if (seconds == 0 || bench.writes_per_second < PIECES ||
         bench.reads_per_second < PIECES * READERS) {
-        fprintf(stderr, "usage: bench_coherence [SECONDS [WRITES/S >= 1000 [READS/S >= 2000]]]\n");
+        fprintf(
+            stderr,
+            "usage: bench_coherence [SECONDS [WRITES/S >= 1000 [READS/S >= 2000 [TRACKED]]]]\n");
         return 2;
     }
-    if (redis_server_start(&bench.server, NULL) != 0)
+    const char *const tracks[] = {"--tracking-table-max-keys", argc > 4 ? argv[4] : "1000000",
+                                  NULL};
+    if (redis_server_start(&bench.server, tracks) != 0)
         return 1;
     const struct strata_options options = {.redis_url = redis_server_url(bench.server),
                                            .l1_max_size = 2 * (uint64_t)KEYS};

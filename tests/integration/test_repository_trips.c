@@ -76,6 +76,7 @@ int __wrap_PQpipelineSync(PGconn *handle)
 /* ---- */
 
 static struct repository_user user;
+static struct strata_transaction *transaction; /* NULL: none is open */
 
 /* One connection, so that what is prepared once is prepared. */
 static int open_user(void **state)
@@ -90,6 +91,8 @@ static int open_user(void **state)
 static int close_user(void **state)
 {
     (void)state;
+    if (transaction != NULL) /* a case that failed: closing would wait for its connection */
+        strata_transaction_rollback(&transaction);
     repository_user_close(&user);
     return 0;
 }
@@ -140,7 +143,6 @@ static void each_change_is_two_round_trips(void **state)
 static void changes_of_a_transaction_are_one_each_and_one_for_the_commit(void **state)
 {
     (void)state;
-    struct strata_transaction *transaction = NULL;
     struct strata_rows found = {0};
     int64_t id = machine_create(&user, "first", "p", 1);
     must(machine_set_cost(&user, NULL, id, 2)); /* it is prepared */

@@ -46,11 +46,27 @@ static const struct row {
     {"invalidations_per_second", "invalidations/s", "coherence.invalidations", PER_SECOND},
     {"l1_entries", "L1 entries", "l1_cache.total_entries", NOW},
     {"l1_memory_bytes", "L1 memory, bytes", "l1_cache.memory_usage_bytes", NOW},
+    {"l1_get_p50_seconds", "L1 get p50, s", "latency.get.l1.p50_seconds", NOW},
+    {"l1_get_p99_seconds", "L1 get p99, s", "latency.get.l1.p99_seconds", NOW},
+    {"l2_get_p50_seconds", "Redis get p50, s", "latency.get.l2.p50_seconds", NOW},
     {"l2_get_p99_seconds", "Redis get p99, s", "latency.get.l2.p99_seconds", NOW},
+    {"l2_set_p99_seconds", "Redis set p99, s", "latency.set.l2.p99_seconds", NOW},
     {"l2_timeouts_per_second", "Redis timeouts/s", "l2_cache.timeouts", PER_SECOND},
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
+
+/* What is said of each Redis node, as its document has it. */
+static const struct {
+    const char *name;
+    const char *label;
+    bool timed; /* 0 stands for what was not measured */
+} node_columns[] = {{"latency_seconds", "mean, s", true},
+                    {"latency_p99_seconds", "p99, s", true},
+                    {"in_flight", "in flight", false},
+                    {"reconnects", "reconnects", false}};
+
+#define NODE_COLUMNS (sizeof node_columns / sizeof node_columns[0])
 
 struct picture {
     uint64_t at_ns;
@@ -99,6 +115,33 @@ static double total_ratio(const struct picture *picture)
     return number_at(picture->document, "metrics.combined.hit_ratio");
 }
 
+static double more_at(const struct picture *before, const struct picture *now, const char *path)
+{
+    return number_at(now->document, path) - number_at(before->document, path);
+}
+
+/* Of the gets between two looks, the part that L1, or either tier, answered; below 0 where there were none,
+ * or stratad was started anew. A get that both tiers were asked for counts once. */
+struct ratios {
+    double l1, both;
+};
+
+static struct ratios ratios_between(const struct picture *before, const struct picture *now)
+{
+    double l1 = more_at(before, now, "metrics.l1.hits");
+    double l2 = more_at(before, now, "metrics.l2.hits");
+    double missed = more_at(before, now, "metrics.l2.misses");
+    double asked = l1 + l2 + missed;
+    if (l1 < 0 || l2 < 0 || missed < 0 || asked <= 0)
+        return (struct ratios){-1, -1};
+    return (struct ratios){l1 / asked, (l1 + l2) / asked};
+}
+
+static json_t *nodes_of(const struct picture *picture)
+{
+    return json_object_get(json_object_get(picture->document, "l2_cache"), "nodes");
+}
+
 /* Counts to the last digit; of what is measured, four. */
 static void print_number(const char *label, double value)
 {
@@ -106,21 +149,92 @@ static void print_number(const char *label, double value)
     (void)printf(whole ? "%-20s %.0f\n" : "%-20s %.4g\n", label, value);
 }
 
+static void print_ratio(double ratio)
+{
+    if (ratio < 0)
+        (void)printf("none");
+    else
+        (void)printf("%.2f %%", 100 * ratio);
+}
+
+static void print_ratios(const struct picture *before, const struct picture *now)
+{
+    struct ratios ratios = ratios_between(before, now);
+    (void)printf("%-20s ", "hit ratio");
+    print_ratio(ratios.both);
+    (void)printf(" now (L1 ");
+    print_ratio(ratios.l1);
+    (void)printf("), %.2f %% since the start\n", 100 * total_ratio(now));
+}
+
+static void print_column(const json_t *node, size_t column)
+{
+    double value = number_at(node, node_columns[column].name);
+    if (node_columns[column].timed && value <= 0)
+        (void)printf(" %10s", "-");
+    else
+        (void)printf(" %10.4g", value);
+}
+
+static void print_nodes(const struct picture *now)
+{
+    size_t i;
+    json_t *node;
+    (void)printf("%-20s %-10s", "Redis node", "state");
+    for (size_t column = 0; column < NODE_COLUMNS; column++)
+        (void)printf(" %10s", node_columns[column].label);
+    (void)putchar('\n');
+    json_array_foreach(nodes_of(now), i, node)
+    {
+        (void)printf("%-20s %-10s", json_string_value(json_object_get(node, "address")),
+                     json_string_value(json_object_get(node, "state")));
+        for (size_t column = 0; column < NODE_COLUMNS; column++)
+            print_column(node, column);
+        (void)putchar('\n');
+    }
+}
+
 static void print_picture(const struct picture *before, const struct picture *now)
 {
     (void)printf("%-20s L1 %s, Redis %s, overall %s\n", "health", state_of(now, "l1_cache"),
                  state_of(now, "l2_cache"), state_of(now, "overall"));
-    (void)printf("%-20s %.2f %% since the start\n", "hit ratio", 100 * total_ratio(now));
+    print_ratios(before, now);
     for (size_t i = 0; i < ROWS; i++)
         print_number(rows[i].label, shown(before, now, i));
+    if (json_array_size(nodes_of(now)) > 0)
+        print_nodes(now);
+}
+
+/* NULL stands for memory that is out. */
+static json_t *nodes_json(const struct picture *picture)
+{
+    json_t *list = json_array(), *from;
+    size_t i;
+    json_array_foreach(nodes_of(picture), i, from)
+    {
+        json_t *node = json_pack("{s:O?, s:O?}", "address", json_object_get(from, "address"),
+                                 "state", json_object_get(from, "state"));
+        for (size_t column = 0; column < NODE_COLUMNS && node != NULL; column++)
+            (void)json_object_set(node, node_columns[column].name,
+                                  json_object_get(from, node_columns[column].name));
+        (void)json_array_append_new(list, node);
+    }
+    return list;
+}
+
+static json_t *ratio_json(double ratio)
+{
+    return ratio < 0 ? json_null() : json_real(ratio);
 }
 
 static json_t *picture_json(const struct picture *before, const struct picture *now)
 {
-    json_t *document =
-        json_pack("{s:{s:s, s:s, s:s}, s:f}", "health", "l1_cache", state_of(now, "l1_cache"),
-                  "l2_cache", state_of(now, "l2_cache"), "overall", state_of(now, "overall"),
-                  "hit_ratio", total_ratio(now));
+    struct ratios ratios = ratios_between(before, now);
+    json_t *document = json_pack("{s:{s:s, s:s, s:s}, s:f, s:o, s:o, s:o}", "health", "l1_cache",
+                                 state_of(now, "l1_cache"), "l2_cache", state_of(now, "l2_cache"),
+                                 "overall", state_of(now, "overall"), "hit_ratio_total",
+                                 total_ratio(now), "hit_ratio", ratio_json(ratios.both),
+                                 "l1_hit_ratio", ratio_json(ratios.l1), "nodes", nodes_json(now));
     for (size_t i = 0; i < ROWS && document != NULL; i++)
         (void)json_object_set_new(document, rows[i].name, json_real(shown(before, now, i)));
     return document;
@@ -172,7 +286,8 @@ const struct cli_command cli_command_top = {
     .name = "top",
     .operands = "",
     .summary = "show what stratad does now, again and again",
-    .text = "Rates are of the last interval. With --json a document for each picture.",
+    .text =
+        "Rates and hit ratios are of the last interval. With --json a document for each picture.",
     .connects = true,
     .options = top_options,
     .run = run_top,

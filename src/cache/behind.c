@@ -305,6 +305,7 @@ void sta_behind_end(struct sta_behind *behind)
     sta_timer_stop(behind->cache->loop, &behind->timer);
     sta_timer_stop(behind->cache->loop, &behind->patience);
     sta_behind_end_blocked(behind);
+    sta_behind_ground(behind, sta_loop_now_ns(behind->cache->loop));
     sta_behind_close_journal(behind);
 }
 

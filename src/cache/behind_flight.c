@@ -4,6 +4,13 @@
  * every key is answered, settled and tried again by itself.
  *
  *     free --fly(): something is due--> open --answered, ... ended--> free, and fly() again
+ *                                  '--> held --on disk--> open
+ *                                         '--the journal broke--> free: what it had waits
+ *
+ * With fsync `always` nothing is in Redis that the journal would not know of after a crash: a flight
+ * waits until the disk has the records of what it carries. Else a version guard could take for the
+ * work of others what the process that died had written, and drop what it had acknowledged. It is
+ * the flight that waits and not the key, or one that is written again and again would never go.
  *
  * Memory: bounded by the flights, which are made once. Lock: held while a flight is filled, a
  * batch and FLIGHT_BYTES at most, and for each answer.
@@ -234,6 +241,30 @@ static void on_scripts_ended(struct sta_batch *batch)
     flight_end(STA_CONTAINER(batch, struct sta_behind_flight, scripts), batch);
 }
 
+/* ---- the disk goes first ---- */
+
+/* The end of the record of what the entry owes; 0: there need not be one. */
+static uint64_t saved_at(const struct sta_behind *behind, const struct sta_behind_entry *entry)
+{
+    bool looks = entry->guard != NULL && entry->guard->looking;
+    if (behind->journal == NULL || behind->config.sync != STA_JOURNAL_ALWAYS || looks ||
+        STA_MUTANT(BEHIND_AHEAD))
+        return 0;
+    return entry->mark + 1; /* a record is on disk as a whole */
+}
+
+static bool is_on_disk(const struct sta_behind *behind, uint64_t at)
+{
+    return at == 0 || (behind->journal != NULL && at <= sta_journal_durable(behind->journal));
+}
+
+/* Whether it will not be on disk until the journal was mended. */
+static bool is_stuck(const struct sta_behind *behind, uint64_t at)
+{
+    return !is_on_disk(behind, at) &&
+           (behind->journal == NULL || sta_journal_is_broken(behind->journal));
+}
+
 /* ---- taking off ---- */
 
 static int flight_append(struct sta_behind_flight *flight, const struct sta_behind_entry *entry,
@@ -275,7 +306,9 @@ static void flight_add_locked(struct sta_behind_flight *flight, struct sta_behin
         (void)sta_behind_queue_settle(behind->queue, entry, outcome_of(status), now_ns);
         return;
     }
+    uint64_t at = saved_at(behind, entry);
     struct sta_behind_flown *flown = &flight->flown[flight->count++];
+    flight->saved_at = at > flight->saved_at ? at : flight->saved_at;
     struct sta_key key = sta_behind_entry_key(entry);
     flown->entry = entry;
     if (cache->l1 != NULL)
@@ -293,16 +326,23 @@ static bool flight_fill(struct sta_behind_flight *flight, uint64_t now_ns)
 {
     struct sta_behind *behind = flight->behind;
     struct sta_cache *cache = behind->cache;
-    struct sta_behind_entry *entry;
     sta_batch_init(&flight->sets, cache->l2, cache->prefix, on_set, on_sets_ended);
     sta_batch_init(&flight->deletes, cache->l2, cache->prefix, on_delete, on_deletes_ended);
     sta_batch_init(&flight->scripts, cache->l2, cache->prefix, on_script, on_scripts_ended);
     flight->count = 0;
+    flight->saved_at = 0;
     flight->begun_ns = now_ns;
     pthread_mutex_lock(&behind->lock);
-    while (flight->count < behind->config.batch && flight_bytes(flight) < FLIGHT_BYTES &&
-           (entry = sta_behind_queue_next(behind->queue, now_ns)) != NULL)
-        flight_add_locked(flight, entry, now_ns);
+    for (uint64_t taken = 0; taken < behind->config.batch && flight_bytes(flight) < FLIGHT_BYTES;
+         taken++) {
+        struct sta_behind_entry *entry = sta_behind_queue_next(behind->queue, now_ns);
+        if (entry == NULL)
+            break;
+        if (is_stuck(behind, saved_at(behind, entry)))
+            (void)sta_behind_queue_settle(behind->queue, entry, STA_BEHIND_HELD, now_ns);
+        else
+            flight_add_locked(flight, entry, now_ns);
+    }
     if (flight->count == 0)
         behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
     pthread_mutex_unlock(&behind->lock);
@@ -325,10 +365,40 @@ static void flight_start(struct sta_behind_flight *flight, uint64_t now_ns)
     }
 }
 
+static void flight_fini_batches(struct sta_behind_flight *flight)
+{
+    sta_batch_fini(&flight->sets);
+    sta_batch_fini(&flight->deletes);
+    sta_batch_fini(&flight->scripts);
+}
+
+/* What it had waits again. */
+static void flight_cancel(struct sta_behind_flight *flight, uint64_t now_ns)
+{
+    struct sta_behind *behind = flight->behind;
+    pthread_mutex_lock(&behind->lock);
+    for (size_t i = 0; i < flight->count; i++)
+        (void)sta_behind_queue_settle(behind->queue, flight->flown[i].entry, STA_BEHIND_HELD,
+                                      now_ns);
+    pthread_mutex_unlock(&behind->lock);
+    flight_fini_batches(flight);
+    flight->held = false;
+}
+
+/* Full: it starts, is held, or is cancelled. */
+static void flight_depart(struct sta_behind_flight *flight, uint64_t now_ns)
+{
+    flight->held = !is_on_disk(flight->behind, flight->saved_at);
+    if (!flight->held)
+        flight_start(flight, now_ns);
+    else if (is_stuck(flight->behind, flight->saved_at))
+        flight_cancel(flight, now_ns);
+}
+
 static struct sta_behind_flight *behind_free_flight(struct sta_behind *behind)
 {
     for (size_t i = 0; i < STA_BEHIND_FLIGHTS; i++) {
-        if (behind->flights[i].open == 0)
+        if (behind->flights[i].open == 0 && !behind->flights[i].held)
             return &behind->flights[i];
     }
     return NULL;
@@ -337,19 +407,29 @@ static struct sta_behind_flight *behind_free_flight(struct sta_behind *behind)
 void sta_behind_fly(struct sta_behind *behind, uint64_t now_ns)
 {
     struct sta_behind_flight *flight;
+    for (size_t i = 0; i < STA_BEHIND_FLIGHTS; i++) {
+        if (behind->flights[i].held)
+            flight_depart(&behind->flights[i], now_ns);
+    }
     while ((flight = behind_free_flight(behind)) != NULL) {
         if (!flight_fill(flight, now_ns)) {
-            sta_batch_fini(&flight->sets);
-            sta_batch_fini(&flight->deletes);
-            sta_batch_fini(&flight->scripts);
+            flight_fini_batches(flight);
             sta_timer_start(behind->cache->loop, &behind->timer, behind->looks_ns);
             return;
         }
-        flight_start(flight, now_ns);
+        flight_depart(flight, now_ns);
     }
     pthread_mutex_lock(&behind->lock);
     behind->looks_ns = 0;
     pthread_mutex_unlock(&behind->lock);
+}
+
+void sta_behind_ground(struct sta_behind *behind, uint64_t now_ns)
+{
+    for (size_t i = 0; i < STA_BEHIND_FLIGHTS; i++) {
+        if (behind->flights[i].held)
+            flight_cancel(&behind->flights[i], now_ns);
+    }
 }
 
 int sta_behind_flight_init(struct sta_behind_flight *flight, struct sta_behind *behind)

@@ -33,7 +33,10 @@ struct sta_behind_flight {
     struct sta_behind_flown *flown; /* room for a batch */
     size_t count;
     uint64_t begun_ns;
-    unsigned open; /* batches that have not ended; 0: it may be filled */
+    uint64_t
+        saved_at; /* where in the journal the last of their records ends; 0: it need not be there */
+    bool held;    /* full, and that is not on disk yet */
+    unsigned open; /* batches that have not ended; 0: it may be filled, unless it is held */
 };
 
 struct sta_behind {
@@ -136,7 +139,10 @@ uint64_t sta_behind_end_safe(struct sta_behind *behind, uint64_t now_ns);
 int sta_behind_flight_init(struct sta_behind_flight *flight, struct sta_behind *behind);
 void sta_behind_flight_fini(struct sta_behind_flight *flight);
 
-/* Sends what is due in as many flights as are free. */
+/* Sends what is due in as many flights as are free, and what the disk has by now. */
 void sta_behind_fly(struct sta_behind *behind, uint64_t now_ns);
+
+/* Nothing will be sent any more. */
+void sta_behind_ground(struct sta_behind *behind, uint64_t now_ns);
 
 #endif

@@ -21,6 +21,7 @@
 #define BUCKETS_FIRST 1024u
 
 #define HURRY_BACKOFF_NS (100 * STA_NS_MS)
+#define HELD_NS          (500 * STA_NS_MS)
 
 /* ---- the table ---- */
 
@@ -473,6 +474,9 @@ bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_e
         return settle_written(queue, entry, now_ns);
     case STA_BEHIND_REFUSED:
         settle_refused(queue, entry, now_ns);
+        break;
+    case STA_BEHIND_HELD:
+        sta_behind_queue_wait(queue, entry, sta_clock_after(now_ns, HELD_NS));
         break;
     case STA_BEHIND_NOT_SENT:
     case STA_BEHIND_UNKNOWN:

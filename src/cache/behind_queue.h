@@ -9,7 +9,7 @@
  *                        ^  ^  ^                                | | | |
  *                        |  |  '-- written, but a newer push ---' | | '--- written ---> gone
  *                        |  '----- not sent, outcome unknown -----' |
- *                        |         (a delay with jitter)            |
+ *                        |         (a delay with jitter), held      |
  *                        '-- push, or park_ns later -- PARKED <-----'
  *                                                         refused STA_BEHIND_REFUSALS times
  *
@@ -59,6 +59,7 @@ enum sta_behind_outcome {
     STA_BEHIND_WRITTEN,
     STA_BEHIND_REFUSED,  /* Redis answered, and will not have it */
     STA_BEHIND_NOT_SENT, /* Redis cannot be reached */
+    STA_BEHIND_HELD,     /* it must not be sent yet */
     STA_BEHIND_UNKNOWN   /* it may have been carried out, or may yet be */
 };
 

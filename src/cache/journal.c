@@ -104,12 +104,22 @@ uint64_t sta_journal_durable(struct sta_journal *journal)
     return journal_read(journal, &journal->durable);
 }
 
-bool sta_journal_is_mended(struct sta_journal *journal)
+static bool journal_is(struct sta_journal *journal, enum journal_state state)
 {
     pthread_mutex_lock(&journal->lock);
-    bool mended = journal->state == JOURNAL_MENDED;
+    bool is = journal->state == state;
     pthread_mutex_unlock(&journal->lock);
-    return mended;
+    return is;
+}
+
+bool sta_journal_is_broken(struct sta_journal *journal)
+{
+    return journal_is(journal, JOURNAL_BROKEN);
+}
+
+bool sta_journal_is_mended(struct sta_journal *journal)
+{
+    return journal_is(journal, JOURNAL_MENDED);
 }
 
 bool sta_journal_is_whole(struct sta_journal *journal)

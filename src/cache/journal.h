@@ -81,6 +81,9 @@ uint64_t sta_journal_durable(struct sta_journal *journal);
  * recorded, until all that stood before that is trimmed and gone. */
 bool sta_journal_is_whole(struct sta_journal *journal);
 
+/* What is appended and not durable may never be, until it is mended and all is recorded anew. */
+bool sta_journal_is_broken(struct sta_journal *journal);
+
 bool sta_journal_is_mended(struct sta_journal *journal);
 void sta_journal_mend(struct sta_journal *journal);
 

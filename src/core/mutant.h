@@ -41,6 +41,7 @@
     X(BEHIND_GUARD, BEHIND, "what others wrote counts as ours")                                    \
     X(BEHIND_LOOK, BEHIND, "a write is done before it is known what Redis has of its key")         \
     X(BEHIND_SAFE, BEHIND, "a write is done before its journal has it")                            \
+    X(BEHIND_AHEAD, BEHIND, "a write goes to Redis before its journal has it")                     \
     X(BEHIND_DONE, BEHIND, "the journal is not told of what Redis has")                            \
     X(BEHIND_TRIM, BEHIND, "segments are deleted that have what is owed")                          \
     X(BEHIND_REPLAY, BEHIND, "of a key's records the first is replayed, and not the last")         \

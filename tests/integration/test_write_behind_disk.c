@@ -178,6 +178,31 @@ static void who_is_turned_away_does_not_wait_for_the_disk(void **state)
     strata_close(&cache);
 }
 
+/* With fsync `always` a write whose record is not on disk is not in Redis; others are not held up by it. */
+static void redis_has_nothing_that_the_disk_has_not(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled();
+    log_record_init(&log);
+    options.log_sink = log_record_sink;
+    options.log_arg = &log;
+    options.socket_timeout_ms = 500;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "safe", "1", 0), STRATA_OK);
+    assert_int_equal(set_text(cache, "both", "1", 0), STRATA_OK);
+    limit_files(4);
+    assert_int_equal(set_text(cache, "both", "2", 0), STRATA_ERR_TIMEOUT);
+    await_broken(&log);
+    assert_int_equal(strata_flush(cache, 1500), STRATA_ERR_TIMEOUT);
+    assert_in_redis(PREFIX "safe", "1");
+    assert_in_redis(PREFIX "both", NULL);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    assert_in_redis(PREFIX "both", "2");
+    strata_close(&cache);
+}
+
 static size_t count_segments(void)
 {
     size_t count = 0;
@@ -314,6 +339,7 @@ int main(void)
         CASE(a_full_disk_is_a_full_queue_until_there_is_room_again),
         CASE(what_the_journal_has_no_room_for_does_not_go_through),
         CASE(who_is_turned_away_does_not_wait_for_the_disk),
+        CASE(redis_has_nothing_that_the_disk_has_not),
         CASE(attempts_to_write_it_again_leave_no_files),
         CASE(nothing_passes_a_done_that_could_not_be_recorded),
         CASE(closing_tries_the_journal_once_more_and_says_what_is_lost),

@@ -508,16 +508,49 @@ void sim_cache_fill_disk(struct sim_cache *cache, uint64_t until_ns)
     sim_disk_fill(sim_disk_current(), cache->name, until_ns);
 }
 
+static const struct sta_behind_entry *owed_entry(const struct sim_cache *cache, unsigned key)
+{
+    const struct sta_behind *behind = cache->cache->behind;
+    struct sta_key hashed = sta_behind_key(behind, sim_oracle_key(cache->oracle, key));
+    return sta_behind_queue_find(behind->queue, &hashed);
+}
+
 struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned key)
 {
-    struct sta_behind *behind = cache->cache->behind;
-    struct sta_key hashed = sta_behind_key(behind, sim_oracle_key(cache->oracle, key));
-    const struct sta_behind_entry *entry = sta_behind_queue_find(behind->queue, &hashed);
+    const struct sta_behind *behind = cache->cache->behind;
+    const struct sta_behind_entry *entry = owed_entry(cache, key);
     return (struct sim_owed_queued){
         .owed = entry != NULL,
         .whole = behind->journal == NULL || sta_journal_is_whole(behind->journal),
         .based = entry != NULL && entry->guard != NULL && entry->guard->basis.count > 0,
     };
+}
+
+static bool is_on_disk(const struct sim_cache *cache, unsigned key, uint64_t serial)
+{
+    const struct sim_directory *directory = sim_disk_directory(sim_disk_current(), cache->name);
+    for (size_t i = directory->count; i > 0; i--) {
+        struct sta_journal_record record;
+        struct strata_bytes rest = sta_buffer_bytes(&directory->segments[i - 1].bytes);
+        rest = strata_bytes((const uint8_t *)rest.data + STA_JOURNAL_HEAD_LEN,
+                            rest.len - STA_JOURNAL_HEAD_LEN);
+        while (sta_journal_record_next(&rest, &record) == STRATA_OK) {
+            if (record.type == STA_JOURNAL_SET &&
+                sim_oracle_serial(cache->oracle, key, record.value) == serial)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The record of what is owed is not trimmed. */
+bool sim_cache_saved(const struct sim_cache *cache, unsigned key, uint64_t serial)
+{
+    const struct sta_behind_entry *entry = owed_entry(cache, key);
+    bool promised = cache->config.journals && cache->config.behind.sync == STA_JOURNAL_ALWAYS;
+    return !promised || entry == NULL || entry->is_delete ||
+           sim_oracle_serial(cache->oracle, key, sta_behind_entry_value(entry)) != serial ||
+           is_on_disk(cache, key, serial);
 }
 
 struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)

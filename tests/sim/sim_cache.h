@@ -53,6 +53,9 @@ void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted 
 /* How far its queue is with a key. */
 struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned key);
 
+/* As sim_owed_events.saved(). */
+bool sim_cache_saved(const struct sim_cache *cache, unsigned key, uint64_t serial);
+
 /* For who drives what is inside (sim_purge.c). */
 struct sim_cache_inside {
     struct sim *sim;

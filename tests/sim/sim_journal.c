@@ -202,6 +202,11 @@ bool sta_journal_is_whole(struct sta_journal *journal)
     return journal->state == GOOD && journal->missing <= journal->first;
 }
 
+bool sta_journal_is_broken(struct sta_journal *journal)
+{
+    return journal->state == BROKEN;
+}
+
 bool sta_journal_is_mended(struct sta_journal *journal)
 {
     return journal->state == MENDED;

@@ -213,6 +213,9 @@ void sim_owed_comes(struct sim_owed *owed, unsigned reader, unsigned index, uint
     }
     sim_log(owed->sim, "c%u: number %u of %s comes", reader, number, name_of(owed, index));
     bool late = number < key->done && !queued(owed, index).owed;
+    if (serial != 0 && !owed->events.saved(owed->events.arg, reader, index, serial))
+        sim_fail(owed->sim, "cache %u: number %u of %s comes before it is on disk", reader, number,
+                 name_of(owed, index));
     /* What was based on none finds none again after a newer delete: the guard does not promise otherwise. */
     bool back = owed->config.guard != STA_BEHIND_UNGUARDED && key->serial == 0;
     key->coming = number;

@@ -9,6 +9,7 @@
  *
  * What is checked:
  *   - while a key is owed its cache answers the newest number, and nothing else;
+ *   - no number that is owed comes to Redis before it is on disk, where that is promised;
  *   - Redis never ends a key's numbers with an older one: one that comes after a newer one is mended;
  *   - with a version guard no number is put over what others set after it was acknowledged;
  *   - what a process that died had acknowledged comes to Redis by the next one, where its journal has it, and
@@ -39,6 +40,9 @@ struct sim_owed_queued {
 
 struct sim_owed_events {
     struct sim_owed_queued (*queued)(void *arg, unsigned writer, unsigned key);
+    /* Whether its journal has a record of this SET on disk; true where it need not: it is not what is
+     * owed, or the journal is not always synced. */
+    bool (*saved)(void *arg, unsigned writer, unsigned key, uint64_t serial);
     void *arg;
 };
 

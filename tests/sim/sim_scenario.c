@@ -422,6 +422,12 @@ static struct sim_owed_queued on_queued(void *arg, unsigned writer, unsigned key
     return sim_cache_queued(run->caches[writer], key);
 }
 
+static bool on_saved(void *arg, unsigned writer, unsigned key, uint64_t serial)
+{
+    const struct run *run = arg;
+    return sim_cache_saved(run->caches[writer], key, serial);
+}
+
 static void run_open(struct run *run, const struct sim_shares *shares)
 {
     struct sim_plan *plan = &run->plan;
@@ -438,7 +444,7 @@ static void run_open(struct run *run, const struct sim_shares *shares)
                                     &(struct sim_owed_config){.caches = plan->caches,
                                                               .keys = plan->keys,
                                                               .guard = plan->cache.behind.guard},
-                                    &(struct sim_owed_events){on_queued, run});
+                                    &(struct sim_owed_events){on_queued, on_saved, run});
     sim_oracle_owes(run->oracle, run->owed);
     run->redis = sim_redis_create(run->sim, run->net, run->oracle, &plan->redis);
     for (unsigned i = 0; i < plan->caches; i++)

@@ -50,7 +50,8 @@ static void a_set_is_seen_at_once_and_reaches_redis_later(void **state)
     assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
     assert_in_redis(PREFIX "k", "two");
     redisReply *reply = redisCommand(cache_rig_foreign(), "PTTL " PREFIX "k");
-    assert_in_range(reply->integer, 1, 5000);
+    assert_in_range(reply->integer, 1,
+                    5200); /* Redis goes by the wall clock, which may be set back */
     freeReplyObject(reply);
     assert_value(cache, "k", "two");
     assert_int_equal(numbers(cache).write_behind.entries, 0);
@@ -320,9 +321,9 @@ static void a_thousand_updates_of_a_key_are_one_write_per_interval(void **state)
         struct timespec pause = {.tv_nsec = 1000000};
         nanosleep(&pause, NULL);
     }
-    uint64_t took = sta_clock_now_ms() - begin;
     long long sets = sets_in_redis() - before;
-    assert_in_range(sets, 1, took / 100 + 2); /* one more after `took` was read */
+    uint64_t took = sta_clock_now_ms() - begin;
+    assert_in_range(sets, 1, took / 100 + 1);
     assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
     assert_in_redis(PREFIX "k", "999");
     strata_close(&cache);

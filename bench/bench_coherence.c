@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * How old is what L1 answers while somebody else writes? A writer goes directly to a private Redis,
- * paced, with rising versions, in pipelines; readers go through a cache, paced as well. An answer is
- * stale by the time between the acknowledgement of the next version and the question, where that
+ * paced, with rising versions, in pipelines; readers go through a cache, paced as well. An answer
+ * is stale by the time between the acknowledgement of the next version and the question, where that
  * is positive. One clock; questions that were put before the acknowledgement are not stale.
  *
  *     bench_coherence [SECONDS [WRITES/S [READS/S [TRACKED]]]]     TRACKED: keys that Redis can

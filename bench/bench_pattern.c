@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What others feel while keys are listed and deleted by pattern, and for how long what is being deleted
- * is answered; against a private Redis. Three parts, one after the other:
+ * What others feel while keys are listed and deleted by pattern, and for how long what is being
+ * deleted is answered; against a private Redis. Three parts, one after the other:
  *
  *   rounds of a deletion of few keys: how long after the call the last of two caches and a stratad
  *   answered a matching key (pattern/hidden.h);
  *   all keys are listed, then all are deleted, in slices of time with rests between, while two
- *   threads get a key 2,000 times a second each: `own` through the cache that does it, `other` through
- *   a cache of its own, both without L1. Each rest is held against the slice after it;
+ *   threads get a key 2,000 times a second each: `own` through the cache that does it, `other`
+ *   through a cache of its own, both without L1. Each rest is held against the slice after it;
  *   the same two caches and stratad during that large deletion.
  *
  *     bench_pattern [KEYS [SHARE [PAGE]]]       1,000,000 keys; 0: the defaults

@@ -2,14 +2,14 @@
  *
  * What a row costs that lies in L1, beside the least that it could cost and beside the database:
  *
- *     plain     strata_get() of the entry by a key that is ready, decoded into a struct: no version is looked at
+ *     plain     strata_get() of the entry by a ready key, into a struct: no version is looked at
  *     by key    strata_repository_find_cached()
  *     by name   strata_repository_find_one_by_cached()
  *     SQLite    strata_repository_find(): a prepared SELECT by key in a file, through the same API
  *
  * One thread; in each round all of them take their turn on the same keys; ratios are taken
- * within a round. Processor time of the thread. Then, where there is PostgreSQL, forms for many rows
- * (bench_repository_many.h).
+ * within a round. Processor time of the thread. Then, where there is PostgreSQL, forms for many
+ * rows (bench_repository_many.h).
  *
  *     bench_repository [ROUNDS]
  */

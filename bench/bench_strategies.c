@@ -2,14 +2,14 @@
  *
  * bench_strategies [--json] [--rounds N] [--dir PATH] [FIGURE...]
  *
- * What strategies cost beside the plain way, on a private Redis on a unix socket. Two ways take turns in
- * slices, and a figure is the median of the ratios of neighbours, which other work on the machine hits
- * alike. Writes go round over 10,000 keys, with values of 100 bytes. A slice of write-behind is timed
- * until its last set is acknowledged, and, told beside it, until Redis has all of it; then it waits
- * for that, so that the next slice begins at rest.
+ * What strategies cost beside the plain way, on a private Redis on a unix socket. Two ways take
+ * turns in slices, and a figure is the median of the ratios of neighbours, which other work on the
+ * machine hits alike. Writes go round over 10,000 keys, with values of 100 bytes. A slice of
+ * write-behind is timed until its last set is acknowledged, and, told beside it, until Redis has
+ * all of it; then it waits for that, so that the next slice begins at rest.
  *
- * Journals are made in a folder of their own in PATH (.), and there the disk is asked, too: a thread
- * that appends 150 bytes and calls fdatasync(), again and again.
+ * Journals are made in a folder of their own in PATH (.), and there the disk is asked, too: a
+ * thread that appends 150 bytes and calls fdatasync(), again and again.
  */
 #include <fcntl.h>
 #include <pthread.h>

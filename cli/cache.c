@@ -34,8 +34,8 @@ static bool says_cluster(struct strata_bytes info)
     return info.len > 0 && memmem(info.data, info.len, line, sizeof line - 1) != NULL;
 }
 
-/* A server that does not know INFO, or refuses it, is taken for a single one. A stratad passes INFO on to
- * a node, and is itself one Redis to its clients, whatever it stands before. */
+/* A server that does not know INFO, or refuses it, is taken for a single one. A stratad passes INFO
+ * on to a node, and is itself one Redis to its clients, whatever it stands before. */
 static int ask_for_cluster(const struct cli_run *run, bool *cluster, struct strata_error *error)
 {
     const struct strata_bytes info[] = {strata_text("INFO"), strata_text("cluster")};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata invalidate: deletes keys, by their names or all that match a pattern, and says how many were
- * there.
+ * strata invalidate: deletes keys, by their names or all that match a pattern, and says how many
+ * were there.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata top: what stratad does now, again and again in place. Rates are differences of its counters
- * between two looks.
+ * strata top: what stratad does now, again and again in place. Rates are differences of its
+ * counters between two looks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -120,8 +120,8 @@ static double more_at(const struct picture *before, const struct picture *now, c
     return number_at(now->document, path) - number_at(before->document, path);
 }
 
-/* Of the gets between two looks, the part that L1, or either tier, answered; below 0 where there were none,
- * or stratad was started anew. A get that both tiers were asked for counts once. */
+/* Of the gets between two looks, the part that L1, or either tier, answered; below 0 where there
+ * were none, or stratad was started anew. A get that both tiers were asked for counts once. */
 struct ratios {
     double l1, both;
 };

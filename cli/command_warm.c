@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata warm: asks stratad for keys, so that it has them. Values come, are counted, and let go. Between
- * batches it looks whether stratad's L1 is full: what is read first is the hottest, and would be the
- * first to be evicted.
+ * strata warm: asks stratad for keys, so that it has them. Values come, are counted, and let go.
+ * Between batches it looks whether stratad's L1 is full: what is read first is the hottest, and
+ * would be the first to be evicted.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a command gets many keys from: lines of a file or of standard input, a saved hot set, or all
- * keys that match a pattern.
+ * Where a command gets many keys from: lines of a file or of standard input, a saved hot set, or
+ * all keys that match a pattern.
  * Memory: one key, and what walking over keys takes (strata/keys.h).
  */
 #ifndef CLI_KEY_SOURCE_H
@@ -40,8 +40,8 @@ int cli_key_source_open_pattern(struct cli_key_source *source, const struct cli_
                                 const char *pattern, struct strata_error *error);
 void cli_key_source_close(struct cli_key_source *source);
 
-/* STRATA_OK with a key of 1 to 65535 bytes that is readable until the next call; STRATA_MISS: that was
- * all; or an error. Lines that are empty are passed over; one that is too long is an error. */
+/* STRATA_OK with a key of 1 to 65535 bytes that is readable until the next call; STRATA_MISS: that
+ * was all; or an error. Lines that are empty are passed over; one that is too long is an error. */
 int cli_key_source_next(struct cli_key_source *source, struct strata_bytes *key,
                         struct strata_error *error);
 

@@ -34,7 +34,8 @@ struct cli_looks {
  * allowed in `error`. */
 int cli_looks_read(struct cli_looks *looks, const struct cli_run *run, struct strata_error *error);
 
-/* After a look. False: it was the last, or standard output is gone. Else the interval has passed. */
+/* After a look. False: it was the last, or standard output is gone. Else the interval has
+ * passed. */
 bool cli_looks_again(struct cli_looks *looks);
 
 void cli_looks_pause(const struct cli_looks *looks);

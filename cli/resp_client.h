@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * One connection to a RESP server, for a program that may wait: a socket, poll(), TLS where the URL
- * says rediss://, and the resp room's codec, RESP2. A different client than l2's on purpose: the command looks at stratad and
- * Redis from outside, and shares no code with what it measures but the codec.
+ * says rediss://, and the resp room's codec, RESP2. A different client than l2's on purpose: the
+ * command looks at stratad and Redis from outside, and shares no code with what it measures but the
+ * codec.
  *
  *     send() appends a command -> reply() writes all, waits, returns replies one by one, in order
  *
@@ -28,8 +29,9 @@ struct cli_resp_client;
 
 /* Connects, in turn to each address of the host, and introduces itself (AUTH, SELECT) where the
  * URL says so; each step takes `timeout_ms` at most, and looking up a host name as long as the
- * resolver. STRATA_ERR_UNAVAILABLE, STRATA_ERR_UNTRUSTED, STRATA_ERR_DENIED, STRATA_ERR_SERVER, STRATA_ERR_TIMEOUT,
- * STRATA_ERR_LOST, STRATA_ERR_PROTOCOL, STRATA_ERR_NOMEM; `error` names the server. */
+ * resolver. STRATA_ERR_UNAVAILABLE, STRATA_ERR_UNTRUSTED, STRATA_ERR_DENIED, STRATA_ERR_SERVER,
+ * STRATA_ERR_TIMEOUT, STRATA_ERR_LOST, STRATA_ERR_PROTOCOL, STRATA_ERR_NOMEM; `error` names the
+ * server. */
 int cli_resp_client_open(struct cli_resp_client **out, const struct cli_target *target,
                          uint64_t timeout_ms, struct strata_error *error);
 

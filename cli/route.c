@@ -72,7 +72,8 @@ int cli_route_send(struct cli_route *route, const struct strata_bytes *argv, siz
 static int route_find(struct cli_route *route, const struct sta_endpoint *endpoint, size_t *out,
                       struct strata_error *error)
 {
-    /* The target itself may still have replies to come; a command for it takes a connection of its own. */
+    /* The target itself may still have replies to come; a command for it takes a connection of its
+     * own. */
     for (size_t i = 1; i < route->count; i++) {
         if (sta_endpoint_equal(&route->nodes[i].endpoint, endpoint)) {
             *out = i;

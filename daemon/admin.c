@@ -3,12 +3,13 @@
  * See admin.h.
  *
  * libmicrohttpd bounds memory, number and silence of connections; how long one may last in all it
- * does not: somebody who sends a byte now and then would stay for ever. So their sockets are kept in
- * a list with the time of their arrival, and a timer of the main loop shuts down those whose time is
- * over. Their thread hears of it and lets them go.
+ * does not: somebody who sends a byte now and then would stay for ever. So their sockets are kept
+ * in a list with the time of their arrival, and a timer of the main loop shuts down those whose
+ * time is over. Their thread hears of it and lets them go.
  *
  * Threads: `lock` guards the list; everything else is fixed before the thread starts. The library
- * tells of the end of a connection before it closes the socket, so that what is in the list is open.
+ * tells of the end of a connection before it closes the socket, so that what is in the list is
+ * open.
  */
 #include "daemon/admin.h"
 
@@ -108,8 +109,8 @@ static struct answer answer_health(const struct sta_stratad *stratad)
     return answer_json(state == STRATA_UNHEALTHY ? 503 : 200, text);
 }
 
-/* Ready: clients are accepted, what they ask for can be answered at least in part, and what there was
- * to warm from has been read. */
+/* Ready: clients are accepted, what they ask for can be answered at least in part, and what there
+ * was to warm from has been read. */
 static struct answer answer_ready(const struct sta_stratad *stratad)
 {
     enum strata_health_state state = STRATA_UNHEALTHY;
@@ -245,8 +246,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     *context = NULL;
 }
 
-/* Called with the headers, and again with each part of a body; only for that of a PUT we wait. HEAD is
- * answered as GET: the server sends no body then. */
+/* Called with the headers, and again with each part of a body; only for that of a PUT we wait. HEAD
+ * is answered as GET: the server sends no body then. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **context)

@@ -15,8 +15,8 @@
 #define PENDING_BYTES ((size_t)1 << 20)
 #define PING_NS       (750 * STA_NS_MS) /* as for lanes */
 
-/* What is put into L1 is another router's: here a source stands for a hash, and no two hashes share one,
- * for a source that two nodes answer for in turn is doubted in turn. */
+/* What is put into L1 is another router's: here a source stands for a hash, and no two hashes share
+ * one, for a source that two nodes answer for in turn is doubted in turn. */
 #define FIRST_SOURCE 1u
 
 /* Slots that move are told of by MOVED: the map can wait. */

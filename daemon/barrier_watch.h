@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Barriers in front of stratad's clients (cache/barriers.h): what the fleet is deleting by pattern is
- * hidden from them as well. One for the process, on the first worker's loop, with a way of its own to
- * Redis, be that one server or a cluster:
+ * Barriers in front of stratad's clients (cache/barriers.h): what the fleet is deleting by pattern
+ * is hidden from them as well. One for the process, on the first worker's loop, with a way of its
+ * own to Redis, be that one server or a cluster:
  *
  *     first worker's loop                           any worker
  *       the hash of each namespace                    answer of Redis
- *         '-> barriers: L1 is veiled, swept             |-- known is young enough --> hidden? --> reply, L1
+ *         '-> barriers: L1 is veiled, swept             |-- known is young --> hides? --> reply, L1
  *                 ^                                     '-- not: WAITS ----.
  *                 '------------------------ post --------------------------'  and back
  *
- * Namespaces are that of key_prefix, and that of all keys (`strata invalidate` has no prefix). Keys are
- * as Redis has them, so a namespace's patterns are of what stands behind its prefix.
+ * Namespaces are that of key_prefix, and that of all keys (`strata invalidate` has no prefix). Keys
+ * are as Redis has them, so a namespace's patterns are of what stands behind its prefix.
  * An answer that is hidden is a null, and not kept. Who writes a key by a command that says what it
  * holds from then on sees that: so do reads that his own client has sent behind it.
  * Without L1 or tracking nothing is heard of, and nothing hidden.
@@ -53,8 +53,8 @@ struct sta_barrier_wait {
 /* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
 int sta_barrier_watch_open(struct sta_stratad *stratad);
 
-/* After the worker's clients and lanes: answers that wait for what the first worker knows are concluded,
- * and on the first worker all ends. */
+/* After the worker's clients and lanes: answers that wait for what the first worker knows are
+ * concluded, and on the first worker all ends. */
 void sta_barrier_watch_close(struct sta_worker *worker);
 
 /* Another budget of a command. Any thread. */
@@ -70,8 +70,8 @@ uint64_t sta_barrier_watch_asked_ns(const struct sta_stratad *stratad, uint64_t 
 bool sta_barrier_watch_hides(struct sta_stratad *stratad, struct strata_bytes key,
                              uint64_t asked_ns);
 
-/* Redis has answered. True: the exchange is concluded later, with a copy of the replies. Without memory
- * for that it does not wait. */
+/* Redis has answered. True: the exchange is concluded later, with a copy of the replies. Without
+ * memory for that it does not wait. */
 bool sta_barrier_watch_defers(struct sta_exchange *exchange, struct strata_bytes replies);
 
 /* The exchange's keys hold what its client has said, and it is acknowledged. */

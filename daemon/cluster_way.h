@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker's way to a Redis Cluster: a router of its own (l2/router.h), which finds the owner of each
- * slot, follows it where it moves, and has each primary track what is read on its main connection.
- * Here it is opened, its news become the worker's, and L1 is told what it hears.
+ * A worker's way to a Redis Cluster: a router of its own (l2/router.h), which finds the owner of
+ * each slot, follows it where it moves, and has each primary track what is read on its main
+ * connection. Here it is opened, its news become the worker's, and L1 is told what it hears.
  *
  *   shared lane --> main connection of each primary   RESP3, tracked
  *   plain2      --> RESP2 connection

@@ -27,7 +27,8 @@ int sta_forward_to(struct sta_session *session, const struct sta_route *route,
 struct sta_exchange *sta_forward_prepare(struct sta_session *session, const struct sta_route *route,
                                          struct strata_bytes *argv, size_t argc);
 
-/* Adds the keys of the command in the wire. STRATA_ERR_NOMEM; STRATA_MORE: it may not go out yet. */
+/* Adds the keys of the command in the wire. STRATA_ERR_NOMEM; STRATA_MORE: it may not go out
+ * yet. */
 int sta_forward_add_keys(struct sta_exchange *exchange, const struct sta_route *route,
                          const struct strata_bytes *argv, size_t argc);
 

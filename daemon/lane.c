@@ -16,8 +16,8 @@
 /* Request bytes that may wait for one connection to take them, beside one of the largest. */
 #define PENDING_BYTES ((size_t)64 << 20)
 
-/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is known
- * to hang within two. */
+/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is
+ * known to hang within two. */
 #define PING_NS (750 * STA_NS_MS)
 
 static const char fence_wire[] = "*1\r\n$4\r\nPING\r\n";

@@ -15,8 +15,8 @@
  * arrive later, and an entry filled meanwhile is then old until its TTL is over.
  * Until the answer the write window is in doubt, and L1 takes in nothing (write_window.h).
  *
- * Before a cluster a lane is a way (l2/operation.h) to each of its nodes, by the worker's router, and
- * each node has its own fence (slot_doubt.h).
+ * Before a cluster a lane is a way (l2/operation.h) to each of its nodes, by the worker's router,
+ * and each node has its own fence (slot_doubt.h).
  *
  * Threads: the worker's loop.
  */
@@ -50,8 +50,9 @@ struct sta_lane {
 
 void sta_lane_init(struct sta_lane *lane, struct sta_worker *worker, enum sta_lane_kind kind);
 
-/* Opens the connection where it is not. Where RESP3 is refused, the shared lane makes do with RESP2:
- * without tracking, and clients are not given RESP3 either. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+/* Opens the connection where it is not. Where RESP3 is refused, the shared lane makes do with
+ * RESP2: without tracking, and clients are not given RESP3 either. STRATA_ERR_NOMEM,
+ * STRATA_ERR_SYSTEM. */
 int sta_lane_open(struct sta_lane *lane);
 
 /* All that is under way ends with STRATA_ERR_CLOSED before this returns. */

@@ -12,8 +12,8 @@
 #define KEY_DIGITS     3u                 /* longer keys are not waited for */
 #define WORTH_THE_LOOK 2u                 /* commands */
 
-/* The key of a GET that begins at `at`, and where the next command begins. False: something else, or
- * not all of it. */
+/* The key of a GET that begins at `at`, and where the next command begins. False: something else,
+ * or not all of it. */
 static bool next_get(const uint8_t **at, const uint8_t *end, struct strata_bytes *key)
 {
     const uint8_t *p = *at;

@@ -184,8 +184,8 @@ static bool is_hidden(const struct sta_exchange *exchange, const struct sta_exch
     return sta_barrier_watch_hides(exchange->worker->stratad, key->key.bytes, sta_clock_now_ns());
 }
 
-/* Appends what L1 has of the exchange's keys, in doubt or not as is wanted; false where one of them is
- * not there. */
+/* Appends what L1 has of the exchange's keys, in doubt or not as is wanted; false where one of them
+ * is not there. */
 static bool l1_values(const struct sta_exchange *exchange, bool stale, struct sta_buffer *values)
 {
     struct sta_worker *worker = exchange->worker;

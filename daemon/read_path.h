@@ -33,8 +33,8 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
 /* Of a read that has waited, before it is sent: Redis is asked from now on. */
 void sta_read_path_ask(struct sta_exchange *exchange, uint64_t now_ms);
 
-/* The same, instead: L1 answers all of it by now, and the exchange is to be concluded before anything else.
- * That it was a miss was counted already, and this look is not. */
+/* The same, instead: L1 answers all of it by now, and the exchange is to be concluded before
+ * anything else. That it was a miss was counted already, and this look is not. */
 bool sta_read_path_take_from_l1(struct sta_exchange *exchange);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads of keys that L1 has in doubt go to Redis by turns, at one rate for all workers (cache/turns.h,
- * docs/design/0015-repair.md). While one waits its client is not read on, so the order of its commands is kept:
+ * Reads of keys that L1 has in doubt go to Redis by turns, at one rate for all workers
+ * (cache/turns.h, docs/design/0015-repair.md). While one waits its client is not read on, so the
+ * order of its commands is kept:
  *
  *   entered --its turn--> L1 answers all of it by now --> concluded
  *      |                    '--no--> asks Redis

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * SCAN over all primaries of a cluster with one cursor: they are walked one after the other, in the
- * order of their first slots, and the cursor that the client is given tells which one, and where in it.
+ * order of their first slots, and the cursor that the client is given tells which one, and where in
+ * it.
  *
  *     client's cursor   = (digest of who serves what, number of the primary) << 35 | its own cursor
  *
@@ -35,8 +36,9 @@ bool sta_scan_cursor_digest(const struct sta_slot_map *map, uint64_t *digest);
 int sta_scan_cursor_read(struct sta_scan_cursor *out, const struct sta_slot_map *map,
                          struct strata_bytes text);
 
-/* What the client is given when its primary has answered with `own`: *next, 0 at the end of the last
- * one. STRATA_ERR_UNAVAILABLE as above; STRATA_ERR_TOO_BIG: there is no room for `own` in it. */
+/* What the client is given when its primary has answered with `own`: *next, 0 at the end of the
+ * last one. STRATA_ERR_UNAVAILABLE as above; STRATA_ERR_TOO_BIG: there is no room for `own` in
+ * it. */
 int sta_scan_cursor_next(const struct sta_scan_cursor *cursor, const struct sta_slot_map *map,
                          uint64_t own, uint64_t *next);
 

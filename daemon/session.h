@@ -105,8 +105,8 @@ struct sta_buffer *sta_session_reply(struct sta_session *session);
 /* Whether a command may be sent on `lane` now; if not, it is served again later. */
 bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane);
 
-/* Whether the exchange, with its keys, may go out while others of the client are under way. Before a
- * cluster those may be with other nodes, or sent once more, so nobody follows another on the same
+/* Whether the exchange, with its keys, may go out while others of the client are under way. Before
+ * a cluster those may be with other nodes, or sent once more, so nobody follows another on the same
  * key; if not, it is served again when everything is answered. */
 bool sta_session_may_follow(struct sta_session *session, const struct sta_exchange *exchange);
 

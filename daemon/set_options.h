@@ -28,8 +28,8 @@ struct sta_set_options {
  */
 struct sta_set_options sta_set_options_read(const struct strata_bytes *argv, size_t argc);
 
-/* Whether +OK or :1 means that all keys of a command of this name hold what it says, whatever they held
- * before: SET SETEX PSETEX SETNX MSET MSETNX. */
+/* Whether +OK or :1 means that all keys of a command of this name hold what it says, whatever they
+ * held before: SET SETEX PSETEX SETNX MSET MSETNX. */
 bool sta_set_options_replaces(struct strata_bytes name);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * SIGTERM, SIGINT and SIGHUP, heard by a loop. Threads of loops have all signals blocked, so the main
- * thread's loop is the one to give.
+ * SIGTERM, SIGINT and SIGHUP, heard by a loop. Threads of loops have all signals blocked, so the
+ * main thread's loop is the one to give.
  */
 #ifndef STA_SIGNALS_H
 #define STA_SIGNALS_H

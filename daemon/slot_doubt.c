@@ -87,7 +87,8 @@ static void add_all(struct sta_slot_doubt *doubt, const struct sta_slot_map *map
     }
 }
 
-/* A fence that is under way may be before this write, at another owner: it does not count for it. */
+/* A fence that is under way may be before this write, at another owner: it does not count for
+ * it. */
 void sta_slot_doubt_add(struct sta_slot_doubt *doubt, uint16_t slot)
 {
     const struct sta_slot_map *map = sta_router_map(doubt->router);

@@ -158,8 +158,8 @@ static bool look_at_keys(const struct sta_route *route, size_t argc, struct slot
            sta_command_keys(route->command, slots->argv, argc, look_at_key, slots) == STRATA_OK;
 }
 
-/* Of a command that is not in the table of dispatch.c with its keys. Without the server's description
- * the names of those that never have keys are known all the same. */
+/* Of a command that is not in the table of dispatch.c with its keys. Without the server's
+ * description the names of those that never have keys are known all the same. */
 static struct sta_slot_plan plan_without_keys(const struct rule *rule, bool located)
 {
     if (rule != NULL)

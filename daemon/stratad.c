@@ -163,8 +163,8 @@ static int copy_seeds(struct sta_stratad *stratad)
     return STRATA_OK;
 }
 
-/* Each worker is a source (daemon/tracked_lane.h), and before a cluster as many as there are slots, as
- * far as numbers go. */
+/* Each worker is a source (daemon/tracked_lane.h), and before a cluster as many as there are slots,
+ * as far as numbers go. */
 static uint16_t sources_each(const struct sta_stratad *stratad)
 {
     uint64_t most = SOURCES_MOST / stratad->options.workers;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stratad's own option table, and what of the library's it changes: no bound in entries. It shows its
- * clients Redis as it is: key_prefix only names the namespace whose barriers they are behind.
+ * stratad's own option table, and what of the library's it changes: no bound in entries. It shows
+ * its clients Redis as it is: key_prefix only names the namespace whose barriers they are behind.
  */
 #include "daemon/stratad_options.h"
 
@@ -267,8 +267,8 @@ static const struct sta_option_default library_defaults[] = {
     {"l1_max_bytes", "256MiB"},
 };
 
-/* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent keys
- * remembered, write-behind, queued invalidation. */
+/* What the library does with what it has of its own, and a sidecar has not: time in Redis, absent
+ * keys remembered, write-behind, queued invalidation. */
 static const char *const library_alone[] = {
     "l2_ttl",
     "write_through",
@@ -313,7 +313,8 @@ static void sets_init(struct sta_option_set sets[SET_COUNT], struct sta_stratad_
     };
 }
 
-/* Workers open their lanes when they need them, but each may need all of them; and one is for barriers. */
+/* Workers open their lanes when they need them, but each may need all of them; and one is for
+ * barriers. */
 static int check_connections(struct sta_stratad_options *options, struct strata_error *error)
 {
     uint64_t most = (options->cache.max_connections - 1) / STA_LANE_COUNT;

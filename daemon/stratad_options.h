@@ -15,7 +15,8 @@
 
 enum sta_stratad_log_format { STA_STRATAD_LOG_TEXT, STA_STRATAD_LOG_JSON };
 
-/* How options were given, for who reads them again. Zeroed: they were not loaded, and do not change. */
+/* How options were given, for who reads them again. Zeroed: they were not loaded, and do not
+ * change. */
 struct sta_stratad_given {
     struct sta_config *config;
     int argc;

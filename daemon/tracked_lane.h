@@ -60,17 +60,18 @@ struct sta_greeting_tracking sta_tracked_lane_greeting(const struct sta_stratad 
 void sta_tracked_lane_changed(struct sta_tracked_lane *tracked, enum sta_connection_state state);
 void sta_tracked_lane_pushed(struct sta_tracked_lane *tracked, struct strata_bytes frame);
 
-/* Redis has named a key, when the replies of `answering` (may be NULL) were next on the connection. */
+/* Redis has named a key, when the replies of `answering` (may be NULL) were next on the
+ * connection. */
 void sta_tracked_lane_named(struct sta_tracked_lane *tracked, struct strata_bytes name,
                             struct sta_exchange *answering);
 
-/* The answer to this operation has come on the lane: gives the token of its key the stamp of where it
- * came from. False: from nowhere that is tracked (l2/tracking.h), and L1 may not keep it. */
+/* The answer to this operation has come on the lane: gives the token of its key the stamp of where
+ * it came from. False: from nowhere that is tracked (l2/tracking.h), and L1 may not keep it. */
 bool sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_operation *operation,
                             const struct sta_key *key, struct sta_l1_token *token);
 
-/* What came on the lane is kept, its canary may be written, and for max_staleness there was no proof:
- * whoever asks waits in vain. */
+/* What came on the lane is kept, its canary may be written, and for max_staleness there was no
+ * proof: whoever asks waits in vain. */
 bool sta_tracked_lane_is_silent(const struct sta_tracked_lane *tracked);
 
 /* What may be left in L1 of a SET that is sent now. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * MULTI, EXEC and DISCARD, before a single Redis. What is queued is kept here, and EXEC sends it as one
- * request on the plain lane of the client's protocol:
+ * MULTI, EXEC and DISCARD, before a single Redis. What is queued is kept here, and EXEC sends it as
+ * one request on the plain lane of the client's protocol:
  *
  *     MULTI, the commands, EXEC ---->   nothing of another client's stands between them
  *         +OK, +QUEUED..., the array <----   the client is given the last of them

@@ -132,8 +132,8 @@ static int conclude_set_read(struct sta_exchange *exchange, int status, struct s
                                         : conclude_keys(exchange, status, set, out);
 }
 
-/* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this push
- * has overtaken the token, it goes on; the value is held to be asked for from now on. */
+/* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this
+ * push has overtaken the token, it goes on; the value is held to be asked for from now on. */
 void sta_write_path_named(struct sta_exchange *exchange, const struct sta_key *key,
                           struct sta_l1_token token)
 {

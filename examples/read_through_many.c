@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Read-through for many keys: a shop asks for the prices of what is in the basket. Those that no tier has
- * come from the "price list" by one question, and each has its own answer.
+ * Read-through for many keys: a shop asks for the prices of what is in the basket. Those that no
+ * tier has come from the "price list" by one question, and each has its own answer.
  * ROUTER_REDIS_URL=redis://localhost:6379/0 ./read_through_many
  */
 #include <stdio.h>
@@ -10,8 +10,8 @@
 
 #define ITEMS 4
 
-/* One query for all: SELECT name, price FROM prices WHERE name IN (...). What it does not find has no
- * price, which is what STRATA_MISS says of all loads that were not answered. */
+/* One query for all: SELECT name, price FROM prices WHERE name IN (...). What it does not find has
+ * no price, which is what STRATA_MISS says of all loads that were not answered. */
 static int look_up(struct strata_load *const *loads, size_t count, void *arg)
 {
     unsigned *questions = arg;

@@ -2,8 +2,8 @@
  *
  * Envelopes: the input is what is stored in Redis.
  *
- * Facts: what was read lies within what was stored; written again, it reads the same, and is what was
- * stored, unless that had fields that may be left out, or fields in another order.
+ * Facts: what was read lies within what was stored; written again, it reads the same, and is what
+ * was stored, unless that had fields that may be left out, or fields in another order.
  */
 #include <string.h>
 

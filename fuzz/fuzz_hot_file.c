@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Saved hot sets: the input is a whole file. The first byte says whether its checksums are put right
- * first, or hardly anything would be read.
+ * Saved hot sets: the input is a whole file. The first byte says whether its checksums are put
+ * right first, or hardly anything would be read.
  *
- * Facts: no more records are read than the head announces, and one only where the bytes are those that
- * writing it anew gives; the end is an end only after all of them, with nothing behind.
+ * Facts: no more records are read than the head announces, and one only where the bytes are those
+ * that writing it anew gives; the end is an end only after all of them, with nothing behind.
  */
 #include <stdio.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * Segments of write-behind's journal: the input is what stands behind the head, whole or torn. The
  * first byte says whether its checksums are put right first, or hardly anything would be read.
  *
- * Facts: records lie within the input, one behind another; written anew they are the same bytes; what
- * is no record leaves the rest as it was.
+ * Facts: records lie within the input, one behind another; written anew they are the same bytes;
+ * what is no record leaves the rest as it was.
  */
 #include <string.h>
 

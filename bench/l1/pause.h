@@ -3,8 +3,8 @@
  * How long single calls take, of one thread. A call that took long may have waited for the cache,
  * or its thread was not running because another one was. So besides the time by the clock there is
  * the time that the thread ran: of a long call, the clock's less what the thread did not run since
- * the last mark, a few dozen calls before. Neither is the truth alone: who sleeps waiting for a lock
- * does not run either.
+ * the last mark, a few dozen calls before. Neither is the truth alone: who sleeps waiting for a
+ * lock does not run either.
  */
 #ifndef BENCH_L1_PAUSE_H
 #define BENCH_L1_PAUSE_H

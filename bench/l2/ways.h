@@ -64,8 +64,9 @@ int way_threads_l2(struct rig *rig, unsigned ops);
 int way_pipeline_hiredis(struct rig *rig, unsigned ops);
 int way_pipeline_engine(struct rig *rig, unsigned ops);
 
-/* The same threads and one connection with nothing but futexes between them: what is left of a shared
- * connection when all that can be left out is. The first without a server, the second with ours. */
+/* The same threads and one connection with nothing but futexes between them: what is left of a
+ * shared connection when all that can be left out is. The first without a server, the second with
+ * ours. */
 int way_threads_handoff(struct rig *rig, unsigned ops);
 int way_threads_floor(struct rig *rig, unsigned ops);
 
@@ -77,8 +78,8 @@ int way_cluster_node(struct rig *rig, unsigned ops);
 void cluster_bench_close(struct cluster_bench *bench);                     /* NULL is fine */
 pid_t cluster_bench_pid(const struct cluster_bench *bench, unsigned node); /* 0: no such primary */
 
-/* Tell the 99th percentile of one small get, alone or while 10 MB are on their way to the same process,
- * again and again. */
+/* Tell the 99th percentile of one small get, alone or while 10 MB are on their way to the same
+ * process, again and again. */
 int way_small_l2(struct rig *rig, unsigned ops);
 int way_small_hiredis(struct rig *rig, unsigned ops);
 int way_small_beside_big_l2(struct rig *rig, unsigned ops);

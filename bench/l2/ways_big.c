@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * See ways.h: small gets, one at a time, while another thread gets 10 MB from the same server again and
- * again, or does nothing. What is told is the 99th percentile.
- * A rest lies between two small gets: else whoever is faster asks more often between two large values, and
- * those that meet one are fewer than one in a hundred.
+ * See ways.h: small gets, one at a time, while another thread gets 10 MB from the same server again
+ * and again, or does nothing. What is told is the 99th percentile.
+ * A rest lies between two small gets: else whoever is faster asks more often between two large
+ * values, and those that meet one are fewer than one in a hundred.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -3,10 +3,10 @@
  * See ways.h: what threads that share one connection cost at the least.
  *
  * Whoever finds the lead free sends what all have posted, in one send, waits for the replies and
- * wakes those whose they are; the others sleep on a number that changes with each batch. There is no
- * library between them and the system: no deadlines, no event loop, no parsing, and nothing is copied.
- * A leader first lets others run who could post: each thread has to run once for each of its calls, and
- * this way most of them do so before the send.
+ * wakes those whose they are; the others sleep on a number that changes with each batch. There is
+ * no library between them and the system: no deadlines, no event loop, no parsing, and nothing is
+ * copied. A leader first lets others run who could post: each thread has to run once for each of
+ * its calls, and this way most of them do so before the send.
  */
 #include <linux/futex.h>
 #include <pthread.h>

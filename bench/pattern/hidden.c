@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See hidden.h. A watcher notes when an answer with a value had come; so what it was doing on a busy
- * processor meanwhile counts as well.
+ * See hidden.h. A watcher notes when an answer with a value had come; so what it was doing on a
+ * busy processor meanwhile counts as well.
  */
 #include "bench/pattern/hidden.h"
 

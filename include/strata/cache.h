@@ -41,16 +41,16 @@ STRATA_API int strata_open(struct strata **out, const struct strata_options *opt
  * released; queues must have been closed. NULL is fine. */
 STRATA_API void strata_close(struct strata **cache);
 
-/* Changes options of an open cache: all of `settings`, or none. What may change, and what not and why,
- * docs/configuration.md says of each option; values and bounds are those of files. Of one option that is
- * named twice the later counts. Every call that begins after this one has returned goes by the new
- * values; where L1 is to be smaller it is so by then. Two exceptions: entries keep the TTL that they were
- * stored with, and what waits for its write_behind_interval keeps that. l1_max_bytes may become up to 16
- * times what the cache was opened with.
- * STRATA_OK; STRATA_ERR_INVALID: no such option; STRATA_ERR_UNSUPPORTED: it is not one of those that
- * change; STRATA_ERR_CONFIG: the value; STRATA_ERR_NOMEM. `error` (may be NULL) has the particulars, and
- * then nothing has changed. May wait for other threads' stores, not for Redis; from any thread but
- * callbacks of the cache. */
+/* Changes options of an open cache: all of `settings`, or none. What may change, and what not and
+ * why, docs/configuration.md says of each option; values and bounds are those of files. Of one
+ * option that is named twice the later counts. Every call that begins after this one has returned
+ * goes by the new values; where L1 is to be smaller it is so by then. Two exceptions: entries keep
+ * the TTL that they were stored with, and what waits for its write_behind_interval keeps that.
+ * l1_max_bytes may become up to 16 times what the cache was opened with.
+ * STRATA_OK; STRATA_ERR_INVALID: no such option; STRATA_ERR_UNSUPPORTED: it is not one of those
+ * that change; STRATA_ERR_CONFIG: the value; STRATA_ERR_NOMEM. `error` (may be NULL) has the
+ * particulars, and then nothing has changed. May wait for other threads' stores, not for Redis;
+ * from any thread but callbacks of the cache. */
 STRATA_API int strata_reconfigure(struct strata *cache, const struct strata_setting *settings,
                                   size_t count, struct strata_error *error);
 
@@ -68,8 +68,9 @@ struct strata_value {
 
 /* STRATA_OK with a value to release, STRATA_MISS, or an error. L1 answers first; then, with
  * read-through on, Redis, whose answer fills L1. Where Redis does not answer and L1
- * has a value that may have changed since, serve_stale says what becomes of it: STRATA_STALE with that
- * value to release, STRATA_ERR_UNPROVEN, or else Redis' failure. The same holds for all gets below. */
+ * has a value that may have changed since, serve_stale says what becomes of it: STRATA_STALE with
+ * that value to release, STRATA_ERR_UNPROVEN, or else Redis' failure. The same holds for all gets
+ * below. */
 STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
                           struct strata_value *value);
 
@@ -86,12 +87,12 @@ STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, vo
  * STRATA_ERR_TIMEOUT or STRATA_ERR_LOST the outcome is unknown and L1 does not hold the key.
  * With write-behind: STRATA_OK says that the write was accepted: all gets through this cache see
  * it, Redis follows; STRATA_ERR_BUSY: the queue is full, nothing was done. It may wait up to
- * socket_timeout: for room (write_behind_full=block), for the disk (a journal with fsync always), and
- * with write_behind_guard=on, of a key of which the cache knows nothing, until Redis was asked what it
- * has. STRATA_ERR_TIMEOUT: the disk or Redis did not answer by then, and the write is accepted all the same:
- * it is owed, and gets see it (write_behind_full=through: if it went to Redis at once the outcome is
- * unknown, as with write-through). STRATA_ERR_CLOSED: strata_close() came first, and its log
- * says what is left. Any other error: nothing is owed.
+ * socket_timeout: for room (write_behind_full=block), for the disk (a journal with fsync always),
+ * and with write_behind_guard=on, of a key of which the cache knows nothing, until Redis was asked
+ * what it has. STRATA_ERR_TIMEOUT: the disk or Redis did not answer by then, and the write is
+ * accepted all the same: it is owed, and gets see it (write_behind_full=through: if it went to
+ * Redis at once the outcome is unknown, as with write-through). STRATA_ERR_CLOSED: strata_close()
+ * came first, and its log says what is left. Any other error: nothing is owed.
  * With both off, L1 takes the value and Redis' copy is deleted. */
 STRATA_API int strata_set(struct strata *cache, struct strata_bytes key, struct strata_bytes value,
                           uint64_t ttl_ms);

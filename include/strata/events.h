@@ -8,8 +8,9 @@
  *     }
  *     strata_set_event_hook(cache, on_event, NULL);
  *
- * A cache with a hook has a thread for it, which looks ten times a second; without one all of this costs
- * nothing. A state is told within two seconds of the fact, both ways, as health says (observe.h).
+ * A cache with a hook has a thread for it, which looks ten times a second; without one all of this
+ * costs nothing. A state is told within two seconds of the fact, both ways, as health says
+ * (observe.h).
  */
 #ifndef STRATA_EVENTS_H
 #define STRATA_EVENTS_H
@@ -57,18 +58,19 @@ struct strata_event {
     uint64_t keys;
 };
 
-/* Runs on a thread of its own, one at a time, in order. It may block, which delays events and nothing
- * else (of states that have changed there and back meanwhile nothing is told), and may call everything
- * that the cache offers, but not set a hook or close the cache. LOST alone comes on the thread that
- * closes the cache, which is not to be called then. */
+/* Runs on a thread of its own, one at a time, in order. It may block, which delays events and
+ * nothing else (of states that have changed there and back meanwhile nothing is told), and may call
+ * everything that the cache offers, but not set a hook or close the cache. LOST alone comes on the
+ * thread that closes the cache, which is not to be called then. */
 typedef void (*strata_event_hook)(void *arg, const struct strata_event *event);
 
-/* Sets the hook, in place of the one before; NULL: none. When this returns, the one before does not run
- * and will not. A new one is first told of the parts' health and of the coherence as they are, with
- * `before` the same, and of the state of the cluster as soon as it has been seen: of what changes there
- * before that, nothing is told but nodes that are down. Any thread but the hook's own, which gets STRATA_ERR_INVALID.
- * Before a cluster this watches it as strata_cluster_open() does, with one more connection to each of its
- * nodes. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM: there is no hook then. */
+/* Sets the hook, in place of the one before; NULL: none. When this returns, the one before does not
+ * run and will not. A new one is first told of the parts' health and of the coherence as they are,
+ * with `before` the same, and of the state of the cluster as soon as it has been seen: of what
+ * changes there before that, nothing is told but nodes that are down. Any thread but the hook's
+ * own, which gets STRATA_ERR_INVALID. Before a cluster this watches it as strata_cluster_open()
+ * does, with one more connection to each of its nodes. STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM: there
+ * is no hook then. */
 STRATA_API int strata_set_event_hook(struct strata *cache, strata_event_hook hook, void *arg);
 
 /* "health", "coherence", "cluster", "parked", "lost", "overtaken"; constant. */

@@ -32,9 +32,9 @@ struct strata_load;
  * exception, no end of the thread. */
 typedef int (*strata_loader)(struct strata_load *load, void *arg);
 
-/* Loads several keys, each with a load of its own, which is answered as above. What is returned is the
- * answer of those that were given none: STRATA_MISS, there are none; a negative number, that error;
- * STRATA_OK, STRATA_ERR_INVALID. */
+/* Loads several keys, each with a load of its own, which is answered as above. What is returned is
+ * the answer of those that were given none: STRATA_MISS, there are none; a negative number, that
+ * error; STRATA_OK, STRATA_ERR_INVALID. */
 typedef int (*strata_loader_many)(struct strata_load *const *loads, size_t count, void *arg);
 
 STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
@@ -88,15 +88,16 @@ struct strata_load_options {
      * not end together. Those of "there is none" are not. */
     double ttl_jitter;
 
-    /* With any of those that follow, and in asynchronous calls, loaders run on threads of the cache, too: at most four, made
-     * when they are needed. Then `arg` must stay valid until the loader has ended, and at the
-     * latest until strata_close() returns, which waits for loaders that run and begins no
-     * others: calls that wait for one get STRATA_ERR_CLOSED. A call from within a loader that finds all
-     * threads busy runs its load itself, and takes as long as that. */
+    /* With any of those that follow, and in asynchronous calls, loaders run on threads of the
+     * cache, too: at most four, made when they are needed. Then `arg` must stay valid until the
+     * loader has ended, and at the latest until strata_close() returns, which waits for loaders
+     * that run and begins no others: calls that wait for one get STRATA_ERR_CLOSED. A call from
+     * within a loader that finds all threads busy runs its load itself, and takes as long as
+     * that. */
 
     /* 0 to 1: after this share of the time for which L1 has a value, the next call that gets it has
-     * it loaded anew in the background. 0: not. Values with tags (tags.h) are not loaded early: what a
-     * loader brings has none. */
+     * it loaded anew in the background. 0: not. Values with tags (tags.h) are not loaded early:
+     * what a loader brings has none. */
     double refresh_ahead;
     /* The same by chance, the likelier the nearer the end and the longer a load takes, so that of
      * many processes few load (XFetch). 1 is a good start, more is earlier. 0: not. The time that
@@ -106,9 +107,9 @@ struct strata_load_options {
      * answer with: then STRATA_STALE. 0, or there is none: as long as the next one says. */
     uint64_t soft_timeout_ms;
     /* How long a call waits for a load in any case: then STRATA_STALE or STRATA_ERR_TIMEOUT. 0: own
-     * loads as long as they take, those of others for wait_ms, which does not count where this one is
-     * given. In both cases the load goes on, and is kept. With either, STRATA_ERR_BUSY: 256 loads
-     * wait to begin. */
+     * loads as long as they take, those of others for wait_ms, which does not count where this one
+     * is given. In both cases the load goes on, and is kept. With either, STRATA_ERR_BUSY: 256
+     * loads wait to begin. */
     uint64_t hard_timeout_ms;
 };
 
@@ -124,30 +125,31 @@ STRATA_API int strata_get_or_load(struct strata *cache, struct strata_bytes key,
                                   const struct strata_load_options *options,
                                   struct strata_value *value);
 
-/* As strata_get_or_load(), with a completion as of the asynchronous twins (cache.h): called once where this
- * returned STRATA_OK, and not from within it. It blocks neither the caller nor the I/O thread, and may be called
- * from callbacks and loaders: Redis is asked by the I/O thread, the loader runs on a thread of the cache, also
- * without time-outs; `arg` must stay valid as above. Key and options are copied. One load for all that want a
- * key, whichever way they ask; who waits for the load of another does so for wait_ms, and here, too, own
- * loads are waited for as long as they take but for hard_timeout_ms. STRATA_ERR_BUSY: 256 loads wait to begin;
- * STRATA_ERR_CLOSED: the cache is closed, and the load had not begun. A loader must not wait for a completion:
- * four that do so would hold all threads. */
+/* As strata_get_or_load(), with a completion as of the asynchronous twins (cache.h): called once
+ * where this returned STRATA_OK, and not from within it. It blocks neither the caller nor the I/O
+ * thread, and may be called from callbacks and loaders: Redis is asked by the I/O thread, the
+ * loader runs on a thread of the cache, also without time-outs; `arg` must stay valid as above. Key
+ * and options are copied. One load for all that want a key, whichever way they ask; who waits for
+ * the load of another does so for wait_ms, and here, too, own loads are waited for as long as they
+ * take but for hard_timeout_ms. STRATA_ERR_BUSY: 256 loads wait to begin; STRATA_ERR_CLOSED: the
+ * cache is closed, and the load had not begun. A loader must not wait for a completion: four that
+ * do so would hold all threads. */
 STRATA_API int strata_get_or_load_async(struct strata *cache, struct strata_bytes key,
                                         strata_loader loader, void *arg,
                                         const struct strata_load_options *options,
                                         struct strata_completion completion);
 
-/* The same as strata_get_or_load() for many keys: L1, then one round trip to Redis for those that it has not, then one call of the
- * loader for all that are missing still, and one round trip to store what it brought. Keys that other
- * calls load are not loaded again, but waited for once the own ones are there, so that batches of the same
- * keys in any order do not wait for one another; where such a call gives up, the loader is called once more
- * for its keys. A key that is named several times is loaded once. Loads that become due before their time
- * is over are loaded together, too.
- * values[i] and statuses[i] (`statuses` may be NULL) are what the single call would have answered for key i,
- * values zeroed where there is none; the result is that of batches (cache.h). Time-outs count for the whole
- * call: keys that are answered by then have their values.
- * STRATA_ERR_UNSUPPORTED with lease_ms: who waits for one key's lease would hold those of the others, and
- * two processes could wait for each other until these end. */
+/* The same as strata_get_or_load() for many keys: L1, then one round trip to Redis for those that
+ * it has not, then one call of the loader for all that are missing still, and one round trip to
+ * store what it brought. Keys that other calls load are not loaded again, but waited for once the
+ * own ones are there, so that batches of the same keys in any order do not wait for one another;
+ * where such a call gives up, the loader is called once more for its keys. A key that is named
+ * several times is loaded once. Loads that become due before their time is over are loaded
+ * together, too. values[i] and statuses[i] (`statuses` may be NULL) are what the single call would
+ * have answered for key i, values zeroed where there is none; the result is that of batches
+ * (cache.h). Time-outs count for the whole call: keys that are answered by then have their values.
+ * STRATA_ERR_UNSUPPORTED with lease_ms: who waits for one key's lease would hold those of the
+ * others, and two processes could wait for each other until these end. */
 STRATA_API int strata_get_or_load_many(struct strata *cache, const struct strata_bytes *keys,
                                        size_t count, strata_loader_many loader, void *arg,
                                        const struct strata_load_options *options,

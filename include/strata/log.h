@@ -26,11 +26,12 @@ enum strata_log_level {
 typedef void (*strata_log_sink)(void *arg, enum strata_log_level level, const char *room,
                                 const char *line);
 
-/* Ready sinks, for the options' `log_sink`: each line goes to standard error in one write. `arg` is not
- * looked at. In text and in JSON:
+/* Ready sinks, for the options' `log_sink`: each line goes to standard error in one write. `arg` is
+ * not looked at. In text and in JSON:
  *
  *   2026-11-23T15:04:05.123Z warning l2: 127.0.0.1:6379: connection lost
- *   {"time":"2026-11-23T15:04:05.123Z","level":"warning","room":"l2","message":"127.0.0.1:6379: ..."} */
+ *   {"time":"2026-11-23T15:04:05.123Z","level":"warning","room":"l2","message":"127.0.0.1:6379:
+ *   ..."} */
 STRATA_API void strata_log_text(void *arg, enum strata_log_level level, const char *room,
                                 const char *line);
 STRATA_API void strata_log_json(void *arg, enum strata_log_level level, const char *room,

@@ -43,7 +43,8 @@ enum strata_tracking {
     STRATA_TRACKING_OFF = 3      /* not at all */
 };
 
-/* What a get does with an entry of L1 that is not proven to be current, where Redis does not answer. */
+/* What a get does with an entry of L1 that is not proven to be current, where Redis does not
+ * answer. */
 enum strata_serve_stale {
     STRATA_SERVE_STALE_DEFAULT = 0, /* off */
     STRATA_SERVE_STALE_ON = 1,      /* answers it, as STRATA_STALE */

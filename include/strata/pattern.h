@@ -6,22 +6,22 @@
  *     strata_invalidate_pattern(cache, strata_text("session:*"), &count);
  *
  * Before the first key is deleted, what matches is hidden: this cache, and within a push all caches
- * with the same prefix that hear of what others write, answer STRATA_MISS for it as if it were gone,
- * until it is; stratad's clients are answered so too (docs/internals/barriers.md). Caches of other
- * kinds (L1 or tracking off) and other clients see each key until it is deleted. What is set under a
- * matching key meanwhile is seen by the cache that set it, is hidden from the others until the call
- * returns, and may be deleted or not. A call that ends otherwise than with STRATA_OK shows again what
- * it has not deleted; so does the death of its process, ten
+ * with the same prefix that hear of what others write, answer STRATA_MISS for it as if it were
+ * gone, until it is; stratad's clients are answered so too (docs/internals/barriers.md). Caches of
+ * other kinds (L1 or tracking off) and other clients see each key until it is deleted. What is set
+ * under a matching key meanwhile is seen by the cache that set it, is hidden from the others until
+ * the call returns, and may be deleted or not. A call that ends otherwise than with STRATA_OK shows
+ * again what it has not deleted; so does the death of its process, ten
  * seconds later.
  *
  * Patterns are Redis' globs over the names of keys without the configured prefix (keys.h). A key
  * that matches from begin to end is gone when STRATA_OK is answered. Keys are deleted with UNLINK,
- * whatever type their value has; each leaves L1 before its UNLINK is sent, and what was read meanwhile
- * is not kept. While slots move and primaries fail it goes on; where that lasts longer than the
- * patience it ends with an error, never in silence, and a second call goes on where the first one
- * ended: what has been deleted is gone. A failover that loses deletions which Redis had acknowledged
- * brings keys back; those are deleted, and counted, again. Pace: at most `share` percent of the time
- * a node is scanned, and as much of it keys are deleted.
+ * whatever type their value has; each leaves L1 before its UNLINK is sent, and what was read
+ * meanwhile is not kept. While slots move and primaries fail it goes on; where that lasts longer
+ * than the patience it ends with an error, never in silence, and a second call goes on where the
+ * first one ended: what has been deleted is gone. A failover that loses deletions which Redis had
+ * acknowledged brings keys back; those are deleted, and counted, again. Pace: at most `share`
+ * percent of the time a node is scanned, and as much of it keys are deleted.
  * Threads: any, but no callback on the cache's I/O thread. Several at once are fine; each key is
  * then counted by one of them. Memory: 512 KiB of names, two pages of each node and 1 MiB.
  */
@@ -71,9 +71,9 @@ STRATA_API int strata_invalidate_pattern_with(struct strata *cache, struct strat
                                               struct strata_error *error);
 
 /* All keys of the cache: those under its prefix, in both tiers, and so what
- * strata_invalidate_pattern() says of "*". The versions of tags stay; the values that had them are gone.
- * STRATA_ERR_INVALID: there is no prefix, and so all of the database would be meant; who means that
- * says so with "*". */
+ * strata_invalidate_pattern() says of "*". The versions of tags stay; the values that had them are
+ * gone. STRATA_ERR_INVALID: there is no prefix, and so all of the database would be meant; who
+ * means that says so with "*". */
 STRATA_API int strata_clear(struct strata *cache, uint64_t *count);
 
 #ifdef __cplusplus

@@ -9,8 +9,8 @@
  *     strata_repository_open(&people, database, &person_model, &error);
  *
  *     struct strata_rows found = {0};
- *     if (strata_repository_find_cached(people, strata_field_integer(7), &found, &error) == STRATA_OK) {
- *         const struct person *person = found.rows;
+ *     if (strata_repository_find_cached(people, strata_field_integer(7), &found, &error) ==
+ *         STRATA_OK) { const struct person *person = found.rows;
  *         ...
  *         strata_rows_release(&found);
  *     }
@@ -24,15 +24,15 @@
  * change could not be told to Redis, or its process died before it was told, others hear of it
  * through the database, sweep_ms + grace_ms after the commit. Of changes that do not come through a
  * repository nothing is known. Programs that share a database must share the Redis and agree on
- * which columns of a model are indexed. The cache must write through to Redis, or have no L2, which is for a
- * database that no other process changes. docs/repository.md has all of it.
+ * which columns of a model are indexed. The cache must write through to Redis, or have no L2, which
+ * is for a database that no other process changes. docs/repository.md has all of it.
  *
  * Threads: all calls are safe from any thread, but for the close calls, which must be the last, and
  * for a transaction, which belongs to one thread at a time. Calls wait: timeout_ms for a
  * connection; in SQLite timeout_ms for a lock, and as long as statements run; in PostgreSQL
  * timeout_ms + 1 s for each answer, of which a change has several; for the cache its budget, at
- * a commit once for every 512 versions. `error` may be NULL everywhere; it has the particulars of an error.
- * Out parameters are untouched where a call does not say STRATA_OK.
+ * a commit once for every 512 versions. `error` may be NULL everywhere; it has the particulars of
+ * an error. Out parameters are untouched where a call does not say STRATA_OK.
  */
 #ifndef STRATA_REPOSITORY_H
 #define STRATA_REPOSITORY_H
@@ -215,8 +215,8 @@ STRATA_API int strata_repository_find(struct strata_repository *repository,
                                       struct strata_field key, struct strata_rows *found,
                                       struct strata_error *error);
 
-/* Many by their keys, 64 in a statement. rows[i] is to be released; statuses[i] is what the single call
- * would have answered for key i. STRATA_OK where none is an error, else the first error. */
+/* Many by their keys, 64 in a statement. rows[i] is to be released; statuses[i] is what the single
+ * call would have answered for key i. STRATA_OK where none is an error, else the first error. */
 STRATA_API int strata_repository_find_many(struct strata_repository *repository,
                                            struct strata_transaction *transaction,
                                            const struct strata_field *keys, size_t count,

@@ -34,17 +34,17 @@ struct strata;
 /* As strata_set(), with 1 to STRATA_TAGS_MOST tags, whose bytes are copied. The value belongs to
  * the versions that its tags have when it is set: one that was made of what a tag stood for before
  * it was invalidated, and is set after that, counts. Tags that no value has had in a while cost a
- * round trip or two; a TTL of more than 12 hours costs one, so that no tag ends before its values (needs
- * the right to PEXPIRE and PERSIST; without it, values end with the first of their tags, a day at the
- * least after that was made). All of them within one budget of a call. Not from callbacks of the
- * cache: STRATA_ERR_INVALID. */
+ * round trip or two; a TTL of more than 12 hours costs one, so that no tag ends before its values
+ * (needs the right to PEXPIRE and PERSIST; without it, values end with the first of their tags, a
+ * day at the least after that was made). All of them within one budget of a call. Not from
+ * callbacks of the cache: STRATA_ERR_INVALID. */
 STRATA_API int strata_set_tagged(struct strata *cache, struct strata_bytes key,
                                  struct strata_bytes value, uint64_t ttl_ms,
                                  const struct strata_bytes *tags, size_t count);
 
 /* Values that were set with this tag are not there any more: for this cache when the call returns,
- * for others as soon as Redis tells them, or, where it cannot, within max_staleness_ms. Where Redis does
- * not track for them, at once: values with tags are not kept in L1 there. Costs the
+ * for others as soon as Redis tells them, or, where it cannot, within max_staleness_ms. Where Redis
+ * does not track for them, at once: values with tags are not kept in L1 there. Costs the
  * same for any number of values; their memory goes with their TTL or when it is needed. STRATA_OK,
  * also where no value has it; an error leaves open whether others hear of it. */
 STRATA_API int strata_invalidate_tag(struct strata *cache, struct strata_bytes tag);

@@ -4,11 +4,12 @@
  * before it is asked.
  *
  *     strata_save_hot(cache, "/var/lib/app/hot", NULL, NULL, &error);      before strata_close()
- *     strata_warm(cache, &(struct strata_warm_options){.hot_file = "/var/lib/app/hot"}, NULL, &error);
+ *     strata_warm(cache, &(struct strata_warm_options){.hot_file = "/var/lib/app/hot"}, NULL,
+ *     &error);
  *
  * Coherence: keys are read from Redis, as strata_get() reads them, so that whatever others wrote
- * between saving and warming is what L1 has. Values are saved only by a cache without L2, where there
- * is nobody else to ask.
+ * between saving and warming is what L1 has. Values are saved only by a cache without L2, where
+ * there is nobody else to ask.
  * Threads: any, but no callback on the cache's I/O thread. Both work on the calling thread.
  */
 #ifndef STRATA_WARM_H
@@ -29,9 +30,9 @@ struct strata_save_hot_options {
     enum strata_switch values;
 };
 
-/* Saves the keys that L1 has, in order of heat, to a file: written beside `path`, synced, renamed; a
- * process that dies meanwhile leaves what was there, and perhaps a file path.XXXXXX. *saved (may be
- * NULL) is how many keys. STRATA_OK; STRATA_ERR_DISABLED: there is no L1; STRATA_ERR_INVALID:
+/* Saves the keys that L1 has, in order of heat, to a file: written beside `path`, synced, renamed;
+ * a process that dies meanwhile leaves what was there, and perhaps a file path.XXXXXX. *saved (may
+ * be NULL) is how many keys. STRATA_OK; STRATA_ERR_DISABLED: there is no L1; STRATA_ERR_INVALID:
  * `values` before an L2; STRATA_ERR_SYSTEM, with the file and why in `error` (may be NULL);
  * STRATA_ERR_NOMEM. On failure the file is as it was. Callers go on meanwhile. */
 STRATA_API int strata_save_hot(struct strata *cache, const char *path,
@@ -63,19 +64,20 @@ struct strata_warm_options {
     uint64_t rate;       /* keys a second; STRATA_UNLIMITED */
     uint64_t share;      /* percent of the time that it may be at work, 1 to 100; 50 */
 
-    /* Told on the calling thread after each batch. Anything but 0 ends the call with STRATA_MORE. May
-     * use the cache. */
+    /* Told on the calling thread after each batch. Anything but 0 ends the call with STRATA_MORE.
+     * May use the cache. */
     int (*progress)(void *arg, const struct strata_warm_progress *progress);
     void *progress_arg;
 };
 
 /* Reads keys that L1 does not have, and keeps them there, until all are, L1 has no room (nothing is
- * evicted for it: what is read first stays), or somebody ends it. Saved values of a cache without L2
- * go in as they are, where nothing has been set or deleted since the cache was opened. `result` (may be
- * NULL) is set whatever is answered. STRATA_OK; STRATA_MORE: ended by progress(); STRATA_ERR_INVALID: an
- * option, the file is no saved hot set, or has no values and there is no L2; STRATA_ERR_UNSUPPORTED: it
- * is of another version; STRATA_ERR_DISABLED: no L1, or read-through is off; STRATA_ERR_SYSTEM: the
- * file; errors of strata_keys_next(); of strata_get(), where a whole batch failed. */
+ * evicted for it: what is read first stays), or somebody ends it. Saved values of a cache without
+ * L2 go in as they are, where nothing has been set or deleted since the cache was opened. `result`
+ * (may be NULL) is set whatever is answered. STRATA_OK; STRATA_MORE: ended by progress();
+ * STRATA_ERR_INVALID: an option, the file is no saved hot set, or has no values and there is no L2;
+ * STRATA_ERR_UNSUPPORTED: it is of another version; STRATA_ERR_DISABLED: no L1, or read-through is
+ * off; STRATA_ERR_SYSTEM: the file; errors of strata_keys_next(); of strata_get(), where a whole
+ * batch failed. */
 STRATA_API int strata_warm(struct strata *cache, const struct strata_warm_options *options,
                            struct strata_warm_progress *result, struct strata_error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The asynchronous reads and writes. Each is one block of memory that holds the operation and copies of
- * its key and value, and that lives until its callback has run (api/async_call.h).
+ * The asynchronous reads and writes. Each is one block of memory that holds the operation and
+ * copies of its key and value, and that lives until its callback has run (api/async_call.h).
  *
  *   STARTED --L1 answered--> posted
  *      '-----L2 asked-----> done(), by who leads the loop --> completed

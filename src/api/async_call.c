@@ -27,8 +27,8 @@ static void on_own_thread(struct sta_task *task)
     call_finish(STA_CONTAINER(task, struct sta_async_call, task));
 }
 
-/* Under whoever leads the loop: perhaps a synchronous caller, whose thread is no place for somebody else's
- * callback. */
+/* Under whoever leads the loop: perhaps a synchronous caller, whose thread is no place for somebody
+ * else's callback. */
 void sta_async_call_complete(struct sta_async_call *call)
 {
     struct sta_loop *loop = call->loop;
@@ -49,8 +49,8 @@ static void on_posted(struct sta_task *task)
     sta_async_call_complete(STA_CONTAINER(task, struct sta_async_call, task));
 }
 
-/* A lease becomes a copy, and its status an error where there is no memory for it. Never from within the
- * caller's call. */
+/* A lease becomes a copy, and its status an error where there is no memory for it. Never from
+ * within the caller's call. */
 void sta_async_call_post(struct sta_async_call *call)
 {
     if (sta_value_own(&call->value) != STRATA_OK) {

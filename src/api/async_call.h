@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What asynchronous calls have in common: each is one block of memory, which begins with this and lives until
- * its callback has run.
+ * What asynchronous calls have in common: each is one block of memory, which begins with this and
+ * lives until its callback has run.
  *
- *     init --> complete()  by who leads the loop: into the caller's queue, and callback on dispatch; or
+ *     init --> complete()  by who leads the loop: into the caller's queue, and callback then; or
  *         |                callback on the loop's own thread
- *         '--> post()      by the caller's thread, where it is answered on the spot: complete() on the loop's
- *                          own thread
+ *         '--> post()      by the caller's thread, where it is answered at once: complete() on the
+ *                          loop's own thread
  *
  * Values that pass through here are copies, never leases: a queue may be dispatched after the
  * cache is closed.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The event hook of a handle (strata/events.h): a thread with a loop, on it a timer that compares what
- * is so with what was told at last, and before a cluster a monitor (l2/cluster_monitor.h).
+ * The event hook of a handle (strata/events.h): a thread with a loop, on it a timer that compares
+ * what is so with what was told at last, and before a cluster a monitor (l2/cluster_monitor.h).
  */
 #ifndef STA_EVENTS_H
 #define STA_EVENTS_H

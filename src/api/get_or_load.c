@@ -51,8 +51,9 @@ int strata_get_or_load(struct strata *cache, struct strata_bytes key, strata_loa
     return status;
 }
 
-/* Why a batch cannot be. With a lease for each key, who waits for one that another process holds would hold
- * those of all his other keys meanwhile, and the other process may wait for one of these. */
+/* Why a batch cannot be. With a lease for each key, who waits for one that another process holds
+ * would hold those of all his other keys meanwhile, and the other process may wait for one of
+ * these. */
 static int refuse_many(struct strata *cache, strata_loader_many loader,
                        const struct strata_load_options *options)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata_get_or_load_async(): one block of memory with copies of key and options, which lives until its
- * callback has run (api/async_call.h).
+ * strata_get_or_load_async(): one block of memory with copies of key and options, which lives until
+ * its callback has run (api/async_call.h).
  */
 #include <stdlib.h>
 #include <string.h>

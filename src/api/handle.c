@@ -45,8 +45,8 @@ static enum sta_tracking_mode handle_tracking(enum strata_tracking tracking)
     }
 }
 
-/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is known
- * to hang within two. */
+/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is
+ * known to hang within two. */
 #define PING_NS (750 * STA_NS_MS)
 
 static enum sta_behind_full handle_full(enum strata_full full)

@@ -33,7 +33,8 @@ struct strata {
     struct sta_endpoint *seeds; /* seed_count of them */
     size_t seed_count;
 
-    /* Atomic, relaxed: the thread on which a hook runs now; 0: none. A thread looks for itself only. */
+    /* Atomic, relaxed: the thread on which a hook runs now; 0: none. A thread looks for itself
+     * only. */
     _Atomic uintptr_t telling;
 
     /* Guarded by events_lock, which is held while a hook is taken away. */

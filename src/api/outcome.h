@@ -10,8 +10,8 @@
 /* STRATA_OK where none is an error; the error where all are the same; else STRATA_ERR_PARTIAL. */
 int sta_outcome_of(const int *statuses, size_t count);
 
-/* The caller's statuses, or memory for them where he gave none (to be given back by free_own()); NULL: there
- * is none. */
+/* The caller's statuses, or memory for them where he gave none (to be given back by free_own());
+ * NULL: there is none. */
 int *sta_outcome_statuses(int *statuses, size_t count);
 void sta_outcome_free_own(int *own, const int *statuses);
 

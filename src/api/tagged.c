@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The calls of strata/tags.h: arguments, one clock read, and to cache/tags.c. A tag falls by the deletion
- * of its version's key.
+ * The calls of strata/tags.h: arguments, one clock read, and to cache/tags.c. A tag falls by the
+ * deletion of its version's key.
  */
 #include "api/handle.h"
 #include "cache/tags.h"

@@ -43,12 +43,13 @@ struct sta_aged_entry {
 };
 
 /* Into L1, for its TTL and the time after it in which the value is stale, under the token. What is
- * stale already is kept, too, for who may serve it. STRATA_OK; else it is not kept, and what was there stays:
- * STRATA_SKIPPED, or an error, which is counted. */
+ * stale already is kept, too, for who may serve it. STRATA_OK; else it is not kept, and what was
+ * there stays: STRATA_SKIPPED, or an error, which is counted. */
 int sta_aged_fill(struct sta_cache *cache, const struct sta_aged_entry *entry, uint64_t now_ms);
 
-/* A load has failed: what L1 has of the key, believed or not, says so until then, and is otherwise as it
- * was. Under the token, whose stamp is not looked at. Nothing where it is not there, or has no head. */
+/* A load has failed: what L1 has of the key, believed or not, says so until then, and is otherwise
+ * as it was. Under the token, whose stamp is not looked at. Nothing where it is not there, or has
+ * no head. */
 void sta_aged_throttle(struct sta_cache *cache, const struct sta_key *key,
                        struct sta_l1_token token, uint64_t until_ms, uint64_t now_ms);
 

@@ -2,9 +2,9 @@
  *
  * Barriers of this process: put up, renewed, dropped; see barriers.h.
  *
- * One script does all three, so that it may be sent again when nobody knows what became of it. It looks
- * at the time of the server that has the hash, and at no other. Behind it the hash is read, and so known to
- * this cache when the answer is there.
+ * One script does all three, so that it may be sent again when nobody knows what became of it. It
+ * looks at the time of the server that has the hash, and at no other. Behind it the hash is read,
+ * and so known to this cache when the answer is there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,8 +15,9 @@
 #include "core/random.h"
 #include "strata/status.h"
 
-/* KEYS[1]: the hash; ARGV: id, TTL in ms ('': drop), the most there may be, pattern. 1: done; 0: too many.
- * When one is dropped, what is left of the hash ends no later than the last of the others. */
+/* KEYS[1]: the hash; ARGV: id, TTL in ms ('': drop), the most there may be, pattern. 1: done; 0:
+ * too many. When one is dropped, what is left of the hash ends no later than the last of the
+ * others. */
 static const char script[] =
     "local t=redis.call('TIME') local now=t[1]*1000+math.floor(t[2]/1000) "
     "local all=redis.call('HGETALL',KEYS[1]) local others=0 local last=0 "

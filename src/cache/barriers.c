@@ -92,7 +92,8 @@ static void review_all(struct sta_barriers *barriers)
 
 /* ---- sweeping ---- */
 
-/* Some steps: true where L1 has been gone through. Without memory it begins where it stands, later. */
+/* Some steps: true where L1 has been gone through. Without memory it begins where it stands,
+ * later. */
 static bool sweep_some(struct sta_barriers *barriers, struct sta_veil_pattern *pattern)
 {
     struct sta_l1 *l1 = barriers->owner.l1;
@@ -279,8 +280,8 @@ static void complain(struct sta_barriers *barriers, int status)
     barriers->complained = true;
 }
 
-/* A refusal is an answer, too, and as long good. Without tracking L1 is as good as its TTLs in any case, as
- * long as that is so. */
+/* A refusal is an answer, too, and as long good. Without tracking L1 is as good as its TTLs in any
+ * case, as long as that is so. */
 static void take(struct sta_barriers *barriers, int status)
 {
     const struct sta_barriers_owner *owner = &barriers->owner;

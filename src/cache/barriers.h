@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * Barriers: patterns whose keys are about to be deleted, and are hidden in the whole fleet until that is
- * done (design/0013). They are fields of one hash in Redis, STA_BARRIERS_NAME behind the prefix:
+ * Barriers: patterns whose keys are about to be deleted, and are hidden in the whole fleet until
+ * that is done (design/0013). They are fields of one hash in Redis, STA_BARRIERS_NAME behind the
+ * prefix:
  *
  *     id (16 hex digits) = "<deadline in ms of that server's clock> <pattern>"
  *
  *   who deletes   raise --EVAL--> Redis        renewed every STA_BARRIERS_RENEW_NS, then dropped
  *                                   | push: the hash has changed
  *   everybody     HGETALL <---------'          and several times in max_staleness
- *                   '--> veil (cache/veil.h): hits and answers are hidden; matching entries leave L1,
+ *                   '--> veil (cache/veil.h): hits and answers hide; what matches leaves L1,
  *                        and fills under way are overtaken
  *
- * Whoever hears: a pattern is in force from the reading that brings it until one that does not bring it any
- * more, and L1 has been swept. L1 answers only for max_staleness after a reading was asked for; an answer
- * of Redis waits for one where there is none so young: the first of a cache, and who was away. Where Redis does not give one (the hash's node hangs),
- * L1 stays closed, and answers of other nodes are hidden by what was known.
- * An owner that dies leaves its barrier for STA_BARRIERS_TTL_MS: each renewal removes the fields of others
- * whose deadline is over, and the hash as a whole ends when nobody renews. No two clocks are compared.
- * Caches that do not hear what others write do not read the hash either; they hide what they delete
- * themselves.
+ * Whoever hears: a pattern is in force from the reading that brings it until one that does not
+ * bring it any more, and L1 has been swept. L1 answers only for max_staleness after a reading was
+ * asked for; an answer of Redis waits for one where there is none so young: the first of a cache,
+ * and who was away. Where Redis does not give one (the hash's node hangs), L1 stays closed, and
+ * answers of other nodes are hidden by what was known. An owner that dies leaves its barrier for
+ * STA_BARRIERS_TTL_MS: each renewal removes the fields of others whose deadline is over, and the
+ * hash as a whole ends when nobody renews. No two clocks are compared. Caches that do not hear what
+ * others write do not read the hash either; they hide what they delete themselves.
  * Threads: the loop's, but for hides(), exempt() and where it is said.
  */
 #ifndef STA_BARRIERS_H
@@ -53,8 +54,8 @@ struct sta_barriers_owner {
     uint64_t staleness_ns;
     uint64_t budget_ns; /* of a call, to begin with */
 
-    /* Whose L1 has barriers of several namespaces tells it himself from when on it has to ask: the least
-     * veiled_ms of all. On the loop, and from init(); NULL: L1 is told. */
+    /* Whose L1 has barriers of several namespaces tells it himself from when on it has to ask: the
+     * least veiled_ms of all. On the loop, and from init(); NULL: L1 is told. */
     void (*veiled)(void *arg);
     void *arg;
 };
@@ -131,8 +132,9 @@ void sta_barriers_named(struct sta_barriers *barriers);
 /* Whether this is the hash's name, as Redis has it. */
 bool sta_barriers_is_name(const struct sta_barriers *barriers, struct strata_bytes key);
 
-/* Redis has answered a question. False: what is known of barriers is young enough, or cannot be had. True:
- * known() is called once that is so, or at the waiter's deadline; perhaps before this returns. */
+/* Redis has answered a question. False: what is known of barriers is young enough, or cannot be
+ * had. True: known() is called once that is so, or at the waiter's deadline; perhaps before this
+ * returns. */
 bool sta_barriers_defer(struct sta_barriers *barriers, struct sta_barriers_waiter *waiter);
 
 /* ---- one of ours ---- */
@@ -167,13 +169,14 @@ struct sta_barrier {
     int status;
 };
 
-/* From here on this cache hides what matches; done() says whether Redis has it, and so the fleet soon:
- * STRATA_OK; STRATA_ERR_BUSY: too many are there; STRATA_ERR_NOMEM: then nothing is hidden; or what Redis
- * fails with. It may be raised again after a failure, and must be dropped in any case. */
+/* From here on this cache hides what matches; done() says whether Redis has it, and so the fleet
+ * soon: STRATA_OK; STRATA_ERR_BUSY: too many are there; STRATA_ERR_NOMEM: then nothing is hidden;
+ * or what Redis fails with. It may be raised again after a failure, and must be dropped in any
+ * case. */
 void sta_barrier_raise_start(struct sta_barrier *barrier);
 
-/* It is over, and this cache hides nothing for it any more. done() says whether Redis has dropped it: where
- * that is not known it ends there by itself, and may be dropped again before. */
+/* It is over, and this cache hides nothing for it any more. done() says whether Redis has dropped
+ * it: where that is not known it ends there by itself, and may be dropped again before. */
 void sta_barrier_drop_start(struct sta_barrier *barrier);
 
 /* The same for any thread but the loop's, waited for; done() is not called. */

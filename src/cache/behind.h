@@ -8,12 +8,12 @@
  *   any thread   get       L1 misses: what the queue owes is the answer
  *
  * As long as a key is owed, L1 has its newest value or nothing, and Redis is not asked for it: the
- * push to the queue and the store in L1 are one step under the lock, and a read takes its fill token
- * before it looks at the queue. So a read that saw nothing owed and is overtaken by a write does not
- * fill. What Redis names as changed does not touch a key that is owed: our write is yet to come and
- * will be the last. With a version guard (guard.h) it may also turn out not to be, and be dropped.
- * When Redis has acknowledged, what L1 keeps is what it tracks from then on (the SET and a GET go
- * together, cache/coherence.h), or nothing.
+ * push to the queue and the store in L1 are one step under the lock, and a read takes its fill
+ * token before it looks at the queue. So a read that saw nothing owed and is overtaken by a write
+ * does not fill. What Redis names as changed does not touch a key that is owed: our write is yet to
+ * come and will be the last. With a version guard (guard.h) it may also turn out not to be, and be
+ * dropped. When Redis has acknowledged, what L1 keeps is what it tracks from then on (the SET and a
+ * GET go together, cache/coherence.h), or nothing.
  *
  * The lock is the outermost one: L1's are taken under it, never the other way round.
  * Threads: as said at each call.
@@ -59,14 +59,15 @@ bool sta_behind_is_safe(struct sta_behind *behind, struct sta_write *write);
 /* The loop's thread: the write has been dealt with, and is done when it is safe. */
 void sta_behind_finish(struct sta_behind *behind, struct sta_write *write);
 
-/* Any thread. A write of what was loaded, as Redis is to get it (cache/envelope.h), if `current`, which is asked under the lock, says that no
- * other write of the key came since: STRATA_OK; STRATA_SKIPPED: one did; STRATA_ERR_BUSY,
- * STRATA_ERR_TOO_BIG, STRATA_ERR_NOMEM: nothing was done. */
+/* Any thread. A write of what was loaded, as Redis is to get it (cache/envelope.h), if `current`,
+ * which is asked under the lock, says that no other write of the key came since: STRATA_OK;
+ * STRATA_SKIPPED: one did; STRATA_ERR_BUSY, STRATA_ERR_TOO_BIG, STRATA_ERR_NOMEM: nothing was
+ * done. */
 int sta_behind_keep(struct sta_behind *behind, const struct strata_item *item,
                     bool (*current)(void *arg), void *arg, uint64_t now_ns);
 
-/* Any thread. A delete that nobody waits for: STRATA_OK; STRATA_ERR_BUSY or NOMEM: what is owed for the
- * key is still owed, and the key has left L1. */
+/* Any thread. A delete that nobody waits for: STRATA_OK; STRATA_ERR_BUSY or NOMEM: what is owed for
+ * the key is still owed, and the key has left L1. */
 int sta_behind_erase(struct sta_behind *behind, struct strata_bytes key, uint64_t now_ns);
 
 /* Any thread but the loop's own. Waits until what was written before is in Redis, or overwritten

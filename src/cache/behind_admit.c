@@ -4,7 +4,7 @@
  *
  *     BEGUN --room for all of it--> acknowledged
  *       '---none: REJECT-----------> STRATA_ERR_BUSY for what has none
- *       '---none: THROUGH----------> what has none goes to Redis at once, and is answered from there;
+ *       '---none: THROUGH----------> what has none goes to Redis now, and is answered from there;
  *                                    STRATA_ERR_BUSY where it is the journal that has none
  *       '---none: BLOCK------------> BLOCKED --room--> acknowledged
  *                                       '----the call's deadline--> STRATA_ERR_BUSY for the rest
@@ -12,9 +12,9 @@
  * Blocked writes stand in line on the loop; nobody overtakes them with a key of his own.
  * A key that is owed already never goes through: its write would pass the one that waits. Where it
  * grows beyond what is left, it is blocked or, under THROUGH, turned away.
- * Nor does anything go through while the journal is not whole: a replay would put an older write of the
- * key, whose DONE is missing, over it. Where it is, a write that went through is done when the DONEs
- * before it are on disk.
+ * Nor does anything go through while the journal is not whole: a replay would put an older write of
+ * the key, whose DONE is missing, over it. Where it is, a write that went through is done when the
+ * DONEs before it are on disk.
  * Of a batch, what comes after a write that went through and is of the same key goes through, too.
  */
 #include <stdlib.h>
@@ -64,7 +64,8 @@ static void admit_stored_to_l1(struct sta_cache *cache, const struct sta_key *ke
     (void)sta_aged_fill(cache, &entry, now_ms);
 }
 
-/* What L1 has of the key from now on, of an item as Redis gets it, with its TTL. Under the lock: so L1 and the queue agree on the order. */
+/* What L1 has of the key from now on, of an item as Redis gets it, with its TTL. Under the lock: so
+ * L1 and the queue agree on the order. */
 static void admit_to_l1(struct sta_cache *cache, enum sta_write_kind kind,
                         const struct sta_key *key, const struct strata_item *item, uint64_t now_ns)
 {
@@ -97,9 +98,9 @@ struct admitted {
     bool unseen;       /* what Redis has of the key is not known */
 };
 
-/* What Redis has of a key that is not owed, as far as L1 knows: a plain value that it would be told of
- * if it changed. L1 keeps it no longer than Redis. One that is large is looked at instead: it would be
- * hashed here, under the lock. */
+/* What Redis has of a key that is not owed, as far as L1 knows: a plain value that it would be told
+ * of if it changed. L1 keeps it no longer than Redis. One that is large is looked at instead: it
+ * would be hashed here, under the lock. */
 static void admit_basis(struct sta_cache *cache, const struct sta_key *key, uint64_t now_ns,
                         struct sta_guard_basis *basis)
 {
@@ -118,7 +119,8 @@ static void admit_basis(struct sta_cache *cache, const struct sta_key *key, uint
     sta_l1_release(cache->l1, &lease);
 }
 
-/* To the queue, and to the journal before it, so that what has no room there is not in the queue. */
+/* To the queue, and to the journal before it, so that what has no room there is not in the
+ * queue. */
 static int admit_push(struct sta_behind *behind, const struct sta_key *key,
                       const struct sta_behind_push *push, uint64_t now_ns, struct admitted *out)
 {

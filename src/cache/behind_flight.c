@@ -7,10 +7,11 @@
  *                                  '--> held --on disk--> open
  *                                         '--the journal broke--> free: what it had waits
  *
- * With fsync `always` nothing is in Redis that the journal would not know of after a crash: a flight
- * waits until the disk has the records of what it carries. Else a version guard could take for the
- * work of others what the process that died had written, and drop what it had acknowledged. It is
- * the flight that waits and not the key, or one that is written again and again would never go.
+ * With fsync `always` nothing is in Redis that the journal would not know of after a crash: a
+ * flight waits until the disk has the records of what it carries. Else a version guard could take
+ * for the work of others what the process that died had written, and drop what it had acknowledged.
+ * It is the flight that waits and not the key, or one that is written again and again would never
+ * go.
  *
  * Memory: bounded by the flights, which are made once. Lock: held while a flight is filled, a
  * batch and FLIGHT_BYTES at most, and for each answer.

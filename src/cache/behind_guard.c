@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the version guard (guard.h) adds to the queue: of which state of Redis the next write of a key
- * may take the place, and what it means that another was found there.
+ * What the version guard (guard.h) adds to the queue: of which state of Redis the next write of a
+ * key may take the place, and what it means that another was found there.
  *
- * What is under way is hashed only where it has to be known: when a newer push takes its place in the
- * entry, when its answer was lost, and when something is owed on top of it; and not here where the push
- * brought its digest.
+ * What is under way is hashed only where it has to be known: when a newer push takes its place in
+ * the entry, when its answer was lost, and when something is owed on top of it; and not here where
+ * the push brought its digest.
  */
 #include "cache/behind_queue_inside.h"
 

@@ -105,8 +105,8 @@ void sta_behind_end_blocked(struct sta_behind *behind);
 
 /* ---- behind_journal.c ---- */
 
-/* Before the loop runs: what earlier processes owed is owed, be it more than the bounds allow. Errors as
- * sta_journal_open(). */
+/* Before the loop runs: what earlier processes owed is owed, be it more than the bounds allow.
+ * Errors as sta_journal_open(). */
 int sta_behind_open_journal(struct sta_behind *behind);
 
 /* After the loop has ended. */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Write-behind and its journal (journal.h). Every write that comes is recorded under the lock that
- * also orders the queue, so the records of a key stand in the order of its writes; so do the DONEs of
- * what Redis has acknowledged.
+ * also orders the queue, so the records of a key stand in the order of its writes; so do the DONEs
+ * of what Redis has acknowledged.
  *
  * Each entry of the queue is marked with the position of its record. The lowest mark says which
  * segments are still needed: those before it are deleted from the oldest on, and never one from the
  * middle, or an older write of a key could come back that a newer one had replaced. An entry that
- * stays for long (parked, or its node is away) would keep all that came after it: it is recorded anew
- * when the journal is more than JOURNAL_MOST times the queue's bound.
+ * stays for long (parked, or its node is away) would keep all that came after it: it is recorded
+ * anew when the journal is more than JOURNAL_MOST times the queue's bound.
  *
- * A DONE is appended only when nothing is owed for its key any more. Replay pushes each record into the
- * queue, and a DONE takes out whatever is owed for its key; what is left is recorded in a segment of
- * ours, and only when that is on disk are the old ones deleted.
+ * A DONE is appended only when nothing is owed for its key any more. Replay pushes each record into
+ * the queue, and a DONE takes out whatever is owed for its key; what is left is recorded in a
+ * segment of ours, and only when that is on disk are the old ones deleted.
  */
 #include <inttypes.h>
 #include <time.h>
@@ -113,8 +113,8 @@ void sta_behind_recorded(struct sta_behind *behind, struct sta_behind_entry *ent
     behind_trim(behind);
 }
 
-/* Where it cannot be recorded, the write is repeated after a crash; the journal is not whole then, and
- * nothing goes past it. */
+/* Where it cannot be recorded, the write is repeated after a crash; the journal is not whole then,
+ * and nothing goes past it. */
 static void behind_append_done(struct sta_behind *behind, uint64_t version, struct strata_bytes key)
 {
     uint64_t position;
@@ -124,8 +124,8 @@ static void behind_append_done(struct sta_behind *behind, uint64_t version, stru
         behind->done_at = position + 1;
 }
 
-/* Where it cannot be recorded, it is when who waits for it is looked after, or with all the rest when the
- * journal is mended. */
+/* Where it cannot be recorded, it is when who waits for it is looked after, or with all the rest
+ * when the journal is mended. */
 void sta_behind_record_basis(struct sta_behind *behind, struct sta_behind_entry *entry,
                              uint64_t now_ns)
 {

@@ -27,14 +27,14 @@
  * With a version guard (guard.h) a write goes under the condition that Redis has what is ours:
  *
  *     WAITING -- basis not known: due at once --> FLYING, a look --- seen ---> WAITING, basis known
- *     FLYING, a write --- seen: something that is not ours ---> overtaken, and gone, with what was pushed
- *                                                               over it meanwhile
- * The basis belongs to the key's entry and goes along with its writes: one that is acknowledged is the
- * basis of the next one; one whose answer was lost joins it.
+ *     FLYING, a write --- seen: what is not ours ---> overtaken, and gone, with what was pushed
+ *                                                     over it meanwhile
+ * The basis belongs to the key's entry and goes along with its writes: one that is acknowledged is
+ * the basis of the next one; one whose answer was lost joins it.
  *
- * Bounds: entries and bytes, of keys, of what is allocated for values (up to four times a value that
- * has replaced a larger one), and of what an entry takes beside them. Only restore() goes beyond.
- * Threads: one owner (a lock around it). Memory: keys and values are copied in.
+ * Bounds: entries and bytes, of keys, of what is allocated for values (up to four times a value
+ * that has replaced a larger one), and of what an entry takes beside them. Only restore() goes
+ * beyond. Threads: one owner (a lock around it). Memory: keys and values are copied in.
  */
 #ifndef STA_BEHIND_QUEUE_H
 #define STA_BEHIND_QUEUE_H
@@ -136,8 +136,8 @@ int sta_behind_queue_create(struct sta_behind_queue **out,
 /* NULL is fine. */
 void sta_behind_queue_destroy(struct sta_behind_queue **queue);
 
-/* Bounds, interval and rate from now on: what waits for its interval keeps the old one, and where more
- * is owed than the bounds allow push() has no room until enough was settled. */
+/* Bounds, interval and rate from now on: what waits for its interval keeps the old one, and where
+ * more is owed than the bounds allow push() has no room until enough was settled. */
 void sta_behind_queue_adjust(struct sta_behind_queue *queue,
                              const struct sta_behind_queue_config *config, uint64_t now_ns);
 
@@ -162,8 +162,9 @@ int sta_behind_queue_push(struct sta_behind_queue *queue, const struct sta_key *
 int sta_behind_queue_has_room(const struct sta_behind_queue *queue, const struct sta_key *key,
                               const struct sta_behind_push *push);
 
-/* As push(), of what was owed before, and may have been sent: unsure, and whatever the bounds. Beyond them push() has no room for new keys
- * nor for more bytes, until enough was settled. STRATA_OK, STRATA_ERR_NOMEM. */
+/* As push(), of what was owed before, and may have been sent: unsure, and whatever the bounds.
+ * Beyond them push() has no room for new keys nor for more bytes, until enough was settled.
+ * STRATA_OK, STRATA_ERR_NOMEM. */
 int sta_behind_queue_restore(struct sta_behind_queue *queue, const struct sta_key *key,
                              const struct sta_behind_push *push, uint64_t now_ns);
 
@@ -184,18 +185,19 @@ bool sta_behind_queue_settle(struct sta_behind_queue *queue, struct sta_behind_e
                              enum sta_behind_outcome outcome, uint64_t now_ns);
 void sta_behind_queue_free_entry(struct sta_behind_entry *entry);
 
-/* The same, with a guard, where Redis has told what is there: to a look, or instead of having written it.
- * False: there is a basis, and the entry waits for its write, or its next attempt. True: somebody else has
- * written the key, and the entry is the caller's. */
+/* The same, with a guard, where Redis has told what is there: to a look, or instead of having
+ * written it. False: there is a basis, and the entry waits for its write, or its next attempt.
+ * True: somebody else has written the key, and the entry is the caller's. */
 bool sta_behind_queue_settle_seen(struct sta_behind_queue *queue, struct sta_behind_entry *entry,
                                   const struct sta_guard_state *seen, uint64_t now_ns);
 
-/* With a guard: what Redis may have of the key so that it is ours, what is under way included; of no
- * entry: the push's. */
+/* With a guard: what Redis may have of the key so that it is ours, what is under way included; of
+ * no entry: the push's. */
 void sta_behind_queue_basis(struct sta_behind_entry *entry, const struct sta_behind_push *push,
                             struct sta_guard_basis *out);
 
-/* Of a restored entry: this is its basis, and what it owes belongs to it, for it may have been sent. */
+/* Of a restored entry: this is its basis, and what it owes belongs to it, for it may have been
+ * sent. */
 void sta_behind_queue_rebase(struct sta_behind_entry *entry, const struct sta_guard_basis *basis);
 
 /* Nothing is owed for this key after all; the entry is not FLYING, and gone. */
@@ -204,8 +206,8 @@ void sta_behind_queue_drop(struct sta_behind_queue *queue, struct sta_behind_ent
 /* While on: everything is due at once, the rate does not hold, delays are short. */
 void sta_behind_queue_hurry(struct sta_behind_queue *queue, bool on, uint64_t now_ns);
 
-/* While on, somebody waits for room: what waits for its interval is due at once. The rate holds, and so
- * do delays after failures. */
+/* While on, somebody waits for room: what waits for its interval is due at once. The rate holds,
+ * and so do delays after failures. */
 void sta_behind_queue_want(struct sta_behind_queue *queue, bool on, uint64_t now_ns);
 
 /* The lowest version that is owed; STA_NEVER: none. And the highest that was given out. */

@@ -70,7 +70,8 @@ static inline void sta_behind_guard_digest(struct sta_behind_entry *entry,
 /* Before a push takes the place of the value that is under way. */
 void sta_behind_guard_keep(struct sta_behind_entry *entry);
 
-/* What is under way was acknowledged, for good or while the entry is unsure; its answer was lost. */
+/* What is under way was acknowledged, for good or while the entry is unsure; its answer was
+ * lost. */
 void sta_behind_guard_written(struct sta_behind_entry *entry);
 void sta_behind_guard_lost(struct sta_behind_entry *entry);
 

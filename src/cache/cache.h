@@ -39,7 +39,8 @@ struct sta_timing;
 /* What becomes of a write that finds no room in the queue of write-behind. */
 enum sta_behind_full { STA_BEHIND_BLOCK, STA_BEHIND_THROUGH, STA_BEHIND_REJECT };
 
-/* The version guard (cache/guard.h). ON: a write is done when it is known what Redis has of its key. */
+/* The version guard (cache/guard.h). ON: a write is done when it is known what Redis has of its
+ * key. */
 enum sta_behind_guarding { STA_BEHIND_UNGUARDED, STA_BEHIND_GUARD_LAX, STA_BEHIND_GUARD_ON };
 
 struct sta_behind_config {
@@ -83,8 +84,8 @@ struct sta_cache_config {
     uint64_t invalidation_batch_size;
     uint64_t invalidation_timeout_ms;
 
-    /* While it is destroyed: the writes of so many keys are neither in Redis nor in a journal. May be
-     * NULL. */
+    /* While it is destroyed: the writes of so many keys are neither in Redis nor in a journal. May
+     * be NULL. */
     void (*on_lost)(void *arg, uint64_t keys);
     void *on_lost_arg;
 
@@ -109,18 +110,19 @@ int sta_cache_flush(struct sta_cache *cache, uint64_t deadline_ns);
 
 void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out);
 
-/* Takes from `config` what may change while the cache runs: l1.max_bytes and max_entries (where these
- * are lower, L1 has come down to them when this returns), l1_ttl_ms, cleanup_interval_ms, l2_ttl_ms,
- * budget_ms, serve_stale, null_values, null_ttl_ms, invalidation and its batch_size and timeout_ms, and
- * of `behind` all but batch, guard, journal and sync. Each holds for what begins when this has returned. Any
- * thread, one at a time. */
+/* Takes from `config` what may change while the cache runs: l1.max_bytes and max_entries (where
+ * these are lower, L1 has come down to them when this returns), l1_ttl_ms, cleanup_interval_ms,
+ * l2_ttl_ms, budget_ms, serve_stale, null_values, null_ttl_ms, invalidation and its batch_size and
+ * timeout_ms, and of `behind` all but batch, guard, journal and sync. Each holds for what begins
+ * when this has returned. Any thread, one at a time. */
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config);
 
 /* As they are now. */
 uint64_t sta_cache_budget_ns(const struct sta_cache *cache);
 enum strata_serve_stale sta_cache_serve_stale(const struct sta_cache *cache);
 
-/* As it was created, but for what belongs to the caller. What adjust() changes is not to be read here. */
+/* As it was created, but for what belongs to the caller. What adjust() changes is not to be read
+ * here. */
 const struct sta_cache_config *sta_cache_config(const struct sta_cache *cache);
 
 /* NULL where nothing is timed. */

@@ -13,12 +13,12 @@
  * end together. Never 0 where it was not; UINT64_MAX stays. */
 uint64_t sta_early_jitter(uint64_t ttl_ms, double share, uint64_t random);
 
-/* Whether the last part of a value's time has begun: after this share (0 to 1) of `span_ms`, of which
- * `left_ms` are left. 0: never. */
+/* Whether the last part of a value's time has begun: after this share (0 to 1) of `span_ms`, of
+ * which `left_ms` are left. 0: never. */
 bool sta_early_ahead(uint64_t left_ms, uint64_t span_ms, double share);
 
-/* Whether this call loads it anew now, by chance that grows towards the end, the sooner the longer a load
- * takes: XFetch (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede
+/* Whether this call loads it anew now, by chance that grows towards the end, the sooner the longer
+ * a load takes: XFetch (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede
  * Prevention, VLDB 2015): load_us * beta * -ln(rand(0, 1]) reaches the time that is left. */
 bool sta_early_xfetch(uint64_t left_ms, uint64_t load_us, double beta, uint64_t random);
 

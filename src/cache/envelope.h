@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is stored in Redis where a value has more to it than its bytes. Most values have not: they are
- * stored as they are, and any Redis client reads and writes them. One that has is stored behind a
- * head:
+ * What is stored in Redis where a value has more to it than its bytes. Most values have not: they
+ * are stored as they are, and any Redis client reads and writes them. One that has is stored behind
+ * a head:
  *
  *     0                8         9             11
  *     | F5 "strata" 00 | version | fields_len  | fields ... | value ...
@@ -17,12 +17,12 @@
  *
  * Numbers are little-endian. The magic is no text in any encoding that begins with UTF-8; a plain
  * value that does begin with it is stored behind a head without fields, so that every value of ours
- * comes back as it was. One that others store so, and that is no envelope, is told as one that cannot
- * be read: whoever asked gets a miss.
+ * comes back as it was. One that others store so, and that is no envelope, is told as one that
+ * cannot be read: whoever asked gets a miss.
  *
- * Lifetimes are told by what is left of the key's TTL in Redis, never by a clock's reading: `stale_ms`
- * is the last part of it in which the value may only be served as a stale one. Nobody needs to know
- * what time it is where the value was written. A key without a TTL is fresh for good.
+ * Lifetimes are told by what is left of the key's TTL in Redis, never by a clock's reading:
+ * `stale_ms` is the last part of it in which the value may only be served as a stale one. Nobody
+ * needs to know what time it is where the value was written. A key without a TTL is fresh for good.
  *
  *     SET key ... PX fresh + stale        PTTL > stale_ms: fresh      PTTL <= stale_ms: stale
  *
@@ -63,8 +63,8 @@ bool sta_envelope_begins(struct strata_bytes bytes);
  * empty), STRATA_ERR_TOO_BIG (a name, or the buffer's limit), STRATA_ERR_NOMEM. */
 int sta_envelope_write(struct sta_buffer *out, const struct sta_envelope *envelope);
 
-/* STRATA_OK; a plain value is an envelope without fields. STRATA_ERR_UNSUPPORTED: by a newer version;
- * STRATA_ERR_PROTOCOL: it only begins as one. `out` is untouched on failure. */
+/* STRATA_OK; a plain value is an envelope without fields. STRATA_ERR_UNSUPPORTED: by a newer
+ * version; STRATA_ERR_PROTOCOL: it only begins as one. `out` is untouched on failure. */
 int sta_envelope_read(struct strata_bytes stored, struct sta_envelope *out);
 
 /* How much longer a value is fresh of whose TTL so much is left (UINT64_MAX: it has none). */

@@ -16,8 +16,8 @@
 #include "net/waiter.h"
 #include "strata/status.h"
 
-/* Longer than anybody waits, and short enough for a TTL and it to be one that Redis can add to its clock:
- * the end of a value's time is told by that of its key. */
+/* Longer than anybody waits, and short enough for a TTL and it to be one that Redis can add to its
+ * clock: the end of a value's time is told by that of its key. */
 #define STALE_MOST_MS (UINT64_C(100) * 365 * 24 * 3600 * 1000)
 
 static bool is_current(const struct sta_fill *fill)
@@ -335,8 +335,9 @@ static bool is_still_current(void *arg)
     return is_current(arg);
 }
 
-/* What was loaded is written as any other value. Where there is no room, L1 does not have it either:
- * nobody would tell when it changes. What is not written is read back, so that it is tracked. */
+/* What was loaded is written as any other value. Where there is no room, L1 does not have it
+ * either: nobody would tell when it changes. What is not written is read back, so that it is
+ * tracked. */
 static int fill_behind(struct sta_fill *fill)
 {
     struct strata_item item = {fill->key.bytes, fill->stored, fill->ttl_ms};

@@ -11,10 +11,10 @@
  *
  * What the GET brings is what Redis has, and so what L1 keeps and callers get: ours, or what
  * somebody else wrote while we loaded. That the check and the sending are one step on the loop
- * keeps own writes out of between: a delete that began before is seen by the check, and one that begins
- * after it is sent after us.
- * Over an old value, or with a lease, a script stands in the place of SET NX: it stores where the lease
- * is still ours, and where Redis still has what we replace.
+ * keeps own writes out of between: a delete that began before is seen by the check, and one that
+ * begins after it is sent after us.
+ * Over an old value, or with a lease, a script stands in the place of SET NX: it stores where the
+ * lease is still ours, and where Redis still has what we replace.
  * Several go together: sent in one step on the loop, and waited for together.
  * A value that is larger than what is asked for again (coherence.h) leaves L1 empty; the next read
  * brings it. Without L2, or with values in L1 alone, L1 takes it under the load's token.
@@ -46,8 +46,8 @@ struct sta_fill {
 
     /* What run() found in Redis and is not what it brought; to be released. */
     struct strata_value there;
-    /* STRATA_OK: kept. STRATA_SKIPPED: overtaken, nothing was sent. Or why Redis did not take it. With
-     * STRATA_OK, `there` may hold a value: Redis has that one. */
+    /* STRATA_OK: kept. STRATA_SKIPPED: overtaken, nothing was sent. Or why Redis did not take it.
+     * With STRATA_OK, `there` may hold a value: Redis has that one. */
     int status;
 
     /* the room's own */

@@ -245,7 +245,8 @@ void sta_flight_leave(struct sta_flights *flights, struct sta_flight *flight)
     let_go(flights, flight, 1);
 }
 
-/* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. False: it runs none. */
+/* All loads that `thread` runs stand still until `flight` ends; NULL: they go on. False: it runs
+ * none. */
 static bool note_locked(struct sta_flights *flights, pthread_t thread, struct sta_flight *flight)
 {
     bool runs = false;

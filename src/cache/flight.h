@@ -32,9 +32,11 @@
 
 struct sta_flight;
 
-/* Who is to be told: the caller's memory, from listen() until over(), or until unlisten() answered true. */
+/* Who is to be told: the caller's memory, from listen() until over(), or until unlisten() answered
+ * true. */
 struct sta_flight_listener {
-    /* By whoever ends the flight. It must not block, and the listener may be gone when it returns. */
+    /* By whoever ends the flight. It must not block, and the listener may be gone when it
+     * returns. */
     void (*over)(struct sta_flight_listener *listener);
 
     /* What end() was told; a value is to be released. STRATA_ERR_NOMEM: it could not be shared. */
@@ -51,8 +53,8 @@ struct sta_flights {
     /* guarded by lock, by the key's hash: what may be joined, and all that have not ended */
     struct sta_list buckets[STA_FLIGHTS_BUCKETS];
     struct sta_list under_way[STA_FLIGHTS_BUCKETS];
-    /* guarded by lock: of those, how many the threads run that share a number; a thread without any is
-     * not looked for */
+    /* guarded by lock: of those, how many the threads run that share a number; a thread without any
+     * is not looked for */
     size_t runs[STA_FLIGHTS_RUNNERS];
     uint64_t looks; /* guarded by lock: flights that were looked at; for tests */
 };
@@ -63,8 +65,8 @@ void sta_flight_init(struct sta_flights *flights);
 void sta_flight_fini(struct sta_flights *flights);
 
 /* `generation`: the key's, read just now. STRATA_OK: the caller runs the load, as `thread`, and
- * calls end(). STRATA_MORE: he calls wait() or listen(), once. STRATA_ERR_DEADLOCK (not for nobody);
- * STRATA_ERR_NOMEM. */
+ * calls end(). STRATA_MORE: he calls wait() or listen(), once. STRATA_ERR_DEADLOCK (not for
+ * nobody); STRATA_ERR_NOMEM. */
 int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
                     pthread_t thread, struct sta_flight **flight);
 
@@ -73,14 +75,15 @@ int sta_flight_join(struct sta_flights *flights, const struct sta_key *key, uint
 int sta_flight_begin(struct sta_flights *flights, const struct sta_key *key, uint64_t generation,
                      struct sta_flight **flight);
 
-/* By who runs it: he does not, and wait()s for it as others do, or listen()s, or leaves; who does says so
- * by run_on(). */
+/* By who runs it: he does not, and wait()s for it as others do, or listen()s, or leaves; who does
+ * says so by run_on(). */
 void sta_flight_hand_over(struct sta_flights *flights, struct sta_flight *flight);
 
 /* The same undone, where nobody took it. */
 void sta_flight_take_back(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread);
 
-/* It waits for a thread of the pool, unless that has begun. Before the caller waits, listens or leaves. */
+/* It waits for a thread of the pool, unless that has begun. Before the caller waits, listens or
+ * leaves. */
 void sta_flight_queued(struct sta_flights *flights, struct sta_flight *flight);
 
 /* The thread that runs it from here on. */
@@ -89,9 +92,9 @@ void sta_flight_run_on(struct sta_flights *flights, struct sta_flight *flight, p
 /* By who waits: he does not. */
 void sta_flight_leave(struct sta_flights *flights, struct sta_flight *flight);
 
-/* Before wait(). For a `thread` that runs another flight, waits until this one has begun or ended, or
- * waits for a thread of the pool, or until `deadline_ns`. True: it waits for a thread; who runs others must
- * not just wait for that, for all threads might. No cancellation point. */
+/* Before wait(). For a `thread` that runs another flight, waits until this one has begun or ended,
+ * or waits for a thread of the pool, or until `deadline_ns`. True: it waits for a thread; who runs
+ * others must not just wait for that, for all threads might. No cancellation point. */
 bool sta_flight_wait_begun(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
                            uint64_t deadline_ns);
 
@@ -105,8 +108,8 @@ unsigned sta_flight_holders(struct sta_flights *flights);
 int sta_flight_wait(struct sta_flights *flights, struct sta_flight *flight, pthread_t thread,
                     uint64_t deadline_ns, int *failure, struct strata_value *value);
 
-/* In the place of wait(), and does not: true, over() will be called, unless unlisten() comes before;
- * false: it is over, and the listener has what came of it. */
+/* In the place of wait(), and does not: true, over() will be called, unless unlisten() comes
+ * before; false: it is over, and the listener has what came of it. */
 bool sta_flight_listen(struct sta_flights *flights, struct sta_flight *flight,
                        struct sta_flight_listener *listener);
 /* True: over() will not be called any more, and was not. */
@@ -127,9 +130,10 @@ bool sta_flight_is_current(struct sta_flights *flights, const struct sta_flight 
  * read does not concern him. */
 void sta_flight_renew(struct sta_flights *flights, struct sta_flight *flight, uint64_t generation);
 
-/* By who runs it, once: hands status and value to all that wait, tells all that listen, and leaves the
- * caller with his share of `value`. `failure`: with STRATA_STALE, what is to be answered by who does not want what
- * is stale; 0: nobody was asked. With STRATA_MORE, what is to be answered by who listens; 0: he joins anew. */
+/* By who runs it, once: hands status and value to all that wait, tells all that listen, and leaves
+ * the caller with his share of `value`. `failure`: with STRATA_STALE, what is to be answered by who
+ * does not want what is stale; 0: nobody was asked. With STRATA_MORE, what is to be answered by who
+ * listens; 0: he joins anew. */
 void sta_flight_end(struct sta_flights *flights, struct sta_flight *flight, int status, int failure,
                     struct strata_value *value);
 

@@ -17,8 +17,8 @@
 #define HEX_LEN  (2u * STA_SHA1_LEN)
 #define TEXT_CAP (HEX_LEN + 1u)
 
-/* Redis' clock stands still while it is at work, and is read in milliseconds: so much earlier than we
- * have reckoned a key may have expired. */
+/* Redis' clock stands still while it is at work, and is read in milliseconds: so much earlier than
+ * we have reckoned a key may have expired. */
 #define SLACK_NS (100 * STA_NS_MS)
 
 struct sta_guard_state sta_guard_none(void)
@@ -134,8 +134,8 @@ void sta_guard_decode(struct strata_bytes bytes, uint64_t passed_ms, uint64_t no
 
 /* ---- to Redis ---- */
 
-/* ARGV: set or del, the value, its TTL or nothing, and the states under which it may. Without any of
- * these it is a look. Answers OK, or what is there: its state, and its PTTL. */
+/* ARGV: set or del, the value, its TTL or nothing, and the states under which it may. Without any
+ * of these it is a look. Answers OK, or what is there: its state, and its PTTL. */
 static const char script[] =
     "local k=KEYS[1] local t=redis.call('TYPE',k).ok local s=t "
     "if t=='string' then s=redis.sha1hex(redis.call('GET',k)) elseif t~='none' then s='other' end "

@@ -10,8 +10,8 @@
  *     look    EVAL, no states           -> what is there
  *     flush   EVAL, the basis' states   -> written, or what is there instead
  *
- * What has expired is not what somebody has deleted: each state has the earliest time by which it may
- * have expired, and from shortly before on "none" belongs to the basis as well.
+ * What has expired is not what somebody has deleted: each state has the earliest time by which it
+ * may have expired, and from shortly before on "none" belongs to the basis as well.
  *
  * Pure: no I/O. Threads: any.
  */
@@ -34,7 +34,8 @@ struct sta_guard_state {
 
 /* So many states go with a flush. */
 #define STA_GUARD_MOST 4u
-/* One more by an answer that was lost, and one by a replay, which does not know whether it was sent. */
+/* One more by an answer that was lost, and one by a replay, which does not know whether it was
+ * sent. */
 #define STA_GUARD_ROOM (STA_GUARD_MOST + 2u)
 
 struct sta_guard_basis {
@@ -49,8 +50,8 @@ struct sta_guard_state sta_guard_value(struct strata_bytes stored, uint64_t expi
 void sta_guard_set(struct sta_guard_basis *basis, const struct sta_guard_state *state);
 void sta_guard_add(struct sta_guard_basis *basis, const struct sta_guard_state *state);
 
-/* Whether what is there is to be looked at before the next write: nothing is known of it, or it may be
- * any of too many. */
+/* Whether what is there is to be looked at before the next write: nothing is known of it, or it may
+ * be any of too many. */
 bool sta_guard_must_look(const struct sta_guard_basis *basis);
 
 /* Whether what is there is no work of others. */
@@ -83,7 +84,8 @@ struct sta_guard_write {
 int sta_guard_append(struct sta_batch *batch, uint32_t tag, const struct sta_guard_write *write,
                      uint64_t now_ns);
 
-/* Of what sta_batch_read_script() gave: STRATA_OK, STRATA_ERR_PROTOCOL. `sent_ns`: when it was asked. */
+/* Of what sta_batch_read_script() gave: STRATA_OK, STRATA_ERR_PROTOCOL. `sent_ns`: when it was
+ * asked. */
 int sta_guard_read(struct strata_bytes text, uint64_t sent_ns, struct sta_guard_state *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands in a saved hot set: a head, and records, the hottest first. Pure: bytes in memory. All
- * numbers are little-endian.
+ * What stands in a saved hot set: a head, and records, the hottest first. Pure: bytes in memory.
+ * All numbers are little-endian.
  *
  *   head     "STRATAHS", u32 version (1), u32 what the records have (bit 0: values)
  *            u64 wall clock in ms when it was saved
@@ -43,8 +43,8 @@ struct sta_hot_record {
 
 void sta_hot_head_write(const struct sta_hot_head *head, uint8_t out[STA_HOT_HEAD_LEN]);
 
-/* `bytes`: the head, or less where the file is shorter. STRATA_ERR_INVALID: not a saved hot set, or a
- * damaged one; STRATA_ERR_UNSUPPORTED: of another version. `error` says which. */
+/* `bytes`: the head, or less where the file is shorter. STRATA_ERR_INVALID: not a saved hot set, or
+ * a damaged one; STRATA_ERR_UNSUPPORTED: of another version. `error` says which. */
 int sta_hot_head_read(struct strata_bytes bytes, struct sta_hot_head *head,
                       struct strata_error *error);
 
@@ -54,12 +54,13 @@ int sta_hot_record_append(struct sta_buffer *out, const struct sta_hot_record *r
 /* How many bytes follow a record's frame; 0: what stands there is none. */
 size_t sta_hot_record_body_len(const uint8_t frame[STA_HOT_FRAME_LEN]);
 
-/* A whole record, frame and all; its bytes are those of `bytes`. STRATA_OK; STRATA_ERR_PROTOCOL: torn,
- * damaged, or not as `head` has it. */
+/* A whole record, frame and all; its bytes are those of `bytes`. STRATA_OK; STRATA_ERR_PROTOCOL:
+ * torn, damaged, or not as `head` has it. */
 int sta_hot_record_read(const struct sta_hot_head *head, struct strata_bytes bytes,
                         struct sta_hot_record *record);
 
-/* How much of the TTL is left at `wall_ms`. A clock that was set back gives no more than the whole. */
+/* How much of the TTL is left at `wall_ms`. A clock that was set back gives no more than the
+ * whole. */
 uint64_t sta_hot_record_left_ms(const struct sta_hot_head *head,
                                 const struct sta_hot_record *record, uint64_t wall_ms);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Collecting: a list of records for each degree of heat, as L1 is walked over. Where a bound is
- * passed, the coldest list gives up its first record, or the one that comes is no hotter and is let go.
+ * passed, the coldest list gives up its first record, or the one that comes is no hotter and is let
+ * go.
  */
 #include "cache/hot_set.h"
 

@@ -23,8 +23,8 @@ struct sta_hot_bounds {
 #define STA_HOT_BYTES_DEFAULT ((uint64_t)64 << 20)
 
 /* One pass over L1, beside whoever uses it. Past a bound the coldest go. *saved: keys.
- * STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM with the particulars in `error` (may be NULL); the file is as it
- * was then. */
+ * STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM with the particulars in `error` (may be NULL); the file is as
+ * it was then. */
 int sta_hot_set_save(struct sta_l1 *l1, const char *path, const struct sta_hot_bounds *bounds,
                      uint64_t *saved, struct strata_error *error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queued invalidation: keys that leave L1 at once, and whose copies in L2 are deleted some at a time.
+ * Queued invalidation: keys that leave L1 at once, and whose copies in L2 are deleted some at a
+ * time.
  *
  *     any thread    add() ----> WAITING --.                          L1: gone, and not filled
  *                     ^ the same key: no second entry
@@ -10,11 +11,12 @@
  *                              '--failed, beyond it--> given up: counted, and said in the log
  *
  * From add() until it is gone nobody reads the key through this cache, from neither tier: a read
- * answers that it is not there. An own write of the key holds its entry while it is under way: once the
- * write is acknowledged there is nothing left to delete, and where it fails the key waits again.
- * Bounded: STA_INVALIDATE_KEYS_MOST keys, STA_INVALIDATE_BYTES_MOST bytes.
- * Threads: add(), hides(), hold(), settle() and statistics: any; the rest by who creates and destroys the
- * cache. One lock, which only misses and writes look for, and only while there are entries.
+ * answers that it is not there. An own write of the key holds its entry while it is under way: once
+ * the write is acknowledged there is nothing left to delete, and where it fails the key waits
+ * again. Bounded: STA_INVALIDATE_KEYS_MOST keys, STA_INVALIDATE_BYTES_MOST bytes.
+ * Threads: add(), hides(), hold(), settle() and statistics: any; the rest by who creates and
+ * destroys the cache. One lock, which only misses and writes look for, and only while there are
+ * entries.
  */
 #ifndef STA_INVALIDATE_H
 #define STA_INVALIDATE_H
@@ -87,14 +89,14 @@ void sta_invalidate_close(struct sta_invalidate *invalidate);
 /* After L2 has gone. */
 void sta_invalidate_fini(struct sta_invalidate *invalidate);
 
-/* STRATA_OK; STRATA_ERR_BUSY: full; STRATA_ERR_NOMEM; STRATA_ERR_DISABLED. Unless disabled the key has
- * left L1 in any case. */
+/* STRATA_OK; STRATA_ERR_BUSY: full; STRATA_ERR_NOMEM; STRATA_ERR_DISABLED. Unless disabled the key
+ * has left L1 in any case. */
 int sta_invalidate_add(struct sta_invalidate *invalidate, struct strata_bytes key, uint64_t now_ns);
 
 bool sta_invalidate_hides_slow(struct sta_invalidate *invalidate, struct strata_bytes key);
 
-/* Whether the key's copy in L2 is still to be deleted. Whoever takes a fill token first and asks then
- * cannot keep what is older: add() makes its entry first and advances the generation then. */
+/* Whether the key's copy in L2 is still to be deleted. Whoever takes a fill token first and asks
+ * then cannot keep what is older: add() makes its entry first and advances the generation then. */
 static inline bool sta_invalidate_hides(struct sta_invalidate *invalidate, struct strata_bytes key)
 {
     return atomic_load_explicit(&invalidate->count, memory_order_relaxed) > 0 &&
@@ -103,8 +105,8 @@ static inline bool sta_invalidate_hides(struct sta_invalidate *invalidate, struc
 
 uint64_t sta_invalidate_hold_slow(struct sta_invalidate *invalidate, struct strata_bytes key);
 
-/* An own write of the key begins: the number of the entry that it holds, which must be settled; 0: there
- * is none. */
+/* An own write of the key begins: the number of the entry that it holds, which must be settled; 0:
+ * there is none. */
 static inline uint64_t sta_invalidate_hold(struct sta_invalidate *invalidate,
                                            struct strata_bytes key)
 {

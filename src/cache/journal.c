@@ -205,8 +205,8 @@ static bool journal_sync_is_due(const struct sta_journal *journal, uint64_t now_
            (journal->sync == STA_JOURNAL_INTERVAL && now_ns - journal->synced_ns >= SYNC_NS);
 }
 
-/* What was taken goes to the file, and to the disk where it is time for that, or where segments will
- * be deleted: what replaces them is safe before. */
+/* What was taken goes to the file, and to the disk where it is time for that, or where segments
+ * will be deleted: what replaces them is safe before. */
 static int journal_write(struct sta_journal *journal, uint64_t begin, bool closing, bool deletes)
 {
     struct sta_journal_files *files = &journal->files;

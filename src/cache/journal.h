@@ -41,19 +41,20 @@ struct sta_journal;
 /* What a replay calls for each record, oldest first; a negative answer ends it. */
 typedef int (*sta_journal_replayed)(void *arg, const struct sta_journal_record *record);
 
-/* Makes the directory (not its parents) and locks it; makes no segment yet. STRATA_ERR_BUSY: another
- * process has it; STRATA_ERR_SYSTEM with errno; STRATA_ERR_NOMEM. `log` may be NULL. */
+/* Makes the directory (not its parents) and locks it; makes no segment yet. STRATA_ERR_BUSY:
+ * another process has it; STRATA_ERR_SYSTEM with errno; STRATA_ERR_NOMEM. `log` may be NULL. */
 int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_journal_sync sync,
                      const struct sta_log *log);
 
-/* Before start(): records with a basis will come. Programs that know none do not read such segments. */
+/* Before start(): records with a basis will come. Programs that know none do not read such
+ * segments. */
 void sta_journal_hold_bases(struct sta_journal *journal);
 
 /* Reads what earlier processes left. A torn tail is cut: logged, and no error. Before start(). */
 int sta_journal_replay(struct sta_journal *journal, sta_journal_replayed replayed, void *arg);
 
-/* Makes the first segment of ours and starts the thread; the state is MENDED. news() is called by the thread: durable()
- * has moved, or the state has changed. */
+/* Makes the first segment of ours and starts the thread; the state is MENDED. news() is called by
+ * the thread: durable() has moved, or the state has changed. */
 int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void *arg);
 
 /* Ends the thread, and writes and syncs what was appended, by the thread or, where that has ended
@@ -77,8 +78,8 @@ int sta_journal_append(struct sta_journal *journal, const struct sta_journal_rec
 uint64_t sta_journal_end(struct sta_journal *journal);
 uint64_t sta_journal_durable(struct sta_journal *journal);
 
-/* Whether a replay would bring back only what is owed: not where it is broken, or a DONE could not be
- * recorded, until all that stood before that is trimmed and gone. */
+/* Whether a replay would bring back only what is owed: not where it is broken, or a DONE could not
+ * be recorded, until all that stood before that is trimmed and gone. */
 bool sta_journal_is_whole(struct sta_journal *journal);
 
 /* What is appended and not durable may never be, until it is mended and all is recorded anew. */

@@ -40,8 +40,8 @@ void sta_journal_files_fini(struct sta_journal_files *files);
 int sta_journal_files_read(const struct sta_journal_files *files,
                            const struct sta_journal_file *file, struct strata_bytes *out);
 
-/* Ends the current segment at `end`, and begins one. After a failure there is none. What the one that
- * ends has is not synced here. */
+/* Ends the current segment at `end`, and begins one. After a failure there is none. What the one
+ * that ends has is not synced here. */
 int sta_journal_files_roll(struct sta_journal_files *files, uint64_t end);
 
 /* STRATA_ERR_SYSTEM with errno: nobody knows how much of it was written, or is on disk. */

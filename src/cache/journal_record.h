@@ -15,8 +15,8 @@
  *            u8  length of the basis, the basis     (where there is one)
  *            the value as Redis gets it             (set)
  *
- * A basis is what Redis may have of the key so that the write still goes there (cache/guard.h); of a
- * write without one it is not known. BASIS says that it is known now, or has changed.
+ * A basis is what Redis may have of the key so that the write still goes there (cache/guard.h); of
+ * a write without one it is not known. BASIS says that it is known now, or has changed.
  * DONE says that nothing is owed for this key any more: Redis has acknowledged its newest write.
  */
 #ifndef STA_JOURNAL_RECORD_H
@@ -56,11 +56,12 @@ size_t sta_journal_record_len(const struct sta_journal_record *record);
 int sta_journal_record_append(struct sta_buffer *out, const struct sta_journal_record *record);
 
 /* Takes the next record from the front of `rest`; its bytes are those of `rest`. STRATA_OK;
- * STRATA_MISS: there are no more; STRATA_ERR_PROTOCOL: what follows is torn or not ours, and `rest` is
- * as it was. */
+ * STRATA_MISS: there are no more; STRATA_ERR_PROTOCOL: what follows is torn or not ours, and `rest`
+ * is as it was. */
 int sta_journal_record_next(struct strata_bytes *rest, struct sta_journal_record *record);
 
-/* How much of the TTL is left at `wall_ms`. A clock that was set back gives no more than the whole. */
+/* How much of the TTL is left at `wall_ms`. A clock that was set back gives no more than the
+ * whole. */
 uint64_t sta_journal_record_left_ms(const struct sta_journal_record *record, uint64_t wall_ms);
 
 #endif

@@ -7,13 +7,14 @@
  *       '----- wait: until Redis names the key  <----'another's
  *              or the lease, or the lease is over
  *
- * The lease is a key of its own, in the slot of the key that it is for, with a random word that only
- * its owner knows, and a TTL: SET lease word NX PX ttl. An owner that dies holds it no longer than
- * that. One that comes late finds that it is not his any more, and stores nothing: the script that
- * stores looks at the lease first.
- * Who waits has read both keys on the tracked connection (the one that is not there, and the lease's
- * TTL), so that the server names them when they change, and nobody polls. Where the server does not
- * track, the wait is a poll that backs off from STA_LEASE_POLL_MS to STA_LEASE_POLL_MOST_MS.
+ * The lease is a key of its own, in the slot of the key that it is for, with a random word that
+ * only its owner knows, and a TTL: SET lease word NX PX ttl. An owner that dies holds it no longer
+ * than that. One that comes late finds that it is not his any more, and stores nothing: the script
+ * that stores looks at the lease first.
+ * Who waits has read both keys on the tracked connection (the one that is not there, and the
+ * lease's TTL), so that the server names them when they change, and nobody polls. Where the server
+ * does not track, the wait is a poll that backs off from STA_LEASE_POLL_MS to
+ * STA_LEASE_POLL_MOST_MS.
  *
  * Threads: a lease belongs to the thread that wants it; forget() and doubt() are the loop's.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The names of all keys that match a pattern, in both tiers, each once: L1's, then L2's (l2/scanner.h).
- * In this order, for values go from L1 to L2 and not back out of it: what leaves L1 after we were
- * there is in L2 when we come there, or is gone. With write-through off they do go back: then L1 is
- * walked once more at the end.
+ * The names of all keys that match a pattern, in both tiers, each once: L1's, then L2's
+ * (l2/scanner.h). In this order, for values go from L1 to L2 and not back out of it: what leaves L1
+ * after we were there is in L2 when we come there, or is gone. With write-through off they do go
+ * back: then L1 is walked once more at the end.
  *
  *     caller's thread                        loop's thread
  *     L1's names, step by step
@@ -24,7 +24,7 @@
 
 #include "cache/cache.h"
 
-#define STA_LISTING_AHEAD  ((size_t)256 << 10) /* bytes of names fetched before they are asked for */
+#define STA_LISTING_AHEAD  ((size_t)256 << 10) /* bytes of names fetched ahead */
 #define STA_LISTING_REASON 440u
 
 struct sta_listing;

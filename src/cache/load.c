@@ -7,8 +7,8 @@
  *     sta_load_fly           ours together, here; or on a thread of the pool (hand_over)
  *     wait_for               then those of others, one after another
  *
- * Ours end before others are waited for. So calls that want the same keys in whatever order do not wait for
- * one another in a circle.
+ * Ours end before others are waited for. So calls that want the same keys in whatever order do not
+ * wait for one another in a circle.
  */
 #include "cache/load.h"
 
@@ -119,8 +119,8 @@ static size_t join_all(struct strata_load **loads, size_t count, size_t *joined)
     return own;
 }
 
-/* Of those that are open: each is answered, or open still, where who ran the load we waited for gave up
- * before we do. */
+/* Of those that are open: each is answered, or open still, where who ran the load we waited for
+ * gave up before we do. */
 static void run_once(struct sta_load_call *call, struct strata_load **loads, size_t count)
 {
     size_t joined, own = join_all(loads, count, &joined), waited_from = own;

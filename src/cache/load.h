@@ -8,19 +8,21 @@
  *
  * What a call asks for is a sta_load_call; each key that L1 did not answer is a strata_load, which
  * carries its state and, in the end, its answer. The flights that are a call's to run go this way
- * together (load_fly.c): one round trip to L2, one call of the loader for all that are missing then, one
- * round trip to keep what it brought. Each ends as soon as its answer is known. Who runs them:
+ * together (load_fly.c): one round trip to L2, one call of the loader for all that are missing
+ * then, one round trip to keep what it brought. Each ends as soon as its answer is known. Who runs
+ * them:
  *
  *     load.c             the calling thread, which waits for the flights of others after its own
  *     load_background.c  a thread of the pool: what is early, and calls with time-outs
  *     load_async.c       the loop asks L2, a thread of the pool does the rest; nobody waits
  *
- * So nobody who waits for a flight has one of his own that is not on its way, but for calls from within a
- * loader, and for these cache/flight.h knows of circles.
+ * So nobody who waits for a flight has one of his own that is not on its way, but for calls from
+ * within a loader, and for these cache/flight.h knows of circles.
  *
- * Where the loader fails, each of those that wait and ask for it gets what was there before, as long as
- * it may be served (STRATA_STALE): what Redis has behind an envelope, or what L1 has, where Redis is away;
- * the others get the failure. A failed load of what is still in its time answers all of them with that.
+ * Where the loader fails, each of those that wait and ask for it gets what was there before, as
+ * long as it may be served (STRATA_STALE): what Redis has behind an envelope, or what L1 has, where
+ * Redis is away; the others get the failure. A failed load of what is still in its time answers all
+ * of them with that.
  *
  * No lock is held and nothing is led while the loader runs.
  */
@@ -105,13 +107,13 @@ int sta_load_hit(struct sta_cache *cache, struct strata_bytes key,
                  const struct strata_load_options *options, uint64_t now_ns,
                  struct strata_value *value, struct sta_load_early *early);
 
-/* The same for many, whose memory is fetched together: each status is set; values of others than hits stay as
- * they are. What is due is loaded in the background. */
+/* The same for many, whose memory is fetched together: each status is set; values of others than
+ * hits stay as they are. What is due is loaded in the background. */
 void sta_load_hits(const struct sta_load_call *call, const struct strata_bytes *keys, size_t count,
                    uint64_t now_ns, struct strata_value *values, int *statuses);
 
-/* After hits that are due: loads them in the background, together, but for those that are under way; or
- * not at all, where there is too much to do. Keys and options are copied. */
+/* After hits that are due: loads them in the background, together, but for those that are under
+ * way; or not at all, where there is too much to do. Keys and options are copied. */
 void sta_load_refresh(const struct sta_load_call *call, const struct sta_load_early *early,
                       size_t count);
 
@@ -141,20 +143,20 @@ int sta_load_ask_l1_again(struct sta_cache *cache, const struct sta_key *key,
 /* Begins the call's time. */
 void sta_load_begin(struct sta_load_call *call);
 bool sta_load_has_timeouts(const struct sta_load_call *call);
-/* Until when it waits for a flight, its own or another's; and where there is an old value for who asks
- * for it (soft_timeout_ms). */
+/* Until when it waits for a flight, its own or another's; and where there is an old value for who
+ * asks for it (soft_timeout_ms). */
 uint64_t sta_load_until_ns(const struct sta_load_call *call, bool own);
 uint64_t sta_load_soft_ns(const struct sta_load_call *call);
 
-/* Joins the key's flight as `thread` (0: as nobody; flight.h): STRATA_OK, it is ours to run; STRATA_MORE, it
- * is another's; or an error. */
+/* Joins the key's flight as `thread` (0: as nobody; flight.h): STRATA_OK, it is ours to run;
+ * STRATA_MORE, it is another's; or an error. */
 int sta_load_join(struct strata_load *load, pthread_t thread);
 
 /* By who runs the flights of these, and may wait: the whole way. Every flight has ended then. */
 void sta_load_fly(struct strata_load **loads, size_t count);
 
-/* The same in steps. Those that are open, which open() and settle() tell, come first of the pointers
- * afterwards.
+/* The same in steps. Those that are open, which open() and settle() tell, come first of the
+ * pointers afterwards.
  *   open     L1, once more
  *   asks_l2  whether there is an L2 to ask; where not, it answers STRATA_MISS
  *   judge    what L2's answer (load->there) settles
@@ -166,8 +168,8 @@ void sta_load_judge(struct strata_load *load);
 void sta_load_go_on(struct strata_load **loads, size_t count);
 size_t sta_load_settle(struct strata_load **loads, size_t count);
 
-/* Ends the flights of all: who waits may try for himself, but for who cannot wait and is told why by the
- * load's `failure`; with STRATA_ERR_CLOSED all get that. */
+/* Ends the flights of all: who waits may try for himself, but for who cannot wait and is told why
+ * by the load's `failure`; with STRATA_ERR_CLOSED all get that. */
 void sta_load_abandon(struct strata_load **loads, size_t count, int error);
 
 /* The loader, for all of them: each has its status. */
@@ -179,19 +181,21 @@ void sta_load_find_in_l1(struct strata_load *load);
 void sta_load_forget_previous(struct strata_load *load);
 /* Redis does not answer, a load has failed just now, and who runs this one takes the old value. */
 bool sta_load_is_throttled(const struct strata_load *load);
-/* The load has failed: for a while, nobody of this process tries it again where there is another answer. */
+/* The load has failed: for a while, nobody of this process tries it again where there is another
+ * answer. */
 void sta_load_throttle(struct strata_load *load);
-/* What was there before becomes the answer, for who wants it instead of the `failure`; else that. */
+/* What was there before becomes the answer, for who wants it instead of the `failure`; else
+ * that. */
 void sta_load_offer_previous(struct strata_load *load, int failure);
 /* What this call answers: of what is stale, each decides for himself. */
 void sta_load_choose(struct strata_load *load);
 
-/* Lets a thread of the pool run flights that are ours: STRATA_OK, they will be ended, and are to be waited
- * for or left; else they are still ours. */
+/* Lets a thread of the pool run flights that are ours: STRATA_OK, they will be ended, and are to be
+ * waited for or left; else they are still ours. */
 int sta_load_hand_over(const struct sta_load_call *call, struct strata_load **loads, size_t count);
 
-/* From within a loader: this flight waits for a thread of the pool. Where there is none it is run here.
- * Threads that all wait for what waits for them would do so for good. */
+/* From within a loader: this flight waits for a thread of the pool. Where there is none it is run
+ * here. Threads that all wait for what waits for them would do so for good. */
 void sta_load_run_waiting(struct sta_cache *cache, const struct sta_flight *flight);
 
 #endif

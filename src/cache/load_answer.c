@@ -47,8 +47,8 @@ int sta_load_set_error(struct strata_load *load, int error)
     return STRATA_OK;
 }
 
-/* What the loader returned goes for a load that it has not answered; where it has one key, before what it
- * answered, but for STRATA_OK. */
+/* What the loader returned goes for a load that it has not answered; where it has one key, before
+ * what it answered, but for STRATA_OK. */
 static int read_answer(struct strata_load *load, int returned)
 {
     if (load->answer != STA_LOAD_NOTHING && load->call->loader == NULL)

@@ -81,8 +81,8 @@ static void finish(struct sta_load_async *async)
 
 static void join(struct sta_load_async *async);
 
-/* The flight has ended. One that was given up is joined anew, as long as there is time; where that was with a
- * failure, behind L2, that is ours, too. */
+/* The flight has ended. One that was given up is joined anew, as long as there is time; where that
+ * was with a failure, behind L2, that is ours, too. */
 static void ended(struct sta_load_async *async)
 {
     struct strata_load *load = &async->load;

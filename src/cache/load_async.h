@@ -10,9 +10,10 @@
  *     LISTENS <-------------------------------------------'
  *        '--its flight has ended, or its time is over--> done()
  *
- * The flight is the same as of calls that wait: who joins it, whichever way, shares one read of L2 and one
- * load. All that this struct holds belongs to the loop after start(); the flight that it began goes on where
- * its own time is over. So a full pool (STRATA_ERR_BUSY) is the only thing here that turns anybody away.
+ * The flight is the same as of calls that wait: who joins it, whichever way, shares one read of L2
+ * and one load. All that this struct holds belongs to the loop after start(); the flight that it
+ * began goes on where its own time is over. So a full pool (STRATA_ERR_BUSY) is the only thing here
+ * that turns anybody away.
  */
 #ifndef STA_LOAD_ASYNC_H
 #define STA_LOAD_ASYNC_H
@@ -25,8 +26,8 @@ struct sta_load_async {
     /* The caller's: readable until done(). */
     struct sta_load_call call;
     struct strata_bytes key;
-    /* On the loop, once. The value holds nothing of L1; to be released where `status` is STRATA_OK or
-     * STALE. The struct is the caller's again. */
+    /* On the loop, once. The value holds nothing of L1; to be released where `status` is STRATA_OK
+     * or STALE. The struct is the caller's again. */
     void (*done)(struct sta_load_async *async, int status, struct strata_value *value);
 
     /* The room's own. */

@@ -8,8 +8,8 @@
  *                       '--> LOADER --failed--> what was before, or the error: ended
  *                               '--> KEEP --> ended
  *
- * A load is open while its status is STRATA_MORE. After each step settle() ends the flights of those
- * that are not, so that nobody waits for a key because of another.
+ * A load is open while its status is STRATA_MORE. After each step settle() ends the flights of
+ * those that are not, so that nobody waits for a key because of another.
  * Threads: open(), judge() and settle() of loads without a lease that is held wait for nothing.
  */
 #include <stdlib.h>
@@ -190,8 +190,8 @@ void sta_load_judge(struct strata_load *load)
 
 /* ---- one load for all processes ---- */
 
-/* L2 has none: again and again as long as others load. STRATA_MISS: we load, with the lease where it is
- * held; STRATA_ERR_TIMEOUT with `gave_up`: they took too long. */
+/* L2 has none: again and again as long as others load. STRATA_MISS: we load, with the lease where
+ * it is held; STRATA_ERR_TIMEOUT with `gave_up`: they took too long. */
 static int ask_in_turn(struct strata_load *load)
 {
     struct sta_lease *lease = &load->lease;
@@ -199,8 +199,8 @@ static int ask_in_turn(struct strata_load *load)
         int status = sta_lease_take(lease, load->call->options->lease_ms);
         if (status < 0)
             return STRATA_MISS; /* without one, then */
-        /* Who had it before may have stored and dropped it meanwhile: where it is ours, L2 is asked once
-         * more. */
+        /* Who had it before may have stored and dropped it meanwhile: where it is ours, L2 is asked
+         * once more. */
         if (status != STRATA_OK) {
             load->gave_up = sta_clock_now_ns() >= load->call->deadline_ns;
             if (load->gave_up)
@@ -213,8 +213,8 @@ static int ask_in_turn(struct strata_load *load)
     return load->there;
 }
 
-/* A value that is loaded early: not where Redis has it for longer than L1, or another has loaded it since,
- * or does so; nor where it has tags, which the new one would not have. */
+/* A value that is loaded early: not where Redis has it for longer than L1, or another has loaded it
+ * since, or does so; nor where it has tags, which the new one would not have. */
 static bool is_still_due(struct strata_load *load)
 {
     struct sta_envelope envelope;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Loads that a thread of the pool runs: a block of memory of their own with copies of key, options and
- * all else that whoever began them may take away. It lives until it has run, or was not taken.
+ * Loads that a thread of the pool runs: a block of memory of their own with copies of key, options
+ * and all else that whoever began them may take away. It lives until it has run, or was not taken.
  */
 #ifndef STA_LOAD_JOB_H
 #define STA_LOAD_JOB_H
@@ -20,7 +20,8 @@ struct sta_load_job {
     struct strata_load each[];
 };
 
-/* Of loads whose flights are the caller's to run; the job has them once it is taken. NULL: no memory. */
+/* Of loads whose flights are the caller's to run; the job has them once it is taken. NULL: no
+ * memory. */
 struct sta_load_job *sta_load_job_create(const struct sta_load_call *call,
                                          struct strata_load *const *loads, size_t count);
 void sta_load_job_free(struct sta_load_job *job);

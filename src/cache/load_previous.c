@@ -41,7 +41,8 @@ void sta_load_find_in_l1(struct strata_load *load)
     struct sta_aged aged;
     if (l1 == NULL || sta_l1_peek(l1, &load->fill.key, sta_clock_now_ms(), &lease) != STRATA_OK)
         return;
-    /* In its time, but nobody asked us to tell; or it may have fallen with its tags, or is hidden. */
+    /* In its time, but nobody asked us to tell; or it may have fallen with its tags, or is
+     * hidden. */
     if ((lease.flags & STA_TIERS_AGED) == 0 || (lease.flags & STA_TIERS_TAGGED) != 0 ||
         sta_barriers_hides(&cache->barriers, load->key, sta_clock_now_ns())) {
         sta_l1_release(l1, &lease);

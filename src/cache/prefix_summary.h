@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which prefixes of keys are met most, and what is counted for them, in bounded memory: Space-Saving
- * (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and top-k elements in data
- * streams, 2005). STA_PREFIX_ENTRIES prefixes have an entry. Another one takes the place of the entry
- * with the least weight, and inherits that weight: of what is met more often than once in
+ * Which prefixes of keys are met most, and what is counted for them, in bounded memory:
+ * Space-Saving (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and top-k elements
+ * in data streams, 2005). STA_PREFIX_ENTRIES prefixes have an entry. Another one takes the place of
+ * the entry with the least weight, and inherits that weight: of what is met more often than once in
  * STA_PREFIX_ENTRIES times, nothing is missing. What was counted for who had to go belongs to all
- * others together, so that no count is lost. Weights are halved now and then: who is not met any more
- * makes room.
+ * others together, so that no count is lost. Weights are halved now and then: who is not met any
+ * more makes room.
  *
  * Threads: one at a time. Memory: none but the struct.
  */
@@ -48,8 +48,8 @@ struct sta_prefix_summary {
     struct sta_prefix_numbers other;
 };
 
-/* The prefix (1 .. STA_PREFIX_LEN_MOST bytes) is met once more: where its numbers are until the next
- * call. Zeroed is an empty summary. */
+/* The prefix (1 .. STA_PREFIX_LEN_MOST bytes) is met once more: where its numbers are until the
+ * next call. Zeroed is an empty summary. */
 struct sta_prefix_numbers *sta_prefix_summary_meet(struct sta_prefix_summary *summary,
                                                    struct strata_bytes prefix, uint64_t hash);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See prefixes.h. What is counted stays in the stripes until somebody reads: then it is moved to the
- * rows, so that a stripe's summary may forget a prefix that has a row without the row going back.
+ * See prefixes.h. What is counted stays in the stripes until somebody reads: then it is moved to
+ * the rows, so that a stripe's summary may forget a prefix that has a row without the row going
+ * back.
  */
 #include "cache/prefixes.h"
 

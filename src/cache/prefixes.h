@@ -5,15 +5,15 @@
  *     configured prefixes      the longest that fits counts; each has a row, met or not
  *     a key's bytes up to and with the first delimiter, where that is at most 32 bytes
  *                              the STA_PREFIXES_TOP that are met most have a row
- *     "other"                  everything else: keys without a delimiter, and prefixes without a row
+ *     "other"                  all else: keys without a delimiter, prefixes without a row
  *
- * Keys are never told, and of a prefix only letters, digits and _ . : / - ; other bytes are shown as _,
- * and prefixes that look alike then are one.
+ * Keys are never told, and of a prefix only letters, digits and _ . : / - ; other bytes are shown
+ * as _, and prefixes that look alike then are one.
  *
  *     threads --> a stripe each, mostly: a summary (prefix_summary.h) --read()--> rows
  *
- * A row only grows. One that has to go because others are met more ends; what is met of it from then
- * on is other's, and if it comes back it begins at 0: as a counter that was reset.
+ * A row only grows. One that has to go because others are met more ends; what is met of it from
+ * then on is other's, and if it comes back it begins at 0: as a counter that was reset.
  *
  * Threads: any. Memory: some 250 KiB, made once.
  */
@@ -46,7 +46,8 @@ struct sta_prefixes_row {
 int sta_prefixes_create(struct sta_prefixes **out, const struct sta_prefixes_config *config);
 void sta_prefixes_destroy(struct sta_prefixes **prefixes);
 
-/* A tier had the key, and a value of `bytes`; or had it not. `prefixes` NULL: nothing is counted. */
+/* A tier had the key, and a value of `bytes`; or had it not. `prefixes` NULL: nothing is
+ * counted. */
 void sta_prefixes_count_hit(struct sta_prefixes *prefixes, enum sta_timing_tier tier,
                             struct strata_bytes key, uint64_t bytes);
 void sta_prefixes_count_miss(struct sta_prefixes *prefixes, enum sta_timing_tier tier,

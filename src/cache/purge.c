@@ -121,8 +121,8 @@ static void slice_delete(struct purge *purge)
     sta_waiter_wait(&slice.waiter);
 }
 
-/* Counts what is done, and keeps what has to be tried again. STRATA_OK: nothing has; STRATA_MORE; or
- * what there is no use in trying again for. *last is the latest failure. */
+/* Counts what is done, and keeps what has to be tried again. STRATA_OK: nothing has; STRATA_MORE;
+ * or what there is no use in trying again for. *last is the latest failure. */
 static int slice_settle(struct purge *purge, int *last)
 {
     unsigned left = 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Physical deletion of all keys that match a pattern, in both tiers: names (cache/listing.h) are taken
- * some at a time, and each such slice is one write of the kind that every delete is, so that the rule
- * of doubt (cache/write.c) holds for each key before its UNLINK is sent and after.
+ * Physical deletion of all keys that match a pattern, in both tiers: names (cache/listing.h) are
+ * taken some at a time, and each such slice is one write of the kind that every delete is, so that
+ * the rule of doubt (cache/write.c) holds for each key before its UNLINK is sent and after.
  *
  *     names --SLICE of them--> sta_write (DELETE) --all answered--> rest --> names ...
  *       ^                         |  ^
  *       |                         v  | those that failed, after a pause, within the patience
  *       '-- fetched meanwhile     PAUSE
  *
- * A barrier stands in front of it (cache/barriers.h), from before the first name until all is deleted.
- * What is deleted is what is there when its name comes by. Whoever sets a matching key meanwhile may
- * see it deleted or not.
+ * A barrier stands in front of it (cache/barriers.h), from before the first name until all is
+ * deleted. What is deleted is what is there when its name comes by. Whoever sets a matching key
+ * meanwhile may see it deleted or not.
  * Resuming: what has been deleted is gone, so beginning again goes on.
  * The pace: a slice that took t is followed by a rest of t x (100 - share) / share.
  * Threads: all of it on the caller's, which is not the loop's. Memory: a listing that remembers

@@ -36,7 +36,8 @@
 #define READ_AT_ONCE 32u
 
 /* What is no plain value: STRATA_OK with the lease's value the one that is meant; STRATA_MISS;
- * STRATA_MORE: it is past its time, or L1 does not know that its tags are current. *counts: as what. */
+ * STRATA_MORE: it is past its time, or L1 does not know that its tags are current. *counts: as
+ * what. */
 static int judge_flagged(struct sta_cache *cache, struct sta_l1_lease *lease, uint64_t now_ms,
                          enum sta_l1_counter *counts)
 {
@@ -176,8 +177,8 @@ static void read_begin_some(struct sta_read *read, size_t from, size_t count)
     }
 }
 
-/* L1 could not keep what is handed out: what it has of the key may be older, and nobody shall get it
- * after this. Where it has nothing, nobody's token is spent. */
+/* L1 could not keep what is handed out: what it has of the key may be older, and nobody shall get
+ * it after this. Where it has nothing, nobody's token is spent. */
 static void read_drop_older(struct sta_read *read, const struct sta_read_missing *missing,
                             uint64_t now_ms)
 {

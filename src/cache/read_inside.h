@@ -37,8 +37,8 @@ void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing
 void sta_read_tagged_note(struct sta_read *read, struct sta_read_missing *missing, uint64_t ttl_ms,
                           uint64_t now_ms);
 
-/* All keys are answered: finds out which tagged values count, on the spot or (true) with a second batch,
- * of which `over` is called when it has ended. */
+/* All keys are answered: finds out which tagged values count, on the spot or (true) with a second
+ * batch, of which `over` is called when it has ended. */
 bool sta_read_tagged_settle(struct sta_read *read, void (*over)(struct sta_batch *batch));
 
 #endif

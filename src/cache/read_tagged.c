@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The second half of a read that brought values with tags (tags.h): the versions that L1 does not have
- * are asked for, and values of which one is another are none.
+ * The second half of a read that brought values with tags (tags.h): the versions that L1 does not
+ * have are asked for, and values of which one is another are none.
  *
  *     first batch ended --all versions known--> settled
  *                         '--GET each other--> compare, keep in L1 --> settled
  *
- * A version is asked for after its value has come, so that it cannot be older. On the loop's thread.
+ * A version is asked for after its value has come, so that it cannot be older. On the loop's
+ * thread.
  */
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading again what is in doubt, at a bounded rate. When a connection is lost, a database flushed or a
- * cluster's map new, all that came from there is suspect at once (l1/stamp.h), and whoever asks for it has to
- * ask Redis: a suspect entry is never the answer. So that a whole tier that is asked for again does
- * not fall upon Redis at once, such reads go by turns (turns.h); whose turn comes too late ends with
- * STRATA_ERR_BUSY. Reads of what L1 has nothing of, hits and writes do not come here. Why it is so:
- * docs/design/0015-repair.md.
+ * Reading again what is in doubt, at a bounded rate. When a connection is lost, a database flushed
+ * or a cluster's map new, all that came from there is suspect at once (l1/stamp.h), and whoever
+ * asks for it has to ask Redis: a suspect entry is never the answer. So that a whole tier that is
+ * asked for again does not fall upon Redis at once, such reads go by turns (turns.h); whose turn
+ * comes too late ends with STRATA_ERR_BUSY. Reads of what L1 has nothing of, hits and writes do not
+ * come here. Why it is so: docs/design/0015-repair.md.
  * Threads: submit() and the numbers any, the rest the loop's. Memory: nothing but the reads' own.
  */
 #ifndef STA_REPAIR_H
@@ -37,8 +37,8 @@ void sta_repair_submit(struct sta_repair *repair, struct sta_read *read);
 /* A key in doubt of a read that was sent was not asked for after all: Redis is away. */
 void sta_repair_give_back(struct sta_repair *repair);
 
-/* By who leads the loop, which does not run any more: what waits, and what is still to come, ends with
- * STRATA_ERR_CLOSED. */
+/* By who leads the loop, which does not run any more: what waits, and what is still to come, ends
+ * with STRATA_ERR_CLOSED. */
 void sta_repair_close(struct sta_repair *repair);
 
 void sta_repair_statistics(const struct sta_repair *repair, struct strata_statistics *out);

@@ -3,8 +3,8 @@
  * Removes expired entries from L1 every `interval_ms`, on a loop's thread, in steps that are
  * small enough not to hold the loop up: after each step of STA_SWEEPER_STEP entries it lets the
  * loop turn, until one round has seen every entry.
- * Threads: start and stop by whoever owns the loop while it is not running, or on its thread; adjust
- * by any in between.
+ * Threads: start and stop by whoever owns the loop while it is not running, or on its thread;
+ * adjust by any in between.
  */
 #ifndef STA_SWEEPER_H
 #define STA_SWEEPER_H

@@ -118,7 +118,8 @@ static void on_read(struct sta_read *read)
     sta_waiter_signal(&STA_CONTAINER(read, struct versions, read)->waiter);
 }
 
-/* Takes what was read: STRATA_OK where all have a version, STRATA_MISS where some have to be made. */
+/* Takes what was read: STRATA_OK where all have a version, STRATA_MISS where some have to be
+ * made. */
 static int versions_take(struct versions *versions)
 {
     int status = STRATA_OK;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tags: values that fall together. A tag has a version, which is a key of its own in Redis and is read,
- * kept in L1 and heard of as any other key; a value that has tags names their versions (cache/envelope.h),
- * and counts for nothing where one of them is not the current one any more.
+ * Tags: values that fall together. A tag has a version, which is a key of its own in Redis and is
+ * read, kept in L1 and heard of as any other key; a value that has tags names their versions
+ * (cache/envelope.h), and counts for nothing where one of them is not the current one any more.
  *
  *     strata:tag:NAME = "89abcdef01234567"        key = envelope{(NAME, 89abcdef01234567)} value
  *
- *     set_tagged    read the versions (L1, then Redis), make those that are not there: SET NX random
+ *     set_tagged    read the versions (L1, then Redis), make what is not there: SET NX random
  *                   SET key envelope
  *     invalidate    UNLINK strata:tag:NAME         a version that is gone is nobody's, for ever
  *     a hit         the entry's flag says that it has tags: L1 has their versions, or it is a miss
- *     a miss        GET key; then GET the versions that L1 does not have; it is there if all are current
+ *     a miss        GET key; then GET the versions that L1 has not; it is there if all are current
  *
- * Versions are random words of 64 bits, so that one that has gone does not come back, whatever became
- * of its key: deleted, expired, evicted or flushed. That needs no clock and no list of what has a tag.
- * A tag's key lives at least STA_TAGS_TTL_MS and twice as long as the value that made it; a value that
- * lives longer than that gives it a longer life (tags_lengthen.c).
- * Where nobody tells of what others write (no tracking), L1 is neither asked for versions nor given any:
- * values with tags are read from Redis, each time.
+ * Versions are random words of 64 bits, so that one that has gone does not come back, whatever
+ * became of its key: deleted, expired, evicted or flushed. That needs no clock and no list of what
+ * has a tag. A tag's key lives at least STA_TAGS_TTL_MS and twice as long as the value that made
+ * it; a value that lives longer than that gives it a longer life (tags_lengthen.c).
+ * Where nobody tells of what others write (no tracking), L1 is neither asked for versions nor given
+ * any: values with tags are read from Redis, each time.
  *
  * Threads: any; set() not on the loop's.
  */
@@ -51,11 +51,12 @@ static inline struct strata_bytes sta_tags_key(const struct sta_tags_name *name)
 /* What the key holds; false: that is no version. */
 bool sta_tags_read(struct strata_bytes text, uint64_t *version);
 
-/* STRATA_OK: L1 has this version; STRATA_MISS: it has another, or that there is none; STRATA_MORE: it does
- * not know. */
+/* STRATA_OK: L1 has this version; STRATA_MISS: it has another, or that there is none; STRATA_MORE:
+ * it does not know. */
 int sta_tags_ask_l1(struct sta_cache *cache, const struct sta_envelope_tag *tag, uint64_t now_ms);
 
-/* The same of all tags of what L1 has kept as it is stored; with STRATA_OK `kept` becomes the value. */
+/* The same of all tags of what L1 has kept as it is stored; with STRATA_OK `kept` becomes the
+ * value. */
 int sta_tags_open(struct sta_cache *cache, struct strata_bytes *kept, uint64_t now_ms);
 
 /* As what a get of such a value counts where sta_tags_open() did not answer STRATA_OK. */
@@ -67,9 +68,10 @@ static inline enum sta_l1_counter sta_tags_miss_reason(int status)
 /* How long a tag's key lives that was made for a value with this TTL. */
 uint64_t sta_tags_ttl_ms(uint64_t ttl_ms);
 
-/* Keys of tags under which a value with this TTL is about to be set shall not end before it. Where their
- * TTLs cannot be told or changed, they stay: the value is read from its source once more then. Costs
- * nothing for a TTL of which a new tag's is longer in any case; else a round trip. Not on the loop's thread. */
+/* Keys of tags under which a value with this TTL is about to be set shall not end before it. Where
+ * their TTLs cannot be told or changed, they stay: the value is read from its source once more
+ * then. Costs nothing for a TTL of which a new tag's is longer in any case; else a round trip. Not
+ * on the loop's thread. */
 void sta_tags_lengthen(struct sta_cache *cache, const struct strata_bytes *keys, size_t count,
                        uint64_t ttl_ms, uint64_t now_ns);
 

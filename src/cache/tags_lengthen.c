@@ -4,8 +4,8 @@
  *
  *     GET, PTTL of each --shorter than the value's--> PEXPIRE, or PERSIST where that has no end
  *
- * Each change is told to all that have read the tag, and makes them read it again: so it is done only
- * where it is needed, and for twice the value's time.
+ * Each change is told to all that have read the tag, and makes them read it again: so it is done
+ * only where it is needed, and for twice the value's time.
  */
 #include <inttypes.h>
 #include <stdio.h>

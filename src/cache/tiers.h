@@ -27,8 +27,8 @@
 #define STA_TIERS_AGED   4u /* with a head (cache/aged.h) */
 #define STA_TIERS_TAGGED 8u /* as it is stored, with the versions of its tags (cache/tags.h) */
 
-/* What may change while the cache runs, by sta_cache_adjust(); nobody looks at these of `config`. Each by
- * itself: a call that takes two of them may have one of before and one of after. */
+/* What may change while the cache runs, by sta_cache_adjust(); nobody looks at these of `config`.
+ * Each by itself: a call that takes two of them may have one of before and one of after. */
 struct sta_tiers_live {
     _Atomic uint64_t l1_ttl_ms, l2_ttl_ms, null_ttl_ms;
     _Atomic uint64_t budget_ns;                 /* of one call */

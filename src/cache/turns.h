@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Turns of reads that ask Redis for what L1 has in doubt, at a rate that several loops may share: of the
- * library's calls (repair.h), and of stratad's clients.
+ * Turns of reads that ask Redis for what L1 has in doubt, at a rate that several loops may share:
+ * of the library's calls (repair.h), and of stratad's clients.
  *
  *     ask() --rate has room, nobody waits--> STRATA_OK: sent
  *       |---its turn would come too late---> STRATA_ERR_BUSY, at once
  *       '--> STRATA_MORE: waits --its turn--> take(): proven meanwhile? answered, for nothing
  *               '--its time is over--> refuse()        '--still in doubt: spend(), and sent
  *
- * That take() asks L1 again merges all that wait for one key into one question; so when a turn will come is
- * reckoned by keys, of which those with one mark count as one (a guess that is too early at the worst). Each loop
- * has a queue of its own, in the order of coming; whose loop looks first gets what there is of the rate.
- * Threads: a pace any; turns their loop's. Memory: nothing but the turns' own.
+ * That take() asks L1 again merges all that wait for one key into one question; so when a turn will
+ * come is reckoned by keys, of which those with one mark count as one (a guess that is too early at
+ * the worst). Each loop has a queue of its own, in the order of coming; whose loop looks first gets
+ * what there is of the rate. Threads: a pace any; turns their loop's. Memory: nothing but the
+ * turns' own.
  */
 #ifndef STA_TURNS_H
 #define STA_TURNS_H
@@ -71,8 +72,8 @@ void sta_turns_pace_fini(struct sta_pace *pace);
 /* So many keys in doubt are sent for. */
 void sta_turns_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns);
 
-/* Keys that were spent were not asked for after all: Redis is away. So while it is, nobody waits for a turn
- * only to be told so. */
+/* Keys that were spent were not asked for after all: Redis is away. So while it is, nobody waits
+ * for a turn only to be told so. */
 void sta_turns_pace_give_back(struct sta_pace *pace, uint64_t keys);
 
 void sta_turns_init(struct sta_turns *turns, struct sta_pace *pace, struct sta_loop *loop,

@@ -23,7 +23,8 @@ void sta_value_release(struct strata_value *value);
 /* A copy of `bytes`; STRATA_ERR_NOMEM leaves `value` untouched. */
 int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes);
 
-/* From here on it holds nothing of L1: a lease becomes a copy. STRATA_ERR_NOMEM leaves it as it was. */
+/* From here on it holds nothing of L1: a lease becomes a copy. STRATA_ERR_NOMEM leaves it as it
+ * was. */
 int sta_value_own(struct strata_value *value);
 
 /* From here on it may be shared; STRATA_ERR_NOMEM leaves it as it was. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See veil.h. Exempt keys are in a table of their hashes, with linear probing: 64 bits, seeded, so that
- * nobody outside can choose two that are the same.
+ * See veil.h. Exempt keys are in a table of their hashes, with linear probing: 64 bits, seeded, so
+ * that nobody outside can choose two that are the same.
  */
 #include "cache/veil.h"
 

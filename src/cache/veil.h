@@ -6,13 +6,13 @@
  *               what is there of a matching              an answer to who asked before it left
  *               key is hidden from everybody             is hidden still: it may be older
  *
- * A key that this process itself has set since is exempt: who asks afterwards gets what is there, for that
- * is what was set or something newer. Names that this room keeps its own things under are never hidden.
- * Bounded: STA_VEIL_EXEMPT_MOST keys are exempt for each pattern, what is set beyond that stays hidden;
- * STA_VEIL_LEFT_MOST patterns linger, and beyond that whoever asked before the eldest left finds nothing.
- * Time is passed in: nanoseconds of the monotonic clock.
- * Threads: hides() and exempt() any; the others one, which may read the patterns without the lock. The lock
- * is the innermost one.
+ * A key that this process itself has set since is exempt: who asks afterwards gets what is there,
+ * for that is what was set or something newer. Names that this room keeps its own things under are
+ * never hidden. Bounded: STA_VEIL_EXEMPT_MOST keys are exempt for each pattern, what is set beyond
+ * that stays hidden; STA_VEIL_LEFT_MOST patterns linger, and beyond that whoever asked before the
+ * eldest left finds nothing. Time is passed in: nanoseconds of the monotonic clock.
+ * Threads: hides() and exempt() any; the others one, which may read the patterns without the lock.
+ * The lock is the innermost one.
  */
 #ifndef STA_VEIL_H
 #define STA_VEIL_H

@@ -102,8 +102,8 @@ static bool fits(const struct warming *warming, const struct sta_key *key, uint6
     return sta_l1_has_room(warming->cache->l1, key, count, likely_bytes(warming, count));
 }
 
-/* Puts a name into the batch, unless there is no need or no room for it. STRATA_MISS: there is none in
- * the tier. STRATA_MORE: perhaps none in its namespace, as long as this batch is not there. */
+/* Puts a name into the batch, unless there is no need or no room for it. STRATA_MISS: there is none
+ * in the tier. STRATA_MORE: perhaps none in its namespace, as long as this batch is not there. */
 static int batch_add(struct warming *warming, struct strata_bytes name)
 {
     struct strata_warm_progress *progress = warming->progress;

@@ -204,7 +204,8 @@ static bool write_may_keep(struct sta_write *write, size_t index, struct strata_
     struct strata_bytes value = write->items[index].value;
     if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK)
         return false;
-    /* What was owed before the token was taken is newer; what came since has moved its generation. */
+    /* What was owed before the token was taken is newer; what came since has moved its
+     * generation. */
     if (write->cache->behind != NULL && write->cache->l1 != NULL &&
         sta_behind_owes(write->cache->behind, &doubt->key))
         return false;

@@ -58,8 +58,9 @@ void sta_config_destroy(struct sta_config **config);
 /* The index in argv of the first operand; argc where there is none. */
 int sta_config_operands(const struct sta_config *config);
 
-/* {"l1_ttl": {"value": 300, "unit": "seconds", "origin": "environment CACHE_L1_TTL", "live": true}, ...}
- * in the order of the tables; with "fixed_because" where live is false. Origins: "default", "<file>:<line>", "environment <NAME>", "flag <--name>".
+/* {"l1_ttl": {"value": 300, "unit": "seconds", "origin": "environment CACHE_L1_TTL", "live": true},
+ * ...} in the order of the tables; with "fixed_because" where live is false. Origins: "default",
+ * "<file>:<line>", "environment <NAME>", "flag <--name>".
  * The caller owns it (json_decref); NULL: out of memory. Dump with JSON_REAL_PRECISION(15). */
 struct json_t *sta_config_json(const struct sta_config *config);
 

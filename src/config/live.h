@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Live options: those that change while a cache or a daemon runs. An option's `fixed` says why it is none
- * of these. Whatever asks for a change (the API, a signal, an administrator), it goes through here: by
- * the names, the parser and the bounds of the start, all of it or nothing.
+ * Live options: those that change while a cache or a daemon runs. An option's `fixed` says why it
+ * is none of these. Whatever asks for a change (the API, a signal, an administrator), it goes
+ * through here: by the names, the parser and the bounds of the start, all of it or nothing.
  *
  * Texts of errors:
  *
@@ -23,12 +23,13 @@
 #define STA_LIVE_L1_GROWTH 16u
 
 /* Reads settings into the targets of the sets, which are copies of what is in force. STRATA_OK;
- * STRATA_ERR_INVALID, STRATA_ERR_UNSUPPORTED, STRATA_ERR_CONFIG or STRATA_ERR_NOMEM, with the text in
- * `error`, and the targets are as they were. */
+ * STRATA_ERR_INVALID, STRATA_ERR_UNSUPPORTED, STRATA_ERR_CONFIG or STRATA_ERR_NOMEM, with the text
+ * in `error`, and the targets are as they were. */
 int sta_live_read(const struct sta_option_set *sets, size_t set_count,
                   const struct strata_setting *settings, size_t count, struct strata_error *error);
 
-/* What live options say together with what the cache was opened with. STRATA_OK, STRATA_ERR_CONFIG. */
+/* What live options say together with what the cache was opened with. STRATA_OK,
+ * STRATA_ERR_CONFIG. */
 int sta_live_check(const struct strata_options *options, uint64_t opened_l1_max_bytes,
                    struct strata_error *error);
 
@@ -37,15 +38,15 @@ int sta_live_check(const struct strata_options *options, uint64_t opened_l1_max_
 /* A copy whose live options may change; of the rest it borrows. NULL: out of memory. */
 struct sta_config *sta_live_copy(const struct sta_config *config);
 
-/* Settings into a config, by the names and with the errors of sta_live_read(). Where it fails some of
- * them may have been taken. */
+/* Settings into a config, by the names and with the errors of sta_live_read(). Where it fails some
+ * of them may have been taken. */
 int sta_live_offer(struct sta_config *config, const struct strata_setting *settings, size_t count,
                    struct strata_error *error);
 
 /* What is not the same in two configs of the same tables, in their order, without what does nothing
  * here: an array of
- * {"name": "l1_ttl", "live": true, "before": 300, "after": 60, "origin": "/etc/strata.conf:3"}; where
- * live is false, "fixed_because" stands for the values. NULL: out of memory. */
+ * {"name": "l1_ttl", "live": true, "before": 300, "after": 60, "origin": "/etc/strata.conf:3"};
+ * where live is false, "fixed_because" stands for the values. NULL: out of memory. */
 struct json_t *sta_live_differences(const struct sta_config *before,
                                     const struct sta_config *after);
 

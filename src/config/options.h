@@ -17,7 +17,8 @@
 int sta_options_resolve(const struct strata_options *in, struct strata_options *out,
                         struct strata_error *error);
 
-/* The numbers, switches and choices of resolved options, which do not die with anybody's strings. */
+/* The numbers, switches and choices of resolved options, which do not die with anybody's
+ * strings. */
 void sta_options_keep(struct strata_options *out, const struct strata_options *options);
 
 /* What connections to a rediss:// URL need: tls_provider with the tls_ fields of resolved options,

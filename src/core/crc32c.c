@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the processor has an instruction for it (SSE 4.2), eight bytes at a time; else by a table of one
- * byte's remainders, of which 2.2 ns per byte were measured, 22 ms for 10 MB. So who sums up large
- * values does it where nobody waits for him.
+ * Where the processor has an instruction for it (SSE 4.2), eight bytes at a time; else by a table
+ * of one byte's remainders, of which 2.2 ns per byte were measured, 22 ms for 10 MB. So who sums up
+ * large values does it where nobody waits for him.
  */
 #include "core/crc32c.h"
 

@@ -39,7 +39,8 @@ struct sta_glob {
 
 /* STRATA_OK, STRATA_ERR_NOMEM, STRATA_ERR_TOO_BIG. The pattern's bytes are not needed any more. */
 int sta_glob_init(struct sta_glob *glob, struct strata_bytes pattern);
-/* The same of texts that begin with `before`, which stands for itself; the pattern is of what is behind it. */
+/* The same of texts that begin with `before`, which stands for itself; the pattern is of what is
+ * behind it. */
 int sta_glob_init_behind(struct sta_glob *glob, struct strata_bytes before,
                          struct strata_bytes pattern);
 void sta_glob_fini(struct sta_glob *glob);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Numbers in files, little-endian: written and read at a moving place. The caller has made sure that
- * there is room, or that there are so many bytes.
+ * Numbers in files, little-endian: written and read at a moving place. The caller has made sure
+ * that there is room, or that there are so many bytes.
  */
 #ifndef STA_LITTLE_ENDIAN_H
 #define STA_LITTLE_ENDIAN_H

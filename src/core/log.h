@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A log handle: a sink, its argument, and the level in force in each room. Each cache or daemon owns
- * one and hands it down by pointer; there is no global log. Levels may change while others write:
- * whether a line is written costs one relaxed load.
+ * A log handle: a sink, its argument, and the level in force in each room. Each cache or daemon
+ * owns one and hands it down by pointer; there is no global log. Levels may change while others
+ * write: whether a line is written costs one relaxed load.
  */
 #ifndef STA_LOG_H
 #define STA_LOG_H
@@ -48,7 +48,8 @@ static inline bool sta_log_enabled(const struct sta_log *log, enum sta_room room
            (int)level <= atomic_load_explicit(&log->levels[room], memory_order_relaxed);
 }
 
-/* Formats one line (cut at 511 bytes) and gives it to the sink where `level` is in force in the room. */
+/* Formats one line (cut at 511 bytes) and gives it to the sink where `level` is in force in the
+ * room. */
 void sta_log_write(const struct sta_log *log, enum strata_log_level level, enum sta_room room,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 

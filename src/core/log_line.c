@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing lines (log_line.h). Whatever bytes the text has, a line is one line, and JSON is JSON: what
- * is no UTF-8 becomes U+FFFD there, byte by byte.
+ * Writing lines (log_line.h). Whatever bytes the text has, a line is one line, and JSON is JSON:
+ * what is no UTF-8 becomes U+FFFD there, byte by byte.
  */
 #include "core/log_line.h"
 

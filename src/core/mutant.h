@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guards of coherence and of write-behind, each of which the simulator (tests/sim) can take out, one at a time, to
- * show that it would notice. Everywhere else STA_MUTANT() is the constant false.
+ * The guards of coherence and of write-behind, each of which the simulator (tests/sim) can take
+ * out, one at a time, to show that it would notice. Everywhere else STA_MUTANT() is the constant
+ * false.
  */
 #ifndef STA_MUTANT_H
 #define STA_MUTANT_H

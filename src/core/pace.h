@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Rests of who shall be at work for a share of the time at the most: work that took t is followed
- * by t x (100 - share) / share. Rests of less than a millisecond are saved up until they are one, for
- * an alarm that is shorter takes longer; what is over a second is owed on.
+ * by t x (100 - share) / share. Rests of less than a millisecond are saved up until they are one,
+ * for an alarm that is shorter takes longer; what is over a second is owed on.
  * And of who shall do no more than so many pieces of work a second.
  * Threads: one owner.
  */
@@ -27,8 +27,8 @@ static inline uint64_t sta_pace_rest_ns(uint64_t *owed_ns, uint64_t share, uint6
     return rest_ns;
 }
 
-/* When the next piece is due of work that began at `begun_ns`, of which `pieces` are done, at `rate`
- * a second. */
+/* When the next piece is due of work that began at `begun_ns`, of which `pieces` are done, at
+ * `rate` a second. */
 static inline uint64_t sta_pace_due_ns(uint64_t begun_ns, uint64_t pieces, uint64_t rate)
 {
     uint64_t seconds = pieces / rate, rest = pieces % rate;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * So many a second at the most, as the time up to which the rate is used up (GCRA, ITU-T I.371). What
- * is not used is saved up for STA_RATE_SAVED_NS; more than there is may be spent at once, and is owed.
- * So in any time t there begin no more than rate x (t + STA_RATE_SAVED_NS), but for what the last one
- * took at once.
+ * So many a second at the most, as the time up to which the rate is used up (GCRA, ITU-T I.371).
+ * What is not used is saved up for STA_RATE_SAVED_NS; more than there is may be spent at once, and
+ * is owed. So in any time t there begin no more than rate x (t + STA_RATE_SAVED_NS), but for what
+ * the last one took at once.
  * Threads: one owner.
  */
 #ifndef STA_RATE_H

@@ -17,7 +17,8 @@ size_t sta_utf8_next(struct strata_bytes text, uint32_t *character);
 
 bool sta_utf8_valid(struct strata_bytes text);
 
-/* For JSON, which has no other texts: where it is none, every byte that is not ASCII becomes '?'. */
+/* For JSON, which has no other texts: where it is none, every byte that is not ASCII becomes
+ * '?'. */
 void sta_utf8_mend(char *text);
 
 #endif

@@ -156,8 +156,8 @@ static void make_bare(struct sta_arena *arena, uint32_t segment)
 }
 
 /* Moves what is no longer pinned from limbo to the free list or, where the bound was lowered
- * meanwhile and is not kept yet, gives it back: nothing is stored beyond the bound. Looks at a few: a
- * pinned one goes to the end, so that the next call looks at others. */
+ * meanwhile and is not kept yet, gives it back: nothing is stored beyond the bound. Looks at a few:
+ * a pinned one goes to the end, so that the next call looks at others. */
 static void settle(struct sta_arena *arena)
 {
     uint32_t kept = 0;

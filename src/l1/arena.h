@@ -10,7 +10,8 @@
  * through the pins, with a fence between the two. The reader's two steps and the fence are
  * sequentially consistent: if the reader still saw its item linked, its pin came before the fence,
  * so the other side sees the pin. If it did not, it reads nothing. A stalled reader holds back one
- * segment, not the world. The fence is the segment's: unlinking an item takes no locked instruction.
+ * segment, not the world. The fence is the segment's: unlinking an item takes no locked
+ * instruction.
  *
  *     reader:  pin = s (seq_cst) ; slot == offset? (seq_cst) ; read ; pin = 0 (release)
  *     writer:  slot = 0 (for all of s) ; fence (seq_cst) ; pins contain s? ; write into s
@@ -44,10 +45,11 @@ struct sta_segment {
     /* guarded by the lock of the lane that has it, or by the arena's */
     uint32_t next; /* in its queue (towards newer ones), limbo or free list; 0: the last */
     uint32_t used; /* bytes that items take, once it is not the newest of its queue any more */
-    /* in a queue: its place in the order in which the tier's segments were begun; in limbo: since when,
-     * the low bits of the monotonic clock in milliseconds */
+    /* in a queue: its place in the order in which the tier's segments were begun; in limbo: since
+     * when, the low bits of the monotonic clock in milliseconds */
     uint32_t moment;
-    /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into it */
+    /* fixed while it is in a queue: readable by who holds the lock of a bucket that links into
+     * it */
     uint16_t lane;
     uint8_t queue;
     /* atomic */
@@ -124,7 +126,8 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment);
 /* What is in limbo and not pinned any more becomes free: some at a time. */
 void sta_arena_settle(struct sta_arena *arena);
 
-/* For how long the oldest of those in limbo that are still pinned has been there; 0: there is none. */
+/* For how long the oldest of those in limbo that are still pinned has been there; 0: there is
+ * none. */
 uint64_t sta_arena_held_ms(struct sta_arena *arena);
 
 /* Gives the pages of one free segment, or more, back to the kernel and their bytes to the budget;

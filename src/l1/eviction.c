@@ -48,7 +48,8 @@ static bool is_roomy(const struct sta_l1 *l1)
     return sta_budget_fits(&l1->memory, roomy_bytes(l1));
 }
 
-/* Whether `entries` more of `bytes` would be too many bytes, too many entries for the lane's own quota. */
+/* Whether `entries` more of `bytes` would be too many bytes, too many entries for the lane's own
+ * quota. */
 static bool is_over_bytes(const struct sta_lane *lane, uint64_t bytes)
 {
     return lane->quota.max_bytes != 0 && sta_lane_bytes(lane) + bytes > lane->quota.max_bytes;
@@ -60,8 +61,8 @@ static bool is_over_entries(const struct sta_lane *lane, uint64_t entries)
            sta_lane_entries(lane) + entries > lane->quota.max_entries;
 }
 
-/* Besides its bytes an entry takes a header and a slot; and the end of a segment stays empty where the
- * next item, which is a quarter of it at the most, does not fit. */
+/* Besides its bytes an entry takes a header and a slot; and the end of a segment stays empty where
+ * the next item, which is a quarter of it at the most, does not fit. */
 bool sta_l1_has_room(const struct sta_l1 *l1, const struct sta_key *key, uint64_t entries,
                      uint64_t bytes)
 {
@@ -211,9 +212,9 @@ static bool move_locked(struct sta_l1 *l1, const struct victim *victim, struct s
 }
 
 /* What a victim must show, by its size beside the mean, where bytes are what is short: what takes
- * the room of many must have been read by more. (The direction of GDSF, Cherkasova 1998, without its
- * heap.) Prices are in 256ths of a visit, for sizes of 1/256, 1/128 ... 256 times the mean; parts of
- * a visit are asked for that often. */
+ * the room of many must have been read by more. (The direction of GDSF, Cherkasova 1998, without
+ * its heap.) Prices are in 256ths of a visit, for sizes of 1/256, 1/128 ... 256 times the mean;
+ * parts of a visit are asked for that often. */
 struct demand {
     uint8_t promote; /* visits */
     uint8_t round;   /* visits that a round in the main queue takes */

@@ -39,7 +39,8 @@ void sta_ghost_fini(struct sta_ghost *ghost);
 /* Bytes that ghosts for `entries` take, as far as there is address space for them. */
 uint64_t sta_ghost_bytes(const struct sta_ghost *ghost, uint64_t entries);
 
-/* Room for about `entries` ghosts, all forgotten; what is not needed any more goes back to the kernel. */
+/* Room for about `entries` ghosts, all forgotten; what is not needed any more goes back to the
+ * kernel. */
 void sta_ghost_resize(struct sta_ghost *ghost, uint64_t entries);
 
 /* From now on about so many are remembered, as far as there is room. */

@@ -286,8 +286,8 @@ static uint8_t tag_at(const struct sta_bucket *bucket, uint32_t at)
     return (uint8_t)(word >> (at < 4 ? 32 + 8 * at : 8 * (at - 4)));
 }
 
-/* Moves what lies in overflow buckets of a locked chain to free slots ahead of it. A reader may find
- * an entry twice or not at all meanwhile, and then sees the version change. */
+/* Moves what lies in overflow buckets of a locked chain to free slots ahead of it. A reader may
+ * find an entry twice or not at all meanwhile, and then sees the version change. */
 static void compact_chain(struct sta_index *index, struct sta_bucket *first)
 {
     struct sta_bucket *to = first;

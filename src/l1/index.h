@@ -134,8 +134,8 @@ static inline uint32_t sta_index_version(const struct sta_bucket *bucket)
     return (uint32_t)atomic_load_explicit(&bucket->word[0], memory_order_relaxed);
 }
 
-/* Whether what is read in a bucket with this first word may be believed, if it has not changed by then.
- * A head of 0 is that of a page that is new, or gone: two of them may be of two lives. */
+/* Whether what is read in a bucket with this first word may be believed, if it has not changed by
+ * then. A head of 0 is that of a page that is new, or gone: two of them may be of two lives. */
 static inline bool sta_index_is_steady(uint64_t word)
 {
     return (word & 1) == 0 && (uint32_t)word != 0;

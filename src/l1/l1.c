@@ -5,7 +5,8 @@
  * locks.
  *
  * Memory: what grows is counted against max_bytes (numbers.c has the kinds). The generation table
- * (512 KiB) and the counters (8 KiB) are not, nor is a block that a lease keeps after its entry left.
+ * (512 KiB) and the counters (8 KiB) are not, nor is a block that a lease keeps after its entry
+ * left.
  */
 #include "l1/l1.h"
 

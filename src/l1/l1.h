@@ -43,7 +43,8 @@ struct sta_l1_quota {
     uint64_t max_entries;       /* 0: no bound */
 };
 
-/* What of an entry that is there is not to be answered with for the time being; see sta_l1_veil(). */
+/* What of an entry that is there is not to be answered with for the time being; see
+ * sta_l1_veil(). */
 struct sta_l1_veil {
     /* Any thread, without a lock of the tier's. `key` is the one that is asked for. */
     bool (*hides)(void *arg, struct strata_bytes key, uint64_t now_ms);
@@ -125,9 +126,9 @@ void sta_l1_destroy(struct sta_l1 **l1);
 /* A key hashed with this tier's seed. */
 struct sta_key sta_l1_key(const struct sta_l1 *l1, struct strata_bytes bytes);
 
-/* STRATA_OK with a lease that must be released, or STRATA_MISS with `lease` untouched. What is found
- * counts as a hit; with flags it does not, for L1 knows not what they mean: then the caller says
- * with count() what it was. */
+/* STRATA_OK with a lease that must be released, or STRATA_MISS with `lease` untouched. What is
+ * found counts as a hit; with flags it does not, for L1 knows not what they mean: then the caller
+ * says with count() what it was. */
 int sta_l1_get(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                struct sta_l1_lease *lease);
 void sta_l1_release(struct sta_l1 *l1, struct sta_l1_lease *lease);
@@ -149,8 +150,8 @@ struct sta_l1_copy {
     uint8_t flags;
 };
 
-/* As get(), counts too, without a lease; the fastest way to a small value. STRATA_OK, or STRATA_MISS: then
- * `buffer` may have been written to, len, deadline_ms and flags not. */
+/* As get(), counts too, without a lease; the fastest way to a small value. STRATA_OK, or
+ * STRATA_MISS: then `buffer` may have been written to, len, deadline_ms and flags not. */
 int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_copy *copy);
 
@@ -166,8 +167,9 @@ void sta_l1_prefetch(const struct sta_l1 *l1, const struct sta_key *keys, size_t
 /* The token under which a value that is read from L2 from now on may be filled. */
 struct sta_l1_token sta_l1_token(const struct sta_l1 *l1, const struct sta_key *key);
 
-/* The same for a value that comes from `source` (1 .. config.sources): its entry can be doubted with
- * all others of that source, and is suspect from then on: get() and copy() miss, peek() sees it. */
+/* The same for a value that comes from `source` (1 .. config.sources): its entry can be doubted
+ * with all others of that source, and is suspect from then on: get() and copy() miss, peek() sees
+ * it. */
 struct sta_l1_token sta_l1_token_from(const struct sta_l1 *l1, const struct sta_key *key,
                                       uint16_t source);
 
@@ -179,14 +181,15 @@ void sta_l1_doubt(struct sta_l1 *l1, uint16_t source);
  * STA_NEVER (as at first): there is no such time. */
 void sta_l1_trust(struct sta_l1 *l1, uint16_t source, uint64_t until_ms);
 
-/* From `from_ms` on, gets and copies ask the veil, and miss what it hides; STA_NEVER (as at first): they
- * do not. Who asks at the same time may be on either side. */
+/* From `from_ms` on, gets and copies ask the veil, and miss what it hides; STA_NEVER (as at first):
+ * they do not. Who asks at the same time may be on either side. */
 void sta_l1_veil(struct sta_l1 *l1, uint64_t from_ms);
 
 /* No token that was taken before is current any more, whatever its key. A fixed cost. */
 void sta_l1_overtake(struct sta_l1 *l1);
 
-/* Whether a key and value of so many bytes together may find room; what is larger is never stored. */
+/* Whether a key and value of so many bytes together may find room; what is larger is never
+ * stored. */
 bool sta_l1_takes(const struct sta_l1 *l1, size_t bytes);
 
 /* Stores what a read brought, where `token` is still current. STRATA_OK; STRATA_SKIPPED where
@@ -239,15 +242,16 @@ int sta_l1_scan(struct sta_l1 *l1, uint64_t *cursor, const struct sta_glob *matc
 /* The next name of `rest`, which goes on behind it; false at the end. */
 bool sta_l1_scan_next(struct strata_bytes *rest, struct strata_bytes *name);
 
-/* As sta_l1_scan() for all keys; and for each name a byte is appended to `heats`: how hot its entry is,
- * 0 to STA_L1_HEATS - 1, by how often it was read since it came to its place (three times count), and
- * of as often read ones by whether it has been promoted. */
+/* As sta_l1_scan() for all keys; and for each name a byte is appended to `heats`: how hot its entry
+ * is, 0 to STA_L1_HEATS - 1, by how often it was read since it came to its place (three times
+ * count), and of as often read ones by whether it has been promoted. */
 #define STA_L1_HEATS 8u
 int sta_l1_scan_heat(struct sta_l1 *l1, uint64_t *cursor, uint64_t now_ms, struct sta_buffer *names,
                      struct sta_buffer *heats);
 
-/* Whether `entries` more, of `bytes` of keys and values in all, would be stored without an eviction: in
- * the tier, and where `key` is not NULL within the quota of its namespace. A hint: others store, too. */
+/* Whether `entries` more, of `bytes` of keys and values in all, would be stored without an
+ * eviction: in the tier, and where `key` is not NULL within the quota of its namespace. A hint:
+ * others store, too. */
 bool sta_l1_has_room(const struct sta_l1 *l1, const struct sta_key *key, uint64_t entries,
                      uint64_t bytes);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Lanes (tier.h): stores of different lanes do not wait for each other. A thread has one, in turn,
- * for whatever it stores; a namespace with a quota has one for whoever stores there. An entry lies in
- * the lane through which it was stored last.
+ * for whatever it stores; a namespace with a quota has one for whoever stores there. An entry lies
+ * in the lane through which it was stored last.
  *
  * A lane costs three segments that may be part empty. So a small tier has one, and a large one as
  * many as leave each of them room enough for that not to matter.
@@ -149,8 +149,8 @@ static bool has(const struct sta_lane *lane, enum sta_queue_name name)
     return atomic_load_explicit(&lane->has[name], memory_order_relaxed);
 }
 
-/* How many segments were begun since the lane's oldest. It is the small queue that tells, since that one
- * is gone through in order; where it is empty, the main one. */
+/* How many segments were begun since the lane's oldest. It is the small queue that tells, since
+ * that one is gone through in order; where it is empty, the main one. */
 static uint32_t age_of(const struct sta_l1 *l1, const struct sta_lane *lane)
 {
     enum sta_queue_name name = has(lane, STA_QUEUE_SMALL) ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;

@@ -3,14 +3,14 @@
  * Reading. The budget of a hit: two lines that depend on each other (bucket, item), no lock, no
  * allocation, and no write to a shared line except an item's visits until they are saturated and,
  * once the tier evicts, the samples of the duel (duel.h). An entry with a stamp costs one more
- * line, which all entries of its source share (stamp.h). Whether there is a veil is one more word of
- * the tier's own line; what it hides is asked of its owner only while there is one.
+ * line, which all entries of its source share (stamp.h). Whether there is a veil is one more word
+ * of the tier's own line; what it hides is asked of its owner only while there is one.
  *
  * A copy (the first function) takes no pin. It reads the item as it finds it, copies, and then
  * looks whether the version of the chain is what it was. An item whose memory is used again was
  * unlinked before, under the chain's lock, so whoever copied anything else than the item sees the
- * version changed and goes the way of a lease. The header is read once; a length is believed where the arena has as much
- * memory from anywhere (arena.c). Such a copy races by design (racing.h).
+ * version changed and goes the way of a lease. The header is read once; a length is believed where
+ * the arena has as much memory from anywhere (arena.c). Such a copy races by design (racing.h).
  *
  * A lease takes a pin of the thread: one compare-and-swap on a line of its own (arena.h).
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fetching ahead: the lines that a batch of gets would wait for one after another are asked for
- * all at once, first every bucket, then every likely item or the next bucket of its chain, until all
- * chains have ended. To the second-level cache: more lines may be on their way there than to the
- * first (here 5 ns a line instead of 11).
+ * all at once, first every bucket, then every likely item or the next bucket of its chain, until
+ * all chains have ended. To the second-level cache: more lines may be on their way there than to
+ * the first (here 5 ns a line instead of 11).
  */
 #include "l1/tier.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Ways through the whole index, a chain at a time: clearing, sweeping, naming (with how hot
- * an entry is, by its visits and its queue). Whoever goes through holds one chain's lock at a time, so nobody waits for more than that.
+ * an entry is, by its visits and its queue). Whoever goes through holds one chain's lock at a time,
+ * so nobody waits for more than that.
  */
 #include "l1/tier.h"
 

@@ -11,9 +11,9 @@
  *
  * Invariants: an entry is linked by exactly one slot of the index; its item lies between the
  * cursor and the end of a segment that is in a queue, of its key's namespace where it has one. What
- * lies behind a cursor is not linked. memory.used is the sum of index, backed segments, blocks, ghosts, shadows, marks
- * and what lanes have claimed beforehand; it and the number of entries never pass their bounds,
- * except for a resize that is on its way down.
+ * lies behind a cursor is not linked. memory.used is the sum of index, backed segments, blocks,
+ * ghosts, shadows, marks and what lanes have claimed beforehand; it and the number of entries never
+ * pass their bounds, except for a resize that is on its way down.
  *
  * Lock ranks, outermost first: sweep_lock, a lane, duel_lock, index.grow_lock, a bucket (two only
  * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time,
@@ -62,8 +62,8 @@ struct sta_queue {
     struct sta_sums others;
 };
 
-/* A line that another processor wrote costs about as much as one from memory, and a store writes four
- * of these: that is why a thread has a lane to itself, as far as there are enough. */
+/* A line that another processor wrote costs about as much as one from memory, and a store writes
+ * four of these: that is why a thread has a lane to itself, as far as there are enough. */
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
@@ -229,8 +229,8 @@ enum sta_queue_name sta_entry_queue_name(const struct sta_l1 *l1, uint32_t offse
 /* Accounts for an entry that is no longer linked, except for its place. */
 void sta_entry_forget(struct sta_l1 *l1, uint32_t offset);
 
-/* The same under the lock of a lane as well, mostly the entry's; and for an entry that eviction has come
- * by, which leaves nothing dead. */
+/* The same under the lock of a lane as well, mostly the entry's; and for an entry that eviction has
+ * come by, which leaves nothing dead. */
 void sta_entry_forget_held(struct sta_l1 *l1, const struct sta_lane *held, uint32_t offset);
 void sta_entry_forget_passed(struct sta_l1 *l1, struct sta_queue *queue,
                              const struct sta_item *item);
@@ -299,8 +299,8 @@ static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
            sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
-/* Whether the lane should find room in itself: nothing much older than its own is in another one. So
- * all of them together are about one queue, and what a thread left that stores no more grows old
+/* Whether the lane should find room in itself: nothing much older than its own is in another one.
+ * So all of them together are about one queue, and what a thread left that stores no more grows old
  * and goes. The answer may be some stores old. Under its lock. */
 bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane);
 
@@ -335,7 +335,8 @@ uint32_t sta_eviction_room(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
 void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name,
                          uint64_t size);
 
-/* Whether something of `cost` bytes that comes back while its ghost is there goes to the main queue. */
+/* Whether something of `cost` bytes that comes back while its ghost is there goes to the main
+ * queue. */
 bool sta_eviction_prefers(const struct sta_l1 *l1, struct sta_lane *lane, uint64_t cost);
 
 /* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.

@@ -55,8 +55,8 @@ static bool claim_ghosts(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
     return true;
 }
 
-/* How many of the ghosts count, the rule in force says. Room for as many as there are entries, or twice
- * that where a rule has asked for more: they cost two bytes each. */
+/* How many of the ghosts count, the rule in force says. Room for as many as there are entries, or
+ * twice that where a rule has asked for more: they cost two bytes each. */
 static void ghosts_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     uint64_t entries = sta_budget_used(&l1->places); /* about */

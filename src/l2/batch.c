@@ -470,8 +470,8 @@ int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, 
         return STRATA_ERR_PROTOCOL;
     *value = got.bytes;
     /* Where the TTL is refused (a user without rights to PTTL, a slot that moved between the two),
-     * or was not asked for, the value is still right: only nobody may keep it. Redis answers -1 for "no expiry" and -2
-     * for "gone meanwhile". */
+     * or was not asked for, the value is still right: only nobody may keep it. Redis answers -1 for
+     * "no expiry" and -2 for "gone meanwhile". */
     if (ttl_status < 0 || ttl.type != STA_RESP_INTEGER || ttl.integer < -1)
         *ttl_ms = 0;
     else

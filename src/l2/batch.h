@@ -8,13 +8,13 @@
  *                                  incarnation of the key than its value
  *   get_value  GET key             for who keeps no value, and so needs no TTL
  *   set        SET key value [PX ttl]
- *   set_read   SET key value [PX ttl], GET key   for who keeps the value: a SET alone does not make a
+ *   set_read   SET key value [PX ttl], GET key   for who keeps the value: a SET alone makes no
  *                                  server track its key, and what the GET brings is what it tracks
  *   add        SET key value NX [PX ttl], EXISTS key   where nobody has set it meanwhile. What
  *                                  servers push because of the SET comes before the second reply,
  *                                  and so before answered()
  *   delete     UNLINK key
- *   script     EVAL script 1 key args [, GET key]   a script that answers OK or a string, and the GET
+ *   script     EVAL script 1 key args [, GET key]   a script that answers OK or a string; the GET
  *                                  as in set_read
  *
  *   caller:  init --> get, get, ... --> submit
@@ -141,8 +141,8 @@ void sta_batch_start(struct sta_batch *batch, uint64_t deadline_ns);
 /* ---- what the replies to an operation say ----
  *
  * STRATA_ERR_DENIED, STRATA_ERR_UNAVAILABLE (Redis is not ready: loading, without its master, read
- * only), STRATA_ERR_SERVER (it answered with another error, WRONGTYPE for one), STRATA_ERR_PROTOCOL,
- * or: */
+ * only), STRATA_ERR_SERVER (it answered with another error, WRONGTYPE for one),
+ * STRATA_ERR_PROTOCOL, or: */
 
 /* STRATA_OK with the value (readable as long as the replies) and its remaining TTL in
  * milliseconds (UINT64_MAX: none); STRATA_MISS. A key that went away between its value and its TTL

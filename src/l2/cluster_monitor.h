@@ -44,8 +44,8 @@ const struct sta_cluster_view *sta_cluster_monitor_view(const struct sta_cluster
 const struct sta_node_health *sta_cluster_monitor_health(const struct sta_cluster_monitor *monitor,
                                                          uint16_t index);
 
-/* Whether there is nothing to wait for: each node of the map has had its time to answer, or there is
- * no map, and each seed has been asked for one in vain. */
+/* Whether there is nothing to wait for: each node of the map has had its time to answer, or there
+ * is no map, and each seed has been asked for one in vain. */
 bool sta_cluster_monitor_is_settled(const struct sta_cluster_monitor *monitor);
 
 /* Why the latest question failed; STRATA_OK: it did not. */

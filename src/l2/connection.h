@@ -9,8 +9,8 @@
  *                        |    '----------'---------'  lost, refused, time over
  *                        '-- timer -- BACKOFF <-----'
  *
- * With `or_protocol_2`, a server that refuses HELLO is greeted anew in RESP2, and nothing is tracked
- * there; each connection begins with HELLO again.
+ * With `or_protocol_2`, a server that refuses HELLO is greeted anew in RESP2, and nothing is
+ * tracked there; each connection begins with HELLO again.
  * Until the first attempt after open or READY has failed, requests wait (bounded) for READY; after
  * that they fail at once with STRATA_ERR_UNAVAILABLE. On a loss, requests that were sent end with
  * STRATA_ERR_LOST, others with STRATA_ERR_UNAVAILABLE.

@@ -9,8 +9,8 @@
  *   owed, nothing heard   for silence_ns  the owner hears of it, once; and when it speaks again
  *                         for dead_ns     the connection is lost
  *
- * A backlog that shrinks is a sign of life, too: a large value on a slow line. Bytes that the kernel
- * only takes into its buffers are none.
+ * A backlog that shrinks is a sign of life, too: a large value on a slow line. Bytes that the
+ * kernel only takes into its buffers are none.
  *
  * The watch looks four times per silence_ns. Where it finds that it was kept from looking (this
  * process was stopped, its host suspended), answers may be on their way that nobody has read:

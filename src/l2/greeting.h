@@ -8,7 +8,8 @@
  *   where reads are to be tracked (protocol 3), last of all: CLIENT TRACKING ON ...
  *
  * A server that does not take HELLO (older than Redis 6, a proxy, a user without the right) may be
- * greeted anew in protocol 2 on the same connection, once it has answered all of the first greeting.
+ * greeted anew in protocol 2 on the same connection, once it has answered all of the first
+ * greeting.
  *
  * PING comes last because HELLO and SELECT are answered even by a server that is still loading
  * its data, and PING is not. Pure: no I/O.

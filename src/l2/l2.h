@@ -53,8 +53,8 @@ int sta_l2_call(struct sta_l2 *l2, struct strata_bytes wire, unsigned commands,
 void sta_l2_statistics(struct sta_l2 *l2, struct sta_connection_statistics *out);
 void sta_l2_tracking_statistics(struct sta_l2 *l2, struct sta_tracking_statistics *out);
 
-/* Any thread: whether every server that is connected to tracks what is read, and there is one. As of the
- * last change of a connection. */
+/* Any thread: whether every server that is connected to tracks what is read, and there is one. As
+ * of the last change of a connection. */
 bool sta_l2_is_tracked(const struct sta_l2 *l2);
 
 #endif

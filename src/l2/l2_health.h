@@ -22,8 +22,9 @@ struct sta_l2_health {
     unsigned slots_assigned; /* slots that some node owns; before a single Redis all of them */
 };
 
-/* Any thread, but not under a lock of the caller's that the loop may want. STRATA_OK with the nodes,
- * those on their way out too; a single Redis is one node. STRATA_ERR_NOMEM; STRATA_ERR_CLOSED. */
+/* Any thread, but not under a lock of the caller's that the loop may want. STRATA_OK with the
+ * nodes, those on their way out too; a single Redis is one node. STRATA_ERR_NOMEM;
+ * STRATA_ERR_CLOSED. */
 int sta_l2_health(struct sta_l2 *l2, struct sta_l2_health *out);
 
 #endif

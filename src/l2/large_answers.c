@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See large_answers.h. While the table is empty, which it is where nobody has large values, both cost a
- * comparison; else a hash of the question.
+ * See large_answers.h. While the table is empty, which it is where nobody has large values, both
+ * cost a comparison; else a hash of the question.
  */
 #include "l2/large_answers.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which questions had a large answer. Nobody knows the size of a reply before it comes, but who asked for
- * something large asks for it again, and then it can go where nothing small waits behind it.
+ * Which questions had a large answer. Nobody knows the size of a reply before it comes, but who
+ * asked for something large asks for it again, and then it can go where nothing small waits behind
+ * it.
  *
- * What is remembered is a hash of the question's bytes, in a table where a newer one takes the place of an
- * older one: a guess, which only chooses between two ways that both lead there. An answer that is small
- * after all is forgotten.
+ * What is remembered is a hash of the question's bytes, in a table where a newer one takes the
+ * place of an older one: a guess, which only chooses between two ways that both lead there. An
+ * answer that is small after all is forgotten.
  * Pure. Memory: the struct. Threads: one owner.
  */
 #ifndef STA_LARGE_ANSWERS_H
@@ -24,7 +25,8 @@ struct sta_large_answers {
     unsigned count;
 };
 
-/* `question`: RESP commands. What is long is not looked at: it brings a value, and asks for none. */
+/* `question`: RESP commands. What is long is not looked at: it brings a value, and asks for
+ * none. */
 bool sta_large_answers_expects(const struct sta_large_answers *answers,
                                struct strata_bytes question);
 

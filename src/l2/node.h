@@ -8,10 +8,11 @@
  *   OPEN    they fail at once with STRATA_ERR_UNAVAILABLE; from time to time a PING on the main
  *           lane finds out whether that may end. What is under way stays so.
  *
- * Replies come in order, so whoever is behind a large one waits for all of it. Large requests, and those
- * whose answer was large the last time (l2/large_answers.h), go on a lane of their own; and while a large
- * reply is coming in on the main lane (nobody knew before that it would be large), what is new goes
- * by the other lane. Operations that are under way at the same time have no order among them.
+ * Replies come in order, so whoever is behind a large one waits for all of it. Large requests, and
+ * those whose answer was large the last time (l2/large_answers.h), go on a lane of their own; and
+ * while a large reply is coming in on the main lane (nobody knew before that it would be large),
+ * what is new goes by the other lane. Operations that are under way at the same time have no order
+ * among them.
  *
  * What opens the breaker: time-outs in a row, connections that break in a row, a link that owes
  * answers and is silent (l2/connection.h). What a lost connection takes with it counts once.
@@ -107,7 +108,8 @@ void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind
 /* What became of an operation that was submitted: first thing in its done(). */
 void sta_node_note(struct sta_node *node, const struct sta_operation *operation, int status);
 
-/* How long its answer was, and whether somebody keeps it, which he may where it comes by the main lane. */
+/* How long its answer was, and whether somebody keeps it, which he may where it comes by the main
+ * lane. */
 void sta_node_note_size(struct sta_node *node, const struct sta_operation *operation, size_t len,
                         bool is_kept);
 
@@ -124,8 +126,9 @@ static inline bool sta_node_is_ready(const struct sta_node *node)
            node->breaker.state == STA_BREAKER_CLOSED;
 }
 
-/* It answers what cannot be an answer to what was asked: nothing that comes on these connections can
- * be trusted to belong to its question. Its lanes end as if they were lost, and connect anew. */
+/* It answers what cannot be an answer to what was asked: nothing that comes on these connections
+ * can be trusted to belong to its question. Its lanes end as if they were lost, and connect
+ * anew. */
 void sta_node_distrust(struct sta_node *node, const char *why);
 
 /* Its name may lead elsewhere by now: its lanes connect anew, when what is under way is answered.

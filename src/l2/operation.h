@@ -37,8 +37,8 @@ struct sta_router;
 enum sta_operation_way {
     STA_OPERATION_BY_SIZE, /* the main one, or the bulk one: whatever suits its size */
     STA_OPERATION_MAIN,    /* the main one, however large: in order with all that goes that way */
-    STA_OPERATION_PLAIN2, /* one that speaks RESP2; one that speaks RESP3: neither is tracked, and */
-    STA_OPERATION_PLAIN3  /*   answers are what such a client would have been sent */
+    STA_OPERATION_PLAIN2,  /* one of RESP2; */
+    STA_OPERATION_PLAIN3   /* of RESP3: not tracked, and answers are as such a client gets them */
 };
 
 struct sta_operation {

@@ -74,8 +74,8 @@ int sta_pipeline_push(struct sta_pipeline *pipeline, struct sta_request *request
 int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, size_t *used,
                       const char **reason);
 
-/* After feed(): how many bytes are known to be missing of the reply that has begun, of `len` bytes that
- * were left over. */
+/* After feed(): how many bytes are known to be missing of the reply that has begun, of `len` bytes
+ * that were left over. */
 size_t sta_pipeline_missing(const struct sta_pipeline *pipeline, size_t len);
 
 /* Ends requests whose deadline has come with STRATA_ERR_TIMEOUT. Returns the earliest deadline

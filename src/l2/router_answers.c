@@ -130,8 +130,8 @@ static bool may_go_again(struct sta_router *router, const struct sta_operation *
            operation->attempts < ATTEMPTS_LOST_MAX && has_somewhere_to_go(router, operation);
 }
 
-/* The node is down, and nobody has told us since who serves its slots now. One that hangs is another
- * matter: its breaker is open, and calls fail at once. */
+/* The node is down, and nobody has told us since who serves its slots now. One that hangs is
+ * another matter: its breaker is open, and calls fail at once. */
 static bool expects_news(const struct sta_router *router, const struct sta_operation *operation,
                          int status, uint64_t now_ns)
 {

@@ -77,9 +77,9 @@ void sta_scan_plan_adopt(struct sta_scan_plan *plan, const struct sta_slot_map *
  * plan is as good as before. */
 int sta_scan_plan_next(struct sta_scan_plan *plan, const struct sta_slot_map *map, unsigned *lane);
 
-/* Of an ASKED lane whose walk begins: `map` is what its node has answered to CLUSTER NODES before the
- * first page. Slots that it does not own leave the lane, and wait. Where nobody tells, a slot that
- * leaves and comes back within the walk is not seen. */
+/* Of an ASKED lane whose walk begins: `map` is what its node has answered to CLUSTER NODES before
+ * the first page. Slots that it does not own leave the lane, and wait. Where nobody tells, a slot
+ * that leaves and comes back within the walk is not seen. */
 void sta_scan_plan_begun(struct sta_scan_plan *plan, unsigned lane, const struct sta_slot_map *map);
 
 /* Of an ASKED lane: is this key, as Redis knows it, of a slot that it is walked for? SCAN may

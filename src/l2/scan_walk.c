@@ -18,7 +18,8 @@
 #define ADDRESS_CAP 288u
 #define REASON_CAP  400u
 
-/* Without one walk that came to its end: then it is no use, however well the node answers in between. */
+/* Without one walk that came to its end: then it is no use, however well the node answers in
+ * between. */
 #define FAILURES_MOST 4096u
 #define REPEATS_LEAST 4u
 

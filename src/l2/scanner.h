@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A scan of all keys that begin with a prefix and match a pattern, on every primary at once. Whom to
- * ask is scan_plan.h's, what to say is scan_page.h's; here it is sent, and paced.
+ * A scan of all keys that begin with a prefix and match a pattern, on every primary at once. Whom
+ * to ask is scan_plan.h's, what to say is scan_page.h's; here it is sent, and paced.
  *
  *               next()                page                       taken
- *     IDLE ---------------> RESTING ---------> PAGE ---------------------------> IDLE, or WORD where
- *       ^                      ^                |  '--> HELD --more()--------->  it was the last
+ *     IDLE -------------> RESTING ---------> PAGE -------------------------> IDLE, or WORD where
+ *       ^                      ^                |  '--> HELD --more()------->  it was the last
  *       |                      '--- failed -----'
  *       '---- what the node says of its slots ------- WORD <-- the walk has come to its end
  *
@@ -44,8 +44,9 @@ struct sta_scanner_config {
     uint64_t page_ns;            /* the most that one answer may take */
     uint64_t patience_ns;        /* a node that has answered nothing for so long ends the scan */
 
-    /* A page has come: take its keys with sta_scanner_key() before returning. STRATA_OK; STRATA_MORE:
-     * this lane is not asked on before sta_scanner_more(); an error ends the scan with it. */
+    /* A page has come: take its keys with sta_scanner_key() before returning. STRATA_OK;
+     * STRATA_MORE: this lane is not asked on before sta_scanner_more(); an error ends the scan with
+     * it. */
     int (*page)(void *arg, struct sta_scanner *scan, unsigned lane);
     /* Called once, with STRATA_OK or what the scan failed with, and why; never after stop(). The
      * scan is gone when it returns. */

@@ -71,7 +71,8 @@ static void node_doubt(struct sta_router *router, const struct sta_node *node)
             source_doubt(router, i);
 }
 
-/* In a cluster a node that lives proves nothing of slots that it has lost: the map must be as young. */
+/* In a cluster a node that lives proves nothing of slots that it has lost: the map must be as
+ * young. */
 static void node_trust(struct sta_router *router, struct sta_node *node)
 {
     struct sta_canary *canary = &node->canary;

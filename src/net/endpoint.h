@@ -20,7 +20,8 @@ struct sta_endpoint {
     char address[256]; /* host name, IPv4, IPv6 without brackets; or the path. Zero-terminated. */
 };
 
-/* "host:port", "[v6]:port" or "unix:path" for people, UTF-8 (sta_utf8_mend()); cut where `cap` is short. */
+/* "host:port", "[v6]:port" or "unix:path" for people, UTF-8 (sta_utf8_mend()); cut where `cap` is
+ * short. */
 void sta_endpoint_format(const struct sta_endpoint *endpoint, char *text, size_t cap);
 
 /* The reverse, for --listen. STRATA_OK or STRATA_ERR_INVALID; `reason` (constant text, may be

@@ -13,7 +13,8 @@
 
 struct sta_loop;
 
-/* In `leader`: nobody leads and somebody may; nobody may (the loop is not started, or has ended). */
+/* In `leader`: nobody leads and somebody may; nobody may (the loop is not started, or has
+ * ended). */
 #define STA_LEADER_NOBODY ((pthread_t)0)
 #define STA_LEADER_CLOSED (~(pthread_t)0)
 

@@ -5,8 +5,8 @@
  *
  * Budget of a stream in a tick, system calls:
  *   - one recv() where less than the scratch area's 64 KiB had come (a short read means that the
- *     socket is empty; nothing asks it again), at most STREAM_READS_PER_TICK otherwise; of a message
- *     larger than that area, one;
+ *     socket is empty; nothing asks it again), at most STREAM_READS_PER_TICK otherwise; of a
+ *     message larger than that area, one;
  *   - one send() for all that was appended;
  *   - epoll_ctl() only where the socket takes no more, or after pause() and resume(). Interest is
  *     settled at the tick's end, so pausing and resuming within one tick costs nothing.
@@ -182,8 +182,8 @@ static bool stream_is_reading(const struct sta_stream *stream)
     return sta_stream_is_shown(stream) || stream->state == STA_STREAM_SECURING;
 }
 
-/* Of a message that is larger than the scratch area, one piece in a tick: it takes many ticks anyway,
- * and what came for other streams is not to wait for more than a piece of it. */
+/* Of a message that is larger than the scratch area, one piece in a tick: it takes many ticks
+ * anyway, and what came for other streams is not to wait for more than a piece of it. */
 static bool stream_may_read_on(const struct sta_stream *stream)
 {
     return stream_is_reading(stream) && sta_buffer_len(&stream->in) < STA_LOOP_SCRATCH_BYTES;

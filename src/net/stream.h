@@ -12,11 +12,11 @@
  *
  * Reading: bytes land in a scratch area that all streams of a loop share, and received() is
  * shown everything that is not yet consumed, contiguous; what it does not consume is kept (in
- * memory that grows with what has arrived, or is expected, up to `in_limit`) and shown again with more.
- * An idle stream holds no input memory. However much there is to read, in a tick it is 256 KiB at most,
- * and 64 KiB of a message that is larger than that: then other streams have their turn.
- * Writing: append to sta_stream_out() and call sta_stream_flush(); everything appended in a tick
- * leaves with one system call at the tick's end. What the socket does not take stays in the
+ * memory that grows with what has arrived, or is expected, up to `in_limit`) and shown again with
+ * more. An idle stream holds no input memory. However much there is to read, in a tick it is 256
+ * KiB at most, and 64 KiB of a message that is larger than that: then other streams have their
+ * turn. Writing: append to sta_stream_out() and call sta_stream_flush(); everything appended in a
+ * tick leaves with one system call at the tick's end. What the socket does not take stays in the
  * buffer; drained() tells when it is empty again.
  * TLS changes nothing of this. What is appended before the handshake has ended waits for it. The
  * peer's end is closed(STRATA_OK) where TLS says so too; a connection that is merely cut may have
@@ -46,7 +46,8 @@ struct sta_stream_events {
     /* Everything appended so far is in the kernel's hands. May be NULL. */
     void (*drained)(void *arg);
     /* The peer closed or shut its side (STRATA_OK): what is appended still leaves, and where the
-     * peer is gone altogether an error follows. Or an error. Not called after sta_stream_close(). */
+     * peer is gone altogether an error follows. Or an error. Not called after
+     * sta_stream_close(). */
     void (*closed)(void *arg, int status, const char *reason);
 };
 
@@ -80,9 +81,9 @@ void sta_stream_close(struct sta_stream **stream);
 struct sta_buffer *sta_stream_out(struct sta_stream *stream);
 void sta_stream_flush(struct sta_stream *stream);
 
-/* From within received(): so many bytes more will come before anything else is consumed. Room for them is
- * made at once, and not again and again as they come; it is memory that is touched only then. Holds until
- * it is said anew. */
+/* From within received(): so many bytes more will come before anything else is consumed. Room for
+ * them is made at once, and not again and again as they come; it is memory that is touched only
+ * then. Holds until it is said anew. */
 void sta_stream_expect(struct sta_stream *stream, size_t bytes);
 
 /* Stops and starts reading: backpressure. resume() shows again what is already kept, later in

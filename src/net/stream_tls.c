@@ -84,7 +84,8 @@ void sta_stream_tls_end(struct sta_stream *stream)
     stream_send_last_words(stream);
 }
 
-/* With the session's reason, where it gave one. The owner may close the stream while he reads it. */
+/* With the session's reason, where it gave one. The owner may close the stream while he reads
+ * it. */
 static void stream_fail(struct sta_stream *stream, int status)
 {
     char reason[STA_TLS_REASON_CAP];

@@ -29,8 +29,8 @@ void sta_exposition_family(struct sta_exposition *exposition, const char *name, 
 void sta_exposition_metric(struct sta_exposition *exposition, const struct sta_metric *metric,
                            const void *object, const char *label, const char *value);
 
-/* The rows of a table, of which there are no more after one without a help, that have a name and all
- * of whose parts are there. */
+/* The rows of a table, of which there are no more after one without a help, that have a name and
+ * all of whose parts are there. */
 void sta_exposition_table(struct sta_exposition *exposition, const struct sta_metric *table,
                           const void *object, unsigned parts);
 

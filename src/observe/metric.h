@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What one number is called, and what it means: a row of a table, from which the Prometheus text,
- * the JSON and the documentation come. Rows of one name stand next to each other. A name ends in its
- * unit (_seconds, _bytes, _ratio); of others the help says what they count.
+ * the JSON and the documentation come. Rows of one name stand next to each other. A name ends in
+ * its unit (_seconds, _bytes, _ratio); of others the help says what they count.
  */
 #ifndef STA_METRIC_H
 #define STA_METRIC_H

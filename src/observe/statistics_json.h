@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A snapshot as JSON: the table's rows at their paths, durations with their quantiles, the nodes, and
- * where they are counted the prefixes.
+ * A snapshot as JSON: the table's rows at their paths, durations with their quantiles, the nodes,
+ * and where they are counted the prefixes.
  */
 #ifndef STA_STATISTICS_JSON_H
 #define STA_STATISTICS_JSON_H

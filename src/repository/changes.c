@@ -2,8 +2,8 @@
  *
  * Changes: create, update, delete. Each runs in a transaction, the caller's or one of its own. What
  * the database says of a row before a change, and after it, gives the tags that get new
- * versions when the transaction is committed. The row before is read under its lock, so that it is the
- * one that is replaced, whoever else changes it.
+ * versions when the transaction is committed. The row before is read under its lock, so that it is
+ * the one that is replaced, whoever else changes it.
  */
 #include <stdlib.h>
 
@@ -85,8 +85,8 @@ static int change_rows(struct change *change, struct strata_rows *rows)
     return sta_reading_rows(&all, answer, rows, change->error);
 }
 
-/* `status` is how the change went; the rows are made before the commit, which is the last thing that
- * may fail. */
+/* `status` is how the change went; the rows are made before the commit, which is the last thing
+ * that may fail. */
 static int change_end(struct change *change, int status, struct strata_rows *changed)
 {
     struct strata_rows rows = {0};
@@ -241,8 +241,8 @@ static int change_delete(struct change *change)
     return change_run(change, &delete, 1);
 }
 
-/* STRATA_MISS where one is not there. Of one row all goes at once: a row that is not there is not changed. Of
- * several it is known that all are there before any is changed. */
+/* STRATA_MISS where one is not there. Of one row all goes at once: a row that is not there is not
+ * changed. Of several it is known that all are there before any is changed. */
 static int change_update(struct change *change)
 {
     const struct change_step steps[] = {

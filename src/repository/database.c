@@ -77,8 +77,8 @@ static int database_prepare(struct strata_database *database, struct strata_erro
     return status;
 }
 
-/* The sweep does not wait for a lock as long as others do: what is to be removed can be removed later,
- * and what is to be found cannot be found later. */
+/* The sweep does not wait for a lock as long as others do: what is to be removed can be removed
+ * later, and what is to be found cannot be found later. */
 static uint64_t database_sweep_timeout_ms(const struct strata_database *database,
                                           uint64_t timeout_ms)
 {
@@ -134,7 +134,8 @@ static void database_fini(struct strata_database *database)
     sta_pool_fini(&database->pool);
 }
 
-/* What is written must be in Redis when it is said to be: an intent goes as soon as its tags are. */
+/* What is written must be in Redis when it is said to be: an intent goes as soon as its tags
+ * are. */
 static int database_check(struct strata *cache, const struct strata_driver *driver,
                           const struct strata_database_options *options, struct strata_error *error)
 {

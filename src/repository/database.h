@@ -7,12 +7,13 @@
  * between, or cannot reach Redis, leaves it; it is found by any process with the database open
  * once it is older than grace_ms.
  *
- *     begin .. change .. intent .. COMMIT .. versions renewed .. intent removed (later, many at once)
+ *     begin .. change .. intent .. COMMIT .. versions renewed .. intent removed (later, many at
+ *     once)
  *                                       ^^^^^^^^^^^^^^^^^^^^^^ a crash here leaves it to the sweep
  *
- * A repository is in doubt from the moment that versions could not be renewed until a sweep has renewed
- * them, and from its opening until a sweep that began after it has left nothing untold: its cached
- * reads then ask the database.
+ * A repository is in doubt from the moment that versions could not be renewed until a sweep has
+ * renewed them, and from its opening until a sweep that began after it has left nothing untold: its
+ * cached reads then ask the database.
  */
 #ifndef STA_DATABASE_H
 #define STA_DATABASE_H
@@ -56,8 +57,8 @@ struct strata_database {
 int sta_database_tell(struct strata_database *database, int64_t intent, struct strata_bytes tags);
 
 /* The repositories that the tags concern are in doubt from now on: a change could not be told, or
- * whether it has come about is not known. `swept`: an intent was found, and is told next; the doubt is
- * the sweep's own, which nobody need wake and which ends with it. */
+ * whether it has come about is not known. `swept`: an intent was found, and is told next; the doubt
+ * is the sweep's own, which nobody need wake and which ends with it. */
 void sta_database_doubt(struct strata_database *database, struct strata_bytes tags, bool swept);
 
 #endif

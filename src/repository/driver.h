@@ -4,10 +4,10 @@
  * its SQL differs. Filled by sqlite.c here and by libstrata_postgresql.
  *
  * Threads: a connection is used by one at a time; the table is constant.
- * Errors: STRATA_ERR_BUSY (a lock was not had in time), STRATA_ERR_CONFLICT (a unique value is there
- * already; others were first), STRATA_ERR_LOST (commit only: the connection was lost, and it may have
- * been carried out), STRATA_ERR_TIMEOUT, STRATA_ERR_NOMEM, else STRATA_ERR_DATABASE. `error` says
- * what the database said.
+ * Errors: STRATA_ERR_BUSY (a lock was not had in time), STRATA_ERR_CONFLICT (a unique value is
+ * there already; others were first), STRATA_ERR_LOST (commit only: the connection was lost, and it
+ * may have been carried out), STRATA_ERR_TIMEOUT, STRATA_ERR_NOMEM, else STRATA_ERR_DATABASE.
+ * `error` says what the database said.
  */
 #ifndef STA_DRIVER_H
 #define STA_DRIVER_H
@@ -38,8 +38,8 @@ struct sta_sql {
 struct sta_batch {
     size_t count;
     /* Statement `i`. They are asked for in their order, one perhaps again before the next; what one
-     * borrows dies when the next is asked for. What is not STRATA_OK, and has been put into `error`, ends
-     * the batch: none from this one on is run. */
+     * borrows dies when the next is asked for. What is not STRATA_OK, and has been put into
+     * `error`, ends the batch: none from this one on is run. */
     int (*make)(void *arg, size_t i, struct sta_sql *sql, struct strata_error *error);
     void *arg;
 };
@@ -70,8 +70,9 @@ struct strata_driver {
     bool (*usable)(struct sta_connection *connection);
     /* It may go to the server with the first statement, whose answer is then its, too. */
     int (*begin)(struct sta_connection *connection, struct strata_error *error);
-    /* `last`, a statement without rows or NULL, is run before it, in the same round trip. After a failure that is
-     * not STRATA_ERR_LOST nothing was committed, and the transaction may wait for its rollback(). */
+    /* `last`, a statement without rows or NULL, is run before it, in the same round trip. After a
+     * failure that is not STRATA_ERR_LOST nothing was committed, and the transaction may wait for
+     * its rollback(). */
     int (*commit)(struct sta_connection *connection, const struct sta_sql *last,
                   struct strata_error *error);
     void (*rollback)(struct sta_connection *connection);

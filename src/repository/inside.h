@@ -23,9 +23,9 @@ struct strata_repository {
 
     struct sta_flights flights;
 
-    /* In doubt where they differ (database.h), which is so at first. `doubted` counts up; `settled` is
-     * what it was when a sweep began that left nothing untold. Release and acquire: whoever sees the doubt gone sees the
-     * versions that ended it. */
+    /* In doubt where they differ (database.h), which is so at first. `doubted` counts up; `settled`
+     * is what it was when a sweep began that left nothing untold. Release and acquire: whoever sees
+     * the doubt gone sees the versions that ended it. */
     _Atomic uint64_t doubted;
     _Atomic uint64_t settled;
 

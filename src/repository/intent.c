@@ -29,8 +29,8 @@ int sta_intent_create_table(const struct strata_driver *driver, struct sta_conne
     sta_sql_text_add(&text, dialect->column_types[STRATA_TYPE_INTEGER]);
     sta_sql_text_add(&text, " NOT NULL, \"tags\" ");
     sta_sql_text_add(&text, dialect->column_types[STRATA_TYPE_BLOB]);
-    /* Not for its own sake: an index by age, made with the table. CREATE INDEX would wait for all who
-     * are writing, with each opening. */
+    /* Not for its own sake: an index by age, made with the table. CREATE INDEX would wait for all
+     * who are writing, with each opening. */
     sta_sql_text_add(&text, " NOT NULL, UNIQUE (\"created_ms\", \"id\"))");
     return intent_run(driver, connection, &text, error);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * See intent_sweep.h. The thread has a connection of its own where there can be several
- * (database.h). Readers come first: what was found is in doubt at once, then it is told, then the doubt
- * ends, and only then intents are removed, which may wait for a writer.
+ * (database.h). Readers come first: what was found is in doubt at once, then it is told, then the
+ * doubt ends, and only then intents are removed, which may wait for a writer.
  */
 #include "repository/intent_sweep.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Connections to one database: opened when they are needed, `limit` of them at the most, kept when they
- * are given back and are still good. Who gets none waits, `timeout_ms` at the most.
+ * Connections to one database: opened when they are needed, `limit` of them at the most, kept when
+ * they are given back and are still good. Who gets none waits, `timeout_ms` at the most.
  * Threads: any.
  */
 #ifndef STA_POOL_H

@@ -262,8 +262,8 @@ static int postgresql_rows(const PGresult *result, const struct sta_sql *sql,
                                : sta_error_set(error, status, "%s", strata_status_text(status));
 }
 
-/* A table that was altered leaves statements that cannot be run again (feature_not_supported): a new
- * connection prepares them anew. */
+/* A table that was altered leaves statements that cannot be run again (feature_not_supported): a
+ * new connection prepares them anew. */
 static void postgresql_outlived(struct sta_connection *connection, const char *state)
 {
     if (state != NULL && strcmp(state, "0A000") == 0)
@@ -311,14 +311,15 @@ static int postgresql_run_alone(struct sta_connection *connection, const struct 
 
 /* ---- what goes out together ----
  *
- * Statements go out in groups, in libpq's pipeline mode, and the answers of a group are read behind it:
+ * Statements go out in groups, in libpq's pipeline mode, and the answers of a group are read behind
+ * it:
  *
- *     prepare what is not yet | BEGIN, statement, flush, statement, flush, ... COMMIT, sync | answers ... sync
+ *     prepare what is not yet | BEGIN, statement, flush, ... COMMIT, sync | answers ... sync
  *
- * BEGIN is there where it is owed, COMMIT where it is asked for. The server sends each answer when it has it,
- * so that it is waited for as long as for a single one. Neither side can block the other for ever: while we
- * send, what comes is read (postgresql_wait.c). A statement that fails has the server pass over all up to the
- * sync, COMMIT too. */
+ * BEGIN is there where it is owed, COMMIT where it is asked for. The server sends each answer when
+ * it has it, so that it is waited for as long as for a single one. Neither side can block the other
+ * for ever: while we send, what comes is read (postgresql_wait.c). A statement that fails has the
+ * server pass over all up to the sync, COMMIT too. */
 
 struct postgresql_group {
     bool begins, commits;
@@ -349,7 +350,8 @@ static int postgresql_group_begin(struct sta_connection *connection, struct post
     return group->begins ? postgresql_word(connection, "BEGIN", error) : STRATA_OK;
 }
 
-/* The next statement leaves. STRATA_MORE: it belongs to the next group, for it must be prepared first. */
+/* The next statement leaves. STRATA_MORE: it belongs to the next group, for it must be prepared
+ * first. */
 static int postgresql_group_add(struct sta_connection *connection, struct postgresql_group *group,
                                 const struct sta_sql *sql, struct strata_error *error)
 {
@@ -371,7 +373,8 @@ static int postgresql_group_add(struct sta_connection *connection, struct postgr
     return STRATA_OK;
 }
 
-/* `status`, of what gave no answer; where a COMMIT may be on its way, that may have been carried out. */
+/* `status`, of what gave no answer; where a COMMIT may be on its way, that may have been carried
+ * out. */
 static int postgresql_unknown(const struct postgresql_group *group, int status,
                               struct strata_error *error)
 {
@@ -382,8 +385,8 @@ static int postgresql_unknown(const struct postgresql_group *group, int status,
     return STRATA_ERR_LOST;
 }
 
-/* The next answer of a group; NULL where there is none, or it says nothing, `first` having failed. What fails
- * first is what is answered. */
+/* The next answer of a group; NULL where there is none, or it says nothing, `first` having failed.
+ * What fails first is what is answered. */
 static int postgresql_group_next(struct sta_connection *connection,
                                  const struct postgresql_group *group, int first, PGresult **out,
                                  struct strata_error *error)
@@ -411,8 +414,8 @@ static int postgresql_group_rows(struct sta_connection *connection,
     return first;
 }
 
-/* COMMIT of a transaction in which something failed rolls back, and says so by its tag alone. Of the
- * last words of a server that goes nothing is known. */
+/* COMMIT of a transaction in which something failed rolls back, and says so by its tag alone. Of
+ * the last words of a server that goes nothing is known. */
 static int postgresql_group_committed(struct sta_connection *connection,
                                       const struct postgresql_group *group, int first,
                                       struct strata_error *error)
@@ -433,7 +436,8 @@ static int postgresql_group_committed(struct sta_connection *connection,
     return first;
 }
 
-/* The sync's answer. Once a COMMIT was answered nothing depends on it but whether the connection is good. */
+/* The sync's answer. Once a COMMIT was answered nothing depends on it but whether the connection is
+ * good. */
 static int postgresql_group_leave(struct sta_connection *connection,
                                   const struct postgresql_group *group, int first,
                                   struct strata_error *error)
@@ -449,7 +453,8 @@ static int postgresql_group_leave(struct sta_connection *connection,
     return counts ? status : first;
 }
 
-/* All answers; the first that is not STRATA_OK, of which `status`, of what was not sent, is the last. */
+/* All answers; the first that is not STRATA_OK, of which `status`, of what was not sent, is the
+ * last. */
 static int postgresql_group_end(struct sta_connection *connection, struct postgresql_group *group,
                                 int status, struct strata_error *error)
 {

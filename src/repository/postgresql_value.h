@@ -22,8 +22,8 @@ struct sta_postgresql_params {
 /* False: one of them cannot be said in PostgreSQL. */
 bool sta_postgresql_value_params(struct sta_postgresql_params *params, const struct sta_sql *sql);
 
-/* A column of a row; a length that is not its type's leaves it null, which row_bytes.c refuses where it
- * may not be. It borrows from the result. */
+/* A column of a row; a length that is not its type's leaves it null, which row_bytes.c refuses
+ * where it may not be. It borrows from the result. */
 struct strata_field sta_postgresql_value_column(const PGresult *result, int row, int at,
                                                 enum strata_type type);
 

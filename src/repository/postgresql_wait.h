@@ -11,8 +11,8 @@
 #include "strata/status.h"
 
 /* What one query that was sent has answered, its last result; the connection is free for the next.
- * STRATA_ERR_TIMEOUT, and STRATA_ERR_LOST where the connection is gone: it is good for nothing then.
- * PQclear() it. */
+ * STRATA_ERR_TIMEOUT, and STRATA_ERR_LOST where the connection is gone: it is good for nothing
+ * then. PQclear() it. */
 int sta_postgresql_wait(PGconn *handle, uint64_t timeout_ms, PGresult **out);
 
 #endif

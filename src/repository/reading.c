@@ -180,8 +180,9 @@ int sta_reading_version(const struct strata_value *value, int status, uint64_t *
     return status == STRATA_OK || status == STRATA_MISS ? STRATA_MISS : STRATA_ERR_UNAVAILABLE;
 }
 
-/* The version under which an answer may be kept: the one that the cache has, or a new one. Only what
- * the cache has acknowledged is one: else it might replace, later, what a change has stored. */
+/* The version under which an answer may be kept: the one that the cache has, or a new one. Only
+ * what the cache has acknowledged is one: else it might replace, later, what a change has
+ * stored. */
 static bool reading_version(struct strata_repository *repository,
                             const struct sta_question *question, const struct strata_value *value,
                             int status, uint64_t *version)
@@ -227,8 +228,8 @@ static int reading_uncached(struct strata_repository *repository,
     return status == STRATA_OK ? sta_reading_rows(question, answer, out, error) : status;
 }
 
-/* With what the cache has answered for the question's tag and key: both values are released or taken
- * over. */
+/* With what the cache has answered for the question's tag and key: both values are released or
+ * taken over. */
 static int reading_finish(struct strata_repository *repository, struct sta_question *question,
                           struct strata_value *values, const int *statuses, struct strata_rows *out,
                           struct strata_error *error)

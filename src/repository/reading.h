@@ -24,8 +24,8 @@ int sta_reading_cached(struct strata_repository *repository, struct sta_question
 
 /* ---- parts of it, which reads of many keys have, too ---- */
 
-/* Of what a get of a tag has answered: STRATA_OK: this version; STRATA_MISS: it has none, and one may be
- * stored; else none can be. */
+/* Of what a get of a tag has answered: STRATA_OK: this version; STRATA_MISS: it has none, and one
+ * may be stored; else none can be. */
 int sta_reading_version(const struct strata_value *value, int status, uint64_t *version);
 
 /* The entry's rows, which takes it over, or STRATA_MORE: it is not of this schema, or was not read

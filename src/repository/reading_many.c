@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows by many keys (reading.h). Groups of STA_READING_MANY go the way of a single read together: one
- * look into the cache, one call that makes the versions which are missing, one statement, one call that
- * keeps what it has answered. Each key has a flight of its own:
+ * Rows by many keys (reading.h). Groups of STA_READING_MANY go the way of a single read together:
+ * one look into the cache, one call that makes the versions which are missing, one statement, one
+ * call that keeps what it has answered. Each key has a flight of its own:
  *
  *     it is under way already? ---> it is read after ours have landed, by itself
  *
- * Who leads flights never waits for another's before all of his have landed: so two calls that want the
- * same keys in another order do not wait for each other.
+ * Who leads flights never waits for another's before all of his have landed: so two calls that want
+ * the same keys in another order do not wait for each other.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +76,8 @@ static int wishes_row(void *arg, const struct strata_field *fields)
     return status;
 }
 
-/* The number of keys in a statement is a power of two, so that there are few statements: the last key
- * stands there as often as it takes. */
+/* The number of keys in a statement is a power of two, so that there are few statements: the last
+ * key stands there as often as it takes. */
 static void wishes_text(const struct wishes *wishes, struct sta_sql_text *text)
 {
     struct strata_field keys[MANY];
@@ -227,7 +227,8 @@ static void group_look(struct group *group)
                           group->values, group->got);
 }
 
-/* Which versions the cache has; those that it lacks are stored, and known once it has acknowledged them. */
+/* Which versions the cache has; those that it lacks are stored, and known once it has acknowledged
+ * them. */
 static void group_versions(struct group *group)
 {
     struct strata_database *database = group->repository->database;

@@ -26,8 +26,8 @@ static int repository_schemas(struct strata_repository *repository,
                                : status;
 }
 
-/* Among the database's, unless one of them has the same prefix. In doubt: what was left by a process
- * that died is not in the cache yet, so a sweep that begins from now on comes first. */
+/* Among the database's, unless one of them has the same prefix. In doubt: what was left by a
+ * process that died is not in the cache yet, so a sweep that begins from now on comes first. */
 static bool repository_add(struct strata_repository *repository)
 {
     struct strata_database *database = repository->database;

@@ -4,8 +4,8 @@
  * the version under which the answer will be kept: who knows of a newer version does not join a
  * statement that began under an older one.
  *
- * (strata_get_or_load() joins loads, too, but by key alone, and it leaves what is there under the key
- * where it is; here what is there is replaced when its version no longer holds.)
+ * (strata_get_or_load() joins loads, too, but by key alone, and it leaves what is there under the
+ * key where it is; here what is there is replaced when its version no longer holds.)
  *
  * Threads: any. A follower waits as long as its leader's statement takes.
  */
@@ -25,7 +25,8 @@ struct sta_answer {
     struct sta_buffer bytes;
 };
 
-/* Takes the buffer's content over; NULL: out of memory, and the buffer is as it was. One reference. */
+/* Takes the buffer's content over; NULL: out of memory, and the buffer is as it was. One
+ * reference. */
 struct sta_answer *sta_single_flight_answer(struct sta_buffer *bytes);
 void sta_single_flight_unref(struct sta_answer *answer);
 

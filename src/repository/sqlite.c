@@ -95,7 +95,8 @@ static int sqlite_open(struct sta_connection **out, const char *url, uint64_t ti
     return STRATA_OK;
 }
 
-/* A full disk or a lost file may have rolled back by itself, so this is asked and not remembered. */
+/* A full disk or a lost file may have rolled back by itself, so this is asked and not
+ * remembered. */
 static bool sqlite_usable(struct sta_connection *connection)
 {
     return sqlite3_get_autocommit(connection->handle) != 0;

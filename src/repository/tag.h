@@ -6,8 +6,8 @@
  *     models@v:provider:3fa2   rows with a provider of this stripe; values are hashed to 65536
  *
  * What a query answers depends on one tag: that of a value that all its rows have in an indexed
- * column, or that of all rows. A change gives new versions to the tags of the row as it was and as it
- * is, in every indexed column, and to that of all rows. So it reaches whatever named the row
+ * column, or that of all rows. A change gives new versions to the tags of the row as it was and as
+ * it is, in every indexed column, and to that of all rows. So it reaches whatever named the row
  * before or names it after, without knowing which queries there were.
  *
  * A version is a random number; none is given twice. Why a read that overlaps with a change cannot
@@ -49,9 +49,9 @@ int sta_tag_set_add_row(struct sta_tag_set *set, const struct sta_schema *schema
 /* Whether one of the tags in `bytes` is of this schema. */
 bool sta_tag_set_concerns(struct strata_bytes bytes, const struct sta_schema *schema);
 
-/* Gives each tag in `bytes` a version that was never given: STRATA_OK where the cache has all of them,
- * STRATA_ERR_PROTOCOL where `bytes` is no set. After a failure it goes on with the others, and answers
- * the first: what can be told is told. */
+/* Gives each tag in `bytes` a version that was never given: STRATA_OK where the cache has all of
+ * them, STRATA_ERR_PROTOCOL where `bytes` is no set. After a failure it goes on with the others,
+ * and answers the first: what can be told is told. */
 int sta_tag_set_renew(struct strata_bytes bytes, struct strata *cache, _Atomic uint64_t *versions);
 
 /* ---- versions ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of deletions by pattern before a Redis Cluster share: keys s:0, s:1 ... on all of its nodes,
- * and the slot of the barriers' hash. Failures fail the running test.
+ * What the tests of deletions by pattern before a Redis Cluster share: keys s:0, s:1 ... on all of
+ * its nodes, and the slot of the barriers' hash. Failures fail the running test.
  */
 #ifndef TEST_CLUSTER_PATTERN_H
 #define TEST_CLUSTER_PATTERN_H

@@ -40,8 +40,8 @@ struct strata *cluster_rig_open_plainly(struct cluster_rig *rig);
 void cluster_rig_key_of(const struct redis_cluster *cluster, unsigned node, const char *prefix,
                         unsigned *n, char *text, size_t cap);
 
-/* Empties all nodes, and gives every slot to another primary than in the round before. Slots that hold a
- * key by then stay. */
+/* Empties all nodes, and gives every slot to another primary than in the round before. Slots that
+ * hold a key by then stay. */
 void cluster_rig_storm(struct cluster_rig *rig, unsigned round);
 
 int rig_set(struct strata *cache, const char *key, const char *value);

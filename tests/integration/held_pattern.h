@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An invalidation by pattern that is held in the middle: its barrier is up, most of what matches is not
- * deleted yet, and it goes on when the test says so. On a thread of its own.
+ * An invalidation by pattern that is held in the middle: its barrier is up, most of what matches is
+ * not deleted yet, and it goes on when the test says so. On a thread of its own.
  */
 #ifndef TEST_HELD_PATTERN_H
 #define TEST_HELD_PATTERN_H
@@ -27,7 +27,8 @@ struct held_pattern {
     pthread_t thread;
 };
 
-/* Returns once it is held, with its first keys deleted: 64 at most. There must be more that match. */
+/* Returns once it is held, with its first keys deleted: 64 at most. There must be more that
+ * match. */
 void held_pattern_begin(struct held_pattern *held);
 
 /* It goes on, and has ended. */

@@ -22,7 +22,8 @@ static uint64_t questions(const struct redis_cluster *cluster)
            redis_cluster_calls(cluster, "cluster|shards:");
 }
 
-/* Windows overlap by as long as it takes to ask all nodes: none is taken for shorter than it was. */
+/* Windows overlap by as long as it takes to ask all nodes: none is taken for shorter than it
+ * was. */
 void question_meter_start(struct question_meter *meter, const struct redis_cluster *cluster)
 {
     uint64_t now_ns = sta_clock_now_ns();

@@ -34,7 +34,8 @@ const char *repository_rig_fresh(void);
 const struct strata_driver *repository_rig_driver(void);
 /* Runs SQL past the repository; fails the test where the database refuses it. */
 void repository_rig_sql(const char *url, const char *sql);
-/* Kills the server as a crash would, with what is under way, and starts it again. False: there is none. */
+/* Kills the server as a crash would, with what is under way, and starts it again. False: there is
+ * none. */
 bool repository_rig_crash(void);
 
 /* ---- of all ---- */

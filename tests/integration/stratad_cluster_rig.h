@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of stratad before a Redis Cluster share: daemons before the cluster of cluster_rig.h,
- * and clients that write and read through one of them at full speed while something is done to the
- * cluster, and check each answer.
+ * What the tests of stratad before a Redis Cluster share: daemons before the cluster of
+ * cluster_rig.h, and clients that write and read through one of them at full speed while something
+ * is done to the cluster, and check each answer.
  */
 #ifndef TEST_STRATAD_CLUSTER_RIG_H
 #define TEST_STRATAD_CLUSTER_RIG_H
@@ -14,8 +14,8 @@
 #include "integration/cluster_rig.h"
 #include "integration/stratad_rig.h"
 
-/* A daemon with two workers before the rig's cluster, told of two of its nodes; `more` (may be NULL)
- * are further arguments. */
+/* A daemon with two workers before the rig's cluster, told of two of its nodes; `more` (may be
+ * NULL) are further arguments. */
 struct stratad_process *stratad_cluster_start(struct cluster_rig *rig, const char *const *more);
 
 /* The text "prefix:n" of a key (as Redis has it) in a slot of the node, the first at or after *n,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an invalidation by pattern hides while it is far from done: from which caches, what of it, and when it
- * ends. Several caches before one real Redis; an owner that dies is a process of its own.
+ * What an invalidation by pattern hides while it is far from done: from which caches, what of it,
+ * and when it ends. Several caches before one real Redis; an owner that dies is a process of its
+ * own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -298,7 +299,8 @@ static int load_late(struct strata_load *load, void *arg)
     return load_new(load, arg);
 }
 
-/* What others have set under the barrier is hidden from who finds it when he stores what he loaded. */
+/* What others have set under the barrier is hidden from who finds it when he stores what he
+ * loaded. */
 static void what_a_load_finds_under_a_barrier_is_not_its_answer(void **state)
 {
     (void)state;
@@ -444,7 +446,8 @@ static int on_held_for_ever(void *arg, const struct strata_pattern_progress *pro
     return 1;
 }
 
-/* A process that deletes s:* and goes no further than its first word of it. Nothing of a cache may be open. */
+/* A process that deletes s:* and goes no further than its first word of it. Nothing of a cache may
+ * be open. */
 static pid_t start_owner(int told[static 2])
 {
     pid_t pid = fork();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Barriers before a cluster: the hash is on one node, what it hides on all of them, and its slot may go
- * elsewhere.
+ * Barriers before a cluster: the hash is on one node, what it hides on all of them, and its slot
+ * may go elsewhere.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -258,8 +258,8 @@ static bool l1_is_empty(void *arg)
     return numbers(arg).l1_entries == 0;
 }
 
-/* What L1 may keep for `ttl_ms` expires, and nobody asks. Whether all of it was written in less time
- * than that: what took longer L1 never had. */
+/* What L1 may keep for `ttl_ms` expires, and nobody asks. Whether all of it was written in less
+ * time than that: what took longer L1 never had. */
 static bool all_expire_by_themselves(uint64_t ttl_ms)
 {
     struct strata *cache =

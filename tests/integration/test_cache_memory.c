@@ -229,8 +229,8 @@ static void every_call_fails_cleanly_at_every_allocation_and_the_cache_works_on(
     }
 }
 
-/* The queue, the version guard and the journal; each write is of a key of which nothing is known, so that it
- * waits for a look and for what the journal has of that. */
+/* The queue, the version guard and the journal; each write is of a key of which nothing is known,
+ * so that it waits for a look and for what the journal has of that. */
 static void what_write_behind_guards_fails_cleanly_and_no_one_waits_in_vain(void **state)
 {
     (void)state;

@@ -2,8 +2,8 @@
  *
  * The 1st, 2nd, ... allocation fails while a cluster is made known, while calls go to its nodes,
  * while a slot moves under a call, and while connections are made anew: each call ends with a
- * code, nothing leaks (run under ASan), and everything works again at once. The allocations are those
- * of the whole process, so the I/O thread's are among them.
+ * code, nothing leaks (run under ASan), and everything works again at once. The allocations are
+ * those of the whole process, so the I/O thread's are among them.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * L1 before writers who know nothing of it, in a cluster whose slots change hands. Each test fills L1
- * with keys of all primaries, does something to the cluster, lets somebody else write them, and asks
- * until the new values come: an old one must not be answered to a question that was put more than
- * the bound after the write was acknowledged. The TTL of L1 is far beyond all that.
+ * L1 before writers who know nothing of it, in a cluster whose slots change hands. Each test fills
+ * L1 with keys of all primaries, does something to the cluster, lets somebody else write them, and
+ * asks until the new values come: an old one must not be answered to a question that was put more
+ * than the bound after the write was acknowledged. The TTL of L1 is far beyond all that.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,7 +205,8 @@ static bool has_proofs(void *arg)
     return numbers.canaries >= 3;
 }
 
-/* The old owner never had the key, so it has nothing to name; it lives, and its canaries come back. */
+/* The old owner never had the key, so it has nothing to name; it lives, and its canaries come
+ * back. */
 static void a_key_that_is_made_where_its_slot_went_is_seen(void **state)
 {
     struct cluster_rig *rig = *state;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * L1 under load before a writer who knows nothing of it, while things break. The writer goes directly
- * to Redis with rising versions and notes when each was acknowledged; readers go through a cache
- * whose way to Redis leads through a proxy. Of each answer is asked:
- *   - is it older than the bound: had a newer version been acknowledged so long before the question?
+ * L1 under load before a writer who knows nothing of it, while things break. The writer goes
+ * directly to Redis with rising versions and notes when each was acknowledged; readers go through a
+ * cache whose way to Redis leads through a proxy. Of each answer is asked:
+ *   - is it older than the bound: had a newer version been acknowledged so long before the
+ *   question?
  *   - is it older than what this thread has seen before?
  *   - is it older than what this thread has written (keys of its own, through the cache)?
  * None may be, whatever breaks. One clock measures all of it.
@@ -353,7 +354,8 @@ static void what_changed_while_invalidations_were_swallowed_is_not_answered_late
     close_world();
 }
 
-/* Redis answers, and proves nothing: of a batch, what is in doubt is refused at once, and the rest asked for. */
+/* Redis answers, and proves nothing: of a batch, what is in doubt is refused at once, and the rest
+ * asked for. */
 static bool is_unproven_beside_what_is_asked_for(void *arg)
 {
     const struct strata_bytes keys[] = {strata_text("k"), strata_text("never:seen")};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The event hook before real Redis servers: what happens is told, both ways, once, in order and on a
- * thread from which the cache may be called; and nothing is told when the hook has been taken away.
+ * The event hook before real Redis servers: what happens is told, both ways, once, in order and on
+ * a thread from which the cache may be called; and nothing is told when the hook has been taken
+ * away.
  */
 #include <pthread.h>
 #include <setjmp.h>

@@ -174,8 +174,8 @@ static void a_storm(struct strata *cache, unsigned round)
     for (unsigned i = 0; i < MANY; i++)
         call_expect(&calls[i], STRATA_OK, "v");
     assert_int_equal(atomic_load(&source.loads), 1);
-    /* One read, and one for who comes in the moment between Redis' word of our own SET and the fill:
-     * to him the load looks overtaken. */
+    /* One read, and one for who comes in the moment between Redis' word of our own SET and the
+     * fill: to him the load looks overtaken. */
     uint64_t reads = numbers(cache).l2.misses + numbers(cache).l2.hits - asked;
     assert_in_range(reads, 1, LATE + 1);
 }

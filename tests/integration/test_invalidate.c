@@ -274,8 +274,8 @@ static void a_bad_key_is_refused(void **state)
 
 /* ---- own writes that are under way ---- */
 
-/* Two writes held an entry of which the first was acknowledged; the next entry is another one, and so
- * are those who hold it. */
+/* Two writes held an entry of which the first was acknowledged; the next entry is another one, and
+ * so are those who hold it. */
 static void a_write_settles_the_entry_that_it_held_and_no_later_one(void **state)
 {
     (void)state;

@@ -208,7 +208,8 @@ static unsigned empty_slot(struct cluster_rig *rig)
     }
 }
 
-/* The others say that it owns the slot, for it was the last to say so, and it says that another does. */
+/* The others say that it owns the slot, for it was the last to say so, and it says that another
+ * does. */
 static void a_slot_that_its_owner_denies_is_told(void **state)
 {
     struct cluster_rig *rig = *state;

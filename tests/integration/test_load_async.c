@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata_get_or_load_async(): one load for all that want a key, whichever way they ask; nobody is held up,
- * and everybody is answered once. Against a real Redis.
+ * strata_get_or_load_async(): one load for all that want a key, whichever way they ask; nobody is
+ * held up, and everybody is answered once. Against a real Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -416,7 +416,8 @@ static void more_loads_than_may_wait_are_turned_away(void **state)
         call_start(&calls[i]);
     }
     assert_true(wait_until(has_begun, &source, PATIENT_MS));
-    /* The first is answered after all others have been sent, the second after they have been answered. */
+    /* The first is answered after all others have been sent, the second after they have been
+     * answered. */
     assert_int_equal(get_status(cache, "other"), STRATA_MISS);
     assert_int_equal(get_status(cache, "another"), STRATA_MISS);
     atomic_store(&source.open, true);
@@ -465,8 +466,8 @@ static bool is_waited_for(void *arg)
     return sta_flight_holders(&((struct sta_cache *)arg)->flights) == 2;
 }
 
-/* As a refresh for which no thread is free does, or a call with time-outs: its flight ends before anybody
- * was asked. Who listens to that finds out for himself. */
+/* As a refresh for which no thread is free does, or a call with time-outs: its flight ends before
+ * anybody was asked. Who listens to that finds out for himself. */
 static void who_could_not_begin_a_load_turns_nobody_else_away(void **state)
 {
     (void)state;
@@ -567,8 +568,8 @@ static bool do_all_wait(void *arg)
     return waiting;
 }
 
-/* Of loads that no thread has begun: they wait for Redis when they are waited for, or in the queue for threads
- * already. */
+/* Of loads that no thread has begun: they wait for Redis when they are waited for, or in the queue
+ * for threads already. */
 static void loaders_wait_for_asynchronous_loads(bool of_redis)
 {
     enum { N = STA_LOAD_POOL_THREADS };
@@ -616,7 +617,8 @@ static void loaders_on_all_threads_may_wait_for_what_is_loaded_asynchronously(vo
 
 /* ---- closing ---- */
 
-/* Some run, some wait for a thread, some wait for these, and some have not been answered by Redis. */
+/* Some run, some wait for a thread, some wait for these, and some have not been answered by
+ * Redis. */
 static void closing_ends_each_call_once(void **state)
 {
     (void)state;

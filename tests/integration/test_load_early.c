@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Loads in the background: before a value's time is over, and for calls that do not wait as long as a
- * load takes. Against a real Redis.
+ * Loads in the background: before a value's time is over, and for calls that do not wait as long as
+ * a load takes. Against a real Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -122,8 +122,8 @@ static void call_expect(struct call *call, int status, const char *got)
 
 /* ---- processes ---- */
 
-/* In a process of its own: `threads` calls as soon as `go` is closed. Its exit code says whether all
- * were answered. */
+/* In a process of its own: `threads` calls as soon as `go` is closed. Its exit code says whether
+ * all were answered. */
 static pid_t process_start(const int go[2], unsigned threads, struct source *source,
                            struct strata_load_options options)
 {

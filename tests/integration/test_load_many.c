@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata_get_or_load_many(): one call of the loader for all that neither tier has, an answer for each
- * key, and batches that want the same keys at the same time. Against a real Redis.
+ * strata_get_or_load_many(): one call of the loader for all that neither tier has, an answer for
+ * each key, and batches that want the same keys at the same time. Against a real Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,8 +47,8 @@ static bool has_begun(void *arg)
     return atomic_load(&((struct source *)arg)->begun) > 0;
 }
 
-/* "v...": its own name; "n...": there is none, for long; "e...": an error; "x...": no answer; "t...": its own
- * name, for long; "o...": its own name, an error while the source is ill. */
+/* "v...": its own name; "n...": there is none, for long; "e...": an error; "x...": no answer;
+ * "t...": its own name, for long; "o...": its own name, an error while the source is ill. */
 static void answer(const struct source *source, struct strata_load *load)
 {
     struct strata_bytes key = strata_load_key(load);
@@ -326,8 +326,8 @@ static void a_large_batch_is_loaded_by_one_call_and_kept(void **state)
             assert_int_equal(large.asked, LARGE);
         assert_in_range(large.calls, 1, round + 1);
     }
-    /* But for keys that share a generation with another that was stored before: these look overtaken. One
-     * in fifty here. */
+    /* But for keys that share a generation with another that was stored before: these look
+     * overtaken. One in fifty here. */
     assert_in_range(large.asked, LARGE, LARGE + LARGE / 10);
     strata_close(&cache);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What calls wait for, and how long, and what each of those gets that wait for the same load. Against a
- * real Redis.
+ * What calls wait for, and how long, and what each of those gets that wait for the same load.
+ * Against a real Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * That the numbers of a cache before a real Redis add up: each get is one hit or one miss of L1, and
- * each miss has one reason, by whatever calls and from however many threads; and so by prefix.
+ * That the numbers of a cache before a real Redis add up: each get is one hit or one miss of L1,
+ * and each miss has one reason, by whatever calls and from however many threads; and so by prefix.
  */
 #include <jansson.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a cache before a real Redis tells of itself: statistics as JSON, numbers for Prometheus (which
- * its own promtool reads), health while Redis hangs, dies and comes back.
+ * What a cache before a real Redis tells of itself: statistics as JSON, numbers for Prometheus
+ * (which its own promtool reads), health while Redis hangs, dies and comes back.
  */
 #include <jansson.h>
 #include <setjmp.h>

@@ -192,8 +192,8 @@ static void connections_are_killed(void)
     freeReplyObject(redisCommand(cache_rig_foreign(), "CLIENT KILL TYPE normal SKIPME yes"));
 }
 
-/* The connections that keys are deleted by, and not those that names come by: what is lost must be tried
- * again, for nobody names it a second time. */
+/* The connections that keys are deleted by, and not those that names come by: what is lost must be
+ * tried again, for nobody names it a second time. */
 static unsigned kill_tracked_connections(redisContext *redis)
 {
     unsigned kills = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Batches of statements before a real PostgreSQL: that they go out together, and what is known of a
- * connection when one of them fails, takes too long, or is the last that the server hears. And commits, which
- * go out with a statement: what is known of the transaction then.
+ * connection when one of them fails, takes too long, or is the last that the server hears. And
+ * commits, which go out with a statement: what is known of the transaction then.
  */
 #include <setjmp.h>
 #include <stdarg.h>

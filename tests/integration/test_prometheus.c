@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A real Prometheus that scrapes a stratad under load: each expression of the dashboard and of the alerts is
- * evaluated by it, and each of the dashboard's has data that the panel can name.
+ * A real Prometheus that scrapes a stratad under load: each expression of the dashboard and of the
+ * alerts is evaluated by it, and each of the dashboard's has data that the panel can name.
  */
 #include <ctype.h>
 #include <jansson.h>

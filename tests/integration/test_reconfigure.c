@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options that change while a cache is open: that each takes hold, what is refused changes nothing, and
- * that threads which read and write meanwhile see right values.
+ * Options that change while a cache is open: that each takes hold, what is refused changes nothing,
+ * and that threads which read and write meanwhile see right values.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is in doubt is read again at a bounded rate: after the connection was lost everything in L1 is
- * suspect, threads ask for it, and what reaches Redis is counted. No answer may be wrong. Against a
- * real Redis.
+ * What is in doubt is read again at a bounded rate: after the connection was lost everything in L1
+ * is suspect, threads ask for it, and what reaches Redis is counted. No answer may be wrong.
+ * Against a real Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>

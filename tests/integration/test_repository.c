@@ -471,7 +471,8 @@ static void many_updates_of_which_one_finds_nothing_change_none(void **state)
         STRATA_MISS);
     assert_true(machine_cost(&user, one) == 1);
 
-    /* Nothing has changed, wherever the one stands that is not there, and the transaction goes on. */
+    /* Nothing has changed, wherever the one stands that is not there, and the transaction goes
+     * on. */
     assert_int_equal(strata_transaction_begin(&transaction, user.database, &user.error), STRATA_OK);
     assert_int_equal(
         strata_repository_update_many(user.machines, transaction, machines, 2, NULL, &user.error),

@@ -66,7 +66,8 @@ static void open_fated(struct repository_user *opened, struct strata_options wit
     repository_user_open_as(opened, url, with, calm, &fateful);
 }
 
-/* The role: argv is program, role, database, Redis, key. Sets the cost to 2 and dies at the commit. */
+/* The role: argv is program, role, database, Redis, key. Sets the cost to 2 and dies at the
+ * commit. */
 static int play(char **argv)
 {
     struct repository_user mortal;
@@ -274,8 +275,8 @@ static int look_at_plan(void *arg, const struct strata_field *fields)
     return STRATA_OK;
 }
 
-/* SQLite tells how it would search, in its fourth column; PostgreSQL, which reads small tables whole,
- * which indexes there are. */
+/* SQLite tells how it would search, in its fourth column; PostgreSQL, which reads small tables
+ * whole, which indexes there are. */
 static void intents_are_found_by_age_with_an_index(void **state)
 {
     (void)state;

@@ -32,8 +32,8 @@ static int close_user(void **state)
     return 0;
 }
 
-/* Fails the 1st, 2nd, ... allocation of call(arg) until it makes no more; what it answers then. A call
- * may do without some: then it answers as ever. */
+/* Fails the 1st, 2nd, ... allocation of call(arg) until it makes no more; what it answers then. A
+ * call may do without some: then it answers as ever. */
 static int climb(int (*call)(void *arg), void *arg)
 {
     for (uint64_t n = 1;; n++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How often a repository waits for PostgreSQL: round trips, counted where they are asked for. What libpq is
- * told to send alone is one, and so is a pipeline's sync. The linker leads these calls through here
- * (--wrap); those of the thread that looks for intents do not count.
+ * How often a repository waits for PostgreSQL: round trips, counted where they are asked for. What
+ * libpq is told to send alone is one, and so is a pipeline's sync. The linker leads these calls
+ * through here (--wrap); those of the thread that looks for intents do not count.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -207,7 +207,8 @@ static void many_rows_are_as_few_as_one(void **state)
     }
 }
 
-/* The SELECT of an update does not see it, its UPDATE does: what it was, and who has cached it, is not known. */
+/* The SELECT of an update does not see it, its UPDATE does: what it was, and who has cached it, is
+ * not known. */
 static void a_row_that_comes_within_an_update_is_a_conflict(void **state)
 {
     (void)state;

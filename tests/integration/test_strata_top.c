@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata top before a stratad with a real Redis: its node, which goes and comes back, and the hit ratio of
- * the time between two looks.
+ * strata top before a stratad with a real Redis: its node, which goes and comes back, and the hit
+ * ratio of the time between two looks.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * strata warm, before a stratad: where keys come from, what stratad has afterwards, what it prints, and
- * what it refuses.
+ * strata warm, before a stratad: where keys come from, what stratad has afterwards, what it prints,
+ * and what it refuses.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,8 +21,8 @@
 
 #define KEYS 250
 
-/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so many
- * keys most often none, rarely one. */
+/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so
+ * many keys most often none, rarely one. */
 #define FEW 5
 
 static char folder[] = "/tmp/strata-warm-XXXXXX";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fleet deletes by pattern is hidden from stratad's clients while it is far from done, through
- * each of its workers; what they write under it they see. One real Redis, a cache that deletes, and
- * daemons beside it.
+ * What the fleet deletes by pattern is hidden from stratad's clients while it is far from done,
+ * through each of its workers; what they write under it they see. One real Redis, a cache that
+ * deletes, and daemons beside it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -464,8 +464,8 @@ static bool l1_answers_or_not(void *arg)
     return (hits_of(question->client) > hits) == question->answers;
 }
 
-/* Which of stratad's connections, in the order in which they came, reads barriers: it is known by its last
- * command. */
+/* Which of stratad's connections, in the order in which they came, reads barriers: it is known by
+ * its last command. */
 static bool find_reader(void *arg)
 {
     unsigned *at = arg;
@@ -559,8 +559,8 @@ static bool has_asked_redis(void *arg)
     return has;
 }
 
-/* Its client's worker is not the one that hears of barriers; that has no client to wait for, and ends
- * first. It is the first question, so its answer waits for a reading. */
+/* Its client's worker is not the one that hears of barriers; that has no client to wait for, and
+ * ends first. It is the first question, so its answer waits for a reading. */
 static void an_answer_that_waits_is_given_though_stratad_ends(void **state)
 {
     (void)state;

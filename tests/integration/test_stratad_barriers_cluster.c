@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fleet deletes by pattern is hidden from the clients of a stratad before a Redis Cluster: the
- * hash is on one node, what it hides on all of them.
+ * What the fleet deletes by pattern is hidden from the clients of a stratad before a Redis Cluster:
+ * the hash is on one node, what it hides on all of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -185,8 +185,8 @@ static bool has_proven_for_a_while(void *arg)
     return redis_cluster_calls(idle->cluster, "set:") >= idle->until;
 }
 
-/* The hashes of its two namespaces are on two nodes. Each is read a few times in a second, as canaries are
- * set: answers of one node make it doubt nothing of the other's. */
+/* The hashes of its two namespaces are on two nodes. Each is read a few times in a second, as
+ * canaries are set: answers of one node make it doubt nothing of the other's. */
 static void who_has_nothing_to_do_asks_little(void **state)
 {
     struct cluster_rig *rig = *state;

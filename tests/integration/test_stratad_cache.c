@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What stratad keeps in L1, for how long, and what makes it let go. Whether a value came from L1
- * is seen by changing it in Redis directly, which stratad, told not to listen (--tracking off), does
- * not hear of: L1 then still has the old one.
+ * is seen by changing it in Redis directly, which stratad, told not to listen (--tracking off),
+ * does not hear of: L1 then still has the old one.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * stratad before a cluster, as clients that take it for one Redis see it: each key by its owner, what
- * has keys everywhere or nowhere, slots on their way, and what others write on any node. Whether all
- * commands answer as Redis' is test_stratad_parity's question.
+ * stratad before a cluster, as clients that take it for one Redis see it: each key by its owner,
+ * what has keys everywhere or nowhere, slots on their way, and what others write on any node.
+ * Whether all commands answer as Redis' is test_stratad_parity's question.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,7 +266,8 @@ static void a_script_is_known_to_all_nodes(void **state)
 
 /* ---- order ---- */
 
-/* A pipeline that comes back to one key again and again, whose slot moves when half of it is answered. */
+/* A pipeline that comes back to one key again and again, whose slot moves when half of it is
+ * answered. */
 static void run_pipeline(struct bench *bench, const char *key)
 {
     unsigned slot = redis_cluster_slot(bench->cluster, key);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * stratad before a cluster on which things happen, while clients write and read through it and check
- * each answer (stratad_cluster_rig.h): slots move, a replica takes over, a primary dies, a primary
- * hangs. Long form (STRATA_LONG=1): three minutes of moves in place of 4 of them, 12 replicas in place of
- * 3, a minute of storms in place of one.
+ * stratad before a cluster on which things happen, while clients write and read through it and
+ * check each answer (stratad_cluster_rig.h): slots move, a replica takes over, a primary dies, a
+ * primary hangs. Long form (STRATA_LONG=1): three minutes of moves in place of 4 of them, 12
+ * replicas in place of 3, a minute of storms in place of one.
  */
 #include <setjmp.h>
 #include <stdarg.h>

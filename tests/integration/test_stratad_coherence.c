@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What others write to Redis, as clients of stratad see it: through each of its workers, which share
- * one L1 and have a tracked connection each.
+ * What others write to Redis, as clients of stratad see it: through each of its workers, which
+ * share one L1 and have a tracked connection each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -248,8 +248,8 @@ static void assert_next_is_a_hit(struct bench *bench, const char *value)
     assert_int_equal(statistic(bench, "l1", "hits"), hits + 1);
 }
 
-/* Redis names our own SET to us where it tracks the key: the value stays all the same, and what others
- * write over it is seen. */
+/* Redis names our own SET to us where it tracks the key: the value stays all the same, and what
+ * others write over it is seen. */
 static void what_was_set_stays_in_l1_and_is_tracked(void **state)
 {
     (void)state;

@@ -3,7 +3,8 @@
  * stratad under load before a writer who knows nothing of it, while things break. The writer goes
  * directly to Redis with rising versions and notes when each was acknowledged; clients read through
  * the workers, whose way to Redis leads through a proxy. Of each answer is asked:
- *   - is it older than the bound: had a newer version been acknowledged so long before the question?
+ *   - is it older than the bound: had a newer version been acknowledged so long before the
+ *   question?
  *   - is it older than what this client has seen before?
  *   - is it older than what this client has written (a key of its own, through stratad)?
  * None may be, whatever breaks. One clock measures all of it.
@@ -307,7 +308,8 @@ static long long number_of(const char *name)
 
 /* ---- what breaks ---- */
 
-/* A writer without a pause: answers and pushes of two connections overtake each other all the time. */
+/* A writer without a pause: answers and pushes of two connections overtake each other all the
+ * time. */
 static void nothing_old_is_answered_while_others_write_at_full_speed(void **state)
 {
     (void)state;

@@ -235,8 +235,8 @@ static long number_behind(struct rig *rig, const char *begins)
     return at != NULL ? strtol(at + strlen(begins), NULL, 10) : -1;
 }
 
-/* Four keys in four slots: of these parts so many were carried out as the answer says, unless it says
- * that nobody knows. False where it needed fewer allocations. */
+/* Four keys in four slots: of these parts so many were carried out as the answer says, unless it
+ * says that nobody knows. False where it needed fewer allocations. */
 static bool split_write_with_failure_at(struct rig *rig, uint64_t n)
 {
     long parts = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * That stratad's numbers add up: each key that clients read is one hit or one miss of L1, or L1 was not
- * asked; each miss has one reason; and so by prefix.
+ * That stratad's numbers add up: each key that clients read is one hit or one miss of L1, or L1 was
+ * not asked; each miss has one reason; and so by prefix.
  */
 #include <jansson.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Answers to two workers of stratad that overtake each other (docs/design/0011). A proxy is late with
- * what one worker is sent, and takes away the pushes that would mend it a moment later, so that what
- * is wrong stays to be seen.
+ * Answers to two workers of stratad that overtake each other (docs/design/0011). A proxy is late
+ * with what one worker is sent, and takes away the pushes that would mend it a moment later, so
+ * that what is wrong stays to be seen.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -194,8 +194,8 @@ static void so_does_the_answer_that_there_is_no_value(void **state)
     assert_older_goes("DEL k", NULL);
 }
 
-/* The push that a SET causes on its own connection does not refuse its value. Whatever was handed out
- * meanwhile does. */
+/* The push that a SET causes on its own connection does not refuse its value. Whatever was handed
+ * out meanwhile does. */
 static void a_value_that_was_set_is_not_put_over_one_that_was_handed_out(void **state)
 {
     (void)state;

@@ -384,8 +384,8 @@ static bool compare(struct raw_redis *direct, struct raw_redis *through, const c
     return answered;
 }
 
-/* Lines that a cluster has to refuse: those with keys in several slots that are no matter of one key
- * after the other, and those that concern one node. */
+/* Lines that a cluster has to refuse: those with keys in several slots that are no matter of one
+ * key after the other, and those that concern one node. */
 #define REFUSED 29u
 
 static void run_script(const struct pair *pair, const struct stratad_process *stratad, int protocol)

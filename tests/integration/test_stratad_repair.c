@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is in doubt, stratad reads again at a bounded rate, over all its workers: connections are killed while
- * clients ask, and what reaches Redis is counted by Redis. No answer may be wrong.
+ * What is in doubt, stratad reads again at a bounded rate, over all its workers: connections are
+ * killed while clients ask, and what reaches Redis is counted by Redis. No answer may be wrong.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,7 +158,8 @@ static bool enough_is_repaired(void *arg)
     return repairs(bench) >= ENOUGH;
 }
 
-/* Nobody asks before all is in doubt: what is asked from then on begins with no more than is saved up. */
+/* Nobody asks before all is in doubt: what is asked from then on begins with no more than is saved
+ * up. */
 static void repair_at_the_rate(void (*cast)(struct bench *bench))
 {
     struct bench bench = open_full("100");
@@ -263,7 +264,8 @@ static void reads_of_other_keys_do_not_wait(void **state)
     close_bench(&bench);
 }
 
-/* A client's commands keep their order: what he sets behind a get that waits, the get does not see. */
+/* A client's commands keep their order: what he sets behind a get that waits, the get does not
+ * see. */
 static void what_follows_a_get_that_waits_stays_behind_it(void **state)
 {
     (void)state;

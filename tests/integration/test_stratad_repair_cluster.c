@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Before a cluster: what a node has cast doubt on is read again at the rate, counted by Redis, and what came from
- * other nodes is answered as before.
+ * Before a cluster: what a node has cast doubt on is read again at the rate, counted by Redis, and
+ * what came from other nodes is answered as before.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -22,8 +22,8 @@
 
 #define KEYS 200
 
-/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so many
- * keys most often none, rarely one. */
+/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so
+ * many keys most often none, rarely one. */
 #define FEW 5
 
 /* On a machine that stands still for a while, L1 goes on answering. */
@@ -196,8 +196,8 @@ static char *file_bytes(size_t *len)
     return bytes;
 }
 
-/* One key a second: it is warming for as long as we look. Redis is away at the start, or the rig would
- * wait for it to be ready. */
+/* One key a second: it is warming for as long as we look. Redis is away at the start, or the rig
+ * would wait for it to be ready. */
 static void until_then_it_serves_and_is_not_ready(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Warming a stratad before a Redis Cluster: from its hot file at the start, and by strata warm; keys of
- * all primaries, and of a slot that has moved since the file was written.
+ * Warming a stratad before a Redis Cluster: from its hot file at the start, and by strata warm;
+ * keys of all primaries, and of a slot that has moved since the file was written.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +18,8 @@
 
 #define KEYS 150
 
-/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so many
- * keys most often none, rarely one. */
+/* Keys of one pipeline that share a generation cost each other their place in L1 (l1/l1.h): with so
+ * many keys most often none, rarely one. */
 #define FEW 5
 
 static char folder[FOLDER_CAP], hot[FOLDER_CAP + 8];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Values with tags, in two caches before one Redis. L1's TTL is far beyond the tests' patience, so what
- * is answered too long is answered for good.
+ * Values with tags, in two caches before one Redis. L1's TTL is far beyond the tests' patience, so
+ * what is answered too long is answered for good.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * That a set with tags, which may take several round trips, has one budget for all of them: before a
- * Redis that stands still, and before one whose every answer is late, though none by a budget.
+ * That a set with tags, which may take several round trips, has one budget for all of them: before
+ * a Redis that stands still, and before one whose every answer is late, though none by a budget.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Saving what is hot and warming, before a real Redis and without one: what L1 answers afterwards, what
- * others changed in between, the pace, the bounds, and what is refused.
+ * Saving what is hot and warming, before a real Redis and without one: what L1 answers afterwards,
+ * what others changed in between, the pace, the bounds, and what is refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +53,8 @@ static const char *name_of(unsigned i)
     return name;
 }
 
-/* A cache with so many keys, every tenth of which was read three times; and what is hot in it saved. */
+/* A cache with so many keys, every tenth of which was read three times; and what is hot in it
+ * saved. */
 static void save_keys(struct strata_options options, unsigned count)
 {
     struct strata *cache = cache_rig_open(options);

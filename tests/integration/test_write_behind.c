@@ -329,8 +329,8 @@ static void a_thousand_updates_of_a_key_are_one_write_per_interval(void **state)
     strata_close(&cache);
 }
 
-/* A full queue is written at once, so what keeps it full is refused: a user who may not write keys that
- * begin with a or b. */
+/* A full queue is written at once, so what keeps it full is refused: a user who may not write keys
+ * that begin with a or b. */
 static struct strata *open_picky(struct strata_options options)
 {
     char url[256];

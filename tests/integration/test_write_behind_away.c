@@ -2,8 +2,8 @@
  *
  * Write-behind under load while Redis is away for long, with more keys than the queue has room for:
  * it stays within its bounds, what was acknowledged is read and reaches Redis, what was turned away
- * does not, and Redis sees the writes of a key in their order. Long form (STRATA_LONG=1): away for a
- * minute in place of half a second, before 60,000 keys in place of 6,000.
+ * does not, and Redis sees the writes of a key in their order. Long form (STRATA_LONG=1): away for
+ * a minute in place of half a second, before 60,000 keys in place of 6,000.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,8 +102,8 @@ static void read_key(unsigned thread, unsigned key)
         note_wrong(thread, key, text, status);
 }
 
-/* Keys of its own, at its share of the rate, or as fast as it can. Every fourth is written while Redis
- * is away and not later: nothing mends it where that is lost. */
+/* Keys of its own, at its share of the rate, or as fast as it can. Every fourth is written while
+ * Redis is away and not later: nothing mends it where that is lost. */
 static void *write_on(void *arg)
 {
     const unsigned thread = (unsigned)(uintptr_t)arg;

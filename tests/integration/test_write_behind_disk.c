@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Write-behind with a journal that cannot be written: what is turned away, what is not lost, and what
- * is said when it ends so.
+ * Write-behind with a journal that cannot be written: what is turned away, what is not lost, and
+ * what is said when it ends so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -178,7 +178,8 @@ static void who_is_turned_away_does_not_wait_for_the_disk(void **state)
     strata_close(&cache);
 }
 
-/* With fsync `always` a write whose record is not on disk is not in Redis; others are not held up by it. */
+/* With fsync `always` a write whose record is not on disk is not in Redis; others are not held up
+ * by it. */
 static void redis_has_nothing_that_the_disk_has_not(void **state)
 {
     (void)state;
@@ -236,8 +237,8 @@ static void attempts_to_write_it_again_leave_no_files(void **state)
     assert_int_equal(count_segments(), 1);
 }
 
-/* "k" was written and done, and that could not be recorded. Where its next value passed the queue, which
- * "hold" fills, a replay would bring the old one back. */
+/* "k" was written and done, and that could not be recorded. Where its next value passed the queue,
+ * which "hold" fills, a replay would bring the old one back. */
 static void write_past_a_broken_journal_and_die(int out)
 {
     static char most[40001], large[30001];

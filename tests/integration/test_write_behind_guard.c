@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Write-behind with a version guard: what others write after a write of ours was accepted stays, and
- * what is ours is not taken for theirs.
+ * Write-behind with a version guard: what others write after a write of ours was accepted stays,
+ * and what is ours is not taken for theirs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -332,8 +332,8 @@ static void while_redis_is_away_only_who_is_lax_is_told_that_it_succeeded(void *
     strata_close(&cache);
 }
 
-/* While Redis is away attempts follow each other at two seconds in the end, and each that fails is counted:
- * a write that ends between two of them was ended by the clock. */
+/* While Redis is away attempts follow each other at two seconds in the end, and each that fails is
+ * counted: a write that ends between two of them was ended by the clock. */
 static void who_waits_for_a_look_is_told_by_the_clock_alone(void **state)
 {
     (void)state;

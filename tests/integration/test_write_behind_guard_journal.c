@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Write-behind with a version guard and a journal: what the writes of a process were based on is known
- * to the next one, so that kill -9 neither loses a write to ourselves nor overwrites what others wrote.
+ * Write-behind with a version guard and a journal: what the writes of a process were based on is
+ * known to the next one, so that kill -9 neither loses a write to ourselves nor overwrites what
+ * others wrote.
  */
 #include <setjmp.h>
 #include <stdarg.h>

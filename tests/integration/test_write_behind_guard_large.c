@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Large values before the version guard: who writes one hashes it, and others write meanwhile. Every
- * digest of a large value comes by here (--wrap), and is not made before another thread has written.
+ * Large values before the version guard: who writes one hashes it, and others write meanwhile.
+ * Every digest of a large value comes by here (--wrap), and is not made before another thread has
+ * written.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Write-behind with a version guard beside writers that know nothing of it, at random: the versions of
- * a key rise in the order in which its writes were accepted, by us or by Redis, and what an observer
- * reads from Redis never falls.
+ * Write-behind with a version guard beside writers that know nothing of it, at random: the versions
+ * of a key rise in the order in which its writes were accepted, by us or by Redis, and what an
+ * observer reads from Redis never falls.
  *
  *   a lock per key   we: version, strata_set, acknowledged      they: version, SET
  *   the loop                 '-- some time later, a flush

@@ -344,8 +344,8 @@ static void write_until_killed(const struct lane *lane, int out, uint32_t from)
     (void)write_on(&writers[0]);
 }
 
-/* Lets a child write for a while and kills it; of each thread the last number that was acknowledged,
- * less than `from` where none was. Returns how many were. */
+/* Lets a child write for a while and kills it; of each thread the last number that was
+ * acknowledged, less than `from` where none was. Returns how many were. */
 static unsigned run_and_kill(struct lane *lane, uint32_t from, unsigned us)
 {
     uint32_t *last = lane->last;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See sim.h. What is to happen stands in a binary heap by time, then by the order of being asked for.
+ * See sim.h. What is to happen stands in a binary heap by time, then by the order of being asked
+ * for.
  */
 #include "sim/sim.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The oracle's part about barriers (cache/barriers.h). What is old to a barrier is what a matching key held
- * before the barrier was raised, unless the reader has set the key itself since. It is not answered by
+ * The oracle's part about barriers (cache/barriers.h). What is old to a barrier is what a matching
+ * key held before the barrier was raised, unless the reader has set the key itself since. It is not
+ * answered by
  *   - a reader that knows the barrier, or knew it when it asked;
  *   - L1 of any reader, once the barrier has been in Redis for max_staleness;
  *   - any reader at all, a moment after it came to be in Redis, where no faults are;
- *   - a reader that has known it, ever again, where all was deleted behind it and Redis had it throughout.
+ *   - a reader that has known it, ever again, where all was deleted behind it and Redis had it
+ *   throughout.
  * That a hidden key is not there is right whatever it holds, until all has been calm for long.
  */
 #ifndef SIM_BARRIERS_H

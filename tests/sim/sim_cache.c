@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See sim_cache.h. Beside what the oracle checks there is one rule that has to do with L1 alone: from
- * the moment that an own write of a key begins, L1 does not answer with what it had before; with
- * what was read or written later it may.
+ * See sim_cache.h. Beside what the oracle checks there is one rule that has to do with L1 alone:
+ * from the moment that an own write of a key begins, L1 does not answer with what it had before;
+ * with what was read or written later it may.
  */
 #include "sim/sim_cache.h"
 
@@ -138,8 +138,8 @@ static void check_failure(const struct call *call, size_t i)
                  strata_status_text(call->statuses[i]));
 }
 
-/* Another call may have brought it: L1 has its answer before it ends, while others of its batch, or what
- * barriers there are, are waited for. */
+/* Another call may have brought it: L1 has its answer before it ends, while others of its batch, or
+ * what barriers there are, are waited for. */
 static bool is_being_read(const struct call *by, unsigned key, uint64_t since)
 {
     const struct sta_list *all = &by->owner->calls;
@@ -342,8 +342,8 @@ static void write_begin(struct call *call, enum sta_write_kind kind)
         sta_write_send(&call->write);
 }
 
-/* One that waits for room, or has gone through, is waited for: which of two is the later one nobody could
- * say. */
+/* One that waits for room, or has gone through, is waited for: which of two is the later one nobody
+ * could say. */
 static bool may_write(const struct sim_cache *cache, unsigned key)
 {
     const struct sim_owed *owed = sim_oracle_owed(cache->oracle);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The disk of the simulated processes: what journals (cache/journal.h) have written to their directories.
- * sim_journal.c is that door over it: the thread that writes and syncs is an event, a little later.
+ * The disk of the simulated processes: what journals (cache/journal.h) have written to their
+ * directories. sim_journal.c is that door over it: the thread that writes and syncs is an event, a
+ * little later.
  */
 #ifndef SIM_DISK_H
 #define SIM_DISK_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The door of cache/journal.h over sim_disk.h. Records are the real ones; segments are small, so that they
- * come and go; what is written is on disk when the round that writes it is over. A directory that is full
- * takes a part of what is written, and then breaks the journal.
+ * The door of cache/journal.h over sim_disk.h. Records are the real ones; segments are small, so
+ * that they come and go; what is written is on disk when the round that writes it is over. A
+ * directory that is full takes a part of what is written, and then breaks the journal.
  * Not modelled: power that is lost (what is in a file outlives its process), locks of directories.
  */
 #include "cache/journal.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Links between streams and modelled servers. A link and what it carries live as long as the net, so
- * that nothing has to be called off; what comes for a side that has gone is dropped.
+ * Links between streams and modelled servers. A link and what it carries live as long as the net,
+ * so that nothing has to be called off; what comes for a side that has gone is dropped.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The simulated network, under the headers of src/net: loops (sim_loop.c) and streams (sim_stream.c)
- * over virtual time, and links to modelled servers (sim_link.c).
+ * The simulated network, under the headers of src/net: loops (sim_loop.c) and streams
+ * (sim_stream.c) over virtual time, and links to modelled servers (sim_link.c).
  *
- *     sta_stream --> chunks on their way --> sim_peer      a link: two pipes of bytes, each of which
+ *     sta_stream --> chunks on their way --> sim_peer      a link: two pipes, each of which
  *                <-- chunks on their way <--               keeps its order
  *
- * A link may be slow, split what it carries at any byte, freeze either way (nothing is lost, it comes
- * later), and be cut, of which both ends hear later, each in its own time.
+ * A link may be slow, split what it carries at any byte, freeze either way (nothing is lost, it
+ * comes later), and be cut, of which both ends hear later, each in its own time.
  */
 #ifndef SIM_NET_H
 #define SIM_NET_H

@@ -60,7 +60,8 @@ struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key
     return strata_text(oracle->keys[key].name);
 }
 
-/* What stands behind the head: some letters, over and over, beginning with another one each time. */
+/* What stands behind the head: some letters, over and over, beginning with another one each
+ * time. */
 static void fill(uint8_t *rest, size_t len, uint64_t serial)
 {
     for (size_t i = 0; i < len && i < PERIOD; i++)
@@ -237,9 +238,9 @@ void sim_oracle_deleted(struct sim_oracle *oracle, unsigned reader, unsigned ind
 
 /* ---- the verdict ---- */
 
-/* Past its TTL. What was replaced before that is old, which has a bound of its own: a read asks for the
- * value and then for the TTL, and where the invalidation between the two is lost, it takes the TTL of
- * what came next for the value's. */
+/* Past its TTL. What was replaced before that is old, which has a bound of its own: a read asks for
+ * the value and then for the TTL, and where the invalidation between the two is lost, it takes the
+ * TTL of what came next for the value's. */
 static bool has_run_out(const struct state *state, uint64_t from_ns)
 {
     bool past = state->expire_ms != SIM_NO_TTL && state->expire_ms < from_ns / STA_NS_MS;

@@ -5,7 +5,8 @@
  *
  *     1: absent   2: v17   3: v18 until 250   4: absent (expired)   5: v21 ...
  *
- * A reader (a cache) has a floor for each key: it must not see a lower number any more. What raises it:
+ * A reader (a cache) has a floor for each key: it must not see a lower number any more. What raises
+ * it:
  *   - a push of the key has been dealt with: the state that caused it;
  *   - a read has answered: what it answered (monotonic);
  *   - an own write was acknowledged: what it wrote (read your writes).
@@ -48,7 +49,8 @@ struct sim_owed *sim_oracle_owed(const struct sim_oracle *oracle);
 
 struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key);
 
-/* A value that was never written before; to be freed by the caller. Larger than `len` where it must. */
+/* A value that was never written before; to be freed by the caller. Larger than `len` where it
+ * must. */
 struct strata_bytes sim_oracle_value(struct sim_oracle *oracle, unsigned key, size_t len,
                                      uint64_t *serial);
 

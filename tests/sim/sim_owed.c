@@ -216,7 +216,8 @@ void sim_owed_comes(struct sim_owed *owed, unsigned reader, unsigned index, uint
     if (serial != 0 && !owed->events.saved(owed->events.arg, reader, index, serial))
         sim_fail(owed->sim, "cache %u: number %u of %s comes before it is on disk", reader, number,
                  name_of(owed, index));
-    /* What was based on none finds none again after a newer delete: the guard does not promise otherwise. */
+    /* What was based on none finds none again after a newer delete: the guard does not promise
+     * otherwise. */
     bool back = owed->config.guard != STA_BEHIND_UNGUARDED && key->serial == 0;
     key->coming = number;
     key->astray = is_stray(key, number) || (late && back);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The oracle's part about write-behind (cache/behind.h). Of the caches one alone writes a key; its writes
- * are numbered in the order in which its queue takes them:
+ * The oracle's part about write-behind (cache/behind.h). Of the caches one alone writes a key; its
+ * writes are numbered in the order in which its queue takes them:
  *
  *     BEGUN --taken--> ACCEPTED --told to the caller--> ACKED
  *       |---turned away --> REFUSED: it does not come
@@ -10,12 +10,13 @@
  * What is checked:
  *   - while a key is owed its cache answers the newest number, and nothing else;
  *   - no number that is owed comes to Redis before it is on disk, where that is promised;
- *   - Redis never ends a key's numbers with an older one: one that comes after a newer one is mended;
+ *   - Redis never ends a key's numbers with an older one: one that comes after a newer one is
+ *   mended;
  *   - with a version guard no number is put over what others set after it was acknowledged;
- *   - what a process that died had acknowledged comes to Redis by the next one, where its journal has it, and
- *     what Redis has had for long does not come once more;
- *   - when all is calm nothing is owed, and the last number that was acknowledged was the last to come,
- *     unless others have changed the key meanwhile and the guard has dropped it.
+ *   - what a process that died had acknowledged comes to Redis by the next one, where its journal
+ *     has it, and what Redis has had for long does not come once more;
+ *   - when all is calm nothing is owed, and the last number that was acknowledged was the last to
+ *     come, unless others have changed the key meanwhile and the guard has dropped it.
  */
 #ifndef SIM_OWED_H
 #define SIM_OWED_H
@@ -40,8 +41,8 @@ struct sim_owed_queued {
 
 struct sim_owed_events {
     struct sim_owed_queued (*queued)(void *arg, unsigned writer, unsigned key);
-    /* Whether its journal has a record of this SET on disk; true where it need not: it is not what is
-     * owed, or the journal is not always synced. */
+    /* Whether its journal has a record of this SET on disk; true where it need not: it is not what
+     * is owed, or the journal is not always synced. */
     bool (*saved)(void *arg, unsigned writer, unsigned key, uint64_t serial);
     void *arg;
 };
@@ -61,8 +62,8 @@ void sim_owed_accepted(struct sim_owed *owed, unsigned key, unsigned number);
 /* The caller is told. `through`: it was not for the queue. */
 void sim_owed_ended(struct sim_owed *owed, unsigned key, unsigned number, bool through, int status);
 
-/* The process is dead; of what was accepted since `kept_ns` nothing need be left. And: the next one has
- * taken its place. */
+/* The process is dead; of what was accepted since `kept_ns` nothing need be left. And: the next one
+ * has taken its place. */
 void sim_owed_died(struct sim_owed *owed, unsigned writer, uint64_t kept_ns);
 void sim_owed_reborn(struct sim_owed *owed, unsigned writer);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Invalidation by pattern, as cache/purge.c does it on a caller's thread that waits: here nobody can wait,
- * so it goes from answer to answer. The barrier (cache/barrier.c) and the deletes are the real ones; the
- * names are those that match, and finding them takes what time the scenario wishes.
+ * Invalidation by pattern, as cache/purge.c does it on a caller's thread that waits: here nobody
+ * can wait, so it goes from answer to answer. The barrier (cache/barrier.c) and the deletes are the
+ * real ones; the names are those that match, and finding them takes what time the scenario wishes.
  *
  *     RAISING --up--> names are sought --> DELETING --all gone--> DROPPING --> over
  *      ^  |                                 ^   |                  ^    ^ |

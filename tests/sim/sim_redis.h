@@ -6,9 +6,9 @@
  *   - what was read on a tracking connection is named to it when it changes, once; a SET alone
  *     tracks nothing; keys that are absent are tracked too;
  *   - the invalidation of an own write comes after its reply;
- *   - a full table pushes keys out before a command is looked at, and says so, but with NOLOOP not to
- *     whose command that is; with BCAST there is no table, and what changed is told when a batch of
- *     commands is over;
+ *   - a full table pushes keys out before a command is looked at, and says so, but with NOLOOP not
+ *     to whose command that is; with BCAST there is no table, and what changed is told when a batch
+ *     of commands is over;
  *   - what expires is removed, and named, late, or when somebody asks for it.
  * Keys live in one place for all nodes of a cluster; who may serve them is per node.
  */
@@ -51,12 +51,12 @@ void sim_redis_freeze(struct sim_redis *redis, unsigned node, uint64_t until_ns)
 /* Its connections break, nobody can connect, and then it is back; empty where `empty`. */
 void sim_redis_restart(struct sim_redis *redis, unsigned node, uint64_t until_ns, bool empty);
 
-/* Something in between takes the invalidations out of all that the connections carry that it has now,
- * for as long as they live. */
+/* Something in between takes the invalidations out of all that the connections carry that it has
+ * now, for as long as they live. */
 void sim_redis_swallow(struct sim_redis *redis, unsigned node);
 
-/* The slot of the key moves to another node, key by key; taken away at once; or all slots of a node go
- * to another. Without effect where that cannot be now. */
+/* The slot of the key moves to another node, key by key; taken away at once; or all slots of a node
+ * go to another. Without effect where that cannot be now. */
 void sim_cluster_move(struct sim_redis *redis, unsigned key, unsigned to, uint64_t until_ns);
 unsigned sim_cluster_owner(struct sim_redis *redis, unsigned key);
 unsigned sim_cluster_barriers(struct sim_redis *redis); /* who has them */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which node of a modelled cluster serves what. All nodes know at once of what changes (gossip that is
- * late is not modelled), so a node that was frozen while another took its slots over sends on. A node that
- * is frozen or down takes none.
+ * Which node of a modelled cluster serves what. All nodes know at once of what changes (gossip that
+ * is late is not modelled), so a node that was frozen while another took its slots over sends on. A
+ * node that is frozen or down takes none.
  *
- *     SERVED --move--> MOVING: key by key to the target, each named by its old owner --> SERVED there
+ *     SERVED --move--> MOVING: key by key, each named by its old owner --> SERVED there
  *        |                '--given up: what had gone is lost, and nobody is told --> SERVED
  *        '--taken away: nobody is told --> SERVED there
  */

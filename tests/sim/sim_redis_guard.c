@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the script of the version guard (cache/guard.c) does in the modelled Redis. As for the hash of
- * barriers: its reading is tracked for who sent it, its writing is told him behind its reply, once, and to
- * BCAST it is nobody's own.
+ * What the script of the version guard (cache/guard.c) does in the modelled Redis. As for the hash
+ * of barriers: its reading is tracked for who sent it, its writing is told him behind its reply,
+ * once, and to BCAST it is nobody's own.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The hash of barriers (cache/barriers.h), and what the script of cache/barrier.c does with it. Its fields
- * lie in the value of its entry, one behind the other. As measured on Redis 7.0.15: a script's reading is
- * tracked for who sent it, its writing is told him behind its reply, once; to BCAST it is nobody's own.
+ * The hash of barriers (cache/barriers.h), and what the script of cache/barrier.c does with it. Its
+ * fields lie in the value of its entry, one behind the other. As measured on Redis 7.0.15: a
+ * script's reading is tracked for who sent it, its writing is told him behind its reply, once; to
+ * BCAST it is nobody's own.
  */
 #include <assert.h>
 #include <inttypes.h>

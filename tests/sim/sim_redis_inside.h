@@ -20,7 +20,7 @@
 #define SIM_ENTRIES_MOST 256u /* the oracle's keys, the hash of barriers, and names of canaries */
 #define SIM_ENTRY_WORDS  (SIM_ENTRIES_MOST / 64u)
 #define SIM_NAME_CAP     96u
-#define SIM_NOBODY       UINT32_MAX /* a key that the oracle does not know; a client that is no reader */
+#define SIM_NOBODY       UINT32_MAX /* a key the oracle does not know; a client that is no reader */
 
 /* Of entries. */
 struct sim_set {

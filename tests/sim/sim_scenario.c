@@ -19,11 +19,11 @@
 #define STEPS              300u
 #define LATE_MOST_NS       (700 * STA_NS_MS)
 #define DEAF_NS            (4 * STA_NS_SEC)
-#define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links are given up, backoffs end */
+#define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links end, backoffs too */
 #define KEPT_TRIES         3u
 #define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
-#define PROMPT_NS          (100 * STA_NS_MS) /* in which all hear of a barrier, where no faults are */
-#define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered while nothing is amiss */
+#define PROMPT_NS          (100 * STA_NS_MS) /* all hear of a barrier, without faults */
+#define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered in peace */
 
 struct run {
     struct sim *sim;
@@ -124,7 +124,8 @@ static void foreign_step(struct run *run)
         sim_redis_expire(run->redis, key, pick_ttl(run, SIM_NO_TTL));
 }
 
-/* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would live. */
+/* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would
+ * live. */
 static void purge_by(struct run *run, struct sim_cache *cache,
                      const struct sim_purge_config *config)
 {
@@ -154,8 +155,8 @@ static void on_deaf(void *arg)
         sim_at(run->sim, sim_now_ns(run->sim) + DEAF_NS / 40, on_deaf, run);
 }
 
-/* The node that has the barriers answers one cache nothing, and another raises one for a key that lies on a
- * node which is well: L1 of the first one has to close. */
+/* The node that has the barriers answers one cache nothing, and another raises one for a key that
+ * lies on a node which is well: L1 of the first one has to close. */
 static void purge_unheard(struct run *run)
 {
     char pattern[SIM_PATTERN_CAP];
@@ -177,8 +178,8 @@ static void purge_unheard(struct run *run)
     on_deaf(run);
 }
 
-/* What becomes of the key is told nobody from now on, and what is asked is answered late; of the barrier
- * they hear all the same, by another node or when they look. */
+/* What becomes of the key is told nobody from now on, and what is asked is answered late; of the
+ * barrier they hear all the same, by another node or when they look. */
 static void on_silence(void *arg)
 {
     struct run *run = arg;
@@ -241,8 +242,8 @@ static uint64_t some_time_ns(struct run *run)
     return sim_now_ns(run->sim) + sim_below(run->sim, most_ms * STA_NS_MS);
 }
 
-/* With write-behind a write that is under way for longer than a second may win over a newer one that
- * went by another connection: that is not promised otherwise. */
+/* With write-behind a write that is under way for longer than a second may win over a newer one
+ * that went by another connection: that is not promised otherwise. */
 static uint64_t frozen_until_ns(struct run *run, enum sim_way way)
 {
     uint64_t until_ns = some_time_ns(run);
@@ -311,7 +312,8 @@ static void fault_of_cluster(struct run *run)
     }
 }
 
-/* Where nothing is lost that was acknowledged, and no longer than the journal is broken it tells so. */
+/* Where nothing is lost that was acknowledged, and no longer than the journal is broken it tells
+ * so. */
 static void fault_of_process(struct run *run)
 {
     const struct sim_cache_config *config = &run->plan.cache;

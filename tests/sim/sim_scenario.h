@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One run: what a seed decides (how many caches, which mode, how slow the net is, which faults), some
- * hundred calls of caches and of another client while faults come and go, and then, when they have
- * ended, whether everything is as it should be.
+ * One run: what a seed decides (how many caches, which mode, how slow the net is, which faults),
+ * some hundred calls of caches and of another client while faults come and go, and then, when they
+ * have ended, whether everything is as it should be.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
@@ -20,7 +20,8 @@ struct sim_result {
     uint64_t reads, hits, failed_reads, writes, faults;
 };
 
-/* Of a thousand seeds, how many have a cluster, which take ten times as long, and how many write behind. */
+/* Of a thousand seeds, how many have a cluster, which take ten times as long, and how many write
+ * behind. */
 struct sim_shares {
     unsigned clusters, behind;
 };

@@ -13,7 +13,8 @@ struct cursor {
     const char *end;
 };
 
-/* A number behind `mark`, with its line end: 1, 0 where it is not whole yet, -1 where it is none. */
+/* A number behind `mark`, with its line end: 1, 0 where it is not whole yet, -1 where it is
+ * none. */
 static int take_number(struct cursor *cursor, char mark, size_t *number)
 {
     const char *line = cursor->at;

@@ -36,8 +36,8 @@ void fault_stream_read(struct fault_stream *stream, struct fault_way *way, int f
 /* When the next piece may leave, INT64_MAX where there is none or `way` holds it back. */
 int64_t fault_stream_due(const struct fault_stream *stream, const struct fault_way *way);
 
-/* Sends what is due to `fd`, until it takes no more or the way wants a pause; what is not due stays.
- * `draw` is a random number. */
+/* Sends what is due to `fd`, until it takes no more or the way wants a pause; what is not due
+ * stays. `draw` is a random number. */
 void fault_stream_send(struct fault_stream *stream, const struct fault_way *way, int fd,
                        uint32_t draw, int64_t now_ns);
 

@@ -8,8 +8,8 @@
 
 struct postgresql_server;
 
-/* Makes a cluster of databases and starts it; it answers when this returns. 0, or -1 with the reason on
- * stderr. */
+/* Makes a cluster of databases and starts it; it answers when this returns. 0, or -1 with the
+ * reason on stderr. */
 int postgresql_server_start(struct postgresql_server **out);
 
 /* Ends it and removes its folder. NULL is fine. */

@@ -79,7 +79,8 @@ int redis_cluster_relocate(struct redis_cluster *cluster, unsigned node);
  * of `of` where that is not negative. Its number, or -1. */
 int redis_cluster_add(struct redis_cluster *cluster, int of);
 
-/* The others forget the node, which must own no slots, and it ends. Its number is not used again. */
+/* The others forget the node, which must own no slots, and it ends. Its number is not used
+ * again. */
 int redis_cluster_remove(struct redis_cluster *cluster, unsigned node);
 
 /* ---- commands ---- */
@@ -88,8 +89,8 @@ int redis_cluster_remove(struct redis_cluster *cluster, unsigned node);
  * had. To be freed with redisFree(). */
 redisContext *redis_cluster_connect(const struct redis_cluster *cluster, unsigned node);
 
-/* One command. To be freed with freeReplyObject(); NULL where the node does not answer within 5 s. The format
- * is hiredis'. */
+/* One command. To be freed with freeReplyObject(); NULL where the node does not answer within 5 s.
+ * The format is hiredis'. */
 redisReply *redis_cluster_ask(const struct redis_cluster *cluster, unsigned node,
                               const char *format, ...);
 

@@ -347,7 +347,8 @@ int redis_cluster_move_keys(struct redis_cluster *cluster, unsigned slot, unsign
     return from >= 0 ? move_keys(cluster, slot, (unsigned)from, to, most) : -1;
 }
 
-/* A primary that gives its last slot away becomes a replica by itself, and then must not be told. */
+/* A primary that gives its last slot away becomes a replica by itself, and then must not be
+ * told. */
 static int tell_owner(const struct redis_cluster *cluster, unsigned node, unsigned slot,
                       unsigned owner)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the hash of barriers is read, for how long that is good, and who waits for it how long: barriers.c
- * over a clock and a Redis that the test is itself.
+ * When the hash of barriers is read, for how long that is good, and who waits for it how long:
+ * barriers.c over a clock and a Redis that the test is itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -264,7 +264,8 @@ static void a_hash_that_was_named_is_read_at_once(void **state)
     assert_int_equal(world.readings, before + 1);
 }
 
-/* Nothing that is due later puts off what is due before: a hash that was named, or its turn by the clock. */
+/* Nothing that is due later puts off what is due before: a hash that was named, or its turn by the
+ * clock. */
 static void what_is_due_later_does_not_put_that_off(void **state)
 {
     (void)state;

@@ -405,8 +405,8 @@ static void model_send(struct model *model)
     };
 }
 
-/* As the script: true, it was written. A version of theirs gives way only to one that was accepted, or
- * looked for what is there, after it. */
+/* As the script: true, it was written. A version of theirs gives way only to one that was accepted,
+ * or looked for what is there, after it. */
 static bool model_carry_out(struct model *model, const struct model_write *write)
 {
     struct model_key *key = &model->keys[write->key];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A hot set that is saved and read again: whole, torn at every byte, with every bit flipped, of another
- * version; what is saved, in which order, and what of it where there is a bound.
+ * A hot set that is saved and read again: whole, torn at every byte, with every bit flipped, of
+ * another version; what is saved, in which order, and what of it where there is a bound.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -229,7 +229,8 @@ static void an_empty_tier_is_an_empty_file(void **state)
 
 /* ---- what is read ---- */
 
-/* The bytes of a file with three records, of which one has a long value; *ends is where each ends. */
+/* The bytes of a file with three records, of which one has a long value; *ends is where each
+ * ends. */
 static size_t sample(uint8_t bytes[512], size_t ends[4])
 {
     static const struct sta_hot_record records[] = {

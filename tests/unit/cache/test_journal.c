@@ -367,8 +367,8 @@ static void await_segments(size_t count)
         assert_true(sta_clock_now_ms() < until);
 }
 
-/* Whatever the way of syncing: a segment that is left is not synced by anybody later, and one that is
- * deleted was replaced by what is on disk. */
+/* Whatever the way of syncing: a segment that is left is not synced by anybody later, and one that
+ * is deleted was replaced by what is on disk. */
 static void what_is_left_is_on_disk_and_so_is_what_replaces_the_deleted(void **state)
 {
     static const enum sta_journal_sync ways[] = {STA_JOURNAL_INTERVAL, STA_JOURNAL_NEVER};
@@ -433,8 +433,8 @@ static void a_directory_that_cannot_be_listed_is_no_empty_one(void **state)
     assert_int_equal(reason, EIO);
 }
 
-/* A DONE that is refused, for whatever reason, makes it less than whole, until all that stood before is
- * gone. */
+/* A DONE that is refused, for whatever reason, makes it less than whole, until all that stood
+ * before is gone. */
 static void it_is_whole_again_when_what_a_missing_done_names_is_gone(void **state)
 {
     (void)state;

@@ -2,8 +2,8 @@
  *
  * A thousand journals as crashes, disks and file systems may leave them: segments of random records
  * that end too early, or have other bytes than those that were written from somewhere on. Of each
- * segment exactly what stands before the first wrong byte is replayed, in order, and the tear is told
- * of. An image that fails is named by its number; it is the same in each run.
+ * segment exactly what stands before the first wrong byte is replayed, in order, and the tear is
+ * told of. An image that fails is named by its number; it is the same in each run.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -80,8 +80,8 @@ static void one_job_after_another_needs_one_thread(void **state)
     sta_load_pool_fini(&pool);
 }
 
-/* All threads work, as many wait as may, one more is refused; closing lets the first end their work,
- * and ends the others without. */
+/* All threads work, as many wait as may, one more is refused; closing lets the first end their
+ * work, and ends the others without. */
 static void jobs_are_bounded_and_end_once_whatever_happens(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Numbers by prefix: what a key's prefix is, who has a row, that no count is lost, and that the rows
- * stay bounded and fit for labels whatever the keys are.
+ * Numbers by prefix: what a key's prefix is, who has a row, that no count is lost, and that the
+ * rows stay bounded and fit for labels whatever the keys are.
  */
 #include <pthread.h>
 #include <setjmp.h>

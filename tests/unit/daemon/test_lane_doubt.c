@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A lane's fence, before a single Redis: what it proves, and what it does not. The server answers one
- * command after the other, when the test lets it.
+ * A lane's fence, before a single Redis: what it proves, and what it does not. The server answers
+ * one command after the other, when the test lets it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -191,8 +191,8 @@ static void a_doubt_ends_when_its_fence_is_answered(void **state)
     assert_true(admits());
 }
 
-/* The budget may have become shorter meanwhile: a write that was sent behind the fence has ended, and
- * the fence has not. Its answer says nothing of that write. */
+/* The budget may have become shorter meanwhile: a write that was sent behind the fence has ended,
+ * and the fence has not. Its answer says nothing of that write. */
 static void a_fence_proves_nothing_of_a_write_behind_it(void **state)
 {
     (void)state;

@@ -51,8 +51,8 @@ static struct sta_config *loaded(struct sta_stratad_options *options)
     return config;
 }
 
-/* Those that the daemon looks at when they change, and the levels of the log: sta_stratad_apply(). A
- * new one of the library's is live here only when it is named here. */
+/* Those that the daemon looks at when they change, and the levels of the log: sta_stratad_apply().
+ * A new one of the library's is live here only when it is named here. */
 static void live_is_what_stratad_looks_at(void **state)
 {
     static const char *const live[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * When L1 may take in what a read or a write brought: case by case, and in a model where readers and
- * writers of one key meet in every order.
+ * When L1 may take in what a read or a write brought: case by case, and in a model where readers
+ * and writers of one key meet in every order.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,8 +8,8 @@
  * Shared Memories, SIAM J. Comput. 26, 1997): a value with its write and its hits has a zone, from
  * the first end among them to the last begin. Where that is forwards, the value was the key's
  * throughout. No two such may overlap, and none may have within it another value's whole life. What
- * removes the key is a value that nobody reads. A miss says nothing where entries are evicted; where
- * they are not, it must have a removal to show for it.
+ * removes the key is a value that nobody reads. A miss says nothing where entries are evicted;
+ * where they are not, it must have a removal to show for it.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -318,7 +318,8 @@ static void act_remove(struct actor *actor, const struct sta_key *key, uint32_t 
     note(actor, op);
 }
 
-/* A fill; or a delivery, which where it is refused removes what is there: no two values are equal. */
+/* A fill; or a delivery, which where it is refused removes what is there: no two values are
+ * equal. */
 static void act_fill(struct actor *actor, const struct sta_key *key, uint32_t index, bool deliver)
 {
     uint8_t bytes[VALUE_MAX];

@@ -196,8 +196,8 @@ static void a_step_without_room_leaves_everything_as_it_was(void **state)
 
 /* ---- while it changes ---- */
 
-/* Steps of growing and shrinking between the steps of one scan, in one thread: each pair of sizes is
- * met at each cursor, sooner or later. */
+/* Steps of growing and shrinking between the steps of one scan, in one thread: each pair of sizes
+ * is met at each cursor, sooner or later. */
 static void a_scan_between_whose_steps_the_tier_grows_and_shrinks_names_what_stays(void **state)
 {
     (void)state;

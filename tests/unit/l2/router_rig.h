@@ -79,8 +79,8 @@ struct rig {
     unsigned ticks;
 };
 
-/* What CLUSTER SLOTS says: fake `i` serves the slots from[i] .. from[i+1]-1; the last up to 16383. A
- * fake with no slots stands between two equal numbers. In memory of the rig's, of which there are
+/* What CLUSTER SLOTS says: fake `i` serves the slots from[i] .. from[i+1]-1; the last up to 16383.
+ * A fake with no slots stands between two equal numbers. In memory of the rig's, of which there are
  * TOPOLOGIES_MAX. */
 const char *rig_topology(struct rig *rig, const unsigned *from);
 

@@ -138,7 +138,8 @@ static void a_round_ends_as_it_must(void **state)
         {"bRWP", "rw", STA_CANARY_IDLE, true},
         /* A push before the read's answer is of an older round: it is not what is listened for. */
         {"bp", "r", STA_CANARY_READING, false},
-        /* A full table names it before the write is answered: proven, but the write is under way. */
+        /* A full table names it before the write is answered: proven, but the write is under
+         * way. */
         {"bRP", "rw", STA_CANARY_IDLE, false},
         {"bRPW", "rw", STA_CANARY_IDLE, true},
         {"bRPE", "rw", STA_CANARY_IDLE, true},

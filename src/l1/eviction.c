@@ -80,16 +80,41 @@ static bool wasteful(const struct sta_lane *lane)
     return lane->by_bytes && sta_lane_dead(lane) > sta_lane_bytes(lane);
 }
 
+/* Where there is more to clean. */
+static enum sta_queue_name dirtier(const struct sta_lane *lane)
+{
+    return sta_queue_dead(&lane->queues[STA_QUEUE_MAIN]) >
+                   sta_queue_dead(&lane->queues[STA_QUEUE_SMALL])
+               ? STA_QUEUE_MAIN
+               : STA_QUEUE_SMALL;
+}
+
+enum sta_queue_name sta_eviction_turn(const struct sta_l1 *l1, uint64_t small, uint64_t all)
+{
+    uint64_t share = all * sta_duel_rule(&l1->duel).small_percent;
+    return small * 100 >= share ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
+}
+
+/* As if there were no other lanes. */
+static enum sta_queue_name turn_in(const struct sta_l1 *l1, const struct sta_lane *lane)
+{
+    uint64_t small = sta_queue_bytes(&lane->queues[STA_QUEUE_SMALL]);
+    enum sta_queue_name turn = sta_eviction_turn(l1, small, sta_lane_bytes(lane));
+    return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
+}
+
 /* A step for a store's sake, where the lane should find room in itself. */
 static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
-    if (!wasteful(lane) && !sta_lane_is_due(l1, lane))
+    bool alone = sta_tier_lanes(l1) == 1;
+    if (!alone && !wasteful(lane) && !sta_lane_is_due(l1, lane))
         return false;
     if (sta_tier_resizing(l1) && lane->patience-- == 0) {
         lane->patience = 0;
         return false;
     }
-    return sta_eviction_step(l1, lane, now_ms);
+    return sta_eviction_step(l1, lane, alone ? turn_in(l1, lane) : (enum sta_queue_name)lane->turn,
+                             now_ms);
 }
 
 /* For something new: where memory is short, the lane keeps a segment for moves first. */
@@ -344,21 +369,6 @@ void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
     sta_lane_give_places(l1, lane);
 }
 
-/* Evicting from the small queue while it has its share or more, else from the main one; cleaning
- * where there is more to clean. */
-static enum sta_queue_name whose_turn(struct sta_l1 *l1, const struct sta_lane *lane)
-{
-    if (wasteful(lane))
-        return sta_queue_dead(&lane->queues[STA_QUEUE_MAIN]) >
-                       sta_queue_dead(&lane->queues[STA_QUEUE_SMALL])
-                   ? STA_QUEUE_MAIN
-                   : STA_QUEUE_SMALL;
-    uint64_t small = sta_queue_bytes(&lane->queues[STA_QUEUE_SMALL]);
-    uint64_t share = sta_lane_bytes(lane) * sta_duel_rule(&l1->duel).small_percent;
-    enum sta_queue_name turn = small * 100 >= share ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
-    return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
-}
-
 /* Where the items of the oldest segment end. */
 static uint32_t end_of_oldest(struct sta_l1 *l1, const struct sta_queue *queue)
 {
@@ -383,9 +393,10 @@ static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, const struct st
     __builtin_prefetch(behind + KEY_NEAR);
 }
 
-bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
+                       uint64_t now_ms)
 {
-    struct victim victim = {.lane = lane, .queue = whose_turn(l1, lane)};
+    struct victim victim = {.lane = lane, .queue = wasteful(lane) ? dirtier(lane) : turn};
     struct sta_queue *queue = &lane->queues[victim.queue];
     if (queue->oldest == 0)
         return false;
@@ -449,14 +460,14 @@ bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t 
         if (!wide && !is_over_entries(lane, entries))
             return true;
         lane->by_bytes = wide;
-        if (!sta_eviction_step(l1, lane, now_ms))
+        if (!sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms))
             return false;
     }
 }
 
 /* Until there is a segment and more for the caller, or the lane has gone down by that much. */
-static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, bool by_bytes,
-                         uint64_t now_ms)
+static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
+                         uint64_t bytes, bool by_bytes, uint64_t now_ms)
 {
     bool moved = false;
     uint64_t least = sta_lane_bytes(lane);
@@ -468,7 +479,7 @@ static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
                                      sta_lane_bytes(lane) < least
                                : sta_lane_places(lane) >= PLACES_KEPT))
             break;
-        if (!sta_eviction_step(l1, lane, now_ms))
+        if (!sta_eviction_step(l1, lane, turn, now_ms))
             break;
         moved = true;
     }
@@ -479,10 +490,11 @@ static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, uint64_t byte
 bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint64_t now_ms)
 {
     struct sta_lane *lane;
+    enum sta_queue_name turn;
     bool moved = false;
-    while (!moved && (lane = sta_lane_stalest(l1)) != NULL) {
-        pthread_mutex_lock(&lane->lock);
-        moved = relieve_lane(l1, lane, bytes, by_bytes, now_ms); /* else it was emptied meanwhile */
+    while (!moved && (lane = sta_lane_stalest(l1, &turn)) != NULL) {
+        pthread_mutex_lock(&lane->lock); /* it may have been emptied meanwhile */
+        moved = relieve_lane(l1, lane, turn, bytes, by_bytes, now_ms);
         pthread_mutex_unlock(&lane->lock);
     }
     return moved;
@@ -500,7 +512,7 @@ void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, 
         return;
     lane->by_bytes = true;
     for (uint64_t steps = 0; steps < PACE_STEPS && steps * 64 < 2 * size + 128; steps++) {
-        if (!sta_eviction_step(l1, lane, now_ms))
+        if (!step_for_store(l1, lane, now_ms))
             return;
     }
 }

@@ -162,7 +162,8 @@ static bool narrow_index(struct sta_l1 *l1)
 /* Some steps of eviction in the lane with the oldest entries. False where no lane has anything. */
 static bool thin_out(struct sta_l1 *l1, bool by_bytes)
 {
-    struct sta_lane *lane = sta_lane_stalest(l1);
+    enum sta_queue_name turn;
+    struct sta_lane *lane = sta_lane_stalest(l1, &turn);
     if (lane == NULL)
         return false;
     sta_lane_let_in(lane);
@@ -170,7 +171,7 @@ static bool thin_out(struct sta_l1 *l1, bool by_bytes)
     lane->by_bytes = by_bytes;
     bool going = true;
     for (uint32_t i = 0; i < RESIZE_STEPS && going; i++) {
-        going = sta_eviction_step(l1, lane, 0);
+        going = sta_eviction_step(l1, lane, turn, 0);
         sta_lane_give_places(l1, lane);
         if (by_bytes ? sta_arena_free(&l1->arena) > 0 : sta_budget_fits(&l1->places, 0))
             break;

@@ -16,7 +16,8 @@
 #define LANE_BYTES   (UINT64_C(32) * 1024 * 1024)
 #define LANE_ENTRIES (UINT64_C(16) * 1024)
 #define LANES_MOST   16u
-#define DUE_LASTS    64u  /* questions that one look at all lanes answers */
+#define DUE_LASTS    64u  /* questions that one look at all lanes answers at the most, */
+#define DUE_PART     256u /*   and of what the lane has */
 #define AHEAD_PART   32u  /* of the tier's segments that a lane may be ahead of others */
 #define LET_IN       256u /* times that a resize yields to stores that wait */
 #define LOCK_SPINS   64u  /* a store holds its lane for about as long as this many looks take */
@@ -149,46 +150,61 @@ static bool has(const struct sta_lane *lane, enum sta_queue_name name)
     return atomic_load_explicit(&lane->has[name], memory_order_relaxed);
 }
 
-/* How many segments were begun since the lane's oldest. It is the small queue that tells, since
- * that one is gone through in order; where it is empty, the main one. */
-static uint32_t age_of(const struct sta_l1 *l1, const struct sta_lane *lane)
+/* How many segments were begun since the queue's oldest. */
+static uint32_t age_of(const struct sta_l1 *l1, const struct sta_lane *lane,
+                       enum sta_queue_name name)
 {
-    enum sta_queue_name name = has(lane, STA_QUEUE_SMALL) ? STA_QUEUE_SMALL : STA_QUEUE_MAIN;
     return atomic_load_explicit(&l1->segments_begun, memory_order_relaxed) -
            atomic_load_explicit(&lane->begun[name], memory_order_relaxed);
 }
 
-struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1)
+static struct sta_lane *stalest_of(const struct sta_l1 *l1, enum sta_queue_name name)
 {
     struct sta_lane *stalest = NULL;
-    uint32_t most = 0;
     for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
         struct sta_lane *lane = &l1->lanes[i];
-        if (!has(lane, STA_QUEUE_SMALL) && !has(lane, STA_QUEUE_MAIN))
-            continue;
-        uint32_t age = age_of(l1, lane);
-        if (stalest == NULL || age > most) {
-            most = age;
+        if (has(lane, name) &&
+            (stalest == NULL || age_of(l1, lane, name) > age_of(l1, stalest, name)))
             stalest = lane;
-        }
     }
     return stalest;
 }
 
-static bool find_due(const struct sta_l1 *l1, const struct sta_lane *lane)
+struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1, enum sta_queue_name *turn)
 {
-    if (!has(lane, STA_QUEUE_SMALL) && !has(lane, STA_QUEUE_MAIN))
-        return false;
-    const struct sta_lane *stalest = sta_lane_stalest(l1);
+    uint64_t small = 0;
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < sta_tier_lanes(l1); i++) {
+        small += sta_queue_bytes(&l1->lanes[i].queues[STA_QUEUE_SMALL]);
+        all += sta_lane_bytes(&l1->lanes[i]);
+    }
+    *turn = sta_eviction_turn(l1, small, all);
+    struct sta_lane *stalest = stalest_of(l1, *turn);
+    if (stalest != NULL)
+        return stalest;
+    *turn = (enum sta_queue_name) !*turn;
+    return stalest_of(l1, *turn);
+}
+
+static void find_due(const struct sta_l1 *l1, struct sta_lane *lane)
+{
+    enum sta_queue_name turn;
+    const struct sta_lane *stalest = sta_lane_stalest(l1, &turn);
     uint64_t ahead = sta_tier_load(&l1->arena.backed) / AHEAD_PART;
-    return stalest == NULL || age_of(l1, stalest) <= age_of(l1, lane) + ahead;
+    uint64_t lasts = sta_lane_entries(lane) / DUE_PART;
+    lane->turn = (uint8_t)turn;
+    lane->due = stalest != NULL && has(lane, turn) &&
+                age_of(l1, stalest, turn) <= age_of(l1, lane, turn) + ahead;
+    lane->due_lasts = (uint16_t)(lasts < DUE_LASTS ? lasts : DUE_LASTS);
 }
 
 bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane)
 {
     if (sta_tier_lanes(l1) == 1)
         return true;
-    if (lane->due_age++ % DUE_LASTS == 0)
-        lane->due = find_due(l1, lane);
+    if (lane->due_lasts == 0)
+        find_due(l1, lane);
+    else
+        lane->due_lasts--;
     return lane->due;
 }

@@ -304,7 +304,7 @@ static int store_somehow(struct sta_l1 *l1, struct sta_lane *lane, struct store 
         sta_lane_lock(lane);
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
-            lane->due_age = 0;
+            lane->due_lasts = 0;
         sta_lane_unlock(lane);
         if (status != NO_ROOM)
             return status;

@@ -71,11 +71,12 @@ struct sta_lane {
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
     uint32_t upkeeps;         /* stores that upkeep was run for, once there are evictions */
     uint32_t ahead;           /* the item whose turn is next, as far as it was looked at; 0: none */
-    uint16_t due_age;         /* questions that `due` has answered, and wraps */
+    uint16_t due_lasts;       /* questions that `due` and `turn` still answer */
     uint16_t moves;           /* items kept or promoted since the last eviction */
     bool by_bytes;            /* what is evicted for: bytes, else entries */
     bool evicting;            /* there has been an eviction */
-    bool due;                 /* what sta_lane_is_due() found */
+    bool due;                 /* what sta_lane_is_due() found, */
+    uint8_t turn;             /*   and the queue whose turn it is in the tier */
     _Alignas(64) struct sta_queue queues[STA_QUEUES];
     uint64_t ahead_hash;     /* of its key */
     _Atomic uint64_t places; /* claimed and not used */
@@ -276,9 +277,10 @@ static inline bool sta_tier_resizing(const struct sta_l1 *l1)
     return atomic_load_explicit(&l1->resizes, memory_order_relaxed) > 0;
 }
 
-/* The one whose oldest new entries are the oldest, of those that have anything. NULL: the tier is
+/* Of all lanes together it is the turn of one queue, as if there were one pair of them
+ * (eviction.c), and of the lane where that queue's oldest segment is the oldest. NULL: the tier is
  * empty. */
-struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1);
+struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1, enum sta_queue_name *turn);
 
 static inline uint64_t sta_lane_bytes(const struct sta_lane *lane)
 {
@@ -299,9 +301,10 @@ static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
            sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
-/* Whether the lane should find room in itself: nothing much older than its own is in another one.
- * So all of them together are about one queue, and what a thread left that stores no more grows old
- * and goes. The answer may be some stores old. Under its lock. */
+/* Whether the lane should find room in itself, in the queue lane->turn: what others have there is
+ * not much older than its own. So all lanes together are about one pair of queues, and what a
+ * thread left that stores no more grows old and goes, or stays if it is read. The answer may be
+ * some stores old. Under its lock. */
 bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane);
 
 /* The queue's oldest segment is another one now. Under its lock. */
@@ -339,9 +342,15 @@ void sta_eviction_commit(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queu
  * queue. */
 bool sta_eviction_prefers(const struct sta_l1 *l1, struct sta_lane *lane, uint64_t cost);
 
-/* Goes one item on at the old end of the queue whose turn it is: evicts, promotes or keeps it.
- * False where there is nothing left to go through. `now_ms` 0: nothing counts as expired. */
-bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);
+/* The queue whose turn it is where the small one has `small` bytes of `all`: the small one while it
+ * has its share or more, else the main one. */
+enum sta_queue_name sta_eviction_turn(const struct sta_l1 *l1, uint64_t small, uint64_t all);
+
+/* Goes one item on at the old end of a queue: evicts, promotes or keeps it. A lane that is mostly
+ * dead is cleaned instead. False where there is nothing left to go through. `now_ms` 0: nothing
+ * counts as expired. */
+bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
+                       uint64_t now_ms);
 
 /* Claims `bytes` for the caller, evicting; false where the lane cannot or need not make room. */
 bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, uint64_t now_ms);

@@ -219,6 +219,32 @@ static void what_a_thread_left_goes_when_its_time_has_come(void **state)
     rig_destroy(l1);
 }
 
+/* The thread that stored it stores no more, and another one stores what nobody reads. */
+static void what_is_read_stays_whoever_stores(void **state)
+{
+    (void)state;
+    enum { HOT = 2000, ROUNDS = 40 };
+    struct sta_l1 *l1 =
+        rig_create((struct sta_l1_config){.max_bytes = 64 * MIB, .max_entries = 40000});
+    assert_int_equal(l1->thread_lanes, 2);
+    struct writer hot = {.l1 = l1, .prefix = "hot", .count = HOT, .len = 20};
+    run_writers(&hot, 1);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (uint64_t i = 0; i < 10000; i++)
+            assert_int_equal(put(l1, "cold", round * UINT64_C(10000) + i, 20), STRATA_OK);
+        for (uint64_t i = 0; i < HOT; i++) {
+            char name[48];
+            snprintf(name, sizeof name, "hot%llu", (unsigned long long)i);
+            (void)rig_has(l1, name);
+        }
+    }
+    uint64_t left = 0;
+    for (uint64_t i = 0; i < HOT; i++)
+        left += there(l1, "hot", i);
+    assert_in_range(left, HOT * 95 / 100, HOT);
+    rig_destroy(l1);
+}
+
 /* The dead bytes that a thread makes by storing a few keys over and over are its own affair. */
 static void who_stores_a_few_keys_over_and_over_takes_no_room_from_others(void **state)
 {
@@ -530,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_bound_of_entries_is_used_up_to_the_last_over_lanes),
         cmocka_unit_test(one_thread_uses_the_whole_tier),
         cmocka_unit_test(what_a_thread_left_goes_when_its_time_has_come),
+        cmocka_unit_test(what_is_read_stays_whoever_stores),
         cmocka_unit_test(who_stores_a_few_keys_over_and_over_takes_no_room_from_others),
         cmocka_unit_test(values_as_large_as_may_be_starve_no_lane),
         cmocka_unit_test(a_store_does_not_do_the_work_of_a_resize),

@@ -33,7 +33,7 @@ static void plan_behind(struct sim *sim, struct sim_plan *plan)
                                                 STA_BEHIND_REJECT};
     static const enum sta_behind_guarding guards[] = {STA_BEHIND_UNGUARDED, STA_BEHIND_GUARD_LAX,
                                                       STA_BEHIND_GUARD_ON};
-    static const unsigned shares_of_others[] = {10, 10, 100, 100, 400};
+    static const unsigned shares_of_others[] = {10, 10, 100, 100, SIM_OTHERS_MANY};
     plan->cache.writes_behind = true;
     plan->cache.journals = sim_chance(sim, 500);
     plan->cache.behind = (struct sta_behind_config){

@@ -9,6 +9,8 @@
 #include "sim/sim_redis.h"
 #include "sim/sim_scenario.h"
 
+#define SIM_OTHERS_MANY 400u /* per mille */
+
 struct sim_plan {
     unsigned caches, keys;
     unsigned large;    /* per mille of values that have a lane of their own */

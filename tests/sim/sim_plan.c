@@ -33,7 +33,6 @@ static void plan_behind(struct sim *sim, struct sim_plan *plan)
                                                 STA_BEHIND_REJECT};
     static const enum sta_behind_guarding guards[] = {STA_BEHIND_UNGUARDED, STA_BEHIND_GUARD_LAX,
                                                       STA_BEHIND_GUARD_ON};
-    static const unsigned shares_of_others[] = {10, 10, 100, 100, SIM_OTHERS_MANY};
     plan->cache.writes_behind = true;
     plan->cache.journals = sim_chance(sim, 500);
     plan->cache.behind = (struct sta_behind_config){
@@ -47,7 +46,8 @@ static void plan_behind(struct sim *sim, struct sim_plan *plan)
     };
     plan->cache.behind.sync = plan_sync(sim, &plan->cache.behind);
     plan->purging = 0;
-    plan->foreign = shares_of_others[sim_below(sim, 5)];
+    uint64_t others = sim_below(sim, 1000);
+    plan->foreign = others < 500 ? 100 : others < 900 ? 10 : SIM_OTHERS_MANY;
 }
 
 void sim_plan_draw(struct sim *sim, const struct sim_shares *shares, struct sim_plan *plan)

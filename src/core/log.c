@@ -52,27 +52,28 @@ void sta_log_write(const struct sta_log *log, enum strata_log_level level, enum 
     log->sink(log->arg, level, names[room], line);
 }
 
+typedef size_t (*log_format)(char out[STA_LOG_LINE_CAP], const struct timespec *at,
+                             enum strata_log_level level, const char *room, const char *line);
+
 /* One write for each line: lines of several threads, and processes, do not mix. */
-static void to_stderr(const char *text, size_t len)
+static void to_stderr(log_format format, enum strata_log_level level, const char *room,
+                      const char *line)
 {
-    ssize_t written = write(STDERR_FILENO, text, len);
+    char text[STA_LOG_LINE_CAP];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    ssize_t written = write(STDERR_FILENO, text, format(text, &now, level, room, line));
     (void)written; /* nowhere to report that the log cannot be written */
 }
 
 void strata_log_text(void *arg, enum strata_log_level level, const char *room, const char *line)
 {
     (void)arg;
-    char text[STA_LOG_LINE_CAP];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    to_stderr(text, sta_log_line_text(text, &now, level, room, line));
+    to_stderr(sta_log_line_text, level, room, line);
 }
 
 void strata_log_json(void *arg, enum strata_log_level level, const char *room, const char *line)
 {
     (void)arg;
-    char text[STA_LOG_LINE_CAP];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    to_stderr(text, sta_log_line_json(text, &now, level, room, line));
+    to_stderr(sta_log_line_json, level, room, line);
 }

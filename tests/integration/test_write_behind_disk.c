@@ -59,6 +59,16 @@ static struct strata_options journaled(void)
     };
 }
 
+/* Its log goes to `log`, which begins anew. */
+static struct strata_options journaled_and_told(struct log_record *log)
+{
+    struct strata_options options = journaled();
+    log_record_init(log);
+    options.log_sink = log_record_sink;
+    options.log_arg = log;
+    return options;
+}
+
 /* As if the process had died: Redis got nothing, and the journal stays. */
 static struct strata *open_away(void)
 {
@@ -80,13 +90,10 @@ static void a_full_disk_is_a_full_queue_until_there_is_room_again(void **state)
 {
     (void)state;
     static struct log_record log;
-    struct strata_options options = journaled();
+    struct strata_options options = journaled_and_told(&log);
     char value[4000];
     memset(value, 'x', sizeof value);
     value[sizeof value - 1] = '\0';
-    log_record_init(&log);
-    options.log_sink = log_record_sink;
-    options.log_arg = &log;
     options.write_behind_full = STRATA_FULL_REJECT;
     options.redis_url = NOWHERE;
     options.socket_timeout_ms = 1000;
@@ -130,10 +137,7 @@ static void what_the_journal_has_no_room_for_does_not_go_through(void **state)
     static const enum strata_full ways[] = {STRATA_FULL_THROUGH, STRATA_FULL_REJECT};
     static struct log_record log;
     for (size_t way = 0; way < 2; way++) {
-        struct strata_options options = journaled();
-        log_record_init(&log);
-        options.log_sink = log_record_sink;
-        options.log_arg = &log;
+        struct strata_options options = journaled_and_told(&log);
         options.write_behind_full = ways[way];
         options.socket_timeout_ms = LONG_MS; /* who waited for it would be seen */
         options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
@@ -156,10 +160,7 @@ static void who_is_turned_away_does_not_wait_for_the_disk(void **state)
 {
     (void)state;
     static struct log_record log;
-    struct strata_options options = journaled();
-    log_record_init(&log);
-    options.log_sink = log_record_sink;
-    options.log_arg = &log;
+    struct strata_options options = journaled_and_told(&log);
     options.write_behind_full = STRATA_FULL_REJECT;
     options.socket_timeout_ms = 2000;
     struct strata *cache = cache_rig_open(options);
@@ -184,10 +185,7 @@ static void redis_has_nothing_that_the_disk_has_not(void **state)
 {
     (void)state;
     static struct log_record log;
-    struct strata_options options = journaled();
-    log_record_init(&log);
-    options.log_sink = log_record_sink;
-    options.log_arg = &log;
+    struct strata_options options = journaled_and_told(&log);
     options.socket_timeout_ms = 500;
     struct strata *cache = cache_rig_open(options);
     assert_int_equal(set_text(cache, "safe", "1", 0), STRATA_OK);
@@ -220,10 +218,7 @@ static void attempts_to_write_it_again_leave_no_files(void **state)
 {
     (void)state;
     static struct log_record log;
-    struct strata_options options = journaled();
-    log_record_init(&log);
-    options.log_sink = log_record_sink;
-    options.log_arg = &log;
+    struct strata_options options = journaled_and_told(&log);
     options.redis_url = NOWHERE;
     options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
     struct strata *cache = cache_rig_open(options);
@@ -309,10 +304,7 @@ static void closing_tries_the_journal_once_more_and_says_what_is_lost(void **sta
     (void)state;
     static struct log_record log;
     for (int again = 0; again < 2; again++) {
-        struct strata_options options = journaled();
-        log_record_init(&log);
-        options.log_sink = log_record_sink;
-        options.log_arg = &log;
+        struct strata_options options = journaled_and_told(&log);
         options.redis_url = NOWHERE;
         options.write_behind_fsync = STRATA_FSYNC_INTERVAL;
         struct strata *cache = cache_rig_open(options);

@@ -526,7 +526,21 @@ struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned 
     };
 }
 
-static bool is_on_disk(const struct sim_cache *cache, unsigned key, uint64_t serial)
+/* Values are told apart by their serials, deletes by their versions. */
+static bool is_record_of(const struct sim_cache *cache, const struct sta_journal_record *record,
+                         const struct sta_behind_entry *entry, unsigned key)
+{
+    struct strata_bytes name = sim_oracle_key(cache->oracle, key);
+    if (!entry->is_delete)
+        return record->type == STA_JOURNAL_SET &&
+               sim_oracle_serial(cache->oracle, key, record->value) ==
+                   sim_oracle_serial(cache->oracle, key, sta_behind_entry_value(entry));
+    return record->type == STA_JOURNAL_DELETE && record->version == entry->version &&
+           record->key.len == name.len && memcmp(record->key.data, name.data, name.len) == 0;
+}
+
+static bool is_on_disk(const struct sim_cache *cache, const struct sta_behind_entry *entry,
+                       unsigned key)
 {
     const struct sim_directory *directory = sim_disk_directory(sim_disk_current(), cache->name);
     for (size_t i = directory->count; i > 0; i--) {
@@ -535,12 +549,23 @@ static bool is_on_disk(const struct sim_cache *cache, unsigned key, uint64_t ser
         rest = strata_bytes((const uint8_t *)rest.data + STA_JOURNAL_HEAD_LEN,
                             rest.len - STA_JOURNAL_HEAD_LEN);
         while (sta_journal_record_next(&rest, &record) == STRATA_OK) {
-            if (record.type == STA_JOURNAL_SET &&
-                sim_oracle_serial(cache->oracle, key, record.value) == serial)
+            if (is_record_of(cache, &record, entry, key))
                 return true;
         }
     }
     return false;
+}
+
+/* Whether it is what the entry owes that comes, and nothing else that looks like it: one delete is
+ * as another, so where an older one may be on its way still, nobody knows. */
+static bool is_what_is_owed(const struct sim_cache *cache, const struct sta_behind_entry *entry,
+                            unsigned key, uint64_t serial)
+{
+    if (serial != 0)
+        return !entry->is_delete &&
+               sim_oracle_serial(cache->oracle, key, sta_behind_entry_value(entry)) == serial;
+    return entry->is_delete && entry->state == STA_BEHIND_FLYING &&
+           entry->sent_version == entry->version && !entry->unsure;
 }
 
 /* The record of what is owed is not trimmed. */
@@ -548,9 +573,8 @@ bool sim_cache_saved(const struct sim_cache *cache, unsigned key, uint64_t seria
 {
     const struct sta_behind_entry *entry = owed_entry(cache, key);
     bool promised = cache->config.journals && cache->config.behind.sync == STA_JOURNAL_ALWAYS;
-    return !promised || entry == NULL || entry->is_delete ||
-           sim_oracle_serial(cache->oracle, key, sta_behind_entry_value(entry)) != serial ||
-           is_on_disk(cache, key, serial);
+    return !promised || entry == NULL || !is_what_is_owed(cache, entry, key, serial) ||
+           is_on_disk(cache, entry, key);
 }
 
 struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)

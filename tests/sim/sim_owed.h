@@ -41,8 +41,8 @@ struct sim_owed_queued {
 
 struct sim_owed_events {
     struct sim_owed_queued (*queued)(void *arg, unsigned writer, unsigned key);
-    /* Whether its journal has a record of this SET on disk; true where it need not: it is not what
-     * is owed, or the journal is not always synced. */
+    /* Whether its journal has a record of this write on disk (serial 0: of a delete); true where it
+     * need not: it is not what is owed, or the journal is not always synced. */
     bool (*saved)(void *arg, unsigned writer, unsigned key, uint64_t serial);
     void *arg;
 };

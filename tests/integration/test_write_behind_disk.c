@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,46 @@
 
 static char directory[FOLDER_CAP];
 
+/* ---- a disk that takes its time: the linker leads the journal's syncs here (--wrap) ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    bool hangs;
+    unsigned waiting;
+} disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER};
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.waiting++;
+    pthread_cond_broadcast(&disk.news);
+    while (disk.hangs)
+        pthread_cond_wait(&disk.news, &disk.lock);
+    disk.waiting--;
+    pthread_mutex_unlock(&disk.lock);
+    return __real_fdatasync(fd);
+}
+
+static void disk_hangs(bool hangs)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.hangs = hangs;
+    pthread_cond_broadcast(&disk.news);
+    pthread_mutex_unlock(&disk.lock);
+}
+
+/* Somebody waits for it. */
+static void await_hanging(void)
+{
+    pthread_mutex_lock(&disk.lock);
+    while (disk.waiting == 0)
+        pthread_cond_wait(&disk.news, &disk.lock);
+    pthread_mutex_unlock(&disk.lock);
+}
+
 static int prepare(void **state)
 {
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -45,6 +86,7 @@ static int clear(void **state)
 {
     (void)state;
     limit_files(RLIM_INFINITY); /* where a test failed */
+    disk_hangs(false);
     return folder_remove(directory);
 }
 
@@ -324,6 +366,83 @@ static void closing_tries_the_journal_once_more_and_says_what_is_lost(void **sta
     }
 }
 
+/* ---- closing while the disk hangs ---- */
+
+struct answer {
+    _Atomic int calls;
+    int status;
+};
+
+static void take_answer(void *arg, int status, struct strata_value *value)
+{
+    struct answer *answer = arg;
+    (void)value;
+    answer->status = status;
+    answer->calls++;
+}
+
+static bool is_running(const char *thread)
+{
+    bool found = false;
+    const struct dirent *entry;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while (!found && (entry = readdir(tasks)) != NULL) {
+        char path[64], name[32] = "";
+        (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", entry->d_name);
+        FILE *file = fopen(path, "r"); /* or it has just ended */
+        found = file != NULL && fgets(name, sizeof name, file) != NULL &&
+                strncmp(name, thread, strlen(thread)) == 0;
+        if (file != NULL)
+            (void)fclose(file);
+    }
+    closedir(tasks);
+    return found;
+}
+
+/* The disk goes on when the cache that closes can send nothing any more: its loop has ended. */
+static void *let_the_disk_go_on(void *arg)
+{
+    while (is_running("strata-io"))
+        usleep(1000);
+    disk_hangs(false);
+    return arg;
+}
+
+/* A flight that waits for the disk when the cache closes does not go any more: what it carried is
+ * the next one's, who has it from the journal; and who waits for his write hears that it is safe. */
+static void closing_lets_nothing_go_that_waits_for_the_disk(void **state)
+{
+    (void)state;
+    static struct log_record log;
+    struct strata_options options = journaled_and_told(&log);
+    struct answer answer = {0};
+    struct strata_completion completion = {.call = take_answer, .arg = &answer};
+    pthread_t thread;
+    options.socket_timeout_ms = LONG_MS;
+    struct strata *cache = cache_rig_open(options);
+    assert_int_equal(set_text(cache, "k", "before", 0), STRATA_OK);
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    disk_hangs(true);
+    assert_int_equal(strata_set_async(cache, strata_text("k"), strata_text("after"), 0, completion),
+                     STRATA_OK);
+    await_hanging();
+    assert_int_equal(strata_flush(cache, 200), STRATA_ERR_TIMEOUT); /* the flight is full */
+    assert_int_equal(pthread_create(&thread, NULL, let_the_disk_go_on, NULL), 0);
+    strata_close(&cache);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(answer.calls, 1);
+    assert_int_equal(answer.status, STRATA_OK);
+    assert_in_redis(PREFIX "k", "before");
+    assert_int_equal(log_record_count(&log, "closed before 1 keys", 0), 1);
+    assert_int_equal(log_record_count(&log, "these writes are in the journal", 0), 1);
+    cache = cache_rig_open(journaled());
+    assert_value(cache, "k", "after");
+    assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+    assert_in_redis(PREFIX "k", "after");
+    strata_close(&cache);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, prepare, clear)
 
 int main(void)
@@ -336,6 +455,7 @@ int main(void)
         CASE(attempts_to_write_it_again_leave_no_files),
         CASE(nothing_passes_a_done_that_could_not_be_recorded),
         CASE(closing_tries_the_journal_once_more_and_says_what_is_lost),
+        CASE(closing_lets_nothing_go_that_waits_for_the_disk),
     };
     return cmocka_run_group_tests(tests, cache_rig_start, cache_rig_stop);
 }

@@ -27,7 +27,7 @@
 #define PATIENT_MS 20000u
 #define PREFIX     "atp:cache:"
 #define PROCESSES  10
-#define THREADS    10
+#define THREADS    100
 #define LONG_MS    60000u /* longer than a test has patience */
 #define SHORT_MS   500u
 #define OWN_ERROR  (-1234)
@@ -61,6 +61,7 @@ static void assert_loads_reach(int count)
 }
 
 struct source {
+    _Atomic uint64_t begun_ms; /* the last load */
     const char *value;
     int error;
     unsigned ms; /* a load takes */
@@ -77,6 +78,7 @@ static int load_it(struct strata_load *load, void *arg)
 {
     struct source *source = arg;
     struct timespec time = {.tv_nsec = (long)source->ms * (long)STA_NS_MS};
+    atomic_store(&source->begun_ms, sta_clock_now_ms());
     count_load();
     (void)nanosleep(&time, NULL);
     if (source->held && !wait_until(is_open, source, PATIENT_MS))
@@ -175,6 +177,15 @@ static void processes_on_a_cold_key_load_it_once(void **state)
     assert_in_redis(PREFIX "k:strata-lease", NULL);
 }
 
+static long long lease_left_ms(void)
+{
+    redisReply *reply = redisCommand(cache_rig_foreign(), "PTTL " PREFIX "k:strata-lease");
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    long long ms = reply->integer;
+    freeReplyObject(reply);
+    return ms;
+}
+
 static void a_dead_owner_holds_a_lease_no_longer_than_its_ttl(void **state)
 {
     (void)state;
@@ -188,6 +199,8 @@ static void a_dead_owner_holds_a_lease_no_longer_than_its_ttl(void **state)
     assert_loads_reach(1);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    uint64_t killed_ms = sta_clock_now_ms();
+    long long left_ms = lease_left_ms();
     struct strata *cache = cache_rig_open((struct strata_options){0});
     struct call call = {.cache = cache, .source = &source};
     call.options.lease_ms = LONG_MS;
@@ -196,6 +209,8 @@ static void a_dead_owner_holds_a_lease_no_longer_than_its_ttl(void **state)
     assert_int_equal(call.status, STRATA_OK);
     assert_string_equal(call.got, "v");
     assert_int_equal(loads(), 2);
+    print_message("# the next load began %llu ms after the kill; %lld ms were left of the lease\n",
+                  (unsigned long long)(source.begun_ms - killed_ms), left_ms);
     strata_close(&cache);
 }
 

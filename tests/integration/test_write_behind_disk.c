@@ -410,7 +410,7 @@ static void *let_the_disk_go_on(void *arg)
 }
 
 /* A flight that waits for the disk when the cache closes does not go any more: what it carried is
- * the next one's, who has it from the journal; and who waits for his write hears that it is safe. */
+ * the next one's, which has it from the journal; who waits for his write hears that it is safe. */
 static void closing_lets_nothing_go_that_waits_for_the_disk(void **state)
 {
     (void)state;

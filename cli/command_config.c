@@ -172,7 +172,10 @@ static void refuse_no_value(const struct cli_run *run, const char *name, struct 
     const struct strata_setting empty = {name, ""};
     const struct sta_option_set set = {
         .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &unused};
-    int status = sta_live_read(&set, 1, &empty, 1, error);
+    struct sta_config *read = NULL;
+    int status = sta_live_read(&read, &set, 1, &empty, 1, error);
+    if (status == STRATA_OK)
+        sta_config_destroy(&read);
     if (status != STRATA_ERR_CONFIG && status != STRATA_ERR_UNSUPPORTED)
         refuse_of_stratad(run, name, error);
 }

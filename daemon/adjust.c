@@ -77,7 +77,7 @@ struct outcome {
 
 /* Of `fresh` what is live goes into force. STRATA_OK with what came of it; STRATA_ERR_CONFIG,
  * STRATA_ERR_NOMEM: nothing has changed. */
-static int adopt_locked(struct sta_adjust *adjust, const struct sta_config *fresh,
+static int adopt_locked(struct sta_adjust *adjust, struct sta_config *fresh,
                         uint64_t url_timeout_ms, struct outcome *out, struct strata_error *error)
 {
     struct sta_stratad *stratad = adjust->stratad;
@@ -91,6 +91,11 @@ static int adopt_locked(struct sta_adjust *adjust, const struct sta_config *fres
     json_t *found = sta_live_differences(adjust->config, fresh);
     if (found == NULL)
         return sta_error_set(error, STRATA_ERR_NOMEM, "%s", strata_status_text(STRATA_ERR_NOMEM));
+    status = sta_stratad_set_quotas(stratad, &options.cache, error);
+    if (status < 0) {
+        json_decref(found);
+        return status;
+    }
     adjust->url_timeout_ms = url_timeout_ms;
     sta_live_adopt(adjust->config, fresh);
     sta_stratad_apply(stratad, &options);
@@ -125,15 +130,6 @@ void sta_adjust_reload(struct sta_adjust *adjust)
         sta_config_destroy(&fresh);
 }
 
-static bool names(const struct strata_setting *settings, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(settings[i].name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 int sta_adjust_set(struct sta_adjust *adjust, const struct strata_setting *settings, size_t count,
                    struct json_t **changed, struct strata_error *error)
 {
@@ -144,9 +140,10 @@ int sta_adjust_set(struct sta_adjust *adjust, const struct strata_setting *setti
     if (fresh != NULL)
         status = sta_live_offer(fresh, settings, count, error);
     if (status == STRATA_OK)
-        status = adopt_locked(adjust, fresh,
-                              names(settings, count, "socket_timeout") ? 0 : adjust->url_timeout_ms,
-                              &outcome, error);
+        status = adopt_locked(
+            adjust, fresh,
+            sta_live_names(settings, count, "socket_timeout") ? 0 : adjust->url_timeout_ms,
+            &outcome, error);
     pthread_mutex_unlock(&adjust->lock);
     if (fresh != NULL)
         sta_config_destroy(&fresh);

@@ -12,6 +12,7 @@
 
 #include "cache/hot_file.h"
 #include "cache/hot_set.h"
+#include "config/live.h"
 #include "config/options.h"
 #include "config/quota.h"
 #include "core/clock.h"
@@ -173,6 +174,20 @@ static uint16_t sources_each(const struct sta_stratad *stratad)
     return (uint16_t)(most < STA_SLOT_COUNT ? most : STA_SLOT_COUNT);
 }
 
+/* To `quotas`, of which there are STA_L1_QUOTAS_MOST; how many these are. */
+static size_t read_quotas(const struct strata_options *options, struct sta_l1_quota *quotas)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < options->l1_quota_count; i++) {
+        struct sta_quota quota;
+        const char *reason; /* none: they were checked */
+        if (sta_quota_parse(options->l1_quotas[i], &quota, &reason) == STRATA_OK)
+            quotas[count++] =
+                (struct sta_l1_quota){quota.prefix, quota.max_bytes, quota.max_entries};
+    }
+    return count;
+}
+
 static int open_l1(struct sta_stratad *stratad)
 {
     const struct strata_options *cache = &stratad->options.cache;
@@ -193,13 +208,7 @@ static int open_l1(struct sta_stratad *stratad)
     stratad->max_staleness_ns = cache->max_staleness_ms * STA_NS_MS;
     if (cache->l1_enabled == STRATA_OFF)
         return STRATA_OK;
-    for (size_t i = 0; i < cache->l1_quota_count; i++) {
-        struct sta_quota quota;
-        const char *reason; /* none: they were checked */
-        if (sta_quota_parse(cache->l1_quotas[i], &quota, &reason) == STRATA_OK)
-            quotas[config.quota_count++] =
-                (struct sta_l1_quota){quota.prefix, quota.max_bytes, quota.max_entries};
-    }
+    config.quota_count = read_quotas(cache, quotas);
     return sta_l1_create(&stratad->l1, &config);
 }
 
@@ -391,6 +400,16 @@ static void save_hot_set(const struct sta_stratad *stratad)
     else
         sta_log_write(stratad->log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
                       "the hot set is saved: %llu keys in %s", (unsigned long long)saved, path);
+}
+
+int sta_stratad_set_quotas(struct sta_stratad *stratad, const struct strata_options *options,
+                           struct strata_error *error)
+{
+    struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
+    size_t count = read_quotas(options, quotas);
+    if (stratad->l1 == NULL || sta_l1_set_quotas(stratad->l1, quotas, count) == STRATA_OK)
+        return STRATA_OK;
+    return sta_live_refuse_quotas(error);
 }
 
 void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_options *options)

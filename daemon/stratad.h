@@ -132,7 +132,11 @@ int sta_stratad_run(struct sta_stratad *stratad);
 
 void sta_stratad_destroy(struct sta_stratad **stratad);
 
-/* What is live of these options goes into force. Any thread, one at a time. */
+/* What is live of these options goes into force. Any thread, one at a time. Quotas are by
+ * themselves: STRATA_ERR_CONFIG, and nothing has changed, where they are of other prefixes than at
+ * the start. */
+int sta_stratad_set_quotas(struct sta_stratad *stratad, const struct strata_options *options,
+                           struct strata_error *error);
 void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_options *options);
 
 /* Logs where there is no room for so many clients as are wanted. Any thread. */

@@ -46,7 +46,8 @@ STRATA_API void strata_close(struct strata **cache);
  * option that is named twice the later counts. Every call that begins after this one has returned
  * goes by the new values; where L1 is to be smaller it is so by then. Two exceptions: entries keep
  * the TTL that they were stored with, and what waits for its write_behind_interval keeps that.
- * l1_max_bytes may become up to 16 times what the cache was opened with.
+ * l1_max_bytes may become up to 16 times what the cache was opened with; of l1_quotas the bounds
+ * change, and the prefixes are those that it was opened with.
  * STRATA_OK; STRATA_ERR_INVALID: no such option; STRATA_ERR_UNSUPPORTED: it is not one of those
  * that change; STRATA_ERR_CONFIG: the value; STRATA_ERR_NOMEM. `error` (may be NULL) has the
  * particulars, and then nothing has changed. May wait for other threads' stores, not for Redis;

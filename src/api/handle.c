@@ -233,6 +233,16 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
     return STRATA_OK;
 }
 
+int sta_handle_set_quotas(struct strata *handle, const struct strata_options *options,
+                          struct strata_error *error)
+{
+    struct sta_l1_config config = {0};
+    struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
+    handle_quotas(options, quotas, &config);
+    int status = sta_cache_set_quotas(handle->cache, config.quotas, config.quota_count);
+    return status == STRATA_OK ? STRATA_OK : sta_live_refuse_quotas(error);
+}
+
 void sta_handle_adjust(struct strata *handle, const struct strata_options *options)
 {
     struct sta_cache_config config;

@@ -61,6 +61,11 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
                     struct strata_error *error);
 void sta_handle_close(struct strata *handle);
 
+/* The quotas of these options, if they are of the prefixes of those that the cache was opened with;
+ * else STRATA_ERR_CONFIG, and nothing has changed. */
+int sta_handle_set_quotas(struct strata *handle, const struct strata_options *options,
+                          struct strata_error *error);
+
 /* The cache and its log go by what is live of these options, which are resolved. */
 void sta_handle_adjust(struct strata *handle, const struct strata_options *options);
 

@@ -183,6 +183,11 @@ void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *co
     (void)sta_l1_resize(cache->l1, config->l1.max_bytes, config->l1.max_entries);
 }
 
+int sta_cache_set_quotas(struct sta_cache *cache, const struct sta_l1_quota *quotas, size_t count)
+{
+    return cache->l1 != NULL ? sta_l1_set_quotas(cache->l1, quotas, count) : STRATA_OK;
+}
+
 uint64_t sta_cache_budget_ns(const struct sta_cache *cache)
 {
     return sta_live(&cache->live.budget_ns);

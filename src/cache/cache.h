@@ -117,6 +117,9 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
  * when this has returned. Any thread, one at a time. */
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config);
 
+/* As sta_l1_set_quotas(); without L1 it is fine. */
+int sta_cache_set_quotas(struct sta_cache *cache, const struct sta_l1_quota *quotas, size_t count);
+
 /* As they are now. */
 uint64_t sta_cache_budget_ns(const struct sta_cache *cache);
 enum strata_serve_stale sta_cache_serve_stale(const struct sta_cache *cache);

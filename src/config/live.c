@@ -46,6 +46,9 @@ static int offer(struct sta_config *config, const struct strata_setting *given,
             return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                                  "%s: does not change while running: %s", option->name,
                                  setting->fixed);
+        /* A list takes the place of what was there, and does not add to it. */
+        if (setting->source == STA_SOURCE_CHANGE)
+            setting->source = STA_SOURCE_FLAG;
         return sta_setting_offer(setting, STA_SOURCE_CHANGE, given->value, error);
     }
     return refuse_name(config, given->name, error);
@@ -60,17 +63,36 @@ int sta_live_offer(struct sta_config *config, const struct strata_setting *setti
     return status;
 }
 
-int sta_live_read(const struct sta_option_set *sets, size_t set_count,
+int sta_live_read(struct sta_config **read, const struct sta_option_set *sets, size_t set_count,
                   const struct strata_setting *settings, size_t count, struct strata_error *error)
 {
     struct sta_config *config = sta_setting_create(sets, set_count);
     if (config == NULL)
         return sta_error_set(error, STRATA_ERR_NOMEM, "%s", strata_status_text(STRATA_ERR_NOMEM));
     int status = sta_live_offer(config, settings, count, error);
-    if (status == STRATA_OK)
-        sta_live_store(config, sets, set_count);
-    sta_config_destroy(&config);
-    return status;
+    if (status < 0) {
+        sta_config_destroy(&config);
+        return status;
+    }
+    sta_live_store(config, sets, set_count);
+    *read = config;
+    return STRATA_OK;
+}
+
+bool sta_live_names(const struct strata_setting *settings, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(settings[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int sta_live_refuse_quotas(struct strata_error *error)
+{
+    return sta_error_set(error, STRATA_ERR_CONFIG,
+                         "l1_quotas: other prefixes than at the start, by which L1 is divided; "
+                         "allowed while running: other bounds for the same");
 }
 
 /* ---- of a program that has its config ---- */
@@ -82,7 +104,7 @@ struct sta_config *sta_live_copy(const struct sta_config *config)
     if (copy == NULL)
         return NULL;
     memcpy(copy, config, size);
-    copy->file = NULL; /* borrowed, as is whatever has memory: nothing that is live has */
+    copy->file = NULL; /* borrowed, as is whatever has memory, until another is offered */
     for (size_t i = 0; i < copy->count; i++)
         copy->settings[i].value.memory = NULL;
     return copy;
@@ -152,13 +174,25 @@ void sta_live_store(const struct sta_config *config, const struct sta_option_set
     }
 }
 
-void sta_live_adopt(struct sta_config *config, const struct sta_config *from)
+/* Where `from` is a copy of `to` in which nothing else was offered, it has the same list. */
+static void adopt_list(struct sta_option_value *to, struct sta_option_value *from)
+{
+    if (from->memory == NULL && from->list == to->list)
+        return;
+    sta_option_value_fini(to);
+    *to = *from;
+    from->memory = NULL;
+}
+
+void sta_live_adopt(struct sta_config *config, struct sta_config *from)
 {
     for (size_t i = 0; i < config->count; i++) {
         struct sta_setting *setting = &config->settings[i];
         if (setting->fixed != NULL)
             continue;
         setting->value.number = from->settings[i].value.number;
+        if (sta_option_value_is_list(setting->option))
+            adopt_list(&setting->value, &from->settings[i].value);
         setting->source = from->settings[i].source;
         setting->line = from->settings[i].line;
     }

@@ -87,10 +87,10 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         STA_OPTION_LIST_AT(strata_options, l1_quotas, l1_quota_count),
         .most = 64,
         .default_text = "[]",
-        .fixed = "L1 is divided by it at the start",
         .group = "L1: memory of this process",
         .help = "Bounds of their own for keys that begin with a prefix; the longest that fits "
-                "counts. Prefixes of keys as they are here: without key_prefix.",
+                "counts. Prefixes of keys as they are here: without key_prefix. While running the "
+                "bounds change, and the prefixes are those of the start.",
     },
     {
         .name = "l1_cleanup_interval",

@@ -52,13 +52,14 @@ static bool is_roomy(const struct sta_l1 *l1)
  * quota. */
 static bool is_over_bytes(const struct sta_lane *lane, uint64_t bytes)
 {
-    return lane->quota.max_bytes != 0 && sta_lane_bytes(lane) + bytes > lane->quota.max_bytes;
+    uint64_t most = sta_tier_load(&lane->most_bytes);
+    return most != 0 && sta_lane_bytes(lane) + bytes > most;
 }
 
 static bool is_over_entries(const struct sta_lane *lane, uint64_t entries)
 {
-    return lane->quota.max_entries != 0 &&
-           sta_lane_entries(lane) + entries > lane->quota.max_entries;
+    uint64_t most = sta_tier_load(&lane->most_entries);
+    return most != 0 && sta_lane_entries(lane) + entries > most;
 }
 
 /* Besides its bytes an entry takes a header and a slot; and the end of a segment stays empty where
@@ -463,6 +464,18 @@ bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t 
         if (!sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms))
             return false;
     }
+}
+
+bool sta_eviction_thin_quota(struct sta_l1 *l1, struct sta_lane *lane, uint32_t steps)
+{
+    for (; steps > 0; steps--) {
+        lane->by_bytes = is_over_bytes(lane, 0);
+        if (!lane->by_bytes && !is_over_entries(lane, 0))
+            return false;
+        if (!sta_eviction_step(l1, lane, turn_in(l1, lane), 0))
+            return false;
+    }
+    return true;
 }
 
 /* Until there is a segment and more for the caller, or the lane has gone down by that much. */

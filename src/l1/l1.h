@@ -264,6 +264,11 @@ uint64_t sta_l1_sweep(struct sta_l1 *l1, uint64_t now_ms, uint64_t budget);
  * uses no more than the latter. */
 int sta_l1_resize(struct sta_l1 *l1, uint64_t max_bytes, uint64_t max_entries);
 
+/* New bounds for namespaces: the prefixes are those of the creation, each once, in any order; they
+ * evict down to them before it returns. STRATA_ERR_INVALID, and nothing has changed, where they are
+ * others. By one thread at a time. */
+int sta_l1_set_quotas(struct sta_l1 *l1, const struct sta_l1_quota *quotas, size_t count);
+
 void sta_l1_statistics(const struct sta_l1 *l1, struct sta_l1_statistics *out);
 
 /* Re-derives every invariant of the structure; for tests and debug builds. Slow. */

@@ -20,6 +20,7 @@
 #define DUE_PART     256u /*   and of what the lane has */
 #define AHEAD_PART   32u  /* of the tier's segments that a lane may be ahead of others */
 #define LET_IN       256u /* times that a resize yields to stores that wait */
+#define QUOTA_STEPS  128u /* items under one hold of a lock, for a quota that became smaller */
 #define LOCK_SPINS   64u  /* a store holds its lane for about as long as this many looks take */
 
 static uint32_t thread_lanes(const struct sta_l1_config *config)
@@ -32,13 +33,15 @@ static uint32_t thread_lanes(const struct sta_l1_config *config)
     return lanes;
 }
 
-static int copy_prefix(struct sta_l1_quota *quota)
+static int set_namespace(struct sta_lane *lane, const struct sta_l1_quota *quota)
 {
     void *copy = malloc(quota->prefix.len);
     if (copy == NULL)
         return STRATA_ERR_NOMEM;
     memcpy(copy, quota->prefix.data, quota->prefix.len);
-    quota->prefix = strata_bytes(copy, quota->prefix.len);
+    lane->prefix = strata_bytes(copy, quota->prefix.len);
+    atomic_init(&lane->most_bytes, quota->max_bytes);
+    atomic_init(&lane->most_entries, quota->max_entries);
     return STRATA_OK;
 }
 
@@ -55,24 +58,18 @@ int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config)
         l1->lanes[i].number = (uint16_t)i;
         pthread_mutex_init(&l1->lanes[i].lock, NULL);
     }
-    for (uint32_t i = 0; i < config->quota_count; i++) {
-        struct sta_lane *lane = &l1->lanes[threads + i];
-        lane->quota = config->quotas[i];
-        if (copy_prefix(&lane->quota) < 0) {
-            lane->quota.prefix = strata_bytes(NULL, 0);
-            l1->quota_lanes = (uint32_t)config->quota_count;
-            return STRATA_ERR_NOMEM;
-        }
-    }
     l1->quota_lanes = (uint32_t)config->quota_count;
-    return STRATA_OK;
+    int status = STRATA_OK;
+    for (uint32_t i = 0; i < config->quota_count && status == STRATA_OK; i++)
+        status = set_namespace(&l1->lanes[threads + i], &config->quotas[i]);
+    return status;
 }
 
 void sta_lane_fini_all(struct sta_l1 *l1)
 {
     for (uint32_t i = 0; l1->lanes != NULL && i < sta_tier_lanes(l1); i++) {
         struct sta_lane *lane = &l1->lanes[i];
-        free((void *)lane->quota.prefix.data);
+        free((void *)lane->prefix.data);
         pthread_mutex_destroy(&lane->lock);
     }
     free(l1->lanes);
@@ -91,11 +88,48 @@ struct sta_lane *sta_lane_of_namespace(const struct sta_l1 *l1, const struct sta
     struct sta_lane *best = NULL;
     for (uint32_t i = 0; i < l1->quota_lanes; i++) {
         struct sta_lane *lane = &l1->lanes[l1->thread_lanes + i];
-        if (has_prefix(key->bytes, lane->quota.prefix) &&
-            (best == NULL || lane->quota.prefix.len > best->quota.prefix.len))
+        if (has_prefix(key->bytes, lane->prefix) &&
+            (best == NULL || lane->prefix.len > best->prefix.len))
             best = lane;
     }
     return best;
+}
+
+static struct sta_lane *lane_of_prefix(struct sta_l1 *l1, struct strata_bytes prefix)
+{
+    for (uint32_t i = 0; i < l1->quota_lanes; i++) {
+        struct sta_lane *lane = &l1->lanes[l1->thread_lanes + i];
+        if (lane->prefix.len == prefix.len && has_prefix(prefix, lane->prefix))
+            return lane;
+    }
+    return NULL;
+}
+
+/* Down to it in pieces: others store in between, under the new bounds. */
+static void set_quota(struct sta_l1 *l1, struct sta_lane *lane, const struct sta_l1_quota *quota)
+{
+    bool going = true;
+    while (going) {
+        sta_lane_let_in(lane);
+        pthread_mutex_lock(&lane->lock);
+        atomic_store_explicit(&lane->most_bytes, quota->max_bytes, memory_order_relaxed);
+        atomic_store_explicit(&lane->most_entries, quota->max_entries, memory_order_relaxed);
+        going = sta_eviction_thin_quota(l1, lane, QUOTA_STEPS);
+        pthread_mutex_unlock(&lane->lock);
+    }
+}
+
+int sta_l1_set_quotas(struct sta_l1 *l1, const struct sta_l1_quota *quotas, size_t count)
+{
+    if (count != l1->quota_lanes)
+        return STRATA_ERR_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        if (lane_of_prefix(l1, quotas[i].prefix) == NULL)
+            return STRATA_ERR_INVALID;
+    }
+    for (size_t i = 0; i < count; i++)
+        set_quota(l1, lane_of_prefix(l1, quotas[i].prefix), &quotas[i]);
+    return STRATA_OK;
 }
 
 struct sta_lane *sta_lane_for(struct sta_l1 *l1, const struct sta_key *key)

@@ -89,7 +89,10 @@ struct sta_lane {
     _Atomic bool has[STA_QUEUES]; /* one */
     /* fixed at creation */
     uint16_t number;
-    struct sta_l1_quota quota; /* of a namespace; a prefix of no bytes: none. The prefix is ours */
+    struct strata_bytes prefix; /* of a namespace with a quota; no bytes: none. Ours */
+    /* its quota, written under lock; 0: no bound */
+    _Atomic uint64_t most_bytes;
+    _Atomic uint64_t most_entries;
 };
 
 _Static_assert(sizeof(struct sta_queue) == 64 && offsetof(struct sta_lane, begun) == 4 * 64UL,
@@ -361,6 +364,9 @@ bool sta_eviction_claim_place(struct sta_l1 *l1, struct sta_lane *lane, uint64_t
 /* Evicts until `entries` more of `cost` bytes fit the lane's own quota. */
 bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t entries,
                              uint64_t cost, uint64_t now_ms);
+
+/* Some steps down to the lane's own quota; false where it is kept, or nothing can go. */
+bool sta_eviction_thin_quota(struct sta_l1 *l1, struct sta_lane *lane, uint32_t steps);
 
 /* Evicts ahead of need where memory is nearly used up, in proportion to the `size` stored, so
  * that no single store has to empty a whole segment. */

@@ -86,6 +86,48 @@ static void all_settings_are_taken_or_none(void **state)
     strata_close(&cache);
 }
 
+/* Of "few:" so many; others have no bound of their own. */
+static uint64_t l1_entries_beside(struct strata *cache, uint64_t others)
+{
+    return numbers(cache).l1_entries - others;
+}
+
+static void fill_few(struct strata *cache)
+{
+    char key[32];
+    for (unsigned i = 0; i < 300; i++) {
+        (void)snprintf(key, sizeof key, "few:%u", i);
+        assert_int_equal(set_text(cache, key, "v", 0), STRATA_OK);
+    }
+}
+
+static void a_quota_is_another_one_at_once(void **state)
+{
+    (void)state;
+    static const char *const quotas[] = {"few:=/100", "b:=1MiB"};
+    struct strata *cache = cache_rig_open((struct strata_options){
+        .l2_enabled = STRATA_OFF, .l1_quotas = quotas, .l1_quota_count = 2});
+    struct strata_error error = {0};
+    const struct strata_setting other[] = {{"l1_max_size", "5"}, {"l1_quotas", "few:=/1,c:=/1"}};
+    fill(cache, 50);
+    fill_few(cache);
+    assert_int_equal(l1_entries_beside(cache, 50), 100);
+    change(cache, "l1_quotas", "b:=1MiB,few:=/10");
+    assert_in_range(l1_entries_beside(cache, 50), 1, 10);
+    fill_few(cache);
+    assert_int_equal(l1_entries_beside(cache, 50), 10);
+    assert_int_equal(strata_reconfigure(cache, other, 2, &error), STRATA_ERR_CONFIG);
+    assert_non_null(strstr(error.text, "l1_quotas: other prefixes than at the start"));
+    assert_int_equal(l1_entries_beside(cache, 50), 10); /* nor was the other taken */
+    change(cache, "l1_ttl", "100");                     /* the quotas stay */
+    fill_few(cache);
+    assert_int_equal(l1_entries_beside(cache, 50), 10);
+    change(cache, "l1_quotas", "[\"few:=/200\", \"b:=/1\"]");
+    fill_few(cache);
+    assert_int_equal(l1_entries_beside(cache, 50), 200);
+    strata_close(&cache);
+}
+
 static void another_ttl_holds_for_what_is_stored_from_then_on(void **state)
 {
     (void)state;
@@ -535,6 +577,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(l1_follows_its_bound_in_entries),
+        TEST(a_quota_is_another_one_at_once),
         TEST(all_settings_are_taken_or_none),
         TEST(another_ttl_holds_for_what_is_stored_from_then_on),
         TEST(sweeps_that_were_off_begin),

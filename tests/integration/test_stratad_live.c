@@ -141,6 +141,44 @@ static void a_hangup_makes_it_read_its_file_again(void **state)
     daemon_end(&daemon);
 }
 
+static void fill_few(const struct daemon *daemon)
+{
+    for (unsigned i = 0; i < 300; i++) {
+        freeReplyObject(redisCommand(daemon->client, "SET few:%u v", i));
+        freeReplyObject(redisCommand(daemon->client, "GET few:%u", i));
+    }
+}
+
+/* What others have in L1 is so many. */
+static void quotas_change_by_file_and_by_command(void **state)
+{
+    struct daemon daemon;
+    daemon_start(&daemon, *state, "l1_quotas = few:=/100\n");
+    fill(&daemon, 50);
+    json_int_t others = l1_entries(&daemon);
+    fill_few(&daemon);
+    assert_int_equal(l1_entries(&daemon), others + 100);
+    hang_up(&daemon, "l1_quotas = few:=/10\n",
+            "SIGHUP: l1_quotas: [\"few:=/100\"] -> [\"few:=/10\"] (");
+    assert_in_range(l1_entries(&daemon), others + 1, others + 10);
+    assert_int_equal(set(&daemon, "l1_quotas", "few:=/40", NULL, NULL), 0);
+    fill_few(&daemon);
+    assert_int_equal(l1_entries(&daemon), others + 40);
+    assert_int_equal(set(&daemon, "l1_quotas", "few:=/30", NULL, NULL), 0); /* and not both */
+    assert_in_range(l1_entries(&daemon), others + 1, others + 30);
+    assert_int_equal(set(&daemon, "l1_ttl", "77", NULL, NULL), 0); /* the quotas stay */
+    assert_in_force(&daemon, "l1_ttl", "value", "77");
+    assert_int_equal(set(&daemon, "l1_quotas", "some:=/30", "l1_ttl", "7"), 2);
+    assert_non_null(strstr(daemon.result.err, "l1_quotas: other prefixes than at the start"));
+    assert_in_force(&daemon, "l1_ttl", "value", "77");
+    hang_up(&daemon, "l1_ttl = 7\n", "SIGHUP: nothing was changed: l1_quotas: other prefixes");
+    assert_in_force(&daemon, "l1_ttl", "value", "77");
+    hang_up(&daemon, "l1_quotas = few:=/200\n", "[\"few:=/30\"] -> [\"few:=/200\"] (");
+    fill_few(&daemon);
+    assert_int_equal(l1_entries(&daemon), others + 200);
+    daemon_end(&daemon);
+}
+
 static void a_bad_file_changes_nothing_and_is_one_line(void **state)
 {
     struct daemon daemon;
@@ -425,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_hangup_makes_it_read_its_file_again),
+        TEST(quotas_change_by_file_and_by_command),
         TEST(a_bad_file_changes_nothing_and_is_one_line),
         TEST(what_is_not_live_and_differs_is_named),
         TEST(flags_and_what_was_set_follow_their_order),

@@ -29,7 +29,11 @@ static int read_into(struct strata_options *options, const struct strata_setting
 {
     const struct sta_option_set set = {
         .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = options};
-    return sta_live_read(&set, 1, settings, count, error);
+    struct sta_config *read = NULL;
+    int status = sta_live_read(&read, &set, 1, settings, count, error);
+    if (status == STRATA_OK)
+        sta_config_destroy(&read);
+    return status;
 }
 
 static void assert_refused(const char *name, const char *value, int status, const char *text)
@@ -125,11 +129,13 @@ static void what_does_nothing_here_is_refused_and_no_difference(void **state)
                                        .unused_because = "has no effect here"};
     const struct strata_setting live = {"l2_ttl", "5"}, fixed = {"read_through", "off"};
     const struct strata_setting other = {"l1_ttl", "5"};
-    assert_int_equal(sta_live_read(&set, 1, &live, 1, &error), STRATA_ERR_UNSUPPORTED);
+    struct sta_config *read = NULL;
+    assert_int_equal(sta_live_read(&read, &set, 1, &live, 1, &error), STRATA_ERR_UNSUPPORTED);
     assert_string_equal(error.text, "l2_ttl: has no effect here");
-    assert_int_equal(sta_live_read(&set, 1, &fixed, 1, &error), STRATA_ERR_UNSUPPORTED);
+    assert_int_equal(sta_live_read(&read, &set, 1, &fixed, 1, &error), STRATA_ERR_UNSUPPORTED);
     assert_string_equal(error.text, "read_through: has no effect here");
-    assert_int_equal(sta_live_read(&set, 1, &other, 1, &error), STRATA_OK);
+    assert_int_equal(sta_live_read(&read, &set, 1, &other, 1, &error), STRATA_OK);
+    sta_config_destroy(&read);
 
     char *one[] = {"CACHE_L2_TTL=5", NULL}, *two[] = {"CACHE_L2_TTL=6", NULL};
     char *argv[] = {"program", NULL};
@@ -229,6 +235,45 @@ static void a_copy_takes_settings_and_leaves_the_original(void **state)
     loading_end(&loading);
 }
 
+/* A list takes the place of the one before, and outlives the config that it was read into. */
+static void a_list_is_replaced_and_not_added_to(void **state)
+{
+    (void)state;
+    struct loading loading = {.environment = {"STRATA_L1_QUOTAS=a:=/5,b:=/6"}};
+    const struct strata_setting twice[] = {{"l1_quotas", "a:=/1"}, {"l1_quotas", "b:=/2,a:=/3"}};
+    const struct strata_setting other = {"l1_ttl", "7"}, empty = {"l1_quotas", "[]"};
+    struct strata_options library = {0};
+    const struct sta_option_set set = {
+        .options = sta_option_table, .count = STA_OPTION_TABLE_COUNT, .target = &library};
+    loading_must(&loading);
+    for (int i = 0; i < 2; i++) {
+        struct sta_config *copy = sta_live_copy(loading.config);
+        assert_non_null(copy);
+        assert_int_equal(sta_live_offer(copy, twice, 2, NULL), STRATA_OK);
+        sta_live_adopt(loading.config, copy);
+        sta_config_destroy(&copy);
+        sta_live_store(loading.config, &set, 1);
+        assert_int_equal(library.l1_quota_count, 2);
+        assert_string_equal(library.l1_quotas[0], "b:=/2");
+        assert_string_equal(library.l1_quotas[1], "a:=/3");
+    }
+    struct sta_config *copy = sta_live_copy(loading.config);
+    assert_non_null(copy);
+    assert_int_equal(sta_live_offer(copy, &other, 1, NULL), STRATA_OK);
+    sta_live_adopt(loading.config, copy);
+    sta_config_destroy(&copy);
+    sta_live_store(loading.config, &set, 1);
+    assert_string_equal(library.l1_quotas[1], "a:=/3"); /* it stays where another was changed */
+    copy = sta_live_copy(loading.config);
+    assert_non_null(copy);
+    assert_int_equal(sta_live_offer(copy, &empty, 1, NULL), STRATA_OK);
+    sta_live_adopt(loading.config, copy);
+    sta_config_destroy(&copy);
+    sta_live_store(loading.config, &set, 1);
+    assert_int_equal(library.l1_quota_count, 0);
+    loading_end(&loading);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +284,7 @@ int main(void)
         cmocka_unit_test(l1_does_not_outgrow_what_it_was_made_for),
         cmocka_unit_test(differences_name_values_and_origins_but_no_value_of_what_is_fixed),
         cmocka_unit_test(a_copy_takes_settings_and_leaves_the_original),
+        cmocka_unit_test(a_list_is_replaced_and_not_added_to),
         cmocka_unit_test(a_room_follows_the_level_of_all_unless_it_has_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -498,10 +498,11 @@ static void what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone(
 static bool within_quota(struct sta_l1 *l1, uint32_t number)
 {
     struct sta_lane *lane = &l1->lanes[l1->thread_lanes + number];
-    const struct sta_l1_quota *most = &lane->quota;
     pthread_mutex_lock(&lane->lock);
-    bool within = (most->max_bytes == 0 || sta_lane_bytes(lane) <= most->max_bytes) &&
-                  (most->max_entries == 0 || sta_lane_entries(lane) <= most->max_entries);
+    uint64_t most_bytes = sta_tier_load(&lane->most_bytes);
+    uint64_t most_entries = sta_tier_load(&lane->most_entries);
+    bool within = (most_bytes == 0 || sta_lane_bytes(lane) <= most_bytes) &&
+                  (most_entries == 0 || sta_lane_entries(lane) <= most_entries);
     pthread_mutex_unlock(&lane->lock);
     return within;
 }
@@ -538,6 +539,87 @@ static void quotas_hold_at_each_moment_under_threads(void **state)
     rig_destroy(world.l1);
 }
 
+static void a_quota_that_becomes_smaller_is_kept_at_once_and_a_larger_one_is_used(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("few:", 0, 1000), quota("small:", 200000, 0)};
+    const struct sta_l1_quota smaller[] = {quota("small:", 20000, 0), quota("few:", 0, 10)};
+    const struct sta_l1_quota larger[] = {quota("few:", 0, 2000), quota("small:", 0, 0)};
+    struct sta_l1 *l1 = tier_with(quotas, 2, 64 * MIB);
+    const struct sta_lane *lanes = &l1->lanes[l1->thread_lanes];
+    for (uint64_t i = 0; i < 3000; i++) {
+        put(l1, "few:", i, 100);
+        put(l1, "small:", i, 100);
+        put(l1, "free:", i, 100);
+    }
+    assert_int_equal(sta_l1_set_quotas(l1, smaller, 2), STRATA_OK);
+    assert_in_range(sta_lane_entries(&lanes[0]), 1, 10);
+    assert_in_range(sta_lane_bytes(&lanes[1]), 1, 20000);
+    assert_true(sta_l1_valid(l1));
+    for (uint64_t i = 0; i < 3000; i++) {
+        put(l1, "few:", i, 100);
+        put(l1, "small:", i, 100);
+        assert_true(there(l1, "free:", i)); /* others lost nothing */
+    }
+    assert_int_equal(sta_lane_entries(&lanes[0]), 10);
+    assert_in_range(sta_lane_bytes(&lanes[1]), 18000, 20000);
+    assert_int_equal(sta_l1_set_quotas(l1, larger, 2), STRATA_OK);
+    for (uint64_t i = 0; i < 3000; i++) {
+        put(l1, "few:", i, 100);
+        put(l1, "small:", i, 100);
+    }
+    assert_int_equal(sta_lane_entries(&lanes[0]), 2000);
+    assert_int_equal(sta_lane_entries(&lanes[1]), 3000); /* without a bound */
+    rig_destroy(l1);
+}
+
+static void quotas_of_other_prefixes_change_nothing(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("a:", 0, 100), quota("b:", 0, 100)};
+    const struct sta_l1_quota other[] = {quota("a:", 0, 1), quota("c:", 0, 1)};
+    const struct sta_l1_quota longer[] = {quota("a:", 0, 1), quota("b:b", 0, 1)};
+    const struct sta_l1_quota more[] = {quota("a:", 0, 1), quota("b:", 0, 1), quota("c:", 0, 1)};
+    struct sta_l1 *l1 = tier_with(quotas, 2, 16 * MIB);
+    const struct sta_lane *lanes = &l1->lanes[l1->thread_lanes];
+    for (uint64_t i = 0; i < 200; i++)
+        put(l1, "a:", i, 10);
+    assert_int_equal(sta_l1_set_quotas(l1, other, 2), STRATA_ERR_INVALID);
+    assert_int_equal(sta_l1_set_quotas(l1, longer, 2), STRATA_ERR_INVALID);
+    assert_int_equal(sta_l1_set_quotas(l1, more, 3), STRATA_ERR_INVALID);
+    assert_int_equal(sta_l1_set_quotas(l1, more, 1), STRATA_ERR_INVALID);
+    assert_int_equal(sta_lane_entries(&lanes[0]), 100);
+    rig_destroy(l1);
+}
+
+static void *change_quotas(void *arg)
+{
+    struct world *world = arg;
+    for (uint64_t i = 0; i < 200 / RIG_SHORTER; i++) {
+        const struct sta_l1_quota now[] = {quota("few:", 0, 1 + 37 * i % 200),
+                                           quota("small:", 20000 + 9001 * i % 100000, 0)};
+        if (sta_l1_set_quotas(world->l1, now, 2) != STRATA_OK || !within_quota(world->l1, 0) ||
+            !within_quota(world->l1, 1))
+            atomic_fetch_add(&world->over, 1);
+    }
+    return NULL;
+}
+
+/* What was stored under the old bounds is gone when the call returns. */
+static void quotas_change_while_threads_store(void **state)
+{
+    (void)state;
+    struct sta_l1_quota quotas[] = {quota("few:", 0, 100), quota("small:", 100000, 0)};
+    struct world world = {.l1 = tier_with(quotas, 2, 32 * MIB), .next = 1};
+    struct world changing = {.l1 = world.l1};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, change_quotas, &changing), 0);
+    run_threads(flood, &world); /* which may see more, while it goes */
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&changing.over), 0);
+    rig_destroy(world.l1);
+}
+
 /* Those of one thread that write much are nothing for the thread sanitizer, and slow in it. */
 int main(void)
 {
@@ -551,6 +633,9 @@ int main(void)
         cmocka_unit_test(what_is_larger_than_the_quota_is_refused_and_what_was_there_is_gone),
         cmocka_unit_test(the_bounds_hold_at_each_moment_over_all_lanes),
         cmocka_unit_test(quotas_hold_at_each_moment_under_threads),
+        cmocka_unit_test(a_quota_that_becomes_smaller_is_kept_at_once_and_a_larger_one_is_used),
+        cmocka_unit_test(quotas_of_other_prefixes_change_nothing),
+        cmocka_unit_test(quotas_change_while_threads_store),
     };
     const struct CMUnitTest large[] = {
         cmocka_unit_test(a_bound_of_entries_is_used_up_to_the_last_over_lanes),

@@ -24,7 +24,8 @@ enum rule_class {
     CLASS_PLAIN_WRITE, /* plain lane; a write although COMMAND says readonly */
     CLASS_CLEAR,
     CLASS_TRANSACTION,
-    CLASS_OWN_CONNECTION,
+    CLASS_OWN,
+    CLASS_CONNECTION,
     CLASS_NOT_PASSED_ON,
     CLASS_STREAM_READ /* plain lane, unless it asks to block */
 };
@@ -32,7 +33,7 @@ enum rule_class {
 struct rule {
     char name[NAME_CAP]; /* lower case, padded with zeros */
     uint8_t class;
-    uint8_t local;
+    uint8_t id; /* enum sta_local_command, or sta_own_command */
     struct sta_key_range keys;
 };
 
@@ -50,6 +51,13 @@ struct rule {
             first, last, step                                                                      \
         }                                                                                          \
     }
+#define OWN(name, id)                                                                              \
+    {                                                                                              \
+        name, CLASS_OWN, STA_OWN_##id,                                                             \
+        {                                                                                          \
+            0, 0, 0                                                                                \
+        }                                                                                          \
+    }
 #define KEY(name, class)  KEYS(name, class, 1, 1, 1)
 #define ALL(name, class)  KEYS(name, class, 1, -1, 1)
 #define RULE(name, class) KEYS(name, class, 0, 0, 0)
@@ -59,17 +67,17 @@ struct rule {
  * or an array of these. */
 static const struct rule rules[] = {
     KEY("append", CLASS_WRITE),
-    RULE("asking", CLASS_OWN_CONNECTION),
+    RULE("asking", CLASS_CONNECTION),
     LOCAL("auth", AUTH),
     KEY("bitcount", CLASS_READ),
-    RULE("blmove", CLASS_OWN_CONNECTION),
-    RULE("blmpop", CLASS_OWN_CONNECTION),
-    RULE("blpop", CLASS_OWN_CONNECTION),
-    RULE("brpop", CLASS_OWN_CONNECTION),
-    RULE("brpoplpush", CLASS_OWN_CONNECTION),
-    RULE("bzmpop", CLASS_OWN_CONNECTION),
-    RULE("bzpopmax", CLASS_OWN_CONNECTION),
-    RULE("bzpopmin", CLASS_OWN_CONNECTION),
+    OWN("blmove", BLOCKING),
+    OWN("blmpop", BLOCKING),
+    OWN("blpop", BLOCKING),
+    OWN("brpop", BLOCKING),
+    OWN("brpoplpush", BLOCKING),
+    OWN("bzmpop", BLOCKING),
+    OWN("bzpopmax", BLOCKING),
+    OWN("bzpopmin", BLOCKING),
     LOCAL("client", CLIENT),
     RULE("debug", CLASS_CLEAR),
     KEY("decr", CLASS_WRITE),
@@ -97,7 +105,7 @@ static const struct rule rules[] = {
     KEY("incrby", CLASS_WRITE),
     KEY("incrbyfloat", CLASS_WRITE),
     ALL("mget", CLASS_MGET),
-    RULE("monitor", CLASS_OWN_CONNECTION),
+    OWN("monitor", MONITOR),
     KEYS("mset", CLASS_WRITE, 1, -1, 2),
     KEYS("msetnx", CLASS_WRITE, 1, -1, 2),
     RULE("multi", CLASS_TRANSACTION),
@@ -109,14 +117,14 @@ static const struct rule rules[] = {
     LOCAL("ping", PING),
     LOCAL("post", HTTP),
     KEY("psetex", CLASS_WRITE),
-    RULE("psubscribe", CLASS_OWN_CONNECTION),
-    RULE("psync", CLASS_OWN_CONNECTION),
+    OWN("psubscribe", SUBSCRIPTION),
+    RULE("psync", CLASS_CONNECTION),
     KEY("pttl", CLASS_READ),
-    RULE("punsubscribe", CLASS_OWN_CONNECTION),
+    OWN("punsubscribe", SUBSCRIPTION),
     LOCAL("quit", QUIT),
-    RULE("readonly", CLASS_OWN_CONNECTION),
-    RULE("readwrite", CLASS_OWN_CONNECTION),
-    RULE("replconf", CLASS_OWN_CONNECTION),
+    RULE("readonly", CLASS_CONNECTION),
+    RULE("readwrite", CLASS_CONNECTION),
+    RULE("replconf", CLASS_CONNECTION),
     RULE("replicaof", CLASS_CLEAR),
     LOCAL("reset", RESET),
     LOCAL("select", SELECT),
@@ -127,23 +135,23 @@ static const struct rule rules[] = {
     KEY("setrange", CLASS_WRITE),
     RULE("shutdown", CLASS_NOT_PASSED_ON),
     RULE("slaveof", CLASS_CLEAR),
-    RULE("ssubscribe", CLASS_OWN_CONNECTION),
+    OWN("ssubscribe", SUBSCRIPTION),
     LOCAL("strata", STRATA),
     KEY("strlen", CLASS_READ),
-    RULE("subscribe", CLASS_OWN_CONNECTION),
+    OWN("subscribe", SUBSCRIPTION),
     KEY("substr", CLASS_READ),
-    RULE("sunsubscribe", CLASS_OWN_CONNECTION),
+    OWN("sunsubscribe", SUBSCRIPTION),
     RULE("swapdb", CLASS_CLEAR),
-    RULE("sync", CLASS_OWN_CONNECTION),
+    RULE("sync", CLASS_CONNECTION),
     ALL("touch", CLASS_READ),
     KEY("ttl", CLASS_READ),
     KEY("type", CLASS_READ),
     ALL("unlink", CLASS_WRITE),
-    RULE("unsubscribe", CLASS_OWN_CONNECTION),
-    RULE("unwatch", CLASS_OWN_CONNECTION),
-    RULE("wait", CLASS_OWN_CONNECTION),
-    RULE("waitaof", CLASS_OWN_CONNECTION),
-    RULE("watch", CLASS_OWN_CONNECTION),
+    OWN("unsubscribe", SUBSCRIPTION),
+    OWN("unwatch", UNWATCH),
+    OWN("wait", WAIT),
+    OWN("waitaof", WAIT),
+    OWN("watch", WATCH),
     RULE("xread", CLASS_STREAM_READ),
     RULE("xreadgroup", CLASS_STREAM_READ),
 };
@@ -163,6 +171,16 @@ bool sta_dispatch_word_is(struct strata_bytes word, const char *name)
         if (lower(bytes[i]) != (uint8_t)name[i])
             return false;
     return i == word.len && name[i] == '\0';
+}
+
+void sta_dispatch_name(struct strata_bytes word, char *name, size_t cap)
+{
+    size_t len = word.len < cap - 1 ? word.len : cap - 1;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = lower(((const uint8_t *)word.data)[i]);
+        name[i] = (char)(c >= ' ' && c < 127 ? c : '?');
+    }
+    name[len] = '\0';
 }
 
 static const struct rule *rule_find(struct strata_bytes word)
@@ -215,6 +233,18 @@ static struct sta_route refuse(enum sta_refusal refusal)
     return (struct sta_route){.kind = STA_DISPATCH_REFUSED, .refusal = refusal};
 }
 
+/* With what the server says of its keys. */
+static struct sta_route own(const struct sta_command_table *table, enum sta_own_command command,
+                            const struct strata_bytes *argv, size_t argc)
+{
+    return (struct sta_route){
+        .kind = STA_DISPATCH_OWN,
+        .own = command,
+        .lane = STA_LANE_OWN,
+        .command = table != NULL ? sta_command_find(table, argv, argc) : NULL,
+    };
+}
+
 /* On the lane of the client's protocol, with what the server says about the command. */
 static struct sta_route plain(const struct sta_command_table *table, int protocol,
                               const struct strata_bytes *argv, size_t argc)
@@ -222,7 +252,7 @@ static struct sta_route plain(const struct sta_command_table *table, int protoco
     const struct sta_known_command *command =
         table != NULL ? sta_command_find(table, argv, argc) : NULL;
     if (command != NULL && (command->flags & STA_COMMAND_BLOCKING) != 0)
-        return refuse(STA_REFUSAL_OWN_CONNECTION);
+        return own(table, STA_OWN_BLOCKING, argv, argc);
     return (struct sta_route){
         .kind = STA_DISPATCH_FORWARD,
         .lane = protocol == 3 ? STA_LANE_PLAIN3 : STA_LANE_PLAIN2,
@@ -238,7 +268,7 @@ static struct sta_route stream_read(const struct sta_command_table *table, int p
                                     const struct strata_bytes *argv, size_t argc)
 {
     if (stream_read_blocks(argv, argc))
-        return refuse(STA_REFUSAL_OWN_CONNECTION);
+        return own(table, STA_OWN_BLOCKING, argv, argc);
     return (struct sta_route){
         .kind = STA_DISPATCH_FORWARD,
         .lane = protocol == 3 ? STA_LANE_PLAIN3 : STA_LANE_PLAIN2,
@@ -271,12 +301,12 @@ struct sta_route sta_dispatch(const struct sta_command_table *table, int protoco
 {
     const struct rule *rule = rule_find(argv[0]);
     if (rule == NULL)
-        return script_debugs(argv, argc) ? refuse(STA_REFUSAL_OWN_CONNECTION)
+        return script_debugs(argv, argc) ? refuse(STA_REFUSAL_CONNECTION)
                                          : plain(table, protocol, argv, argc);
     struct sta_route route;
     switch ((enum rule_class)rule->class) {
     case CLASS_LOCAL:
-        return (struct sta_route){.kind = STA_DISPATCH_LOCAL, .local = rule->local};
+        return (struct sta_route){.kind = STA_DISPATCH_LOCAL, .local = rule->id};
     case CLASS_GET:
         return shared(rule, argc == 2 ? STA_DISPATCH_GET : STA_DISPATCH_FORWARD, false);
     case CLASS_MGET:
@@ -299,14 +329,16 @@ struct sta_route sta_dispatch(const struct sta_command_table *table, int protoco
         return route;
     case CLASS_TRANSACTION:
         return (struct sta_route){.kind = STA_DISPATCH_TRANSACTION};
-    case CLASS_OWN_CONNECTION:
-        return refuse(STA_REFUSAL_OWN_CONNECTION);
+    case CLASS_OWN:
+        return own(table, (enum sta_own_command)rule->id, argv, argc);
+    case CLASS_CONNECTION:
+        return refuse(STA_REFUSAL_CONNECTION);
     case CLASS_NOT_PASSED_ON:
         return refuse(STA_REFUSAL_NOT_PASSED_ON);
     case CLASS_STREAM_READ:
         return stream_read(table, protocol, argv, argc);
     }
-    return refuse(STA_REFUSAL_OWN_CONNECTION); /* no class is left */
+    return refuse(STA_REFUSAL_CONNECTION); /* no class is left */
 }
 
 bool sta_dispatch_may_send(enum sta_lane_kind current, unsigned in_flight,

@@ -24,7 +24,8 @@ enum sta_lane_kind {
     STA_LANE_SHARED, /* RESP3; cacheable reads and what converts by the rules of types */
     STA_LANE_PLAIN2, /* RESP2 */
     STA_LANE_PLAIN3, /* RESP3 */
-    STA_LANE_COUNT
+    STA_LANE_COUNT,  /* so many a worker has */
+    STA_LANE_OWN = STA_LANE_COUNT /* the client's own (own_lane.h) */
 };
 
 enum sta_dispatch_kind {
@@ -35,7 +36,18 @@ enum sta_dispatch_kind {
     STA_DISPATCH_FORWARD,     /* a command with the keys that the route tells */
     STA_DISPATCH_CLEAR,       /* changes the keyspace as a whole: L1 is emptied */
     STA_DISPATCH_TRANSACTION, /* MULTI, EXEC, DISCARD */
-    STA_DISPATCH_REFUSED      /* needs a connection of its own, or is not for a sidecar */
+    STA_DISPATCH_OWN,         /* needs a connection of the client's own; see sta_own_command */
+    STA_DISPATCH_REFUSED      /* not for clients of a sidecar */
+};
+
+enum sta_own_command {
+    STA_OWN_NONE,
+    STA_OWN_BLOCKING, /* waits for what others do */
+    STA_OWN_MONITOR,
+    STA_OWN_SUBSCRIPTION, /* SUBSCRIBE, UNSUBSCRIBE and their kin */
+    STA_OWN_UNWATCH,
+    STA_OWN_WAIT, /* WAIT, WAITAOF */
+    STA_OWN_WATCH
 };
 
 enum sta_local_command {
@@ -54,8 +66,9 @@ enum sta_local_command {
 
 enum sta_refusal {
     STA_REFUSAL_NONE,
-    STA_REFUSAL_OWN_CONNECTION, /* transactions, subscriptions, blocking, connection state */
-    STA_REFUSAL_NOT_PASSED_ON   /* SHUTDOWN: would reach a server that others use */
+    STA_REFUSAL_CONNECTION,   /* it would change a connection that others use as well */
+    STA_REFUSAL_CLUSTER,      /* not offered before a cluster */
+    STA_REFUSAL_NOT_PASSED_ON /* SHUTDOWN: would reach a server that others use */
 };
 
 /* Where the keys stand among the arguments, as in COMMAND; first 0: there are none. */
@@ -66,6 +79,7 @@ struct sta_key_range {
 struct sta_route {
     enum sta_dispatch_kind kind;
     enum sta_local_command local; /* LOCAL */
+    enum sta_own_command own;     /* OWN */
     enum sta_refusal refusal;     /* REFUSED */
     enum sta_lane_kind lane;      /* the others: where it goes */
     bool writes;                  /* its keys are dropped from L1, before and after */
@@ -93,6 +107,9 @@ void sta_dispatch_keys(const struct sta_route *route, const struct strata_bytes 
 
 /* Whether `word` is `name` (lower case), in any case. */
 bool sta_dispatch_word_is(struct strata_bytes word, const char *name);
+
+/* The command's name for people, as Redis prints it: lower case, cut, nothing unprintable. */
+void sta_dispatch_name(struct strata_bytes word, char *name, size_t cap);
 
 /* The table's own invariant, for tests: sorted, without doubles. */
 bool sta_dispatch_valid(void);

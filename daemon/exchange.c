@@ -96,6 +96,9 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->session = NULL;
     exchange->conclude = NULL;
     exchange->timed_as = 0;
+    exchange->own = 0;
+    exchange->own_left = 0;
+    exchange->own_deadline_ns = 0;
     exchange->sent = false;
     exchange->keys_unknown = false;
     exchange->heeds_barriers = false;

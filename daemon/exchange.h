@@ -64,15 +64,19 @@ struct sta_exchange {
     enum sta_lane_kind lane;
     bool sent; /* under way on `lane` */
     uint64_t sent_ns;
-    bool keys_unknown;       /* may touch keys that are not in `keys` */
-    bool heeds_barriers;     /* not concluded before it is known what barriers there are */
-    bool stamped;            /* the keys' tokens are; a spread's parts have done it */
-    bool replaces;           /* +OK or :1 means that the keys hold what the command says */
-    uint8_t timed_as;        /* enum sta_timing_operation and one; 0: not at all */
-    int protocol;            /* of the client, when it asked */
-    struct sta_buffer wire;  /* what is sent */
-    struct sta_buffer reply; /* the client's reply, while others before it wait */
-    size_t reply_counted;    /* bytes of it that the session has counted */
+    bool keys_unknown;        /* may touch keys that are not in `keys` */
+    bool heeds_barriers;      /* not concluded before it is known what barriers there are */
+    bool stamped;             /* the keys' tokens are; a spread's parts have done it */
+    bool replaces;            /* +OK or :1 means that the keys hold what the command says */
+    uint8_t timed_as;         /* enum sta_timing_operation and one; 0: not at all */
+    uint8_t own;              /* enum sta_own_kind, and of CONFIRMS: */
+    uint8_t own_word;         /*   the word, */
+    size_t own_left;          /*   and how many are missing; 0: until nothing of the kind is left */
+    uint64_t own_deadline_ns; /* of BLOCKS; 0: as of any other */
+    int protocol;             /* of the client, when it asked */
+    struct sta_buffer wire;   /* what is sent */
+    struct sta_buffer reply;  /* the client's reply, while others before it wait */
+    size_t reply_counted;     /* bytes of it that the session has counted */
 
     struct sta_exchange_key *keys; /* inline_keys, or allocated */
     size_t key_count;

@@ -7,6 +7,7 @@
 #include "daemon/forward.h"
 
 #include "daemon/exchange.h"
+#include "daemon/own_lane.h"
 #include "daemon/session.h"
 #include "daemon/slot_plan.h"
 #include "daemon/spread.h"
@@ -45,15 +46,24 @@ static void count_error(struct sta_stats *stats, int status)
         sta_stats_add(&stats->errors_unavailable, 1);
 }
 
+/* Why its lane is not usable; empty: no trouble is known of. */
+static const char *lane_reason(const struct sta_exchange *exchange)
+{
+    if (exchange->lane != STA_LANE_OWN)
+        return exchange->worker->lanes[exchange->lane].reason;
+    const struct sta_own_lane *own = exchange->session->own_lane;
+    return own != NULL ? own->reason : "";
+}
+
 int sta_forward_error(const struct sta_exchange *exchange, int status, struct sta_buffer *out)
 {
     struct sta_worker *worker = exchange->worker;
-    const struct sta_lane *lane = &worker->lanes[exchange->lane];
     char text[320];
     count_error(&worker->stats, status);
     if (out == NULL)
         return STRATA_OK;
-    sta_upstream_error_text(status, lane->reason[0] != '\0' ? lane->reason : NULL,
+    const char *reason = lane_reason(exchange);
+    sta_upstream_error_text(status, reason[0] != '\0' ? reason : NULL,
                             sta_stratad_live(&worker->stratad->live.timeout_ms), text, sizeof text);
     return sta_resp_write_error(out, text);
 }

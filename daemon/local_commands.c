@@ -11,6 +11,7 @@
 
 #include "daemon/client_auth.h"
 #include "daemon/lane.h"
+#include "daemon/own_lane.h"
 #include "daemon/session.h"
 #include "daemon/stats.h"
 #include "daemon/stratad.h"
@@ -85,6 +86,8 @@ static int run_reset(struct local_call *call)
     if (call->argc != 1)
         return error_arity(call->out, "reset");
     sta_transaction_destroy(&session->transaction);
+    sta_own_lane_drop(session);
+    session->watch_lost = STA_WATCH_KEPT;
     session->protocol = 2;
     session->authenticated = session->worker->stratad->options.password == NULL;
     free(session->name);
@@ -273,6 +276,9 @@ static int run_hello(struct local_call *call)
             return sta_resp_write_error(call->out, "NOPROTO unsupported protocol version");
         if (protocol == 3 && sta_lane_speaks_only_2(&call->session->worker->lanes[STA_LANE_SHARED]))
             return sta_resp_write_error(call->out, "NOPROTO redis behind stratad has no RESP3");
+        if (protocol != call->session->protocol && call->session->own_lane != NULL)
+            return sta_resp_write_error(call->out, "ERR strata: the protocol cannot change while "
+                                                   "keys are watched or channels subscribed to");
         hello.protocol = (int)protocol;
     }
     size_t wrong = hello_read_options(call, &hello);
@@ -339,8 +345,8 @@ static int run_client(struct local_call *call)
             return subcommands[i].run(call);
     sta_stats_add(&call->session->worker->stats.commands_refused, 1);
     return error_quoting(call->out,
-                         "ERR strata: 'client|%.*s' needs a connection of its own, which stratad "
-                         "does not offer",
+                         "ERR strata: 'client|%.*s' concerns connections to Redis, which stratad "
+                         "shares among its clients",
                          call->argv[1]);
 }
 
@@ -397,6 +403,13 @@ bool sta_local_commands_open_to_all(const struct strata_bytes *argv, size_t argc
     return false;
 }
 
+/* What ends, or changes, what the client has a connection of its own for. */
+static bool concerns_lane(enum sta_local_command command)
+{
+    return command == STA_LOCAL_HELLO || command == STA_LOCAL_QUIT || command == STA_LOCAL_RESET ||
+           command == STA_LOCAL_HTTP;
+}
+
 int sta_local_commands_run(struct sta_session *session, enum sta_local_command command,
                            const struct strata_bytes *argv, size_t argc)
 {
@@ -407,6 +420,8 @@ int sta_local_commands_run(struct sta_session *session, enum sta_local_command c
         [STA_LOCAL_QUIT] = run_quit,     [STA_LOCAL_RESET] = run_reset,
         [STA_LOCAL_SELECT] = run_select, [STA_LOCAL_STRATA] = run_strata,
     };
+    if (session->own_lane != NULL && session->in_flight > 0 && concerns_lane(command))
+        return STRATA_MORE;
     struct local_call call = {
         .session = session, .argv = argv, .argc = argc, .out = sta_session_reply(session)};
     return call.out != NULL ? commands[command](&call) : STRATA_ERR_NOMEM;

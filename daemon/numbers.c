@@ -19,6 +19,7 @@ struct own {
     uint64_t up_ns;
     uint64_t workers;
     uint64_t sessions;
+    uint64_t own_connections;
     struct sta_stats_totals totals;
 };
 
@@ -41,6 +42,10 @@ static const struct sta_metric own_table[] = {
      .kind = STA_METRIC_GAUGE,
      .offset = offsetof(struct own, sessions),
      .help = "Clients that are connected."},
+    {.name = "stratad_own_connections",
+     .kind = STA_METRIC_GAUGE,
+     .offset = offsetof(struct own, own_connections),
+     .help = "Connections to Redis of clients' own, and those that wait for another."},
     STA_STATS_COUNTERS(COUNTER_ROW){0},
 };
 
@@ -201,6 +206,7 @@ int sta_numbers_prometheus(const struct sta_stratad *stratad, struct sta_buffer 
         .up_ns = sta_clock_now_ns() - stratad->started_ns,
         .workers = stratad->worker_count,
         .sessions = atomic_load_explicit(&stratad->sessions, memory_order_relaxed),
+        .own_connections = atomic_load_explicit(&stratad->own_connections, memory_order_relaxed),
         .totals = sta_stats_add_up(stratad),
     };
     int status = sta_numbers_take(&snapshot, stratad);

@@ -9,6 +9,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/forward.h"
 #include "daemon/local_commands.h"
+#include "daemon/own_path.h"
 #include "daemon/read_path.h"
 #include "daemon/scan_path.h"
 #include "daemon/session.h"
@@ -26,31 +27,21 @@ static int serve_error(struct sta_session *session, const char *text)
     return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
 }
 
-/* As Redis prints it: lower case, cut, nothing unprintable. */
-static void command_name(struct strata_bytes word, char *name, size_t cap)
-{
-    size_t len = word.len < cap - 1 ? word.len : cap - 1;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = ((const unsigned char *)word.data)[i];
-        if (c >= 'A' && c <= 'Z')
-            c |= 0x20;
-        name[i] = (char)(c >= ' ' && c < 127 ? c : '?');
-    }
-    name[len] = '\0';
-}
-
 static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
                          const struct strata_bytes *argv)
 {
     char name[32], text[160];
-    command_name(argv[0], name, sizeof name);
+    sta_dispatch_name(argv[0], name, sizeof name);
     if (refusal == STA_REFUSAL_NOT_PASSED_ON)
         (void)snprintf(text, sizeof text,
                        "ERR strata: '%s' is not passed on; send it to Redis itself", name);
+    else if (refusal == STA_REFUSAL_CLUSTER)
+        (void)snprintf(text, sizeof text, "ERR strata: '%s' is not offered before a Redis Cluster",
+                       name);
     else
         (void)snprintf(text, sizeof text,
-                       "ERR strata: '%s' needs a connection of its own, which stratad does not "
-                       "offer",
+                       "ERR strata: '%s' would change a connection to Redis, and stratad shares "
+                       "these among its clients",
                        name);
     sta_stats_add(&session->worker->stats.commands_refused, 1);
     return serve_error(session, text);
@@ -61,7 +52,7 @@ static int serve_nowhere(struct sta_session *session, const struct sta_slot_plan
                          const struct strata_bytes *argv)
 {
     char name[32], text[160];
-    command_name(argv[0], name, sizeof name);
+    sta_dispatch_name(argv[0], name, sizeof name);
     if (plan->kind == STA_SLOT_PLAN_CROSS)
         (void)snprintf(text, sizeof text, "CROSSSLOT Keys in request don't hash to the same slot");
     else if (plan->kind == STA_SLOT_PLAN_ALONE)
@@ -96,9 +87,11 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
     case STA_DISPATCH_REFUSED:
         return serve_refusal(session, route->refusal, argv);
     case STA_DISPATCH_TRANSACTION:
-        return session->worker->router == NULL
-                   ? sta_transaction_control(session, argv, argc)
-                   : serve_refusal(session, STA_REFUSAL_OWN_CONNECTION, argv);
+        return session->worker->router == NULL ? sta_transaction_control(session, argv, argc)
+                                               : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+    case STA_DISPATCH_OWN:
+        return session->worker->router == NULL ? sta_own_path(session, route, argv, argc)
+                                               : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
     case STA_DISPATCH_GET:
         return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
     case STA_DISPATCH_MGET:
@@ -133,12 +126,27 @@ static bool is_get(const struct strata_bytes *argv, size_t argc)
     return argc == 2 && argv[0].len == 3 && sta_dispatch_word_is(argv[0], "get");
 }
 
+/* What the commands of clients' own connections are between MULTI and EXEC: there, nothing
+ * blocks. */
+static int serve_own_inside(struct sta_session *session, const struct sta_route *route,
+                            const struct strata_bytes *argv, size_t argc)
+{
+    if (route->own == STA_OWN_WATCH)
+        return serve_error(session, "ERR WATCH inside MULTI is not allowed");
+    if (route->own != STA_OWN_MONITOR && route->own != STA_OWN_SUBSCRIPTION)
+        return sta_transaction_queue(session, argv, argc);
+    sta_transaction_abort(session);
+    return serve_error(session, "ERR Command not allowed inside a transaction");
+}
+
 /* Between MULTI and EXEC. */
 static int serve_inside(struct sta_session *session, const struct strata_bytes *argv, size_t argc)
 {
     struct sta_route route = sta_dispatch(session->worker->table, session->protocol, argv, argc);
     if (route.kind == STA_DISPATCH_TRANSACTION)
         return sta_transaction_control(session, argv, argc);
+    if (route.kind == STA_DISPATCH_OWN)
+        return serve_own_inside(session, &route, argv, argc);
     if (route.kind == STA_DISPATCH_REFUSED) {
         sta_transaction_abort(session);
         return serve_refusal(session, route.refusal, argv);
@@ -153,24 +161,35 @@ static int serve_inside(struct sta_session *session, const struct strata_bytes *
     return serve_error(session, "ERR Command not allowed inside a transaction");
 }
 
-int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t argc)
+/* Nothing of the client is held, or this command does not mind. */
+static int serve_free(struct sta_session *session, struct strata_bytes *argv, size_t argc)
 {
     struct sta_worker *worker = session->worker;
-    int status;
+    if (session->transaction != NULL)
+        return serve_inside(session, argv, argc);
+    if (is_get(argv, argc) && worker->stratad->l1 != NULL)
+        return sta_read_path_get(session, argv);
+    struct sta_route route = sta_dispatch(worker->table, session->protocol, argv, argc);
+    bool planned = worker->router != NULL && route.kind != STA_DISPATCH_LOCAL &&
+                   route.kind != STA_DISPATCH_REFUSED && route.kind != STA_DISPATCH_TRANSACTION &&
+                   route.kind != STA_DISPATCH_OWN;
+    return planned ? serve_planned(session, &route, argv, argc)
+                   : serve_route(session, &route, argv, argc);
+}
+
+int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t argc)
+{
+    int status = STRATA_OK;
+    bool done = false;
     if (!session->authenticated && !sta_local_commands_open_to_all(argv, argc)) {
         status = serve_error(session, "NOAUTH Authentication required.");
-    } else if (session->transaction != NULL) {
-        status = serve_inside(session, argv, argc);
-    } else if (is_get(argv, argc) && worker->stratad->l1 != NULL) {
-        status = sta_read_path_get(session, argv);
-    } else {
-        struct sta_route route = sta_dispatch(worker->table, session->protocol, argv, argc);
-        bool planned = worker->router != NULL && route.kind != STA_DISPATCH_LOCAL &&
-                       route.kind != STA_DISPATCH_REFUSED && route.kind != STA_DISPATCH_TRANSACTION;
-        status = planned ? serve_planned(session, &route, argv, argc)
-                         : serve_route(session, &route, argv, argc);
+        done = true;
+    } else if (session->own_lane != NULL) {
+        status = sta_own_path_held(session, argv, argc, &done);
     }
+    if (!done)
+        status = serve_free(session, argv, argc);
     if (status != STRATA_MORE)
-        sta_stats_add(&worker->stats.commands, 1);
+        sta_stats_add(&session->worker->stats.commands, 1);
     return status;
 }

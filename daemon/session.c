@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "daemon/exchange.h"
+#include "daemon/own_lane.h"
 #include "daemon/read_turn.h"
 #include "daemon/serve.h"
 #include "daemon/spread.h"
@@ -108,6 +109,7 @@ static bool wait_is_over(const struct sta_session *session)
 /* After anything happened: takes the transitions that are due. May destroy the session. */
 static void session_settle(struct sta_session *session)
 {
+    sta_own_lane_settle(session);
     if (session->inside)
         return;
     if (session->state == STA_SESSION_FINISHING && !session->doomed && session->queue_len == 0 &&
@@ -141,6 +143,17 @@ void sta_session_finish(struct sta_session *session)
     else
         session_read_on(session); /* to drop the input, and to see the client close */
     session_settle(session);
+}
+
+void sta_session_drain(struct sta_session *session)
+{
+    session->inside = true;
+    sta_own_lane_interrupt(session);
+    session->inside = false;
+    if (session->state == STA_SESSION_OPEN)
+        sta_session_finish(session);
+    else
+        session_settle(session);
 }
 
 /* An append to the client's output failed with `status`. */
@@ -191,6 +204,15 @@ static void session_deliver(struct sta_session *session)
             session_fail(session, status);
         queue_drop(session, head);
     }
+}
+
+void sta_session_tell(struct sta_session *session, struct strata_bytes frame)
+{
+    int status = sta_buffer_append(session->out, frame);
+    if (status < 0)
+        session_fail(session, status);
+    sta_stream_flush(session->stream);
+    session_settle(session);
 }
 
 struct sta_buffer *sta_session_reply(struct sta_session *session)
@@ -257,6 +279,8 @@ static void take_time(const struct sta_exchange *exchange, int status)
     const struct sta_stratad *stratad = worker->stratad;
     uint64_t sent_ns = exchange->sent_ns;
     uint64_t now_ns = sta_loop_now_ns(worker->loop);
+    if (exchange->lane == STA_LANE_OWN) /* it may have waited for others */
+        return;
     if (status == STRATA_OK)
         sta_node_health_timed(&worker->lanes[exchange->lane].health, now_ns - sent_ns, now_ns);
     if (exchange->timed_as > 0)
@@ -345,6 +369,10 @@ void sta_session_submit(struct sta_exchange *exchange)
     struct sta_worker *worker = exchange->worker;
     struct sta_operation *operation = &exchange->operation;
     exchange->sent_ns = sta_loop_now_ns(worker->loop);
+    if (exchange->lane == STA_LANE_OWN) {
+        sta_own_lane_submit(exchange->session->own_lane, &operation->request);
+        return;
+    }
     if (worker->router == NULL) {
         sta_lane_submit(&worker->lanes[exchange->lane], &operation->request);
         return;
@@ -381,7 +409,8 @@ void sta_session_enter(struct sta_session *session, struct sta_exchange *exchang
     exchange->operation.request = (struct sta_request){
         .wire = sta_buffer_bytes(&exchange->wire),
         .commands = commands,
-        .deadline_ns = sta_worker_deadline_ns(session->worker),
+        .deadline_ns = exchange->own_deadline_ns != 0 ? exchange->own_deadline_ns
+                                                      : sta_worker_deadline_ns(session->worker),
         .done = on_answered,
     };
     queue_push(session, exchange);
@@ -494,11 +523,20 @@ static void on_drained(void *arg)
     session_settle(arg);
 }
 
+/* It has gone, or says no more, while what it has said is not looked at. */
+static void on_left(void *arg)
+{
+    struct sta_session *session = arg;
+    if (session->own_lane != NULL && sta_own_lane_binds(session->own_lane))
+        sta_session_destroy(&session);
+}
+
 static void on_closed(void *arg, int status, const char *reason)
 {
     struct sta_session *session = arg;
     (void)reason;
-    if (status < 0 || session->state == STA_SESSION_LINGERING) {
+    if (status < 0 || session->state == STA_SESSION_LINGERING ||
+        (session->own_lane != NULL && sta_own_lane_binds(session->own_lane))) {
         sta_session_destroy(&session);
         return;
     }
@@ -512,6 +550,7 @@ static void on_closed(void *arg, int status, const char *reason)
 static const struct sta_stream_events session_events = {
     .received = on_received,
     .drained = on_drained,
+    .left = on_left,
     .closed = on_closed,
 };
 
@@ -568,7 +607,9 @@ void sta_session_destroy(struct sta_session **pointer)
     struct sta_worker *worker = session->worker;
     const bool own = session->own;
     sta_read_turn_give_up(session);
+    sta_own_lane_settle(session);
     queue_abandon(session);
+    sta_own_lane_drop(session);
     sta_timer_stop(worker->loop, &session->linger);
     sta_stream_close(&session->stream);
     sta_list_remove(&session->link);

@@ -43,11 +43,19 @@
 
 struct sta_exchange;
 struct sta_operation;
+struct sta_own_lane;
 struct sta_request;
 struct sta_transaction;
 struct sta_worker;
 
 enum sta_session_state { STA_SESSION_OPEN, STA_SESSION_FINISHING, STA_SESSION_LINGERING };
+
+/* The connection on which keys were watched has ended. */
+enum sta_watch_lost {
+    STA_WATCH_KEPT,
+    STA_WATCH_LOST,      /* and the client does not know: EXEC says so */
+    STA_WATCH_LOST_TOLD, /* a command of it ended with an error: WATCH begins anew */
+};
 
 enum sta_session_wait {
     STA_SESSION_READING, /* waits for nothing but the client */
@@ -76,6 +84,8 @@ struct sta_session {
     bool authenticated;
     char *name;                          /* CLIENT SETNAME; NULL: none */
     struct sta_transaction *transaction; /* between MULTI and EXEC; else NULL */
+    struct sta_own_lane *own_lane;       /* leased; else NULL */
+    enum sta_watch_lost watch_lost;
 
     struct sta_resp_request_framer framer;
     struct sta_list queue; /* exchanges: the oldest command first */
@@ -98,6 +108,12 @@ void sta_session_destroy(struct sta_session **session);
 
 /* No more commands; ends when what is under way is answered. */
 void sta_session_finish(struct sta_session *session);
+
+/* The daemon ends: as finish(), and what waits for others is not waited for. */
+void sta_session_drain(struct sta_session *session);
+
+/* Something that the client has not asked for: a message. May destroy the session. */
+void sta_session_tell(struct sta_session *session, struct strata_bytes frame);
 
 /* Where the reply of the command that is being served goes. NULL: out of memory. */
 struct sta_buffer *sta_session_reply(struct sta_session *session);

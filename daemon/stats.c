@@ -104,6 +104,13 @@ static json_t *commands_json(const struct sta_stats_totals *totals)
                      integer(totals->errors_busy));
 }
 
+static json_t *own_json(const struct sta_stratad *stratad, const struct sta_stats_totals *totals)
+{
+    uint64_t open = atomic_load_explicit(&stratad->own_connections, memory_order_relaxed);
+    return json_pack("{sI sI sI}", "open", integer(open), "opened", integer(totals->own_opened),
+                     "refused", integer(totals->own_refused));
+}
+
 static json_t *l1_json(const struct sta_stratad *stratad, const struct sta_stats_totals *totals)
 {
     struct sta_l1_statistics l1;
@@ -193,12 +200,12 @@ int sta_stats_render(const struct sta_stratad *stratad, struct sta_buffer *out)
     const struct sta_stats_totals totals = sta_stats_add_up(stratad);
     uint64_t uptime = (sta_clock_now_ns() - stratad->started_ns) / STA_NS_SEC;
     json_t *root = json_pack(
-        "{ss sI sI ss so so so s{sf} so}", "version", STRATA_VERSION, "uptime_seconds",
+        "{ss sI sI ss so so so so s{sf} so}", "version", STRATA_VERSION, "uptime_seconds",
         integer(uptime), "workers", integer(stratad->worker_count), "listen",
         sta_acceptor_addresses(stratad->acceptor), "sessions", sessions_json(stratad, &totals),
-        "commands", commands_json(&totals), "l1", l1_json(stratad, &totals), "coherence",
-        "max_staleness_seconds", (double)stratad->max_staleness_ns / (double)STA_NS_SEC, "l2",
-        l2_json(stratad, &totals));
+        "commands", commands_json(&totals), "own_connections", own_json(stratad, &totals), "l1",
+        l1_json(stratad, &totals), "coherence", "max_staleness_seconds",
+        (double)stratad->max_staleness_ns / (double)STA_NS_SEC, "l2", l2_json(stratad, &totals));
     if (root == NULL || add_shared(stratad, root) < 0) {
         json_decref(root);
         return STRATA_ERR_NOMEM;

@@ -37,6 +37,8 @@ struct sta_stratad;
     X(reads_stale, "keys answered from L1 in doubt, because Redis did not answer")                 \
     X(forwarded, "commands sent on to Redis, except reads through L1")                             \
     X(writes, "commands that changed keys, or might have")                                         \
+    X(own_opened, "connections to Redis that were opened for clients of their own")                \
+    X(own_refused, "commands refused because no more of these were allowed")                       \
     X(errors_unavailable, "commands not sent because Redis could not be reached")                  \
     X(errors_timeout, "commands without an answer in time")                                        \
     X(errors_lost, "commands whose connection broke before the answer")                            \
@@ -111,6 +113,7 @@ struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad);
  *    "sessions": {"open", "opened", "closed", "refused", "overrun", "protocol_errors"},
  *    "commands": {"total", "refused", "forwarded", "writes",
  *                 "errors": {"unavailable", "timeout", "lost", "busy"}},
+ *    "own_connections": {"open", "opened", "refused"},
  *    "l1": {"enabled", "hits", "misses", "unasked", "hit_ratio", "entries", "memory_bytes",
  *    "max_bytes", ...}, "coherence": {"mode", "max_staleness_seconds", "invalidations",
  *                  "invalidations_of_all", "canaries", "canaries_lost", "stale_answers"},

@@ -273,6 +273,7 @@ static void set_live(struct sta_stratad_live *live, const struct sta_stratad_opt
     set(&live->timeout_ms, options->cache.socket_timeout_ms);
     set(&live->l1_ttl_ms, options->cache.l1_ttl_ms); /* STRATA_UNLIMITED is STA_NEVER */
     set(&live->clients_max, options->clients_max);
+    set(&live->own_connections_max, options->own_connections_max);
     set(&live->pipeline_limit, options->pipeline_limit);
     set(&live->drain_timeout_ms, options->drain_timeout_ms);
     set(&live->serve_stale, options->cache.serve_stale);
@@ -348,14 +349,16 @@ static void warn_if_open_to_all(const struct sta_stratad *stratad)
                       sta_acceptor_addresses(stratad->acceptor));
 }
 
-/* Beside clients: sockets of lanes and of accepting, what loops and name resolution need, and some
- * to spare. */
-static void reserve_descriptors(struct sta_stratad *stratad, uint64_t clients)
+/* Beside clients: their own connections, sockets of lanes and of accepting, what loops and name
+ * resolution need, and some to spare. */
+static void reserve_descriptors(struct sta_stratad *stratad,
+                                const struct sta_stratad_options *options)
 {
     uint64_t nodes = stratad->seeds != NULL ? NODES_LIKELY : 0;
     uint64_t others = 64 + nodes + stratad->options.listen_count +
-                      (16 + nodes * STA_LANE_COUNT) * stratad->options.workers;
-    set(&stratad->live.clients_max, sta_descriptors_reserve(clients, others));
+                      (16 + nodes * STA_LANE_COUNT) * stratad->options.workers +
+                      options->own_connections_max;
+    set(&stratad->live.clients_max, sta_descriptors_reserve(options->clients_max, others));
 }
 
 void sta_stratad_tell_room(const struct sta_stratad *stratad, uint64_t wanted)
@@ -417,7 +420,7 @@ void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_opt
     const struct strata_options *cache = &options->cache;
     set_live(&stratad->live, options);
     sta_barrier_watch_adjust(&stratad->watch, cache->socket_timeout_ms * STA_NS_MS);
-    reserve_descriptors(stratad, options->clients_max);
+    reserve_descriptors(stratad, options);
     sta_stratad_options_log(options, stratad->log);
     if (stratad->l1 == NULL)
         return;
@@ -429,7 +432,7 @@ void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_opt
 int sta_stratad_run(struct sta_stratad *stratad)
 {
     warn_if_open_to_all(stratad);
-    reserve_descriptors(stratad, stratad->options.clients_max);
+    reserve_descriptors(stratad, &stratad->options);
     sta_stratad_tell_room(stratad, stratad->options.clients_max);
     if (stratad->l1 != NULL)
         sta_sweeper_start(&stratad->sweeper, stratad->loop, stratad->l1,

@@ -56,7 +56,7 @@ enum sta_stratad_state {
 struct sta_stratad_live {
     _Atomic uint64_t timeout_ms; /* the budget of a command */
     _Atomic uint64_t l1_ttl_ms;  /* STA_NEVER: none */
-    _Atomic uint64_t clients_max, pipeline_limit, drain_timeout_ms;
+    _Atomic uint64_t clients_max, own_connections_max, pipeline_limit, drain_timeout_ms;
     _Atomic uint64_t serve_stale;      /* enum strata_serve_stale */
     _Atomic uint64_t metrics_detailed; /* 0 or 1 */
 };
@@ -99,6 +99,7 @@ struct sta_stratad {
     _Atomic bool draining;            /* relaxed: a hint for who asks whether it is ready */
     _Atomic bool cold;                /* not warmed yet; relaxed: as draining */
     _Atomic uint64_t sessions;        /* open now, all workers; relaxed: a limit, not a lock */
+    _Atomic uint64_t own_connections; /* likewise, of clients' own to Redis, and idle ones */
     _Atomic bool canary_told; /* that it fails; relaxed: a line of the log too many is none */
 
     /* The main thread's. */

@@ -71,6 +71,20 @@ static const struct sta_option table[] = {
         .help = "Clients at a time; others are told so and closed.",
     },
     {
+        .name = "own_connections_max",
+        .env = "STRATA_OWN_CONNECTIONS_MAX",
+        .flag = "--own-connections-max",
+        .type = STA_OPTION_COUNT,
+        AT(own_connections_max),
+        .most = 1000000,
+        .unit = "connections",
+        .default_text = "1000",
+        .group = "Daemon",
+        .help = "Connections to Redis that clients have for themselves at a time, beside those of "
+                "max_connections: for WATCH, SUBSCRIBE, commands that block, MONITOR and WAIT. "
+                "Others are told so (BUSY). 0: nobody gets one.",
+    },
+    {
         .name = "user",
         .env = "STRATA_USER",
         .flag = "--user",

@@ -30,6 +30,7 @@ struct sta_stratad_options {
     size_t listen_count;
     uint64_t workers; /* >= 1 once loaded */
     uint64_t clients_max;
+    uint64_t own_connections_max;    /* to Redis, of clients' own */
     const char *user;                /* "default" */
     const char *password;            /* NULL: clients need none */
     uint64_t drain_timeout_ms;       /* how long SIGTERM waits for what is under way */

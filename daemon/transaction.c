@@ -9,6 +9,8 @@
 
 #include "daemon/exchange.h"
 #include "daemon/forward.h"
+#include "daemon/own_lane.h"
+#include "daemon/own_path.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
@@ -80,12 +82,21 @@ int sta_transaction_queue(struct sta_session *session, const struct strata_bytes
     return say(session, "QUEUED");
 }
 
+static bool is_watching(const struct sta_session *session)
+{
+    return session->own_lane != NULL && session->own_lane->watching;
+}
+
+/* Redis is told of a DISCARD, or of an EXEC that it does not see, where it watches keys. */
 static int run_discard(struct sta_session *session)
 {
     if (session->transaction == NULL)
         return say_error(session, "ERR DISCARD without MULTI");
+    if (is_watching(session) && !sta_session_may_send(session, STA_LANE_OWN))
+        return STRATA_MORE;
     sta_transaction_destroy(&session->transaction);
-    return say(session, "OK");
+    session->watch_lost = STA_WATCH_KEPT;
+    return is_watching(session) ? sta_own_path_unwatch(session, NULL) : say(session, "OK");
 }
 
 /* ---- EXEC ---- */
@@ -187,19 +198,33 @@ static int exec_send(struct sta_session *session, enum sta_lane_kind lane)
     }
     sta_transaction_destroy(&session->transaction);
     exchange->keys_unknown = true;
+    if (lane == STA_LANE_OWN)
+        session->own_lane->watching = false;
     sta_write_path_transaction(session, exchange, lane, commands, clears);
     return STRATA_OK;
+}
+
+static int refuse_exec(struct sta_session *session, const char *text)
+{
+    if (is_watching(session) && !sta_session_may_send(session, STA_LANE_OWN))
+        return STRATA_MORE;
+    sta_transaction_destroy(&session->transaction);
+    session->watch_lost = STA_WATCH_KEPT;
+    return is_watching(session) ? sta_own_path_unwatch(session, text) : say_error(session, text);
 }
 
 static int run_exec(struct sta_session *session)
 {
     if (session->transaction == NULL)
         return say_error(session, "ERR EXEC without MULTI");
-    if (session->transaction->aborted) {
-        sta_transaction_destroy(&session->transaction);
-        return say_error(session, "EXECABORT Transaction discarded because of previous errors.");
-    }
+    if (session->transaction->aborted)
+        return refuse_exec(session, "EXECABORT Transaction discarded because of previous errors.");
+    if (session->watch_lost != STA_WATCH_KEPT)
+        return refuse_exec(session, "EXECABORT strata: the connection to redis on which keys were "
+                                    "watched is lost; nothing was carried out");
     enum sta_lane_kind lane = session->protocol == 3 ? STA_LANE_PLAIN3 : STA_LANE_PLAIN2;
+    if (is_watching(session))
+        lane = STA_LANE_OWN;
     return sta_session_may_send(session, lane) ? exec_send(session, lane) : STRATA_MORE;
 }
 

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "daemon/barrier_watch.h"
 #include "daemon/exchange.h"
+#include "daemon/own_lane.h"
 #include "daemon/read_turn.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
@@ -214,6 +215,7 @@ static void on_tick(struct sta_timer *timer)
     }
     if (worker->router != NULL)
         sta_cluster_way_tick(worker);
+    sta_own_lane_tick(worker);
     worker_boot(worker);
     sta_timer_start(worker->loop, timer, sta_loop_now_ns(worker->loop) + TICK_NS);
 }
@@ -332,7 +334,7 @@ static void on_drain(struct sta_task *task)
     struct sta_list *node = worker->sessions.next;
     while (node != &worker->sessions) {
         struct sta_list *next = node->next;
-        sta_session_finish(STA_CONTAINER(node, struct sta_session, link));
+        sta_session_drain(STA_CONTAINER(node, struct sta_session, link));
         node = next;
     }
 }
@@ -367,6 +369,7 @@ static void worker_init(struct sta_worker *worker, struct sta_stratad *stratad, 
     sta_list_init(&worker->sessions);
     sta_list_init(&worker->waiting);
     sta_list_init(&worker->pool);
+    sta_list_init(&worker->idle_own);
     sta_buffer_init(&worker->scratch, SIZE_MAX);
     sta_buffer_init(&worker->parts, stratad->options.output_limit);
     sta_timer_init(&worker->tick, on_tick);
@@ -428,6 +431,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     *pointer = NULL;
     worker->state = STA_WORKER_ENDED;
     close_sessions(worker);
+    sta_own_lane_close_idle(worker);
     sta_cluster_way_close(worker);
     for (unsigned i = 0; i < STA_LANE_COUNT; i++)
         sta_lane_close(&worker->lanes[i]);

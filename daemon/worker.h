@@ -64,6 +64,7 @@ struct sta_worker {
     struct sta_turns turns;  /* reads of what is in doubt, for theirs */
     struct sta_list pool;    /* spare exchanges */
     unsigned pool_count;
+    struct sta_list idle_own;  /* own lanes that no client has; the longest idle first */
     struct strata_bytes *argv; /* of the command being looked at */
     size_t argv_cap;
     struct sta_buffer scratch;   /* inline commands, unescaped */

@@ -40,11 +40,14 @@ static void keys_end(struct sta_exchange *exchange)
     }
 }
 
-/* Of a spread write the parts have told by themselves. */
+/* A client's own connection has ended with what was under way on it: there, what a fence on the
+ * shared lane proves is as much as on a new one (lane.h). Of a spread write the parts have told by
+ * themselves. */
 static void doubt_where_unknown(const struct sta_exchange *exchange, int status)
 {
+    enum sta_lane_kind lane = exchange->lane == STA_LANE_OWN ? STA_LANE_SHARED : exchange->lane;
     if (sta_lane_is_unknown(status) && exchange->spread == NULL)
-        sta_lane_doubt(&exchange->worker->lanes[exchange->lane], &exchange->operation);
+        sta_lane_doubt(&exchange->worker->lanes[lane], &exchange->operation);
 }
 
 static bool is_ok(struct strata_bytes reply)
@@ -74,6 +77,22 @@ static int conclude_keys(struct sta_exchange *exchange, int status, struct strat
     doubt_where_unknown(exchange, status);
     keys_end(exchange);
     return answer(exchange, status, replies, out);
+}
+
+static int conclude_late(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                         struct sta_buffer *out)
+{
+    struct sta_l1 *l1 = exchange->worker->stratad->l1;
+    uint64_t now_ms = sta_worker_tick_ms(exchange->worker);
+    doubt_where_unknown(exchange, status);
+    for (size_t i = 0; i < exchange->key_count; i++)
+        (void)sta_l1_invalidate(l1, &exchange->keys[i].key, now_ms, NULL);
+    return answer(exchange, status, replies, out);
+}
+
+void sta_write_path_leave_late(struct sta_exchange *exchange)
+{
+    exchange->conclude = conclude_late;
 }
 
 /* The value's time counts from when the command was sent: at the latest it is over when it is

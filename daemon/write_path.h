@@ -32,6 +32,10 @@ struct sta_session;
 int sta_write_path_keys(struct sta_session *session, const struct sta_route *route,
                         struct strata_bytes *argv, size_t argc);
 
+/* For a command that blocks, with its keys: they leave L1 when it has ended, and conclude() with
+ * them. */
+void sta_write_path_leave_late(struct sta_exchange *exchange);
+
 /* SET key value [options]: leaves the value in L1 where the options make it certain. */
 int sta_write_path_set(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc);

@@ -239,10 +239,18 @@ static bool stream_has_output(const struct sta_stream *stream)
 
 /* ---- the tick ---- */
 
+/* Whether the owner wants to hear that the peer leaves, and has not. */
+static bool stream_waits_for_leaving(const struct sta_stream *stream)
+{
+    return stream->state == STA_STREAM_OPEN && stream->paused && !stream->told_left &&
+           stream->tls == NULL && stream->events->left != NULL;
+}
+
 static void stream_settle_interest(struct sta_stream *stream)
 {
-    int wanted =
-        (stream_is_reading(stream) ? UV_READABLE : 0) | (stream->blocked ? UV_WRITABLE : 0);
+    int wanted = (stream_is_reading(stream) ? UV_READABLE : 0) |
+                 (stream->blocked ? UV_WRITABLE : 0) |
+                 (stream_waits_for_leaving(stream) ? UV_DISCONNECT : 0);
     if (wanted == stream->interest)
         return;
     int failed =
@@ -278,8 +286,15 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     sta_loop_enter(stream->loop);
     if (status < 0) {
         stream->interest = 0;
-        events = UV_READABLE | UV_WRITABLE;
+        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
         sta_flush_request(stream->loop, &stream->flush);
+    }
+    if ((events & UV_DISCONNECT) && stream_waits_for_leaving(stream)) {
+        stream->told_left = true;
+        sta_flush_request(stream->loop, &stream->flush);
+        stream->events->left(stream->arg);
+        if (!stream_is_writing(stream))
+            return;
     }
     if (events & UV_READABLE)
         stream_read(stream);
@@ -309,6 +324,7 @@ void sta_stream_expect(struct sta_stream *stream, size_t bytes)
 void sta_stream_pause(struct sta_stream *stream)
 {
     stream->paused = true;
+    stream->told_left = false;
     sta_stream_flush(stream);
 }
 

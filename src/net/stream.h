@@ -45,6 +45,9 @@ struct sta_stream_events {
     size_t (*received)(void *arg, struct strata_bytes data);
     /* Everything appended so far is in the kernel's hands. May be NULL. */
     void (*drained)(void *arg);
+    /* While paused: the peer has shut its side or is gone, though what it has said before is not
+     * read yet; once for each pause. Without TLS. May be NULL. */
+    void (*left)(void *arg);
     /* The peer closed or shut its side (STRATA_OK): what is appended still leaves, and where the
      * peer is gone altogether an error follows. Or an error. Not called after
      * sta_stream_close(). */

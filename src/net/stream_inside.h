@@ -36,9 +36,10 @@ struct sta_stream {
 
     enum sta_stream_state state;
     int fd;         /* -1 while connecting */
-    int interest;   /* what the poll handle waits for: UV_READABLE, UV_WRITABLE, or 0 */
+    int interest;   /* what the poll handle waits for: UV_READABLE, ..., or 0 */
     bool watched;   /* the poll handle exists */
     bool paused;    /* by the owner */
+    bool told_left; /* in this pause */
     bool blocked;   /* the socket takes no more: wait for UV_WRITABLE */
     bool show_kept; /* resumed: show what is kept at the tick's end */
     struct sta_buffer in;

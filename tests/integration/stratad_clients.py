@@ -210,9 +210,127 @@ def py_transactions(bench):
 
 def py_refusals(bench):
     client = bench.client()
+    assert refused(client.client_list)
+    assert refused(lambda: client.execute_command("PSYNC", "?", "-1"))
+    assert client.ping()
+
+
+def py_own_refused_before_a_cluster(bench):
+    client = bench.client()
     assert refused(lambda: client.blpop("py:none", timeout=1))
     assert refused(lambda: client.execute_command("WATCH", "py:none"))
-    assert refused(client.client_list)
+    assert client.ping()
+
+
+def py_pubsub(bench):
+    """A thread that listens, as programs do; and what another client of Redis publishes."""
+    client, direct = bench.client(decode_responses=True), bench.direct()
+    heard = []
+    pubsub = client.pubsub()
+    pubsub.subscribe(**{"py:news": heard.append})
+    pubsub.psubscribe(**{"py:n*": heard.append})
+    thread = pubsub.run_in_thread(sleep_time=0.01)
+    wait_for(lambda: direct.pubsub_numpat() == 1, "not subscribed")
+    for i in range(100):
+        (client if i % 2 else direct).publish("py:news", i)
+    wait_for(lambda: len(heard) >= 200, "messages are missing")
+    thread.stop()
+    thread.join()
+    assert [m["data"] for m in heard if m["type"] == "message"] == [str(i) for i in range(100)]
+    assert [m["data"] for m in heard if m["type"] == "pmessage"] == [str(i) for i in range(100)]
+    wait_for(lambda: direct.pubsub_numpat() == 0, "still subscribed")
+    assert client.ping()
+
+
+def py_pubsub_health_check(bench):
+    """redis-py pings on a subscribed connection, and unsubscribes by itself."""
+    client = bench.client(decode_responses=True, health_check_interval=0.001)
+    pubsub = client.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("py:health")
+    end = time.monotonic() + PATIENCE
+    while (message := pubsub.get_message(timeout=0.05)) is None:
+        assert time.monotonic() < end
+        bench.direct().publish("py:health", "x")
+    assert message["data"] == "x"
+    pubsub.unsubscribe()
+    pubsub.close()
+
+
+def py_queue(bench):
+    """Workers that take jobs from a list, and a producer."""
+    client = bench.client(decode_responses=True)
+    jobs, done = 300, []
+
+    def work():
+        while (job := client.blpop(["py:high", "py:low"], timeout=PATIENCE)) is not None:
+            if job[1] == "stop":
+                return
+            done.append(int(job[1]))
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for i in range(jobs):
+        client.rpush("py:high" if i % 2 else "py:low", i)
+    wait_for(lambda: len(done) == jobs, "jobs are missing")
+    client.rpush("py:low", *["stop"] * len(workers))
+    for worker in workers:
+        worker.join()
+    assert sorted(done) == list(range(jobs))
+    assert client.blpop("py:none", timeout=0.05) is None
+    assert client.brpoplpush("py:none", "py:other", timeout=1) is None
+    client.rpush("py:moved", "x")
+    assert client.blmove("py:moved", "py:other", 1) == "x" and client.lpop("py:other") == "x"
+    assert client.bzpopmin("py:none", timeout=0.05) is None
+    client.xadd("py:stream", {"f": "v"}, id="1-1")
+    assert client.xread({"py:stream": "0"}, block=1000) == [["py:stream", [("1-1", {"f": "v"})]]]
+    assert client.xread({"py:stream": "$"}, block=20) == []
+    assert client.wait(0, 100) == 0
+
+
+def py_watch(bench):
+    """The loop of redis-py's documentation, by many at once: no step is lost."""
+    client = bench.client(decode_responses=True)
+    client.set("py:counter", 0)
+
+    def step(pipe):
+        value = int(pipe.get("py:counter"))
+        pipe.multi()
+        pipe.set("py:counter", value + 1)
+
+    def work():
+        for _ in range(50):
+            client.transaction(step, "py:counter")
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.get("py:counter") == "300"
+    with client.pipeline() as pipe:
+        pipe.watch("py:counter")
+        bench.direct().set("py:counter", 7)
+        pipe.multi()
+        pipe.set("py:counter", 8)
+        try:
+            pipe.execute()
+        except redis.WatchError:
+            pass
+        else:
+            raise AssertionError("carried out over the change of another")
+    assert client.get("py:counter") == "7"
+    lock = client.lock("py:lock", timeout=PATIENCE)
+    assert lock.acquire() and lock.owned()
+    lock.release()
+
+
+def py_monitor(bench):
+    client = bench.client()
+    with client.monitor() as monitor:
+        bench.direct().echo("py:seen")
+        while "py:seen" not in monitor.next_command()["command"]:
+            pass
     assert client.ping()
 
 
@@ -253,9 +371,23 @@ def cli_words(bench):
     bench.cli("hset", "cli:h", "f", "v")
     assert bench.cli("-3", "--json", "hgetall", "cli:h") == '{"f":"v"}\n'
     assert bench.cli("--scan", "--pattern", "cli:h") == "cli:h\n"
-    assert "strata: 'monitor' needs" in bench.cli("monitor")
     assert '"l1":' in bench.cli("strata", "stats")
     assert "Biggest" in bench.cli("--bigkeys")
+
+
+def cli_subscribe(bench):
+    """redis-cli in RESP3, too, until it is interrupted."""
+    for protocol in ("-2", "-3"):
+        cli = subprocess.Popen(["redis-cli", protocol, "-p", str(bench.port), "subscribe", "cli:c"],
+                               stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: bench.direct().pubsub_numsub("cli:c") == [(b"cli:c", 1)], "no subscriber")
+        bench.direct().publish("cli:c", "hello")
+        while "hello" not in cli.stdout.readline():
+            assert cli.poll() is None
+        cli.send_signal(signal.SIGINT)
+        cli.wait(PATIENCE)
+        cli.stdout.close()
+        wait_for(lambda: bench.direct().pubsub_numsub("cli:c") == [(b"cli:c", 0)], "it stays")
 
 
 def cli_script(bench):
@@ -279,13 +411,16 @@ def benchmark_all(bench):
 
 CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_transactions, py_refusals,
           py_threads, py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
+OWN = [py_pubsub, py_pubsub_health_check, py_queue, py_watch, py_monitor, cli_subscribe]
+OWN_CLUSTER = [py_own_refused_before_a_cluster]
 
 
 def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="strata-clients-") as folder:
-        bench = (ClusterBench if sys.argv[2:] == ["cluster"] else Bench)(sys.argv[1], folder)
-        for check in CHECKS:
+        cluster = sys.argv[2:] == ["cluster"]
+        bench = (ClusterBench if cluster else Bench)(sys.argv[1], folder)
+        for check in CHECKS + (OWN_CLUSTER if cluster else OWN):
             try:
                 check(bench)
                 print(f"ok - clients: {check.__name__}", flush=True)

@@ -271,22 +271,16 @@ static void hello_describes_the_server_behind(void **state)
     stratad_process_stop(&stratad);
 }
 
-static void what_needs_a_connection_of_its_own_is_refused_by_name(void **state)
+static void what_concerns_shared_connections_is_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"WATCH k",
-                                        "SUBSCRIBE c",
-                                        "BLPOP k 0",
-                                        "CLIENT LIST",
-                                        "CLIENT TRACKING on",
-                                        "XREAD BLOCK 0 STREAMS s $",
-                                        "MONITOR",
-                                        "WAIT 0 0"};
+    static const char *const lines[] = {"CLIENT LIST", "CLIENT TRACKING on", "READONLY",
+                                        "PSYNC ? -1", "ASKING"};
     struct stratad_process *stratad = rig_start(NULL);
     redisContext *client = rig_client(stratad);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         ASSERT_SAYS(client, "ERR strata: '", lines[i]);
-    ASSERT_SAYS(client, "ERR strata: 'watch' needs a connection of its own", "watch k");
+    ASSERT_SAYS(client, "ERR strata: 'psync' would change a connection", "Psync ? -1");
     ASSERT_SAYS(client, "ERR strata: 'shutdown' is not passed on", "SHUTDOWN NOSAVE");
     ASSERT_SAYS(client, "ERR strata: only database 0", "SELECT 1");
     ASSERT_SAYS(client, "PONG", "PING");
@@ -450,7 +444,7 @@ int main(void)
         cmocka_unit_test(it_serves_on_tcp_and_on_a_socket),
         cmocka_unit_test(without_the_password_nothing_is_answered),
         cmocka_unit_test(hello_describes_the_server_behind),
-        cmocka_unit_test(what_needs_a_connection_of_its_own_is_refused_by_name),
+        cmocka_unit_test(what_concerns_shared_connections_is_refused_by_name),
         cmocka_unit_test(it_comes_in_with_the_user_of_the_url),
         cmocka_unit_test(a_redis_that_does_not_tell_its_commands_is_served_all_the_same),
         cmocka_unit_test(draining_answers_whatever_has_taken_effect),

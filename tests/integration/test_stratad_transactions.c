@@ -68,9 +68,9 @@ static void resp3_clients_get_resp3_inside(void **state)
 static void one_refused_command_ends_the_whole(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"BLPOP l 0",      "SUBSCRIBE c", "WATCH k",
-                                        "CLIENT GETNAME", "HELLO 3",     "SELECT 0",
-                                        "NOSUCHCOMMAND",  "INCR k k",    "EXEC k"};
+    static const char *const wrong[] = {"SUBSCRIBE c",   "MONITOR",  "CLIENT GETNAME",
+                                        "HELLO 3",       "SELECT 0", "READONLY",
+                                        "NOSUCHCOMMAND", "INCR k k", "EXEC k"};
     struct stratad_process *stratad = rig_start(NULL);
     redisContext *client = rig_client(stratad);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

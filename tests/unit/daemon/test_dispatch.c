@@ -166,29 +166,43 @@ static void keys_stand_where_the_table_says(void **state)
     assert_string_equal(keys_of(state, "NOSUCH").text, "");
 }
 
-static void commands_that_need_a_connection_are_refused(void **state)
+static void commands_that_need_a_connection_of_their_own_are_told_apart(void **state)
 {
-    static const char *const lines[] = {"WATCH k",
-                                        "UNWATCH",
-                                        "SUBSCRIBE c",
-                                        "PSUBSCRIBE p",
-                                        "SSUBSCRIBE c",
-                                        "BLPOP k 0",
-                                        "BZPOPMIN k 0",
-                                        "MONITOR",
-                                        "SYNC",
-                                        "PSYNC ? -1",
-                                        "WAIT 1 0",
-                                        "SCRIPT DEBUG YES",
-                                        "READONLY",
-                                        "ASKING",
-                                        "XREAD BLOCK 0 STREAMS s $",
-                                        "XREADGROUP GROUP g c COUNT 1 BLOCK 5 STREAMS s >",
-                                        "BLTHING k"};
+    static const struct {
+        const char *line;
+        enum sta_own_command own;
+    } cases[] = {{"WATCH k", STA_OWN_WATCH},
+                 {"UNWATCH", STA_OWN_UNWATCH},
+                 {"SUBSCRIBE c", STA_OWN_SUBSCRIPTION},
+                 {"PSUBSCRIBE p", STA_OWN_SUBSCRIPTION},
+                 {"SSUBSCRIBE c", STA_OWN_SUBSCRIPTION},
+                 {"Unsubscribe", STA_OWN_SUBSCRIPTION},
+                 {"PUNSUBSCRIBE", STA_OWN_SUBSCRIPTION},
+                 {"SUNSUBSCRIBE", STA_OWN_SUBSCRIPTION},
+                 {"BLPOP k 0", STA_OWN_BLOCKING},
+                 {"BZPOPMIN k 0", STA_OWN_BLOCKING},
+                 {"MONITOR", STA_OWN_MONITOR},
+                 {"WAIT 1 0", STA_OWN_WAIT},
+                 {"WAITAOF 1 0 0", STA_OWN_WAIT},
+                 {"XREAD BLOCK 0 STREAMS s $", STA_OWN_BLOCKING},
+                 {"XREADGROUP GROUP g c COUNT 1 BLOCK 5 STREAMS s >", STA_OWN_BLOCKING},
+                 {"BLTHING k", STA_OWN_BLOCKING}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sta_route route = route_of(state, 2, cases[i].line);
+        assert_int_equal(route.kind, STA_DISPATCH_OWN);
+        assert_int_equal(route.own, cases[i].own);
+        assert_int_equal(route.lane, STA_LANE_OWN);
+    }
+}
+
+static void what_would_change_a_shared_connection_is_refused(void **state)
+{
+    static const char *const lines[] = {"SYNC",      "PSYNC ? -1", "SCRIPT DEBUG YES", "READONLY",
+                                        "READWRITE", "ASKING",     "REPLCONF ACK 1"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct sta_route route = route_of(state, 2, lines[i]);
         assert_int_equal(route.kind, STA_DISPATCH_REFUSED);
-        assert_int_equal(route.refusal, STA_REFUSAL_OWN_CONNECTION);
+        assert_int_equal(route.refusal, STA_REFUSAL_CONNECTION);
     }
     assert_int_equal(route_of(state, 2, "SHUTDOWN").refusal, STA_REFUSAL_NOT_PASSED_ON);
     assert_int_equal(route_of(state, 2, "MULTI").kind, STA_DISPATCH_TRANSACTION);
@@ -250,7 +264,8 @@ int main(void)
         cmocka_unit_test(what_the_server_does_not_describe_may_write),
         cmocka_unit_test(pfcount_counts_as_a_write),
         cmocka_unit_test(keys_stand_where_the_table_says),
-        cmocka_unit_test(commands_that_need_a_connection_are_refused),
+        cmocka_unit_test(commands_that_need_a_connection_of_their_own_are_told_apart),
+        cmocka_unit_test(what_would_change_a_shared_connection_is_refused),
         cmocka_unit_test(stream_reads_that_do_not_block_pass),
         cmocka_unit_test(commands_of_the_whole_keyspace_clear),
         cmocka_unit_test(one_lane_at_a_time),

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A connection to Redis of one client's own, for what cannot share one: watched keys,
+ * subscriptions, commands that block, MONITOR, WAIT. A session leases it when such a command comes
+ * and gives it back when nothing is left of that; then another client of the worker may have it.
+ *
+ *                lease()                                       frames, in order
+ *   (none) ------------------> LEASED: requests out, ------------------------------.
+ *      ^    |                    replies, confirmations, messages back             |
+ *      |    '-- IDLE <-----------'  nothing under way, nothing held                v
+ *      |         | 10 s                                            the client's replies, messages
+ *      '---------'---- lost, time over, client gone: closed ----
+ *
+ * While it is leased the session knows what is held on it:
+ *   watching    between WATCH and EXEC, DISCARD or UNWATCH
+ *   subscribed  to so much (subscriptions.h)
+ *   monitoring  until the client goes, or says RESET
+ *   exclusive   a command is under way behind which nothing may be sent: it blocks, or changes
+ *               what is held
+ * Such a lane belongs to STA_LANE_OWN for the session's order: what is under way is there or on a
+ * shared lane, never on both.
+ *
+ * Its end: what was sent ends with STRATA_ERR_LOST (or _TIMEOUT, where its deadline has come),
+ * what was not with STRATA_ERR_UNAVAILABLE. Watched keys are remembered as lost, so that EXEC
+ * is refused; a client that was subscribed or monitoring is closed, as by Redis itself.
+ *
+ * Bound: stratad->live.own_connections_max over all workers, idle ones included.
+ * Threads: the worker's loop.
+ */
+#ifndef STA_OWN_LANE_H
+#define STA_OWN_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buffer.h"
+#include "core/list.h"
+#include "daemon/raw_link.h"
+#include "daemon/subscriptions.h"
+#include "l2/request.h"
+
+struct sta_exchange;
+struct sta_session;
+struct sta_worker;
+
+/* What ends a request on it (sta_exchange.own). */
+enum sta_own_kind {
+    STA_OWN_REPLIES, /* as many replies as it has commands */
+    STA_OWN_BLOCKS,  /* the same, and nothing is sent behind it */
+    STA_OWN_CONFIRMS /* confirmations of subscriptions, or an error; likewise */
+};
+
+struct sta_own_lane {
+    struct sta_list link; /* among the worker's idle ones */
+    struct sta_worker *worker;
+    struct sta_session *session; /* NULL: idle, or the client has gone */
+    struct sta_raw_link *raw;
+    int protocol;
+    bool open;   /* it has been greeted: requests are sent */
+    bool ending; /* requests are being ended: whoever drops it leaves the rest to that */
+    bool paused; /* the client does not read, nothing is under way */
+    bool watching;
+    bool monitoring;
+    struct sta_subscriptions subscribed;
+    struct sta_list requests; /* the oldest first */
+    unsigned exclusive;       /* of them: behind which nothing may be sent */
+    unsigned replies;         /* of the first one's, how many have come, */
+    struct sta_buffer parted; /*   and these */
+    struct sta_timer deadline;
+    uint64_t idle_ns; /* since when */
+    char reason[160]; /* why it ended; empty: it has not */
+};
+
+/* Gives the session a lane where it has none. STRATA_ERR_BUSY: there are too many;
+ * STRATA_ERR_NOMEM, or what sta_raw_link_open() returns. */
+int sta_own_lane_lease(struct sta_session *session);
+
+/* As sta_connection_submit(); the request is that of an exchange. done() may be called before this
+ * returns. */
+void sta_own_lane_submit(struct sta_own_lane *lane, struct sta_request *request);
+
+/* Nothing but PING, RESET, QUIT and what subscribes may be said. */
+static inline bool sta_own_lane_only_subscribes(const struct sta_own_lane *lane)
+{
+    return lane->protocol == 2 && sta_subscriptions_count(&lane->subscribed) > 0;
+}
+
+/* All commands of the client go this way. */
+static inline bool sta_own_lane_holds(const struct sta_own_lane *lane)
+{
+    return lane->watching || lane->monitoring || sta_own_lane_only_subscribes(lane);
+}
+
+/* It ends with its client. */
+bool sta_own_lane_binds(const struct sta_own_lane *lane);
+
+/* After anything happened to the session: gives the lane back where nothing is left on it. */
+void sta_own_lane_settle(struct sta_session *session);
+
+/* The session has no lane any more. What is under way ends before this returns. */
+void sta_own_lane_drop(struct sta_session *session);
+
+/* The daemon ends: what may take long, ends now. */
+void sta_own_lane_interrupt(struct sta_session *session);
+
+/* About once a second: closes what has been idle. */
+void sta_own_lane_tick(struct sta_worker *worker);
+
+/* All idle ones. */
+void sta_own_lane_close_idle(struct sta_worker *worker);
+
+#endif

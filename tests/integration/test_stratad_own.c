@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What needs a connection of a client's own: WATCH, subscriptions, commands that block, MONITOR and
+ * WAIT, through stratad as at Redis; and what becomes of it where a client leaves or Redis dies.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "integration/stratad_rig.h"
+#include "support/wait.h"
+
+#define PATIENCE_MS 20000u
+
+static redisContext *direct_client(void)
+{
+    return rig_connect(redis_server_socket(rig_server));
+}
+
+/* ---- plain sockets ---- */
+
+/* Sends the lines with CR before each LF. */
+static void say(int fd, const char *lines)
+{
+    char *wire = malloc(2 * strlen(lines) + 1);
+    size_t len = 0;
+    assert_non_null(wire);
+    for (; *lines != '\0'; lines++) {
+        if (*lines == '\n')
+            wire[len++] = '\r';
+        wire[len++] = *lines;
+    }
+    rig_send(fd, wire, len);
+    free(wire);
+}
+
+/* The next bytes are these, CR before each LF. */
+static void expect(int fd, const char *lines)
+{
+    char got[4096], wanted[4096];
+    size_t len = 0, have = 0;
+    for (const char *at = lines; *at != '\0'; at++) {
+        if (*at == '\n')
+            wanted[len++] = '\r';
+        wanted[len++] = *at;
+    }
+    wanted[len] = '\0';
+    while (have < len) {
+        ssize_t count = recv(fd, got + have, len - have, 0);
+        assert_true(count > 0);
+        have += (size_t)count;
+        got[have] = '\0';
+        if (memcmp(got, wanted, have) != 0)
+            assert_string_equal(got, wanted);
+    }
+}
+
+static void expect_closed(int fd)
+{
+    size_t len;
+    char *rest = rig_read_to_end(fd, &len);
+    assert_string_equal(rest, "");
+    free(rest);
+    (void)close(fd);
+}
+
+/* ---- what Redis and stratad say of themselves ---- */
+
+static json_int_t own_number(redisContext *client, const char *name)
+{
+    redisReply *reply = redisCommand(client, "STRATA STATS");
+    assert_non_null(reply);
+    json_t *root = json_loads(reply->str, 0, NULL);
+    json_t *number = json_object_get(json_object_get(root, "own_connections"), name);
+    assert_true(json_is_integer(number));
+    json_int_t value = json_integer_value(number);
+    json_decref(root);
+    freeReplyObject(reply);
+    return value;
+}
+
+struct fact {
+    redisContext *client;
+    const char *name;
+    long wanted;
+};
+
+static bool info_is(void *arg)
+{
+    const struct fact *fact = arg;
+    char field[64];
+    redisReply *reply = redisCommand(fact->client, "INFO clients");
+    assert_non_null(reply);
+    (void)snprintf(field, sizeof field, "%s:%ld\r", fact->name, fact->wanted);
+    bool is = strstr(reply->str, field) != NULL;
+    freeReplyObject(reply);
+    return is;
+}
+
+static void wait_for_blocked(redisContext *direct, long clients)
+{
+    struct fact fact = {direct, "blocked_clients", clients};
+    assert_true(wait_until(info_is, &fact, PATIENCE_MS));
+}
+
+static bool subscribers_are(void *arg)
+{
+    const struct fact *fact = arg;
+    redisReply *reply = redisCommand(fact->client, "PUBSUB NUMSUB %s", fact->name);
+    assert_non_null(reply);
+    bool is = reply->element[1]->integer == fact->wanted;
+    freeReplyObject(reply);
+    return is;
+}
+
+static void wait_for_subscribers(redisContext *direct, const char *channel, long clients)
+{
+    struct fact fact = {direct, channel, clients};
+    assert_true(wait_until(subscribers_are, &fact, PATIENCE_MS));
+}
+
+static bool own_is(void *arg)
+{
+    const struct fact *fact = arg;
+    return own_number(fact->client, fact->name) == fact->wanted;
+}
+
+static bool answers_ok(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "SET is:back yes");
+    bool ok = reply != NULL && reply->str != NULL && strcmp(reply->str, "OK") == 0;
+    freeReplyObject(reply);
+    return ok;
+}
+
+/* ---- as Redis ---- */
+
+static int port_socket(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval patience = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+static char *all_of(int fd, const char *lines)
+{
+    size_t len;
+    say(fd, lines);
+    char *text = rig_read_to_end(fd, &len);
+    (void)close(fd);
+    return text;
+}
+
+static void replies_are_those_of_redis(void **state)
+{
+    (void)state;
+    static const char *const pipelines[] = {
+        "SET k 5\nWATCH k\nGET k\nMULTI\nINCR k\nEXEC\nGET k\nUNWATCH\nQUIT\n",
+        "SET k 5\nWATCH k\nSET k 6\nMULTI\nINCR k\nEXEC\nGET k\nQUIT\n",
+        "SET k 5\nWATCH k\nSET k 6\nUNWATCH\nMULTI\nINCR k\nEXEC\nQUIT\n",
+        "SET k 5\nWATCH k\nSET k 6\nMULTI\nDISCARD\nMULTI\nINCR k\nEXEC\nQUIT\n",
+        "SET k 5\nWATCH k\nMULTI\nWATCH k\nUNWATCH\nINCR k\nEXEC\nGET k\nQUIT\n",
+        "SET k 5\nWATCH k\nMGET k no\nSTRLEN k\nHSET wh f v\nHGETALL wh\nDEL wh\nEXEC\nUNWATCH\n"
+        "QUIT\n",
+        "SET k 5\nWATCH k\nSET k 6\nRESET\nMULTI\nINCR k\nEXEC\nQUIT\n",
+        "WATCH\nSUBSCRIBE\nPSUBSCRIBE\nBLPOP q\nUNWATCH\nQUIT\n",
+        "DEL q\nRPUSH q x y z\nBLPOP q 0\nBRPOP none q 1\nBLMOVE q r LEFT RIGHT 1\nBLPOP q 0.02\n"
+        "BLMPOP 0.02 1 q LEFT\nBLPOP q nonsense\nBLPOP q -1\nLRANGE r 0 -1\nDEL r\nQUIT\n",
+        "DEL zz\nZADD zz 1 a 2 b\nBZPOPMIN zz 0\nBZPOPMAX zz 0\nBZPOPMIN zz 0.02\nQUIT\n",
+        "DEL st\nXADD st 1-1 f v\nXREAD BLOCK 0 STREAMS st 0\nXREAD BLOCK 20 STREAMS st $\n"
+        "XGROUP CREATE st g 0\nXREADGROUP GROUP g c BLOCK 20 STREAMS st >\n"
+        "XREADGROUP GROUP g c BLOCK 20 STREAMS st >\nDEL st\nQUIT\n",
+        "MULTI\nBLPOP q 0\nWAIT 0 0\nXREAD BLOCK 0 STREAMS st $\nEXEC\nQUIT\n",
+        "SET a 1\nBLPOP q 0.02\nGET a\nSET a 2\nBLPOP q 0.02\nBLPOP q 0.02\nGET a\nPING\nQUIT\n",
+        "UNSUBSCRIBE\nPUNSUBSCRIBE\nSUNSUBSCRIBE\nUNSUBSCRIBE c d\nGET nothing\nQUIT\n",
+        "SUBSCRIBE a a b\nUNSUBSCRIBE\nPING\nGET nothing\nQUIT\n",
+        "SUBSCRIBE a\nPING\nPING hello\nGET a\nECHO x\nHELLO 3\nMULTI\nWATCH a\n"
+        "BLPOP q 0\nMONITOR\nSUBSCRIBE c\nPUNSUBSCRIBE\nPSUBSCRIBE q*\nUNSUBSCRIBE\nGET a\n"
+        "PUNSUBSCRIBE q*\nGET nothing\nQUIT\n",
+        "SUBSCRIBE a\nRESET\nPING\nGET nothing\nQUIT\n",
+        "SUBSCRIBE a\nSUBSCRIBE\nUNSUBSCRIBE zz\nUNSUBSCRIBE a\nGET nothing\nQUIT\n",
+        "SSUBSCRIBE a b\nSUNSUBSCRIBE\nPING\nSSUBSCRIBE c\nSUNSUBSCRIBE c\nGET nothing\nQUIT\n",
+        "WAIT 0 0\nWAIT 1 10\nWAIT\nQUIT\n",
+    };
+    struct stratad_process *stratad = rig_start(NULL);
+    for (size_t i = 0; i < sizeof pipelines / sizeof pipelines[0]; i++) {
+        char *wanted = all_of(port_socket(redis_server_port(rig_server)), pipelines[i]);
+        char *got = all_of(rig_socket(stratad), pipelines[i]);
+        assert_string_equal(got, wanted);
+        free(wanted);
+        free(got);
+    }
+    stratad_process_stop(&stratad);
+}
+
+static void so_they_are_in_resp3(void **state)
+{
+    (void)state;
+    static const char *const pipelines[] = {
+        "DEL q zz st\nZADD zz 1 a\nRPUSH q x\nXADD st 1-1 f v\nBLPOP q 0\nBLPOP q 0.02\n"
+        "BZPOPMIN zz 0\nXREAD BLOCK 0 STREAMS st 0\nWATCH k\nGET none\nHSET wh f v\nHGETALL wh\n"
+        "DEL wh\nMULTI\nGET none\nEXEC\nSET k 1\nWATCH k\nSET k 2\nMULTI\nEXEC\nDEL q zz "
+        "st\nQUIT\n",
+        "SUBSCRIBE a\nGET nothing\nPING\nPSUBSCRIBE b* c*\nBLPOP q 0.02\nWATCH k\nMULTI\nEXEC\n"
+        "UNSUBSCRIBE\nPUNSUBSCRIBE\nUNSUBSCRIBE\nPING\nQUIT\n",
+    };
+    struct stratad_process *stratad = rig_start(NULL);
+    for (size_t i = 0; i < sizeof pipelines / sizeof pipelines[0]; i++) {
+        int theirs = port_socket(redis_server_port(rig_server)), ours = rig_socket(stratad);
+        say(theirs, "HELLO 3\nECHO behind\n");
+        say(ours, "HELLO 3\nECHO behind\n");
+        char *wanted = all_of(theirs, pipelines[i]), *got = all_of(ours, pipelines[i]);
+        assert_non_null(strstr(wanted, "behind"));
+        assert_string_equal(strstr(got, "behind"), strstr(wanted, "behind"));
+        free(wanted);
+        free(got);
+    }
+    stratad_process_stop(&stratad);
+}
+
+/* ---- WATCH ---- */
+
+/* L1 is told of nothing here: what it has of the key is old, and may not be read behind WATCH, or
+ * it would be taken for what is watched. */
+static void behind_watch_redis_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
+    struct stratad_process *stratad = rig_start(NULL);
+    (void)unsetenv("STRATA_TRACKING");
+    redisContext *client = rig_client(stratad), *direct = direct_client();
+    ASSERT_SAYS(client, "OK", "SET watched old");
+    ASSERT_SAYS(client, "old", "GET watched");
+    ASSERT_SAYS(direct, "OK", "SET watched new");
+    ASSERT_SAYS(client, "old", "GET watched");
+    ASSERT_SAYS(client, "OK", "WATCH watched");
+    ASSERT_SAYS(client, "new", "GET watched");
+    ASSERT_SAYS(client, "OK", "UNWATCH");
+    ASSERT_SAYS(client, "new", "GET watched");
+    redisFree(client);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+#define WATCHERS 4
+#define ROUNDS   200
+
+static void *increment_many(void *arg)
+{
+    redisContext *client = rig_client(arg);
+    for (int done = 0; done < ROUNDS;) {
+        ASSERT_SAYS(client, "OK", "WATCH counter");
+        redisReply *reply = redisCommand(client, "GET counter");
+        long value = strtol(reply->str, NULL, 10);
+        freeReplyObject(reply);
+        ASSERT_SAYS(client, "OK", "MULTI");
+        ASSERT_SAYS(client, "QUEUED", "SET counter %ld", value + 1);
+        reply = redisCommand(client, "EXEC");
+        bool carried_out = reply->type == REDIS_REPLY_ARRAY;
+        assert_true(carried_out || reply->type == REDIS_REPLY_NIL);
+        freeReplyObject(reply);
+        done += carried_out;
+        reply = redisCommand(client, "GET counter");
+        assert_true(!carried_out || strtol(reply->str, NULL, 10) >= value + 1);
+        freeReplyObject(reply);
+    }
+    redisFree(client);
+    return NULL;
+}
+
+static void nothing_is_lost_among_those_who_watch(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--workers", "2", "--max-staleness", "60", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *client = rig_client(stratad);
+    pthread_t threads[WATCHERS];
+    ASSERT_SAYS(client, "OK", "SET counter 0");
+    for (size_t i = 0; i < WATCHERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, increment_many, stratad), 0);
+    for (size_t i = 0; i < WATCHERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    char wanted[16];
+    (void)snprintf(wanted, sizeof wanted, "%d", WATCHERS * ROUNDS);
+    ASSERT_SAYS(client, wanted, "GET counter");
+    assert_true(own_number(client, "opened") <= WATCHERS + 1);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- order ---- */
+
+/* What stands behind a command that blocks is carried out when that has been. */
+static void what_stands_behind_is_as_late(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *other = rig_client(stratad), *direct = direct_client();
+    int fd = rig_socket(stratad);
+    ASSERT_SAYS(other, "OK", "SET late before");
+    ASSERT_SAYS(other, "before", "GET late");
+    say(fd, "BLPOP order 0\nGET late\nPING\n");
+    wait_for_blocked(direct, 1);
+    ASSERT_SAYS(other, "OK", "SET late after");
+    freeReplyObject(redisCommand(other, "RPUSH order x"));
+    expect(fd, "*2\n$5\norder\n$1\nx\n$5\nafter\n+PONG\n");
+    (void)close(fd);
+    redisFree(other);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+/* Its own time counts, and not the budget of other commands. */
+static void a_command_may_block_longer_than_others_may_take(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--socket-timeout", "0.1", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *client = rig_client(stratad);
+    redisReply *reply = redisCommand(client, "BLPOP nobody 0.5");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+static void what_a_blocking_command_has_moved_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
+    struct stratad_process *stratad = rig_start(NULL);
+    (void)unsetenv("STRATA_TRACKING");
+    redisContext *client = rig_client(stratad);
+    freeReplyObject(redisCommand(client, "DEL from to"));
+    redisReply *reply = redisCommand(client, "GET to"); /* L1 knows that there is none */
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    freeReplyObject(redisCommand(client, "RPUSH from x"));
+    ASSERT_SAYS(client, "x", "BLMOVE from to LEFT LEFT 0");
+    ASSERT_SAYS(client, "WRONGTYPE", "GET to");
+    freeReplyObject(redisCommand(client, "DEL to"));
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- subscriptions, MONITOR ---- */
+
+static void messages_come_in_the_clients_protocol(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *direct = direct_client();
+    int two = rig_socket(stratad), three = rig_socket(stratad);
+    say(two, "SUBSCRIBE news\nPSUBSCRIBE n*\n");
+    expect(two, "*3\n$9\nsubscribe\n$4\nnews\n:1\n*3\n$10\npsubscribe\n$2\nn*\n:2\n");
+    say(three, "HELLO 3 SETNAME x\nSUBSCRIBE news\nGET nothing\n");
+    wait_for_subscribers(direct, "news", 2);
+    freeReplyObject(redisCommand(direct, "PUBLISH news one"));
+    expect(two, "*3\n$7\nmessage\n$4\nnews\n$3\none\n"
+                "*4\n$8\npmessage\n$2\nn*\n$4\nnews\n$3\none\n");
+    freeReplyObject(redisCommand(direct, "PUBLISH news two"));
+    say(two, "PING\n");
+    expect(two, "*3\n$7\nmessage\n$4\nnews\n$3\ntwo\n"
+                "*4\n$8\npmessage\n$2\nn*\n$4\nnews\n$3\ntwo\n*2\n$4\npong\n$0\n\n");
+    say(three, "QUIT\n");
+    size_t len;
+    char *got = rig_read_to_end(three, &len);
+    const char *first = strstr(got, "message\r\n$4\r\nnews\r\n$3\r\none\r\n");
+    assert_non_null(strstr(got, ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"));
+    assert_non_null(first);
+    assert_non_null(strstr(first, ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\ntwo\r\n"));
+    assert_non_null(strstr(got, "_\r\n"));
+    free(got);
+    (void)close(three);
+    (void)close(two);
+    wait_for_subscribers(direct, "news", 0);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+#define FLOOD     40
+#define PUBLISHED ((size_t)256 << 10)
+
+/* He does not read while ten times of what stratad keeps for him is published. */
+static void who_reads_slowly_misses_nothing(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *direct = direct_client(), *client = rig_client(stratad);
+    char *message = malloc(PUBLISHED);
+    assert_non_null(message);
+    ASSERT_SAYS(direct, "OK", "CONFIG SET client-output-buffer-limit %s", "pubsub 0 0 0");
+    freeReplyObject(redisCommand(client, "SUBSCRIBE flood"));
+    for (int i = 0; i < FLOOD; i++) {
+        memset(message, 'a' + i % 26, PUBLISHED);
+        freeReplyObject(redisCommand(direct, "PUBLISH flood %b", message, PUBLISHED));
+    }
+    for (int i = 0; i < FLOOD; i++) {
+        redisReply *reply = NULL;
+        assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+        assert_int_equal(reply->element[2]->len, PUBLISHED);
+        assert_int_equal(reply->element[2]->str[PUBLISHED - 1], 'a' + i % 26);
+        freeReplyObject(reply);
+    }
+    free(message);
+    redisFree(client);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+static void monitor_shows_what_redis_is_told(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *direct = direct_client(), *client = rig_client(stratad);
+    redisReply *reply = NULL;
+    ASSERT_SAYS(client, "OK", "MONITOR");
+    ASSERT_SAYS(direct, "seen", "ECHO seen");
+    do {
+        freeReplyObject(reply);
+        assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+    } while (strstr(reply->str, "\"ECHO\" \"seen\"") == NULL);
+    freeReplyObject(reply);
+    redisFree(client);
+
+    int fd = rig_socket(stratad);
+    say(fd, "MONITOR\n");
+    expect(fd, "+OK\n");
+    say(fd, "RESET\nQUIT\n");
+    size_t len;
+    char *rest = rig_read_to_end(fd, &len);
+    assert_true(len >= 13);
+    assert_string_equal(rest + len - 13, "+RESET\r\n+OK\r\n");
+    free(rest);
+    (void)close(fd);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- WAIT ---- */
+
+/* It waits for what the client has written, though that went by another connection. */
+static void wait_waits_for_what_the_client_has_written(void **state)
+{
+    (void)state;
+    char port[16];
+    struct redis_server *replica = NULL;
+    (void)snprintf(port, sizeof port, "%d", redis_server_port(rig_server));
+    const char *const args[] = {"--replicaof", "127.0.0.1", port, NULL};
+    assert_int_equal(redis_server_start(&replica, args), 0);
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *client = rig_client(stratad);
+    redisReply *reply;
+    ASSERT_SAYS(client, "OK", "SET waited 1");
+    do {
+        reply = redisCommand(client, "WAIT 1 1000");
+        assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+        long long replicas = reply->integer;
+        freeReplyObject(reply);
+        if (replicas == 1)
+            break;
+    } while (true);
+    redis_server_freeze(replica);
+    ASSERT_SAYS(client, "OK", "SET waited 2");
+    reply = redisCommand(client, "WAIT 1 50");
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    assert_int_equal(reply->integer, 0);
+    freeReplyObject(reply);
+    redis_server_thaw(replica);
+    reply = redisCommand(client, "WAIT 1 10000");
+    assert_int_equal(reply->integer, 1);
+    freeReplyObject(reply);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+    redis_server_stop(&replica);
+}
+
+/* ---- the bound ---- */
+
+static void beyond_the_bound_clients_are_told_so(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--own-connections-max", "2", "--workers", "1", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *client = rig_client(stratad), *direct = direct_client();
+    int fd = rig_socket(stratad), other = rig_socket(stratad);
+    say(fd, "BLPOP bound 0\n");
+    say(other, "SUBSCRIBE bound\n");
+    expect(other, "*3\n$9\nsubscribe\n$5\nbound\n:1\n");
+    wait_for_blocked(direct, 1);
+    assert_int_equal(own_number(client, "open"), 2);
+    ASSERT_SAYS(client, "BUSY strata: ", "BLPOP none 0");
+    ASSERT_SAYS(client, "BUSY strata: ", "WATCH k");
+    ASSERT_SAYS(client, "OK", "UNWATCH");
+    assert_int_equal(own_number(client, "refused"), 2);
+    freeReplyObject(redisCommand(direct, "RPUSH bound x"));
+    expect(fd, "*2\n$5\nbound\n$1\nx\n");
+    int three = rig_socket(stratad);
+    say(three, "HELLO 3\nECHO ~\n");
+    for (char last = '\0'; last != '~';)
+        assert_int_equal(recv(three, &last, 1, 0), 1);
+    expect(three, "\n");
+    for (int i = 0; i < 20; i++) { /* one that is idle serves, also in the other protocol */
+        say(three, "BLPOP none 0.001\n");
+        expect(three, "_\n");
+        say(fd, "BLPOP none 0.001\n");
+        expect(fd, "*-1\n");
+    }
+    assert_int_equal(own_number(client, "open"), 2);
+    (void)close(three);
+    (void)close(fd);
+    (void)close(other);
+    redisFree(client);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- clients that leave ---- */
+
+static void who_leaves_takes_what_blocks_along(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"BLPOP left 0\n", "BLPOP left 0\nGET a\nBLPOP left 0\n",
+                                        "WATCH k\nBLPOP left 0\nMULTI\nSET k 1\nEXEC\n"};
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *direct = direct_client(), *client = rig_client(stratad);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        for (int reset = 0; reset < 2; reset++) {
+            int fd = rig_socket(stratad);
+            say(fd, lines[i]);
+            wait_for_blocked(direct, 1);
+            const struct linger at_once = {.l_onoff = reset, .l_linger = 0};
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+            (void)close(fd);
+            wait_for_blocked(direct, 0);
+        }
+    redisReply *reply = redisCommand(direct, "RPUSH left x");
+    assert_int_equal(reply->integer, 1);
+    freeReplyObject(reply);
+    freeReplyObject(redisCommand(direct, "DEL left"));
+    struct fact fact = {client, "open", 0};
+    assert_true(wait_until(own_is, &fact, PATIENCE_MS));
+    redisFree(client);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+static void the_end_of_stratad_does_not_wait_for_what_blocks(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--drain-timeout", "600", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *direct = direct_client();
+    int fd = rig_socket(stratad), other = rig_socket(stratad);
+    say(fd, "BLPOP drained 0\n");
+    say(other, "SUBSCRIBE drained\n");
+    wait_for_blocked(direct, 1);
+    wait_for_subscribers(direct, "drained", 1);
+    assert_int_equal(stratad_process_terminate(stratad, PATIENCE_MS), 0);
+    expect(fd, "-LOST strata: the connection to redis broke before the answer; "
+               "a write may have happened\n");
+    expect_closed(fd);
+    expect(other, "*3\n$9\nsubscribe\n$7\ndrained\n:1\n");
+    expect_closed(other);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- Redis dies ---- */
+
+static void where_redis_dies_everybody_is_told(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--socket-timeout", "1", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *direct = direct_client(), *client = rig_client(stratad),
+                 *watcher = rig_client(stratad);
+    int blocked = rig_socket(stratad), subscribed = rig_socket(stratad);
+    say(blocked, "BLPOP killed 0\n");
+    say(subscribed, "SUBSCRIBE killed\n");
+    ASSERT_SAYS(watcher, "OK", "WATCH killed:key");
+    wait_for_blocked(direct, 1);
+    wait_for_subscribers(direct, "killed", 1);
+    redisFree(direct);
+    redis_server_kill9(rig_server);
+    expect(blocked, "-LOST strata: the connection to redis broke before the answer; "
+                    "a write may have happened\n");
+    expect(subscribed, "*3\n$9\nsubscribe\n$6\nkilled\n:1\n");
+    expect_closed(subscribed);
+    ASSERT_SAYS(client, "UNAVAILABLE strata: redis cannot be reached", "BLPOP killed 0");
+    assert_int_equal(redis_server_restart(rig_server), 0);
+    assert_true(wait_until(answers_ok, client, PATIENCE_MS));
+    assert_true(wait_until(answers_ok, watcher, PATIENCE_MS));
+    ASSERT_SAYS(watcher, "OK", "MULTI");
+    ASSERT_SAYS(watcher, "QUEUED", "SET killed:key inside");
+    ASSERT_SAYS(watcher, "EXECABORT strata: the connection to redis on which keys were watched",
+                "EXEC");
+    redisReply *reply = redisCommand(watcher, "GET killed:key");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    ASSERT_SAYS(watcher, "OK", "WATCH killed:key");
+    ASSERT_SAYS(watcher, "OK", "MULTI");
+    reply = redisCommand(watcher, "EXEC");
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+    say(blocked, "BLPOP killed 0.01\n");
+    expect(blocked, "*-1\n");
+    (void)close(blocked);
+    redisFree(client);
+    redisFree(watcher);
+    stratad_process_stop(&stratad);
+}
+
+static void where_redis_hangs_its_own_time_and_the_budget_are_over(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--socket-timeout", "0.3", NULL};
+    struct stratad_process *stratad = rig_start(args);
+    redisContext *client = rig_client(stratad), *watcher = rig_client(stratad),
+                 *fresh = rig_client(stratad), *direct = direct_client();
+    ASSERT_SAYS(client, "OK", "SET frozen old");
+    ASSERT_SAYS(watcher, "OK", "WATCH frozen");
+    ASSERT_SAYS(watcher, "OK", "MULTI");
+    ASSERT_SAYS(watcher, "QUEUED", "SET frozen new");
+    redisReply *reply = redisCommand(client, "BLPOP none 0.001");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    redis_server_freeze(rig_server);
+    ASSERT_SAYS(client, "TIMEOUT strata: ", "BLPOP none 0.1");
+    ASSERT_SAYS(watcher, "TIMEOUT strata: ", "EXEC");
+    ASSERT_SAYS(fresh, "UNAVAILABLE strata: ", "BLPOP none 0");
+    redis_server_thaw(rig_server);
+    assert_true(wait_until(answers_ok, client, PATIENCE_MS));
+    reply = redisCommand(direct, "GET frozen");
+    for (int i = 0; i < 20; i++)
+        ASSERT_SAYS(client, reply->str, "GET frozen");
+    freeReplyObject(reply);
+    reply = redisCommand(watcher, "BLPOP none 0.001");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    redisFree(client);
+    redisFree(watcher);
+    redisFree(fresh);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replies_are_those_of_redis),
+        cmocka_unit_test(so_they_are_in_resp3),
+        cmocka_unit_test(behind_watch_redis_is_read),
+        cmocka_unit_test(nothing_is_lost_among_those_who_watch),
+        cmocka_unit_test(what_stands_behind_is_as_late),
+        cmocka_unit_test(a_command_may_block_longer_than_others_may_take),
+        cmocka_unit_test(what_a_blocking_command_has_moved_is_read),
+        cmocka_unit_test(messages_come_in_the_clients_protocol),
+        cmocka_unit_test(who_reads_slowly_misses_nothing),
+        cmocka_unit_test(monitor_shows_what_redis_is_told),
+        cmocka_unit_test(wait_waits_for_what_the_client_has_written),
+        cmocka_unit_test(beyond_the_bound_clients_are_told_so),
+        cmocka_unit_test(who_leaves_takes_what_blocks_along),
+        cmocka_unit_test(the_end_of_stratad_does_not_wait_for_what_blocks),
+        cmocka_unit_test(where_redis_dies_everybody_is_told),
+        cmocka_unit_test(where_redis_hangs_its_own_time_and_the_budget_are_over),
+    };
+    return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);
+}

@@ -316,7 +316,7 @@ static int open_file(struct sta_warmer *warmer, bool *foreign)
     int status = sta_hot_reader_open(&warmer->reader, path, &error);
     if (status == STRATA_OK)
         return STRATA_OK;
-    *foreign = status == STRATA_ERR_INVALID || status == STRATA_ERR_UNSUPPORTED;
+    *foreign = status != STRATA_ERR_NOMEM; /* what cannot be read may be anybody's */
     sta_log_write(stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON, "not warmed: %s%s", error.text,
                   *foreign ? "; nor is it written over: remove it, or name another (hot_file)"
                            : "");

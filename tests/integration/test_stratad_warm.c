@@ -349,6 +349,28 @@ static void a_file_that_is_not_ours_is_neither_read_nor_written(void **state)
     free(bytes);
 }
 
+/* A link to itself: nobody can open it, whatever his rights. It serves, and leaves it alone. */
+static void a_file_that_cannot_be_read_is_said_and_left_alone(void **state)
+{
+    (void)state;
+    const char *const args[] = {PATIENT, "--hot-file", path, "--admin-listen", admin, NULL};
+    struct stat found;
+    assert_int_equal(symlink(path, path), 0);
+    freeReplyObject(redis("SET key:%d value:%d", 0));
+    struct stratad_process *stratad = rig_start(args);
+    assert_true(wait_until(readyz_says, (void *)"HTTP/1.1 200", 20000));
+    assert_true(stratad_process_said(stratad, "cannot be opened: Too many levels of symbolic "
+                                              "links; nor is it written over: remove it"));
+    redisContext *client = rig_client(stratad);
+    get_all(client, 1);
+    redisFree(client);
+    terminate(&stratad);
+    assert_false(stratad_process_said(stratad, "the hot set is saved"));
+    stratad_process_stop(&stratad);
+    assert_int_equal(lstat(path, &found), 0);
+    assert_true(S_ISLNK(found.st_mode));
+}
+
 static void a_torn_file_warms_up_to_the_tear(void **state)
 {
     (void)state;
@@ -390,20 +412,20 @@ static void what_is_in_the_way_is_said_at_the_start(void **state)
     const char *const no_folder[] = {PATIENT, "--hot-file", below, NULL};
     const char *const fine[] = {PATIENT, "--hot-file", path, NULL};
     struct stratad_process *stratad = rig_start(a_folder);
-    assert_true(stratad_process_said(stratad, "cannot be written: Is a directory"));
+    assert_true(stratad_process_said(
+        stratad, "cannot be opened: Is a directory; nor is it written over: remove it"));
     stratad_process_stop(&stratad);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     (void)fclose(file);
     (void)snprintf(below, sizeof below, "%s/hot", path);
     stratad = rig_start(no_folder);
-    assert_true(stratad_process_said(stratad, "cannot be written: Not a directory"));
+    assert_true(stratad_process_said(stratad, "cannot be opened: Not a directory"));
     stratad_process_stop(&stratad);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0); /* nobody will write it, and nothing waits for that */
     stratad = rig_start(fine);
     assert_true(stratad_process_said(stratad, "cannot be opened: Not a regular file"));
-    assert_true(stratad_process_said(stratad, "cannot be written: Not a regular file"));
     stratad_process_stop(&stratad);
     assert_int_equal(unlink(path), 0);
     stratad = rig_start(fine);
@@ -433,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup(nothing_is_evicted_for_it, empty),
         cmocka_unit_test_setup(its_own_password_is_no_hindrance, empty),
         cmocka_unit_test_setup(a_file_that_is_not_ours_is_neither_read_nor_written, empty),
+        cmocka_unit_test_setup(a_file_that_cannot_be_read_is_said_and_left_alone, empty),
         cmocka_unit_test_setup(a_torn_file_warms_up_to_the_tear, empty),
         cmocka_unit_test_setup(where_it_cannot_be_saved_it_is_said, empty),
         cmocka_unit_test_setup(what_is_in_the_way_is_said_at_the_start, empty),

@@ -464,6 +464,30 @@ static void what_is_no_regular_file_is_neither_read_nor_replaced(void **state)
     sta_l1_destroy(&l1);
 }
 
+/* As a user who has no right to it, be the test root's or not. */
+static void what_may_not_be_read_is_said(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = create_l1();
+    struct sta_hot_reader reader;
+    const struct sta_hot_bounds bounds = {.max_keys = UINT64_MAX, .max_bytes = 1 << 20};
+    struct strata_error error = {0};
+    uint64_t saved;
+    const uid_t user = geteuid();
+    put(l1, "k", "v", STA_NEVER, 0, 0);
+    assert_int_equal(sta_hot_set_save(l1, path, &bounds, &saved, &error), STRATA_OK);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(path, 0), 0);
+    if (user == 0)
+        assert_int_equal(seteuid(65534), 0);
+    int status = sta_hot_reader_open(&reader, path, &error);
+    if (user == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(status, STRATA_ERR_SYSTEM);
+    assert_non_null(strstr(error.text, "/hot: cannot be opened: Permission denied"));
+    sta_l1_destroy(&l1);
+}
+
 static void nothing_is_left_where_memory_is_out(void **state)
 {
     (void)state;
@@ -511,6 +535,7 @@ int main(void)
         cmocka_unit_test(what_is_left_of_a_ttl_goes_by_the_clock_of_the_wall),
         cmocka_unit_test(a_file_that_cannot_be_written_leaves_the_old_one),
         cmocka_unit_test(what_is_no_regular_file_is_neither_read_nor_replaced),
+        cmocka_unit_test(what_may_not_be_read_is_said),
         cmocka_unit_test(nothing_is_left_where_memory_is_out),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

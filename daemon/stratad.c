@@ -280,6 +280,13 @@ static void set_live(struct sta_stratad_live *live, const struct sta_stratad_opt
     set(&live->metrics_detailed, options->cache.metrics_detailed == STRATA_ON);
 }
 
+/* 0: any */
+static uint64_t repair_rate(const struct sta_stratad_options *options)
+{
+    uint64_t rate = options->cache.repair_rate;
+    return rate == STRATA_UNLIMITED ? 0 : rate;
+}
+
 static int stratad_open(struct sta_stratad *stratad, struct strata_error *error)
 {
     const struct sta_stratad_options *options = &stratad->options;
@@ -327,9 +334,7 @@ int sta_stratad_create(struct sta_stratad **out, const struct sta_stratad_option
     stratad->started_ns = sta_clock_now_ns();
     stratad->hash_seed = sta_random_seed();
     set_live(&stratad->live, options);
-    sta_turns_pace_init(&stratad->pace, options->cache.repair_rate == STRATA_UNLIMITED
-                                            ? 0
-                                            : options->cache.repair_rate);
+    sta_turns_pace_init(&stratad->pace, repair_rate(options));
     stratad->request_limits = sta_resp_request_limits;
     stratad->request_limits.total_bytes = options->query_limit;
     int status = stratad_open(stratad, error);
@@ -419,6 +424,7 @@ void sta_stratad_apply(struct sta_stratad *stratad, const struct sta_stratad_opt
 {
     const struct strata_options *cache = &options->cache;
     set_live(&stratad->live, options);
+    sta_turns_pace_adjust(&stratad->pace, repair_rate(options), sta_clock_now_ns());
     sta_barrier_watch_adjust(&stratad->watch, cache->socket_timeout_ms * STA_NS_MS);
     reserve_descriptors(stratad, options);
     sta_stratad_options_log(options, stratad->log);

@@ -291,9 +291,7 @@ void sta_behind_queue_adjust(struct sta_behind_queue *queue,
     queue->config.max_bytes = config->max_bytes;
     queue->config.interval_ns = config->interval_ns;
     queue->over = queue_is_over(queue);
-    queue->rate.per_second = config->rate;
-    if (queue->rate.used_up_ns > now_ns)
-        queue->rate.used_up_ns = now_ns; /* by the old rate */
+    sta_rate_change(&queue->rate, config->rate, now_ns);
 }
 
 /* ---- sending ---- */

@@ -175,6 +175,7 @@ void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *co
     sta_barriers_adjust(&cache->barriers, config->budget_ms * STA_NS_MS);
     sta_invalidate_adjust(&cache->invalidate, config->invalidation_batch_size,
                           config->invalidation_timeout_ms * STA_NS_MS);
+    sta_repair_adjust(&cache->repair, config->repair_rate);
     if (cache->behind != NULL)
         sta_behind_adjust(cache->behind, &config->behind);
     if (cache->l1 == NULL)

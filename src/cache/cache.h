@@ -112,9 +112,9 @@ void sta_cache_statistics(struct sta_cache *cache, struct strata_statistics *out
 
 /* Takes from `config` what may change while the cache runs: l1.max_bytes and max_entries (where
  * these are lower, L1 has come down to them when this returns), l1_ttl_ms, cleanup_interval_ms,
- * l2_ttl_ms, budget_ms, serve_stale, null_values, null_ttl_ms, invalidation and its batch_size and
- * timeout_ms, and of `behind` all but batch, guard, journal and sync. Each holds for what begins
- * when this has returned. Any thread, one at a time. */
+ * l2_ttl_ms, budget_ms, serve_stale, repair_rate, null_values, null_ttl_ms, invalidation and its
+ * batch_size and timeout_ms, and of `behind` all but batch, guard, journal and sync. Each holds for
+ * what begins when this has returned. Any thread, one at a time. */
 void sta_cache_adjust(struct sta_cache *cache, const struct sta_cache_config *config);
 
 /* As sta_l1_set_quotas(); without L1 it is fine. */

@@ -74,6 +74,11 @@ void sta_repair_init(struct sta_repair *repair, struct sta_cache *cache, uint64_
     sta_turns_pace_init(&repair->pace, per_second);
 }
 
+void sta_repair_adjust(struct sta_repair *repair, uint64_t per_second)
+{
+    sta_turns_pace_adjust(&repair->pace, per_second, sta_clock_now_ns());
+}
+
 void sta_repair_start(struct sta_repair *repair)
 {
     sta_turns_init(&repair->turns, &repair->pace, repair->cache->loop, &owner);

@@ -6,7 +6,8 @@
  * asked for again does not fall upon Redis at once, such reads go by turns (turns.h); whose turn
  * comes too late ends with STRATA_ERR_BUSY. Reads of what L1 has nothing of, hits and writes do not
  * come here. Why it is so: docs/design/0015-repair.md.
- * Threads: submit() and the numbers any, the rest the loop's. Memory: nothing but the reads' own.
+ * Threads: submit(), adjust() and the numbers any, the rest the loop's. Memory: nothing but the
+ * reads' own.
  */
 #ifndef STA_REPAIR_H
 #define STA_REPAIR_H
@@ -29,6 +30,8 @@ struct sta_repair {
 /* `per_second`: keys; 0: any. start(): once there is a loop. */
 void sta_repair_init(struct sta_repair *repair, struct sta_cache *cache, uint64_t per_second);
 void sta_repair_start(struct sta_repair *repair);
+/* Any thread: another rate from now on. */
+void sta_repair_adjust(struct sta_repair *repair, uint64_t per_second);
 void sta_repair_fini(struct sta_repair *repair);
 
 /* A read that was begun, of which some keys are in doubt: sent in its turn. */

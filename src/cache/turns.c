@@ -20,6 +20,13 @@ void sta_turns_pace_init(struct sta_pace *pace, uint64_t per_second)
     pthread_mutex_init(&pace->lock, NULL);
 }
 
+void sta_turns_pace_adjust(struct sta_pace *pace, uint64_t per_second, uint64_t now_ns)
+{
+    pthread_mutex_lock(&pace->lock);
+    sta_rate_change(&pace->rate, per_second, now_ns);
+    pthread_mutex_unlock(&pace->lock);
+}
+
 void sta_turns_pace_fini(struct sta_pace *pace)
 {
     pthread_mutex_destroy(&pace->lock);

@@ -69,6 +69,9 @@ struct sta_turns {
 void sta_turns_pace_init(struct sta_pace *pace, uint64_t per_second);
 void sta_turns_pace_fini(struct sta_pace *pace);
 
+/* Another rate from now on; who is the first of his queue waits for his turn by the old one. */
+void sta_turns_pace_adjust(struct sta_pace *pace, uint64_t per_second, uint64_t now_ns);
+
 /* So many keys in doubt are sent for. */
 void sta_turns_pace_spend(struct sta_pace *pace, uint64_t keys, uint64_t now_ns);
 

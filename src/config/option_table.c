@@ -564,7 +564,6 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .unlimited = true,
         .unit = "entries a second",
         .default_text = "20000",
-        .fixed = "its pace is laid down at the start",
         .group = "Coherence",
         .help = "The most entries that are read again from Redis after a lost connection or a "
                 "flush has cast doubt on them. Gets of others wait for their turn, and fail "

@@ -32,6 +32,14 @@ static inline uint64_t sta_rate_takes_ns(const struct sta_rate *rate, uint64_t c
     return rate->per_second > 0 ? count * STA_NS_SEC / rate->per_second : 0;
 }
 
+/* What is owed by the old rate is owed no more. */
+static inline void sta_rate_change(struct sta_rate *rate, uint64_t per_second, uint64_t now_ns)
+{
+    rate->per_second = per_second;
+    if (rate->used_up_ns > now_ns)
+        rate->used_up_ns = now_ns;
+}
+
 /* What was spent was not needed after all. */
 static inline void sta_rate_give_back(struct sta_rate *rate, uint64_t count)
 {

@@ -114,20 +114,26 @@ static uint64_t gets_seen_by_redis(void)
 }
 
 /* Asks for so many at once that the next turn is far away. */
-static void use_up(struct strata *cache)
+static void use_up_from(struct strata *cache, unsigned from)
 {
+    uint64_t repairs = numbers(cache).repairs;
     char names[AT_ONCE][32];
     struct strata_bytes keys[AT_ONCE];
     struct strata_value values[AT_ONCE];
     int statuses[AT_ONCE];
     for (unsigned i = 0; i < AT_ONCE; i++) {
-        key_of(i, names[i], sizeof names[i]);
+        key_of(from + i, names[i], sizeof names[i]);
         keys[i] = strata_text(names[i]);
     }
     assert_int_equal(strata_get_many(cache, keys, AT_ONCE, values, statuses), STRATA_OK);
     for (unsigned i = 0; i < AT_ONCE; i++)
         strata_release(&values[i]);
-    assert_int_equal(numbers(cache).repairs, AT_ONCE);
+    assert_int_equal(numbers(cache).repairs, repairs + AT_ONCE);
+}
+
+static void use_up(struct strata *cache)
+{
+    use_up_from(cache, 0);
 }
 
 /* ---- readers ---- */
@@ -225,6 +231,31 @@ static void without_a_bound_nobody_waits(void **state)
     (void)is_kept(&target);
     assert_true(numbers(cache).repairs >= KEYS);
     assert_int_equal(numbers(cache).repairs_delayed, 0);
+    strata_close(&cache);
+}
+
+static void change_rate(struct strata *cache, const char *rate)
+{
+    const struct strata_setting setting = {"repair_rate", rate};
+    assert_int_equal(strata_reconfigure(cache, &setting, 1, NULL), STRATA_OK);
+}
+
+/* By the old rate the next turn would be ten seconds away; and by the new one again. */
+static void the_rate_is_another_one_at_once(void **state)
+{
+    (void)state;
+    struct strata *cache =
+        open_with((struct strata_options){.repair_rate = 1, .socket_timeout_ms = 2500});
+    fill(cache, 4 * AT_ONCE + 1);
+    cast_doubt(cache);
+    use_up(cache);
+    assert_int_equal(get_checked(cache, AT_ONCE), STRATA_ERR_BUSY);
+    change_rate(cache, "unlimited");
+    for (unsigned i = AT_ONCE; i < 3 * AT_ONCE; i++)
+        assert_int_equal(get_checked(cache, i), STRATA_OK);
+    change_rate(cache, "1");
+    use_up_from(cache, 3 * AT_ONCE);
+    assert_int_equal(get_checked(cache, 4 * AT_ONCE), STRATA_ERR_BUSY);
     strata_close(&cache);
 }
 
@@ -480,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_in_doubt_is_read_again_no_faster_than_the_rate),
         TEST(without_a_bound_nobody_waits),
+        TEST(the_rate_is_another_one_at_once),
         TEST(all_that_wait_for_one_key_cost_one_question),
         TEST(whose_turn_would_come_too_late_is_busy),
         TEST(or_gets_what_is_stale_where_that_is_wanted),

@@ -11,9 +11,11 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/rate.h"
@@ -92,11 +94,10 @@ static void fill(const struct bench *bench)
 }
 
 /* L1 has all keys, and believes in them for as long as no connection is lost. */
-static struct bench open_full(const char *rate)
+static struct bench open_full_by(const char *option, const char *value)
 {
     const char *const args[] = {
-        "--workers", "3", "--max-staleness", "60", "--repair-rate", rate, "--socket-timeout",
-        "10",        NULL};
+        "--workers", "3", "--max-staleness", "60", option, value, "--socket-timeout", "10", NULL};
     struct bench bench = {.stratad = rig_start(args),
                           .direct = rig_connect(redis_server_socket(rig_server))};
     for (unsigned i = 0; i < WORKERS; i++)
@@ -104,6 +105,11 @@ static struct bench open_full(const char *rate)
     fill(&bench);
     assert_true(wait_until(is_kept, &bench, PATIENT_MS));
     return bench;
+}
+
+static struct bench open_full(const char *rate)
+{
+    return open_full_by("--repair-rate", rate);
 }
 
 static void close_bench(struct bench *bench)
@@ -303,6 +309,34 @@ static void whose_turn_would_come_too_late_is_busy(void **state)
     close_bench(&bench);
 }
 
+static void write_rate(const char *path, const char *rate)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fprintf(file, "repair_rate = %s\n", rate) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* By the old rate all of it would take hours. */
+static void a_hangup_brings_another_rate(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/stratad-rate-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    write_rate(path, "1");
+    struct bench bench = open_full_by("--config", path);
+    cast_doubt(&bench);
+    write_rate(path, "unlimited");
+    assert_int_equal(kill(stratad_process_pid(bench.stratad), SIGHUP), 0);
+    assert_true(stratad_process_says(bench.stratad, "SIGHUP: repair_rate: 1 -> unlimited ("));
+    assert_true(wait_until(enough_is_repaired, &bench, PATIENT_MS));
+    assert_int_equal(statistic(&bench, "coherence", "repairs_delayed"), 0);
+    close_bench(&bench);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* The turn of a client that has gone is nobody's, and stratad ends. */
 static void a_client_that_goes_while_it_waits_leaves_nothing(void **state)
 {
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(reads_of_other_keys_do_not_wait),
         cmocka_unit_test(what_follows_a_get_that_waits_stays_behind_it),
         cmocka_unit_test(whose_turn_would_come_too_late_is_busy),
+        cmocka_unit_test(a_hangup_brings_another_rate),
         cmocka_unit_test(a_client_that_goes_while_it_waits_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);

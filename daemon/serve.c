@@ -87,8 +87,7 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
     case STA_DISPATCH_REFUSED:
         return serve_refusal(session, route->refusal, argv);
     case STA_DISPATCH_TRANSACTION:
-        return session->worker->router == NULL ? sta_transaction_control(session, argv, argc)
-                                               : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+        return sta_transaction_control(session, argv, argc);
     case STA_DISPATCH_OWN:
         return session->worker->router == NULL ? sta_own_path(session, route, argv, argc)
                                                : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
@@ -134,7 +133,7 @@ static int serve_own_inside(struct sta_session *session, const struct sta_route 
     if (route->own == STA_OWN_WATCH)
         return serve_error(session, "ERR WATCH inside MULTI is not allowed");
     if (route->own != STA_OWN_MONITOR && route->own != STA_OWN_SUBSCRIPTION)
-        return sta_transaction_queue(session, argv, argc);
+        return sta_transaction_queue(session, route, argv, argc);
     sta_transaction_abort(session);
     return serve_error(session, "ERR Command not allowed inside a transaction");
 }
@@ -153,7 +152,7 @@ static int serve_inside(struct sta_session *session, const struct strata_bytes *
     }
     if (route.kind != STA_DISPATCH_LOCAL || route.local == STA_LOCAL_PING ||
         route.local == STA_LOCAL_ECHO)
-        return sta_transaction_queue(session, argv, argc);
+        return sta_transaction_queue(session, &route, argv, argc);
     if (route.local == STA_LOCAL_QUIT || route.local == STA_LOCAL_RESET ||
         route.local == STA_LOCAL_HTTP)
         return sta_local_commands_run(session, route.local, argv, argc);

@@ -133,7 +133,8 @@ static struct sta_slot_plan plan_split(const struct strata_bytes *argv, size_t a
 struct slots {
     const struct strata_bytes *argv;
     size_t keys;
-    uint16_t slot; /* of the first key */
+    size_t first;  /* key's index, */
+    uint16_t slot; /* and slot */
     bool several;
 };
 
@@ -141,9 +142,11 @@ static void look_at_key(void *arg, size_t index)
 {
     struct slots *slots = arg;
     uint16_t slot = sta_slot_of(slots->argv[index]);
-    if (slots->keys++ == 0)
+    if (slots->keys++ == 0) {
+        slots->first = index;
         slots->slot = slot;
-    else if (slot != slots->slot)
+    }
+    if (slot != slots->slot)
         slots->several = true;
 }
 
@@ -184,5 +187,21 @@ struct sta_slot_plan sta_slot_plan_make(const struct sta_route *route,
                                  located || route->kind == STA_DISPATCH_CLEAR);
     struct sta_slot_plan plan = plan_of(STA_SLOT_PLAN_ONE, STA_SLOT_PLAN_FIRST);
     plan.slot = slots.slot;
+    return plan;
+}
+
+struct sta_slot_plan sta_slot_plan_inside(const struct sta_route *route,
+                                          const struct strata_bytes *argv, size_t argc,
+                                          size_t *first)
+{
+    struct slots slots = {.argv = argv};
+    (void)look_at_keys(route, argc, &slots);
+    *first = 1; /* of SPUBLISH: its channel */
+    if (slots.keys == 0)
+        return sta_slot_plan_make(route, argv, argc);
+    struct sta_slot_plan plan =
+        plan_of(slots.several ? STA_SLOT_PLAN_CROSS : STA_SLOT_PLAN_ONE, STA_SLOT_PLAN_FIRST);
+    plan.slot = slots.slot;
+    *first = slots.first;
     return plan;
 }

@@ -53,6 +53,12 @@ struct sta_slot_plan {
 struct sta_slot_plan sta_slot_plan_make(const struct sta_route *route,
                                         const struct strata_bytes *argv, size_t argc);
 
+/* For a command inside a transaction: ONE with the slot of all its keys, and *first, the index of
+ * the first of them; CROSS; or what becomes of it by itself. */
+struct sta_slot_plan sta_slot_plan_inside(const struct sta_route *route,
+                                          const struct strata_bytes *argv, size_t argc,
+                                          size_t *first);
+
 /* The table's own invariant, for tests: sorted, without doubles. */
 bool sta_slot_plan_valid(void);
 

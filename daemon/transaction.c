@@ -12,6 +12,7 @@
 #include "daemon/own_lane.h"
 #include "daemon/own_path.h"
 #include "daemon/session.h"
+#include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
@@ -20,6 +21,8 @@
 
 struct sta_transaction {
     struct sta_buffer commands; /* as they are sent */
+    struct sta_buffer probe;    /* before a cluster: a command about their slot, and */
+    uint16_t slot;              /*   that; or nothing, and STA_OPERATION_ANY_NODE */
     unsigned count;
     bool aborted;
 };
@@ -43,6 +46,7 @@ void sta_transaction_destroy(struct sta_transaction **at)
         return;
     *at = NULL;
     sta_buffer_fini(&transaction->commands);
+    sta_buffer_fini(&transaction->probe);
     free(transaction);
 }
 
@@ -62,13 +66,46 @@ static int run_multi(struct sta_session *session)
     if (transaction == NULL)
         return STRATA_ERR_NOMEM;
     sta_buffer_init(&transaction->commands, session->worker->stratad->options.query_limit);
+    sta_buffer_init(&transaction->probe, session->worker->stratad->options.query_limit);
+    transaction->slot = STA_OPERATION_ANY_NODE;
     session->transaction = transaction;
     return say(session, "OK");
 }
 
-int sta_transaction_queue(struct sta_session *session, const struct strata_bytes *argv, size_t argc)
+/* Before a cluster: NULL where the command may stand in the transaction, or why not. What begins
+ * with a key is known to be about its slot from then on. */
+static const char *transaction_place(struct sta_transaction *transaction,
+                                     const struct sta_route *route, const struct strata_bytes *argv,
+                                     size_t argc)
+{
+    size_t first;
+    const struct sta_slot_plan plan = sta_slot_plan_inside(route, argv, argc, &first);
+    const bool is_first = transaction->slot == STA_OPERATION_ANY_NODE;
+    if (plan.kind == STA_SLOT_PLAN_ANY)
+        return NULL;
+    if (plan.kind == STA_SLOT_PLAN_CROSS ||
+        (plan.kind == STA_SLOT_PLAN_ONE && !is_first && plan.slot != transaction->slot))
+        return "CROSSSLOT Keys in request don't hash to the same slot";
+    if (plan.kind != STA_SLOT_PLAN_ONE)
+        return "ERR strata: inside a transaction before a cluster all must concern one slot";
+    const struct strata_bytes probe[] = {strata_bytes("EXISTS", 6), argv[first]};
+    if (is_first && sta_resp_write_command(&transaction->probe, probe, 2) < 0)
+        return "ERR strata: out of memory";
+    transaction->slot = plan.slot;
+    return NULL;
+}
+
+int sta_transaction_queue(struct sta_session *session, const struct sta_route *route,
+                          const struct strata_bytes *argv, size_t argc)
 {
     struct sta_transaction *transaction = session->transaction;
+    const char *refusal = NULL;
+    if (session->worker->router != NULL && route->kind != STA_DISPATCH_LOCAL)
+        refusal = transaction_place(transaction, route, argv, argc);
+    if (refusal != NULL) {
+        sta_transaction_abort(session);
+        return say_error(session, refusal);
+    }
     if (transaction->aborted)
         return say(session, "QUEUED");
     int status = sta_resp_write_command(&transaction->commands, argv, argc);
@@ -135,7 +172,9 @@ int sta_transaction_answer(const struct sta_exchange *exchange, struct strata_by
 static int exec_write(struct sta_exchange *exchange, const struct sta_transaction *transaction)
 {
     const struct strata_bytes multi = strata_bytes("MULTI", 5), exec = strata_bytes("EXEC", 4);
-    int status = sta_exchange_write(exchange, &multi, 1);
+    int status = sta_buffer_append(&exchange->wire, sta_buffer_bytes(&transaction->probe));
+    if (status == STRATA_OK)
+        status = sta_exchange_write(exchange, &multi, 1);
     if (status == STRATA_OK)
         status = sta_buffer_append(&exchange->wire, sta_buffer_bytes(&transaction->commands));
     return status == STRATA_OK ? sta_exchange_write(exchange, &exec, 1) : status;
@@ -188,7 +227,10 @@ static int exec_send(struct sta_session *session, enum sta_lane_kind lane)
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
     bool clears = false;
-    unsigned commands = session->transaction->count + 2;
+    bool probes = sta_buffer_len(&session->transaction->probe) > 0;
+    unsigned commands = session->transaction->count + 2 + probes;
+    exchange->operation.slot = session->transaction->slot;
+    exchange->operation.whole = probes;
     int status = exec_write(exchange, session->transaction);
     if (status == STRATA_OK)
         status = exec_add_all_keys(exchange, &clears);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * MULTI, EXEC and DISCARD, before a single Redis. What is queued is kept here, and EXEC sends it as
+ * MULTI, EXEC and DISCARD. What is queued is kept here, and EXEC sends it as
  * one request on the plain lane of the client's protocol:
  *
  *     MULTI, the commands, EXEC ---->   nothing of another client's stands between them
  *         +OK, +QUEUED..., the array <----   the client is given the last of them
+ *
+ * Before a cluster all keys have one slot (else CROSSSLOT), and a command about the first of them
+ * goes before MULTI: where the slot has moved, its MOVED leads all of it to the new owner, for
+ * nothing was carried out. Where the slot is on its way, EXEC may say EXECABORT.
  *
  * Nothing inside is answered from L1. All keys of all commands, read or written, are as those of a
  * write (write_path.h): out of L1 before sending, nothing filled while it is under way, out again
@@ -23,6 +27,7 @@
 #include "strata/bytes.h"
 
 struct sta_exchange;
+struct sta_route;
 struct sta_session;
 struct sta_transaction;
 
@@ -31,8 +36,8 @@ int sta_transaction_control(struct sta_session *session, const struct strata_byt
                             size_t argc);
 
 /* Takes a command into the open transaction, and says QUEUED. */
-int sta_transaction_queue(struct sta_session *session, const struct strata_bytes *argv,
-                          size_t argc);
+int sta_transaction_queue(struct sta_session *session, const struct sta_route *route,
+                          const struct strata_bytes *argv, size_t argc);
 
 /* A command of the open one was answered with an error: EXEC will not carry it out. */
 void sta_transaction_abort(struct sta_session *session);

@@ -49,6 +49,9 @@ struct sta_operation {
     bool repeatable; /* it changes nothing */
     bool splittable; /* of several keys; who has it can ask for each by itself, and is told of a
                         TRYAGAIN that does not pass (STRATA_OK, with that error) */
+    bool whole;      /* it is a command about the slot, and a transaction behind it: sent again only
+                     where neither was carried out, and never by an ASK (a transaction of which
+                     parts are on their way is one that fails) */
     bool hurried; /* refused (UNAVAILABLE) where the node should have proven itself by now and has
                         not (sta_tracking_is_silent()): who has it has something else to answer */
     uint8_t way;  /* of enum sta_operation_way */

@@ -8,6 +8,7 @@
 #include "l2/asking.h"
 #include "l2/redirect.h"
 #include "l2/router_inside.h"
+#include "resp/resp.h"
 #include "strata/status.h"
 
 /* Connections that may break under a repeatable operation before it ends with LOST: whatever breaks
@@ -85,6 +86,17 @@ static enum sta_node_health_error health_error(enum sta_redirect_kind kind)
     }
 }
 
+/* Whether the transaction behind the command that was refused was refused as well, and may go where
+ * that is sent. */
+static bool may_follow_whole(enum sta_redirect_kind kind, struct strata_bytes replies)
+{
+    struct sta_resp_walk walk = sta_resp_walk(replies);
+    struct strata_bytes last = replies;
+    while (sta_resp_skip(&walk, &last) == STRATA_OK) {
+    }
+    return kind != STA_REDIRECT_ASKED && sta_redirect_is_error(last);
+}
+
 void sta_router_judge_reply(struct sta_router *router, struct sta_operation *operation,
                             struct strata_bytes replies)
 {
@@ -102,8 +114,10 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
         sta_node_look_up_again(router->only);
     if (decision.refresh)
         sta_router_demand_map(router, redirect.kind == STA_REDIRECT_MOVED ? from : NULL);
-    if (decision.action == STA_REDIRECT_GIVE_UP || decision.action == STA_REDIRECT_SPLIT ||
-        router->closing || (redirected && router->only != NULL))
+    if (operation->whole && !may_follow_whole(redirect.kind, replies))
+        operation->done(operation, STRATA_OK, replies);
+    else if (decision.action == STA_REDIRECT_GIVE_UP || decision.action == STA_REDIRECT_SPLIT ||
+             router->closing || (redirected && router->only != NULL))
         operation_pass_on(router, operation, redirect.kind, decision.status, replies);
     else
         operation_follow(router, operation, &redirect, &decision);

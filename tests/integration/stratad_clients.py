@@ -44,7 +44,7 @@ def free_port():
 
 class Bench:
     """A Redis and a stratad in a folder of their own."""
-    refuses_transactions = False
+    tag = "py"  # of keys that a transaction may have together
 
     def __init__(self, program, folder):
         self.folder = pathlib.Path(folder)
@@ -105,7 +105,7 @@ class Bench:
 
 class ClusterBench(Bench):
     """The same with a cluster of three."""
-    refuses_transactions = True
+    tag = "{py}"
 
     def start_redis(self):
         self.ports = [free_port() for _ in range(3)]
@@ -199,13 +199,11 @@ def py_transactions(bench):
     """What redis-py wraps in MULTI and EXEC by itself."""
     client = bench.client(decode_responses=True)
     pipe = client.pipeline(transaction=True)
-    if bench.refuses_transactions:
-        assert refused(lambda: pipe.set("py:m", 1).execute())
-        return
     for i in range(200):
-        pipe.set(f"py:m:{i}", i).get(f"py:m:{i}").hset("py:mh", i, i).incr("py:mn")
+        key = f"{bench.tag}:m:{i}"
+        pipe.set(key, i).get(key).hset(bench.tag + ":mh", i, i).incr(bench.tag + ":mn")
     assert pipe.execute() == [x for i in range(200) for x in (True, str(i), 1, i + 1)]
-    assert client.get("py:mn") == "200"
+    assert client.get(bench.tag + ":mn") == "200"
 
 
 def py_refusals(bench):

@@ -166,12 +166,83 @@ static void what_concerns_one_node_is_refused(void **state)
 {
     static const char *const commands[] = {
         "CONFIG GET maxmemory", "CLUSTER SLOTS", "CLIENT LIST", "SWAPDB 0 1", "DEBUG SLEEP 0",
-        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "MULTI",
+        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "WATCH a",
         "SUBSCRIBE c",          "BLPOP a 1",     "SCRIPT KILL",
     };
     struct bench bench = open_bench(state);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         ASSERT_SAYS(bench.client, "ERR strata: ", commands[i]);
+    close_bench(&bench);
+}
+
+/* ---- transactions ---- */
+
+static void a_transaction_of_one_slot_is_carried_out_by_its_owner(void **state)
+{
+    struct bench bench = open_bench(state);
+    for (unsigned i = 0; i < 30; i++) {
+        ASSERT_SAYS(bench.client, "OK", "MULTI");
+        ASSERT_SAYS(bench.client, "QUEUED", "MSET {t%u}a %u {t%u}b %u", i, i, i, i);
+        ASSERT_SAYS(bench.client, "QUEUED", "PING");
+        ASSERT_SAYS(bench.client, "QUEUED", "INCR {t%u}a", i);
+        ASSERT_SAYS(bench.client, "QUEUED", "DEL {t%u}b {t%u}c", i, i);
+        redisReply *reply = redisCommand(bench.client, "EXEC");
+        assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+        assert_int_equal(reply->elements, 4);
+        assert_int_equal(reply->element[2]->integer, i + 1);
+        assert_int_equal(reply->element[3]->integer, 1);
+        freeReplyObject(reply);
+        ASSERT_INTEGER(bench.other, i + 2, "INCR {t%u}a", i);
+    }
+    ASSERT_SAYS(bench.client, "OK", "MULTI");
+    ASSERT_SAYS(bench.client, "QUEUED", "SET a inside");
+    ASSERT_SAYS(bench.client, "CROSSSLOT", "SET b inside");
+    ASSERT_SAYS(bench.client, "EXECABORT", "EXEC");
+    ASSERT_SAYS(bench.client, "OK", "MULTI");
+    ASSERT_SAYS(bench.client, "ERR strata: inside a transaction", "FLUSHALL");
+    ASSERT_SAYS(bench.client, "EXECABORT", "EXEC");
+    ASSERT_INTEGER(bench.client, 0, "EXISTS a b");
+    ASSERT_SAYS(bench.client, "OK", "MULTI");
+    ASSERT_SAYS(bench.client, "QUEUED", "PING");
+    redisReply *reply = redisCommand(bench.client, "EXEC");
+    assert_int_equal(reply->elements, 1);
+    freeReplyObject(reply);
+    close_bench(&bench);
+}
+
+static redisReply *increment_in_transaction(redisContext *client, const char *key)
+{
+    ASSERT_SAYS(client, "OK", "MULTI");
+    ASSERT_SAYS(client, "QUEUED", "INCR %s", key);
+    ASSERT_SAYS(client, "QUEUED", "GET %s", key);
+    return redisCommand(client, "EXEC");
+}
+
+/* It follows its slot, once it is there; while that is on its way it may fail,
+ * and is then carried out nowhere. */
+static void a_transaction_follows_its_slot(void **state)
+{
+    struct bench bench = open_bench(state);
+    unsigned n = 0;
+    char key[64];
+    stratad_cluster_key_of(bench.cluster, 0, "moved", &n, key, sizeof key);
+    const unsigned slot = redis_cluster_slot(bench.cluster, key);
+    redisReply *reply = increment_in_transaction(bench.client, key);
+    assert_int_equal(reply->element[0]->integer, 1);
+    freeReplyObject(reply);
+    for (unsigned to = 1; to < 4; to++) {
+        assert_int_equal(redis_cluster_begin_move(bench.cluster, slot, to % PRIMARIES), 0);
+        reply = increment_in_transaction(bench.client, key);
+        assert_int_equal(reply->element[0]->integer, 2 * to);
+        freeReplyObject(reply);
+        assert_int_equal(redis_cluster_move_keys(bench.cluster, slot, to % PRIMARIES, 1000), 0);
+        rig_assert_says(increment_in_transaction(bench.client, key), "EXECABORT");
+        assert_int_equal(redis_cluster_finish_move(bench.cluster, slot, to % PRIMARIES), 0);
+        reply = increment_in_transaction(bench.client, key);
+        assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+        assert_int_equal(reply->element[0]->integer, 2 * to + 1);
+        freeReplyObject(reply);
+    }
     close_bench(&bench);
 }
 
@@ -466,6 +537,9 @@ int main(void)
         cmocka_unit_test_setup(keys_everywhere_are_answered_together, cluster_rig_settle),
         cmocka_unit_test_setup(what_cannot_be_split_is_refused_as_redis_does, cluster_rig_settle),
         cmocka_unit_test_setup(what_concerns_one_node_is_refused, cluster_rig_settle),
+        cmocka_unit_test_setup(a_transaction_of_one_slot_is_carried_out_by_its_owner,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(a_transaction_follows_its_slot, cluster_rig_settle),
         cmocka_unit_test_setup(the_keyspace_is_that_of_all_nodes, cluster_rig_settle),
         cmocka_unit_test_setup(a_scan_notices_that_slots_have_moved, cluster_rig_settle),
         cmocka_unit_test_setup(a_script_is_known_to_all_nodes, cluster_rig_settle),

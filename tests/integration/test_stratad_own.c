@@ -343,25 +343,6 @@ static void a_command_may_block_longer_than_others_may_take(void **state)
     stratad_process_stop(&stratad);
 }
 
-static void what_a_blocking_command_has_moved_is_read(void **state)
-{
-    (void)state;
-    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
-    struct stratad_process *stratad = rig_start(NULL);
-    (void)unsetenv("STRATA_TRACKING");
-    redisContext *client = rig_client(stratad);
-    freeReplyObject(redisCommand(client, "DEL from to"));
-    redisReply *reply = redisCommand(client, "GET to"); /* L1 knows that there is none */
-    assert_int_equal(reply->type, REDIS_REPLY_NIL);
-    freeReplyObject(reply);
-    freeReplyObject(redisCommand(client, "RPUSH from x"));
-    ASSERT_SAYS(client, "x", "BLMOVE from to LEFT LEFT 0");
-    ASSERT_SAYS(client, "WRONGTYPE", "GET to");
-    freeReplyObject(redisCommand(client, "DEL to"));
-    redisFree(client);
-    stratad_process_stop(&stratad);
-}
-
 /* ---- subscriptions, MONITOR ---- */
 
 static void messages_come_in_the_clients_protocol(void **state)
@@ -673,7 +654,6 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_among_those_who_watch),
         cmocka_unit_test(what_stands_behind_is_as_late),
         cmocka_unit_test(a_command_may_block_longer_than_others_may_take),
-        cmocka_unit_test(what_a_blocking_command_has_moved_is_read),
         cmocka_unit_test(messages_come_in_the_clients_protocol),
         cmocka_unit_test(who_reads_slowly_misses_nothing),
         cmocka_unit_test(monitor_shows_what_redis_is_told),

@@ -75,6 +75,34 @@ static void the_tables_are_sorted(void **state)
     assert_true(sta_slot_plan_valid());
 }
 
+static void assert_inside(void **state, const char *line, enum sta_slot_plan_kind kind,
+                          size_t first)
+{
+    struct words words = words_of(line);
+    struct sta_route route = sta_dispatch(*state, 2, words.argv, words.argc);
+    size_t at = 0;
+    struct sta_slot_plan plan = sta_slot_plan_inside(&route, words.argv, words.argc, &at);
+    assert_int_equal(plan.kind, kind);
+    if (kind != STA_SLOT_PLAN_ONE)
+        return;
+    assert_int_equal(at, first);
+    assert_int_equal(plan.slot, sta_slot_of(words.argv[first]));
+}
+
+/* What would be split outside stays whole there, or is refused. */
+static void inside_a_transaction_all_is_of_one_slot(void **state)
+{
+    assert_inside(state, "GET a", STA_SLOT_PLAN_ONE, 1);
+    assert_inside(state, "DEL {a}b {a}c", STA_SLOT_PLAN_ONE, 1);
+    assert_inside(state, "MSET {a}b 1 {a}c 2", STA_SLOT_PLAN_ONE, 1);
+    assert_inside(state, "SPUBLISH channel hello", STA_SLOT_PLAN_ONE, 1);
+    assert_inside(state, "DEL a b", STA_SLOT_PLAN_CROSS, 0);
+    assert_inside(state, "RENAME a b", STA_SLOT_PLAN_CROSS, 0);
+    assert_inside(state, "TIME", STA_SLOT_PLAN_ANY, 0);
+    assert_inside(state, "DBSIZE", STA_SLOT_PLAN_ALL, 0);
+    assert_inside(state, "CONFIG GET x", STA_SLOT_PLAN_ALONE, 0);
+}
+
 static void keys_of_one_slot_go_to_its_owner(void **state)
 {
     assert_one(state, "GET a", "a");
@@ -145,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tables_are_sorted),
         cmocka_unit_test(keys_of_one_slot_go_to_its_owner),
+        cmocka_unit_test(inside_a_transaction_all_is_of_one_slot),
         cmocka_unit_test(what_is_a_matter_of_each_key_is_split),
         cmocka_unit_test(what_is_not_is_crossed),
         cmocka_unit_test(without_keys_it_depends_on_what_it_concerns),

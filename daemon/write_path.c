@@ -17,6 +17,9 @@
 #include "resp/resp.h"
 #include "strata/status.h"
 
+/* SET, GET, PTTL where a value is kept, in this order: the TTL is never that of an older value. */
+#define SET_READ_COMMANDS 3u
+
 static void keys_begin(struct sta_exchange *exchange)
 {
     struct sta_stratad *stratad = exchange->worker->stratad;
@@ -127,36 +130,43 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
     return answer(exchange, status, replies, out);
 }
 
-/* Whether the reply is a bulk with the value that was set. */
-static bool is_set_value(const struct sta_exchange *exchange, struct strata_bytes reply)
+/* Whether a bulk with the value that was set comes next, and then a TTL, which the exchange gets
+ * where it is the shorter one: others may have written, or changed the TTL, before our GET. */
+static bool take_read_back(struct sta_exchange *exchange, struct sta_resp_walk *replies)
 {
-    struct sta_resp_walk walk = sta_resp_walk(reply);
-    struct sta_resp_value read;
-    return sta_resp_next(&walk, &read) == STRATA_OK && read.type == STA_RESP_BULK &&
-           read.bytes.len == exchange->value.len &&
-           (read.bytes.len == 0 ||
-            memcmp(read.bytes.data, exchange->value.data, read.bytes.len) == 0);
+    struct sta_resp_value read, pttl;
+    if (sta_resp_next(replies, &read) != STRATA_OK || read.type != STA_RESP_BULK ||
+        read.bytes.len != exchange->value.len ||
+        (read.bytes.len > 0 &&
+         memcmp(read.bytes.data, exchange->value.data, read.bytes.len) != 0) ||
+        sta_resp_next(replies, &pttl) != STRATA_OK || pttl.type != STA_RESP_INTEGER ||
+        pttl.integer < -1)
+        return false;
+    if (pttl.integer >= 0 && (uint64_t)pttl.integer < exchange->ttl_ms)
+        exchange->ttl_ms = (uint64_t)pttl.integer;
+    return true;
 }
 
-/* As conclude_set(), with the reply to the GET behind it, which is not the client's. */
+/* As conclude_set(), with what was read back behind it, which is not the client's. */
 static int conclude_set_read(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                              struct sta_buffer *out)
 {
     struct sta_resp_walk walk = sta_resp_walk(replies);
-    struct strata_bytes set, read;
-    if (status < 0 || sta_resp_skip(&walk, &set) != STRATA_OK ||
-        sta_resp_skip(&walk, &read) != STRATA_OK)
+    struct strata_bytes set;
+    if (status < 0 || sta_resp_skip(&walk, &set) != STRATA_OK)
         return conclude_keys(exchange, status, replies, out);
-    return is_set_value(exchange, read) ? conclude_set(exchange, status, set, out)
-                                        : conclude_keys(exchange, status, set, out);
+    return take_read_back(exchange, &walk) ? conclude_set(exchange, status, set, out)
+                                           : conclude_keys(exchange, status, set, out);
 }
 
 /* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this
- * push has overtaken the token, it goes on; the value is held to be asked for from now on. */
+ * push has overtaken the token, it goes on; the value is held to be asked for from now on. When
+ * the GET's reply has come, the push tells of what is newer. */
 void sta_write_path_named(struct sta_exchange *exchange, const struct sta_key *key,
                           struct sta_l1_token token)
 {
-    if (exchange == NULL || exchange->conclude != conclude_set_read)
+    if (exchange == NULL || exchange->conclude != conclude_set_read ||
+        sta_operation_lacks_last(&exchange->operation))
         return;
     struct sta_exchange_key *set = &exchange->keys[0];
     if (set->key.hash == key->hash && set->token.generation + 1 == token.generation)
@@ -173,17 +183,19 @@ static int conclude_clear(struct sta_exchange *exchange, int status, struct stra
     return answer(exchange, status, replies, out);
 }
 
-/* As sta_forward_prepare(), with a GET of the key behind the SET. */
+/* As sta_forward_prepare(), with a GET and a PTTL of the key behind the SET. */
 static struct sta_exchange *set_read_prepare(struct sta_session *session,
                                              const struct sta_route *route,
                                              struct strata_bytes *argv, size_t argc)
 {
     const struct strata_bytes get[] = {strata_bytes("GET", 3), argv[1]};
+    const struct strata_bytes pttl[] = {strata_bytes("PTTL", 4), argv[1]};
     struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
     if (exchange != NULL && route->plan != NULL)
         exchange->operation.slot = route->plan->slot;
     if (exchange != NULL &&
         (sta_exchange_write(exchange, argv, argc) < 0 || sta_exchange_write(exchange, get, 2) < 0 ||
+         sta_exchange_write(exchange, pttl, 2) < 0 ||
          sta_exchange_rebase(exchange, argv, argc) < 0))
         sta_exchange_destroy(&exchange);
     return exchange;
@@ -251,7 +263,7 @@ int sta_write_path_set(struct sta_session *session, const struct sta_route *rout
     exchange->ttl_ms = options.ttl_ms;
     exchange->value = argv[2];
     keys_begin(exchange);
-    sta_session_send(session, exchange, route->lane, read ? 2 : 1);
+    sta_session_send(session, exchange, route->lane, read ? SET_READ_COMMANDS : 1);
     return STRATA_OK;
 }
 

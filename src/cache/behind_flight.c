@@ -53,6 +53,19 @@ static enum sta_behind_outcome outcome_of(int status)
 
 /* ---- landing ---- */
 
+/* When what was written ends, by what was read back of it; 0: something else is there. */
+static uint64_t landed_until_ns(const struct sta_behind_flight *flight,
+                                const struct sta_behind_entry *entry, struct strata_bytes replies)
+{
+    uint64_t ttl_ms;
+    if (!sta_batch_read_set_kept(replies, sta_behind_entry_value(entry), &ttl_ms))
+        return STA_MUTANT(BEHIND_KEPT) ? entry->expires_ns : 0;
+    if (ttl_ms > STA_NEVER / STA_NS_MS || STA_MUTANT(BEHIND_KEPT_TTL))
+        return entry->expires_ns;
+    uint64_t until_ns = sta_clock_after(flight->begun_ns, ttl_ms * STA_NS_MS);
+    return until_ns < entry->expires_ns ? until_ns : entry->expires_ns;
+}
+
 /* Redis has the newest value. What L1 has of it came from the write, and nobody would tell when it
  * changes: it stays only as what Redis tracks, or where nothing is tracked. */
 static void land_in_l1(struct sta_behind_flight *flight, struct sta_behind_flown *flown, int source,
@@ -65,15 +78,14 @@ static void land_in_l1(struct sta_behind_flight *flight, struct sta_behind_flown
     uint64_t now_ms = now_ns / STA_NS_MS;
     if (cache->l1 == NULL || source == 0 || entry->is_delete)
         return;
-    if (sta_behind_entry_is_gone(entry, now_ns) || !sta_coherence_reads_back(cache, value) ||
-        (!sta_batch_read_set_kept(replies, value) && !STA_MUTANT(BEHIND_KEPT))) {
+    uint64_t until_ns = landed_until_ns(flight, entry, replies);
+    if (until_ns <= now_ns || !sta_coherence_reads_back(cache, value)) {
         (void)sta_l1_invalidate(cache->l1, &key, now_ms, NULL);
         return;
     }
     if (!sta_coherence_admit(cache, &key, source, &flown->token, now_ms))
         return;
-    uint64_t left_ms =
-        entry->expires_ns == STA_NEVER ? UINT64_MAX : (entry->expires_ns - now_ns) / STA_NS_MS;
+    uint64_t left_ms = until_ns == STA_NEVER ? UINT64_MAX : (until_ns - now_ns) / STA_NS_MS;
     struct sta_aged_entry kept = {
         .key = &key,
         .stored = value,

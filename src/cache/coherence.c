@@ -9,6 +9,7 @@
 #include "cache/behind.h"
 #include "core/clock.h"
 #include "core/mutant.h"
+#include "l2/operation.h"
 #include "strata/status.h"
 
 /* A value that is not larger is asked for again with its SET: dearer than the SET alone, cheaper
@@ -24,7 +25,6 @@ static bool is_tracking(const struct sta_cache *cache)
 
 static void on_forget(void *arg, struct strata_bytes key, const struct sta_operation *answering)
 {
-    (void)answering;
     struct sta_cache *cache = arg;
     size_t prefix_len = cache->prefix.len;
     if (sta_barriers_is_name(&cache->barriers, key)) {
@@ -38,8 +38,11 @@ static void on_forget(void *arg, struct strata_bytes key, const struct sta_opera
     const uint8_t *bytes = key.data;
     struct sta_key hashed =
         sta_l1_key(cache->l1, strata_bytes(bytes + prefix_len, key.len - prefix_len));
-    /* What L1 has of a key that is owed is newer than anything in Redis, and will be written. */
-    if (cache->behind != NULL && sta_behind_owes(cache->behind, &hashed))
+    /* What L1 has of a key that is owed is newer than anything in Redis, and will be written. When
+     * it was, and read back, it is Redis' value that stays, and others may have changed that. */
+    bool newer =
+        (answering != NULL && sta_operation_lacks_last(answering)) && !STA_MUTANT(BEHIND_NAMED);
+    if (cache->behind != NULL && !newer && sta_behind_owes(cache->behind, &hashed))
         return;
     (void)sta_l1_invalidate(cache->l1, &hashed, sta_loop_now_ns(cache->loop) / STA_NS_MS, NULL);
 }

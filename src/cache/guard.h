@@ -76,7 +76,7 @@ struct sta_guard_write {
     struct strata_bytes value;
     uint64_t ttl_ms; /* as of sta_batch_set() */
     bool is_delete;
-    bool reads;                          /* and GET, as sta_batch_set_read() */
+    bool reads;                          /* back, as sta_batch_set_read() */
     const struct sta_guard_basis *basis; /* NULL: a look, and no write */
 };
 

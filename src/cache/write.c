@@ -196,12 +196,27 @@ static int write_read_reply(const struct sta_write *write, const struct sta_writ
     return status == STRATA_MISS && fine ? STRATA_OK : status;
 }
 
-/* Whether the value may go into L1: where Redis tracks it now, or values live in L1 alone. */
+/* Whether Redis has what was written, and for how long, as of what was read back. */
+static bool write_is_there(const struct sta_write *write, size_t index, struct strata_bytes replies,
+                           uint64_t *left_ms)
+{
+    struct strata_bytes value = write->items[index].value;
+    uint64_t ttl_ms = UINT64_MAX;
+    if (!sta_coherence_reads_back(write->cache, value) ||
+        (!sta_batch_read_set_kept(replies, value, &ttl_ms) && !STA_MUTANT(READ_BACK)))
+        return false;
+    if (!STA_MUTANT(READ_BACK) && !STA_MUTANT(READ_BACK_TTL))
+        *left_ms = ttl_ms;
+    return true;
+}
+
+/* Whether the value may go into L1, and for how long since the write began: where Redis tracks it
+ * now, or values live in L1 alone. */
 static bool write_may_keep(struct sta_write *write, size_t index, struct strata_bytes replies,
-                           uint64_t now_ms)
+                           uint64_t *left_ms, uint64_t now_ms)
 {
     struct sta_write_doubt *doubt = &write->doubts[index];
-    struct strata_bytes value = write->items[index].value;
+    *left_ms = UINT64_MAX;
     if (write->kind != STA_WRITE_SET || write->statuses[index] != STRATA_OK)
         return false;
     /* What was owed before the token was taken is newer; what came since has moved its
@@ -211,8 +226,7 @@ static bool write_may_keep(struct sta_write *write, size_t index, struct strata_
         return false;
     if (!write_is_through(write->cache) || write->batch.source == 0)
         return true;
-    return sta_coherence_reads_back(write->cache, value) &&
-           (sta_batch_read_set_kept(replies, value) || STA_MUTANT(READ_BACK)) &&
+    return write_is_there(write, index, replies, left_ms) &&
            sta_coherence_admit(write->cache, &doubt->key, write->batch.source, &doubt->token,
                                now_ms);
 }
@@ -224,12 +238,15 @@ static void write_settle(struct sta_write *write, size_t index, struct strata_by
     struct sta_write_doubt *doubt = &write->doubts[index];
     if (cache->l1 == NULL)
         return;
-    if (!write_may_keep(write, index, replies, now_ms)) {
+    uint64_t left_ms, begun_ms = write->begun_ns / STA_NS_MS;
+    if (!write_may_keep(write, index, replies, &left_ms, now_ms)) {
         if (!STA_MUTANT(WRITE_END))
             (void)sta_l1_invalidate(cache->l1, &doubt->key, now_ms, NULL);
         return;
     }
-    struct sta_l1_entry entry = write_entry(write, index, write->begun_ns / STA_NS_MS);
+    struct sta_l1_entry entry = write_entry(write, index, begun_ms);
+    if (sta_clock_after(begun_ms, left_ms) < entry.deadline_ms)
+        entry.deadline_ms = sta_clock_after(begun_ms, left_ms);
     int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);

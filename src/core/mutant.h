@@ -17,6 +17,7 @@
     X(WRITE_BEGIN, ANY, "an own write does not take the key out of L1 before it is sent")          \
     X(WRITE_END, ANY, "an own write that is not kept does not take the key out of L1 at its end")  \
     X(READ_BACK, ANY, "an own write is kept without a look at what Redis has")                     \
+    X(READ_BACK_TTL, ANY, "an own write is kept without a look at the TTL that Redis has")         \
     X(NEWER, ANY, "an answer that is not kept leaves what is older in L1")                         \
     X(TTL, ANY, "what is filled may outlive its TTL in Redis")                                     \
     X(TRUST, ANY, "what was read is trusted without a proof that pushes come")                     \
@@ -39,6 +40,8 @@
     X(BEHIND_RETRY, BEHIND, "a write whose outcome nobody knows counts as done")                   \
     X(BEHIND_UNSURE, BEHIND, "a write whose outcome nobody knows is not repeated to be sure")      \
     X(BEHIND_KEPT, BEHIND, "L1 keeps what was written without a look at what Redis has")           \
+    X(BEHIND_KEPT_TTL, BEHIND, "L1 keeps what was written without a look at its TTL in Redis")     \
+    X(BEHIND_NAMED, BEHIND, "L1 keeps what was written though others changed it since it was read")  \
     X(BEHIND_GUARD, BEHIND, "what others wrote counts as ours")                                    \
     X(BEHIND_LOOK, BEHIND, "a write is done before it is known what Redis has of its key")         \
     X(BEHIND_SAFE, BEHIND, "a write is done before its journal has it")                            \

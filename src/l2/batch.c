@@ -125,15 +125,21 @@ void sta_batch_fini(struct sta_batch *batch)
     sta_buffer_fini(&batch->wire);
 }
 
+/* GET key, PTTL key; returns where in the wire the last key begins. */
+static size_t append_read(struct sta_batch *batch, struct strata_bytes key)
+{
+    append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
+    (void)append_key(batch, key);
+    append_text(&batch->wire, "*2\r\n$4\r\nPTTL\r\n");
+    return append_key(batch, key);
+}
+
 int sta_batch_get(struct sta_batch *batch, uint32_t tag, struct strata_bytes key)
 {
     int status = batch_prepare(batch, 2, key, 0);
     if (status < 0)
         return status;
-    append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
-    (void)append_key(batch, key);
-    append_text(&batch->wire, "*2\r\n$4\r\nPTTL\r\n");
-    size_t begin = append_key(batch, key);
+    size_t begin = append_read(batch, key);
     batch->kind = STA_BATCH_GET;
     batch_add_mark(batch, tag, begin, batch->prefix.len + key.len);
     return STRATA_OK;
@@ -201,16 +207,15 @@ int sta_batch_add(struct sta_batch *batch, uint32_t tag, struct strata_bytes key
 int sta_batch_set_read(struct sta_batch *batch, uint32_t tag, struct strata_bytes key,
                        struct strata_bytes value, uint64_t ttl_ms)
 {
-    int status = batch_prepare(batch, 2, key, value.len);
+    int status = batch_prepare(batch, 3, key, value.len);
     if (status == STRATA_OK)
         status = sta_batch_set(batch, tag, key, value, ttl_ms);
     if (status < 0)
         return status;
     struct sta_batch_mark *mark = batch_mark(batch, batch->count - 1);
-    append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
-    (void)append_key(batch, key);
+    (void)append_read(batch, key);
     mark->wire_end = (uint32_t)sta_buffer_len(&batch->wire);
-    mark->commands = 2;
+    mark->commands = 3;
     return STRATA_OK;
 }
 
@@ -238,7 +243,7 @@ int sta_batch_script(struct sta_batch *batch, uint32_t tag, const struct sta_bat
 {
     const struct strata_bytes none = strata_bytes(NULL, 0);
     char head[48];
-    int status = batch_prepare(batch, 2, script->key, script_bytes(script));
+    int status = batch_prepare(batch, 3, script->key, script_bytes(script));
     if (status < 0)
         return status;
     (void)snprintf(head, sizeof head, "*%zu\r\n$4\r\nEVAL\r\n", script->count + 4);
@@ -249,12 +254,10 @@ int sta_batch_script(struct sta_batch *batch, uint32_t tag, const struct sta_bat
     for (size_t i = 0; i < script->count; i++)
         append_bulk(&batch->wire, script->args[i], none);
     batch->kind = STA_BATCH_SCRIPT;
-    if (script->reads) {
-        append_text(&batch->wire, "*2\r\n$3\r\nGET\r\n");
-        (void)append_key(batch, script->key);
-    }
+    if (script->reads)
+        (void)append_read(batch, script->key);
     batch_add_mark(batch, tag, begin, batch->prefix.len + script->key.len);
-    batch_mark(batch, batch->count - 1)->commands = script->reads ? 2 : 1;
+    batch_mark(batch, batch->count - 1)->commands = script->reads ? 3 : 1;
     return STRATA_OK;
 }
 
@@ -339,24 +342,28 @@ static bool script_fits(struct sta_resp_walk *replies)
     return true;
 }
 
+static bool read_fits(struct sta_resp_walk *replies)
+{
+    return next_fits(replies, STA_RESP_BULK) && next_fits(replies, STA_RESP_INTEGER);
+}
+
 /* Whether this can be an answer to such an operation. An error can be one to all. */
 static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
 {
     struct sta_resp_walk walk = sta_resp_walk(replies);
     switch (kind) {
     case STA_BATCH_GET:
-        return next_fits(&walk, STA_RESP_BULK) && next_fits(&walk, STA_RESP_INTEGER);
+        return read_fits(&walk);
     case STA_BATCH_GET_VALUE:
         return next_fits(&walk, STA_RESP_BULK);
     case STA_BATCH_SET:
-        return next_fits(&walk, STA_RESP_SIMPLE) &&
-               (walk.rest.len == 0 || next_fits(&walk, STA_RESP_BULK));
+        return next_fits(&walk, STA_RESP_SIMPLE) && (walk.rest.len == 0 || read_fits(&walk));
     case STA_BATCH_ADD:
         return next_fits_or_null(&walk, STA_RESP_SIMPLE) && next_fits(&walk, STA_RESP_INTEGER);
     case STA_BATCH_DELETE:
         return next_fits(&walk, STA_RESP_INTEGER);
     case STA_BATCH_SCRIPT:
-        return script_fits(&walk) && (walk.rest.len == 0 || next_fits(&walk, STA_RESP_BULK));
+        return script_fits(&walk) && (walk.rest.len == 0 || read_fits(&walk));
     }
     return false;
 }
@@ -514,13 +521,15 @@ int sta_batch_read_add(struct strata_bytes replies)
     return value.type == STA_RESP_SIMPLE ? STRATA_OK : STRATA_ERR_PROTOCOL;
 }
 
-bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value)
+bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value,
+                             uint64_t *ttl_ms)
 {
     struct sta_resp_walk walk = sta_resp_walk(replies);
-    struct sta_resp_value got;
-    return next_value(&walk, &got) == STRATA_OK && next_value(&walk, &got) == STRATA_OK &&
-           got.type == STA_RESP_BULK && got.bytes.len == value.len &&
-           (value.len == 0 || memcmp(got.bytes.data, value.data, value.len) == 0);
+    struct sta_resp_value written;
+    struct strata_bytes got;
+    return next_value(&walk, &written) == STRATA_OK &&
+           sta_batch_read_get(walk.rest, &got, ttl_ms) == STRATA_OK && *ttl_ms > 0 &&
+           got.len == value.len && (value.len == 0 || memcmp(got.data, value.data, value.len) == 0);
 }
 
 int sta_batch_read_delete(struct strata_bytes replies)

@@ -8,14 +8,15 @@
  *                                  incarnation of the key than its value
  *   get_value  GET key             for who keeps no value, and so needs no TTL
  *   set        SET key value [PX ttl]
- *   set_read   SET key value [PX ttl], GET key   for who keeps the value: a SET alone makes no
- *                                  server track its key, and what the GET brings is what it tracks
+ *   set_read   SET key value [PX ttl], GET key, PTTL key   for who keeps the value: a SET alone
+ *                                  makes no server track its key. What the GET brings is what it
+ *                                  tracks; another may have changed value or TTL before it
  *   add        SET key value NX [PX ttl], EXISTS key   where nobody has set it meanwhile. What
  *                                  servers push because of the SET comes before the second reply,
  *                                  and so before answered()
  *   delete     UNLINK key
- *   script     EVAL script 1 key args [, GET key]   a script that answers OK or a string; the GET
- *                                  as in set_read
+ *   script     EVAL script 1 key args [, GET key, PTTL key]   a script that answers OK or a string;
+ *                                  what is read back as in set_read
  *
  *   caller:  init --> get, get, ... --> submit
  *   loop:                                 '--> answered, answered, ... --> ended
@@ -58,7 +59,7 @@ struct sta_batch_script {
     struct strata_bytes key;
     const struct strata_bytes *args;
     size_t count;
-    bool reads; /* and GET key */
+    bool reads; /* and GET key, PTTL key */
 };
 
 /* An operation that was appended. */
@@ -152,8 +153,10 @@ int sta_batch_read_get(struct strata_bytes replies, struct strata_bytes *value, 
 int sta_batch_read_set(struct strata_bytes replies);
 /* STRATA_OK; STRATA_SKIPPED: a string, in `text` (readable as long as the replies). */
 int sta_batch_read_script(struct strata_bytes replies, struct strata_bytes *text);
-/* Whether the GET of set_read(), or of a script, brought `value`. */
-bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value);
+/* Whether what set_read(), or a script, read back is `value`, with its TTL as of
+ * sta_batch_read_get(). */
+bool sta_batch_read_set_kept(struct strata_bytes replies, struct strata_bytes value,
+                             uint64_t *ttl_ms);
 /* STRATA_OK; STRATA_SKIPPED: there was one already. */
 int sta_batch_read_add(struct strata_bytes replies);
 /* STRATA_OK, STRATA_MISS. */

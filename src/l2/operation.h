@@ -69,4 +69,11 @@ struct sta_operation {
     bool asked; /* the answer came by an ASK: the slot is on its way, and nobody may keep it */
 };
 
+/* Whether it was answered but for the last of several replies. Where these are a value and its TTL,
+ * what is pushed now is newer than the value. */
+static inline bool sta_operation_lacks_last(const struct sta_operation *operation)
+{
+    return operation->request.commands > 1 && operation->request.replies_left == 1;
+}
+
 #endif

@@ -77,6 +77,8 @@ static int pipeline_reply(struct sta_pipeline *pipeline, struct strata_bytes rep
         return STRATA_ERR_TOO_BIG;
     }
     slot->replies_left--;
+    if (slot->request != NULL)
+        slot->request->replies_left = slot->replies_left;
     *taken = slot->replies_left == 0 || slot->request == NULL;
     return slot->replies_left == 0 ? pipeline_complete(pipeline, replies, reason) : STRATA_OK;
 }
@@ -158,6 +160,7 @@ int sta_pipeline_push(struct sta_pipeline *pipeline, struct sta_request *request
         if (status < 0)
             return status;
     }
+    request->replies_left = request->commands;
     *pipeline_slot(pipeline, pipeline->count++) = (struct sta_pipeline_slot){
         .request = request,
         .deadline_ns = request->deadline_ns,

@@ -36,6 +36,7 @@ struct sta_request {
     struct sta_list link;
     struct sta_task task;
     void *engine;
+    unsigned replies_left; /* once it is sent: how many have not come yet */
 };
 
 #endif

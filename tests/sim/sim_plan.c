@@ -84,6 +84,7 @@ void sim_plan_draw(struct sim *sim, const struct sim_shares *shares, struct sim_
         plan->redis.table_most = (unsigned)sim_between(sim, 1, plan->keys);
     if (sim_chance(sim, shares->behind))
         plan_behind(sim, plan);
+    plan->redis.met = sim_chance(sim, 250) ? 100 : 0;
 }
 
 static void behind_tell(struct sim *sim, const struct sim_plan *plan)

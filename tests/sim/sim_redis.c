@@ -283,6 +283,7 @@ void sim_redis_kill_client(struct sim_redis *redis, unsigned index, uint64_t pic
 void sim_redis_heal(struct sim_redis *redis)
 {
     sim_cluster_heal(redis);
+    redis->config.met = 0;
     for (unsigned n = 0; n < redis->config.nodes; n++) {
         struct sim_node *node = &redis->nodes[n];
         node->frozen_until_ns = 0;

@@ -28,6 +28,7 @@ struct sim_redis_config {
     const char *prefix;      /* of the keys that the oracle knows */
     unsigned table_most;     /* keys that are tracked per node; 0: no bound */
     uint64_t expiry_most_ns; /* how late what expired is removed */
+    unsigned met; /* per mille of what reads a key: just before it, another client changes that */
 };
 
 extern const struct sim_peer_events sim_redis_events;
@@ -65,7 +66,8 @@ void sim_cluster_fail_over(struct sim_redis *redis, unsigned from, unsigned to);
 
 void sim_redis_kill_client(struct sim_redis *redis, unsigned node, uint64_t pick);
 
-/* Nothing is frozen or down any more, and connections that lose something are closed. */
+/* Nothing is frozen or down any more, connections that lose something are closed, and nobody comes
+ * in between. */
 void sim_redis_heal(struct sim_redis *redis);
 
 #endif

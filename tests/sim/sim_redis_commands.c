@@ -159,9 +159,29 @@ static const struct {
     {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 7, run_eval},
 };
 
+/* Between two commands that a cache sent together. */
+static void meet_another(struct sim_redis *redis, struct strata_bytes name)
+{
+    unsigned key = redis->entries[sim_entry_of(redis, name)].key;
+    uint64_t serial, ttl_ms = sim_between(redis->sim, 1, 50);
+    if (key == SIM_NOBODY)
+        return;
+    if (sim_chance(redis->sim, 500)) {
+        sim_redis_expire(redis, key, ttl_ms);
+        return;
+    }
+    struct strata_bytes value = sim_oracle_value(redis->oracle, key, 0, &serial);
+    sim_redis_set(redis, key, value, sim_chance(redis->sim, 500) ? ttl_ms : SIM_NO_TTL);
+    free((void *)value.data);
+}
+
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)
 {
     const struct call call = {conn, argv, argc};
+    struct sim_redis *redis = conn->node->redis;
+    if ((is_word(argv[0], "GET") || is_word(argv[0], "PTTL")) &&
+        sim_chance(redis->sim, redis->config.met))
+        meet_another(redis, argv[1]);
     conn->node->working_for = conn;
     sim_tracking_make_room(conn->node);
     size_t i = 0;

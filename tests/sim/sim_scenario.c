@@ -84,6 +84,14 @@ static void read_batch(struct run *run, struct sim_cache *cache)
     sim_cache_read(cache, keys, count, false);
 }
 
+static void foreign_set(struct run *run, unsigned key, size_t len, uint64_t ttl_ms)
+{
+    uint64_t serial;
+    struct strata_bytes value = sim_oracle_value(run->oracle, key, len, &serial);
+    sim_redis_set(run->redis, key, value, ttl_ms);
+    free((void *)value.data);
+}
+
 static void cache_step(struct run *run)
 {
     struct sim_cache *cache = pick_cache(run);
@@ -104,19 +112,10 @@ static void cache_step(struct run *run)
         sim_cache_read(cache, &key, 1, false);
 }
 
-static void foreign_set(struct run *run, unsigned key, size_t len, uint64_t ttl_ms)
-{
-    uint64_t serial;
-    struct strata_bytes value = sim_oracle_value(run->oracle, key, len, &serial);
-    sim_redis_set(run->redis, key, value, ttl_ms);
-    free((void *)value.data);
-}
-
 static void foreign_step(struct run *run)
 {
     unsigned key = pick_key(run);
-    /* Who writes so often leaves TTLs alone: docs/internals/simulator.md, what is open. */
-    uint64_t what = sim_below(run->sim, run->plan.foreign < SIM_OTHERS_MANY ? 100 : 90);
+    uint64_t what = sim_below(run->sim, 100);
     if (what < 80)
         foreign_set(run, key, pick_len(run), pick_ttl(run, SIM_NO_TTL));
     else if (what < 90)

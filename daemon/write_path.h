@@ -4,13 +4,14 @@
  *
  *   begin(window) -> invalidate(L1) -> send ... reply -> publish or invalidate(L1) -> end(window)
  *
- * Where reads are tracked, a SET is followed by a GET of the same key: what that brings is tracked
- * from then on, and where it is what was set, it may stay. A SET over a tracked key is named to us
- * before the GET's reply:
+ * Where reads are tracked, a SET is followed by a GET and a PTTL of the same key: what they bring
+ * is tracked from then on, and where it is what was set, it may stay for so long. A SET over a
+ * tracked key is named to us before the GET's reply; what is named after it is newer than the
+ * value:
  *
- *     SET k v, GET k ---->          k = v
+ *     SET k v, GET k, PTTL k --->   k = v
  *          OK, push k  <----        k was tracked; the token goes on with what the push left
- *          "v"         <----        publish(v)
+ *          "v", -1     <----        publish(v)
  *
  * What ended without an answer is invalidated, and its lane is in doubt until a fence has proven
  * that nothing of it is left (lane.h).

@@ -41,7 +41,8 @@
     X(BEHIND_UNSURE, BEHIND, "a write whose outcome nobody knows is not repeated to be sure")      \
     X(BEHIND_KEPT, BEHIND, "L1 keeps what was written without a look at what Redis has")           \
     X(BEHIND_KEPT_TTL, BEHIND, "L1 keeps what was written without a look at its TTL in Redis")     \
-    X(BEHIND_NAMED, BEHIND, "L1 keeps what was written though others changed it since it was read")  \
+    X(BEHIND_NAMED, BEHIND,                                                                        \
+      "L1 keeps what was written though others changed it since it was read")                      \
     X(BEHIND_GUARD, BEHIND, "what others wrote counts as ours")                                    \
     X(BEHIND_LOOK, BEHIND, "a write is done before it is known what Redis has of its key")         \
     X(BEHIND_SAFE, BEHIND, "a write is done before its journal has it")                            \

@@ -204,7 +204,7 @@ static void a_value_that_was_set_is_not_put_over_one_that_was_handed_out(void **
     assert_get(bench.late, "1"); /* Redis tracks it on that connection */
     push_thief_hold(bench.thief, LATE, true);
     begin(bench.late, "SET k own");
-    await_held(&bench, LATE, 3); /* OK, the push, and what the GET brings */
+    await_held(&bench, LATE, 4); /* OK, the push, and what is read back */
     write_unheard(&bench, "SET k 2");
     assert_get(bench.prompt, "2");
     push_thief_hold(bench.thief, LATE, false);

@@ -69,6 +69,46 @@ static void a_set_carries_its_ttl_in_milliseconds_or_none(void **state)
     sta_batch_fini(&batch);
 }
 
+static void a_set_that_is_read_back_ends_with_value_and_ttl(void **state)
+{
+    (void)state;
+    struct sta_batch batch;
+    batch_begin(&batch, "p:");
+    sta_batch_set_read(&batch, 7, strata_text("k"), strata_text("v"), 1500);
+    assert_wire(&batch, "*5\r\n$3\r\nSET\r\n$3\r\np:k\r\n$1\r\nv\r\n$2\r\nPX\r\n$4\r\n1500\r\n"
+                        "*2\r\n$3\r\nGET\r\n$3\r\np:k\r\n*2\r\n$4\r\nPTTL\r\n$3\r\np:k\r\n");
+    assert_int_equal(batch.count, 1);
+    assert_int_equal(batch.first_mark.commands, 3);
+    sta_batch_fini(&batch);
+}
+
+static void what_is_read_back_is_kept_as_long_as_redis_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *replies;
+        uint64_t ttl_ms; /* 0: it is not kept */
+    } cases[] = {
+        {"+OK\r\n$2\r\nhi\r\n:70\r\n", 70},
+        {"+OK\r\n$2\r\nhi\r\n:-1\r\n", UINT64_MAX},
+        {"+OK\r\n$2\r\nhi\r\n:-2\r\n", 0}, /* gone meanwhile */
+        {"+OK\r\n$2\r\nhi\r\n:0\r\n", 0},
+        {"+OK\r\n$2\r\nhi\r\n-NOPERM no\r\n", 0},
+        {"+OK\r\n$2\r\nho\r\n:70\r\n", 0},
+        {"+OK\r\n$3\r\nhi!\r\n:70\r\n", 0},
+        {"+OK\r\n_\r\n:-2\r\n", 0},
+        {"-OOM no\r\n$2\r\nhi\r\n:70\r\n", 0},
+        {"+OK\r\n", 0}, /* a set that was not read back */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t ttl_ms = 0;
+        bool kept =
+            sta_batch_read_set_kept(strata_text(cases[i].replies), strata_text("hi"), &ttl_ms);
+        assert_int_equal(kept, cases[i].ttl_ms != 0);
+        assert_int_equal(kept ? ttl_ms : 0, cases[i].ttl_ms);
+    }
+}
+
 static void an_add_sets_what_is_not_there_and_ends_with_a_read(void **state)
 {
     (void)state;
@@ -184,6 +224,8 @@ int main(void)
         cmocka_unit_test(a_get_asks_for_the_value_first_and_then_for_its_ttl),
         cmocka_unit_test(a_get_for_who_keeps_nothing_asks_for_the_value_alone),
         cmocka_unit_test(a_set_carries_its_ttl_in_milliseconds_or_none),
+        cmocka_unit_test(a_set_that_is_read_back_ends_with_value_and_ttl),
+        cmocka_unit_test(what_is_read_back_is_kept_as_long_as_redis_says),
         cmocka_unit_test(an_add_sets_what_is_not_there_and_ends_with_a_read),
         cmocka_unit_test(a_ttl_that_redis_could_not_add_to_its_clock_is_none),
         cmocka_unit_test(a_delete_unlinks),

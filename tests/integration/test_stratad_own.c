@@ -329,17 +329,24 @@ static void what_stands_behind_is_as_late(void **state)
     stratad_process_stop(&stratad);
 }
 
-/* Its own time counts, and not the budget of other commands. */
+/* Its own time counts, and not the budget of other commands, which is over when Redis has let another
+ * client wait for longer. */
 static void a_command_may_block_longer_than_others_may_take(void **state)
 {
     (void)state;
-    static const char *const args[] = {"--socket-timeout", "0.1", NULL};
+    static const char *const args[] = {"--socket-timeout", "1", NULL};
     struct stratad_process *stratad = rig_start(args);
-    redisContext *client = rig_client(stratad);
-    redisReply *reply = redisCommand(client, "BLPOP nobody 0.5");
+    redisContext *direct = direct_client();
+    int fd = rig_socket(stratad);
+    say(fd, "BLPOP patient 600\n");
+    wait_for_blocked(direct, 1);
+    redisReply *reply = redisCommand(direct, "BLPOP nobody 1.5");
     assert_int_equal(reply->type, REDIS_REPLY_NIL);
     freeReplyObject(reply);
-    redisFree(client);
+    freeReplyObject(redisCommand(direct, "RPUSH patient x"));
+    expect(fd, "*2\n$7\npatient\n$1\nx\n");
+    (void)close(fd);
+    redisFree(direct);
     stratad_process_stop(&stratad);
 }
 

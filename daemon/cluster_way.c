@@ -68,13 +68,6 @@ static void store_coherence(struct sta_worker *worker)
     atomic_store_explicit(&stats->canaries_lost, seen.silent, memory_order_relaxed);
 }
 
-static void store_latency(struct sta_worker *worker)
-{
-    for (unsigned i = 0; i < STA_LANE_COUNT; i++)
-        sta_stats_lane_store_latency(&worker->lane_stats[i], &worker->lanes[i].health,
-                                     sta_loop_now_ns(worker->loop));
-}
-
 /* ---- news of nodes ---- */
 
 static void look_whether_up(struct sta_worker *worker)
@@ -83,6 +76,7 @@ static void look_whether_up(struct sta_worker *worker)
     sta_router_statistics(worker->router, &seen);
     /* Nodes come and go, and their connections with them: their sums stand with the shared lane. */
     sta_stats_lane_store(&worker->lane_stats[STA_LANE_SHARED], &seen);
+    sta_node_board_put(&worker->board, worker->router);
     if (seen.state == STA_CONNECTION_READY && !worker->upstream_up)
         sta_worker_redis_is_up(worker);
     else if (seen.state == STA_CONNECTION_BACKOFF)
@@ -114,12 +108,18 @@ static void on_state(void *arg, struct sta_node_lane *lane, enum sta_connection_
     store_coherence(worker);
 }
 
-static const struct sta_router_events events = {.state = on_state};
+static void on_breaker(void *arg)
+{
+    struct sta_worker *worker = arg;
+    if (worker->router != NULL)
+        sta_node_board_put(&worker->board, worker->router);
+}
+
+static const struct sta_router_events events = {.state = on_state, .breaker = on_breaker};
 
 void sta_cluster_way_tick(struct sta_worker *worker)
 {
     look_whether_up(worker);
-    store_latency(worker);
     store_coherence(worker);
 }
 

@@ -44,7 +44,8 @@ struct sta_lane {
     bool fence_outdated; /* a write was doubted since: its answer proves nothing of that one */
     struct sta_request fence;
     struct sta_slot_doubt slots;   /* before a cluster: instead of the fence */
-    struct sta_node_health health; /* of it the latency; the connection counts the rest */
+    struct sta_node_health health; /* of it the latency; the connection counts the rest. Before a
+                                      cluster the nodes have it */
     char reason[160]; /* why it is not usable, as last heard; empty: no trouble so far */
 };
 

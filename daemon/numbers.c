@@ -4,6 +4,8 @@
  */
 #include "daemon/numbers.h"
 
+#include <stdlib.h>
+
 #include "core/clock.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
@@ -92,7 +94,7 @@ static void add_link(struct sta_connection_statistics *link, const struct sta_st
 #undef ADD
 }
 
-static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
+static int take_single(struct sta_snapshot *out, const struct sta_stratad *stratad)
 {
     struct sta_l2_node_health node = {.url = stratad->url, .state = STA_CONNECTION_READY};
     const struct sta_l2_health health = {&node, 1, STA_SLOT_COUNT};
@@ -101,16 +103,43 @@ static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
         for (unsigned kind = 0; kind < STA_LANE_COUNT; kind++) {
             const struct sta_stats_lane *lane = &stratad->workers[i]->lane_stats[kind];
             add_lane(&node, lane, kind == STA_LANE_SHARED);
-            add_link(&out->link, lane);
             sta_stats_lane_add_latency(lane, &node.health, now_ns);
         }
-        int failure = atomic_load_explicit(
-            &stratad->workers[i]->lane_stats[STA_LANE_SHARED].last_failure, memory_order_relaxed);
+    }
+    return sta_l2_report_make(&out->nodes, &health);
+}
+
+/* ---- a cluster, as its nodes ---- */
+
+static int take_cluster(struct sta_snapshot *out, const struct sta_stratad *stratad)
+{
+    struct sta_l2_health health = {0};
+    uint64_t now_ns = sta_clock_now_ns();
+    int status = STRATA_OK;
+    for (size_t i = 0; i < stratad->worker_count && status == STRATA_OK; i++)
+        status = sta_node_board_add(&stratad->workers[i]->board, &health, now_ns);
+    if (status == STRATA_OK)
+        status = sta_l2_report_make(&out->nodes, &health);
+    free(health.nodes);
+    return status;
+}
+
+/* ---- */
+
+static int take_l2(struct sta_snapshot *out, const struct sta_stratad *stratad)
+{
+    for (size_t i = 0; i < stratad->worker_count; i++) {
+        const struct sta_stats_lane *lanes = stratad->workers[i]->lane_stats;
+        for (unsigned kind = 0; kind < STA_LANE_COUNT; kind++)
+            add_link(&out->link, &lanes[kind]);
+        int failure =
+            atomic_load_explicit(&lanes[STA_LANE_SHARED].last_failure, memory_order_relaxed);
         out->link.last_failure = failure < 0 ? failure : out->link.last_failure;
     }
-    out->statistics.l2_connected = node.state == STA_CONNECTION_READY;
+    out->statistics.l2_connected = sta_stats_is_available(stratad);
     out->statistics.l2_reconnects = out->link.reconnects;
-    return sta_l2_report_make(&out->nodes, &health);
+    out->cluster = stratad->seeds != NULL;
+    return stratad->seeds != NULL ? take_cluster(out, stratad) : take_single(out, stratad);
 }
 
 static void take_reads(struct sta_snapshot *out, const struct sta_stats_totals *totals)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's numbers as the library shows its own (observe/snapshot.h): Redis is one node, whose
- * state is that of the workers' shared lanes.
+ * The daemon's numbers as the library shows its own (observe/snapshot.h): a single Redis is one
+ * node, whose state is that of the workers' shared lanes; a cluster has its nodes, each in the
+ * worst state that a worker saw (node_board.h).
  *
  * Threads: any, while the workers exist.
  */

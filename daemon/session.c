@@ -281,7 +281,7 @@ static void take_time(const struct sta_exchange *exchange, int status)
     uint64_t now_ns = sta_loop_now_ns(worker->loop);
     if (exchange->lane == STA_LANE_OWN) /* it may have waited for others */
         return;
-    if (status == STRATA_OK)
+    if (status == STRATA_OK && worker->router == NULL) /* which times its nodes */
         sta_node_health_timed(&worker->lanes[exchange->lane].health, now_ns - sent_ns, now_ns);
     if (exchange->timed_as > 0)
         sta_timing_record(stratad->timing, exchange->timed_as - 1u, STA_TIMING_L2, sent_ns, now_ns);

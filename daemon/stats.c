@@ -161,8 +161,7 @@ static json_t *lane_json(const struct sta_stratad *stratad, enum sta_lane_kind k
                      "bytes_in", sum[9]);
 }
 
-/* Available: every worker's shared lane was ready when it last looked. */
-static bool is_available(const struct sta_stratad *stratad)
+bool sta_stats_is_available(const struct sta_stratad *stratad)
 {
     for (size_t i = 0; i < stratad->worker_count; i++) {
         const struct sta_stats_lane *lane = &stratad->workers[i]->lane_stats[STA_LANE_SHARED];
@@ -177,7 +176,7 @@ static json_t *l2_json(const struct sta_stratad *stratad, const struct sta_stats
     char url[320];
     sta_redis_url_format(&stratad->url, url, sizeof url);
     return json_pack(
-        "{ss sb sI s{so so so}}", "url", url, "available", is_available(stratad), "reads",
+        "{ss sb sI s{so so so}}", "url", url, "available", sta_stats_is_available(stratad), "reads",
         integer(totals->reads_l2), "lanes", "shared", lane_json(stratad, STA_LANE_SHARED), "plain2",
         lane_json(stratad, STA_LANE_PLAIN2), "plain3", lane_json(stratad, STA_LANE_PLAIN3));
 }

@@ -97,6 +97,9 @@ void sta_stats_lane_store_latency(struct sta_stats_lane *lane, const struct sta_
 void sta_stats_lane_add_latency(const struct sta_stats_lane *lane, struct sta_node_health *sum,
                                 uint64_t now_ns);
 
+/* Any thread: the shared lane of each worker was READY when it last looked. */
+bool sta_stats_is_available(const struct sta_stratad *stratad);
+
 /* The counters of all workers together. */
 struct sta_stats_totals {
 #define STATS_TOTAL(name, meaning) uint64_t name;

@@ -366,6 +366,7 @@ static void worker_init(struct sta_worker *worker, struct sta_stratad *stratad, 
 {
     worker->stratad = stratad;
     worker->index = index;
+    sta_node_board_init(&worker->board);
     sta_list_init(&worker->sessions);
     sta_list_init(&worker->waiting);
     sta_list_init(&worker->pool);
@@ -438,6 +439,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     sta_tracked_lane_stop(&worker->tracked);
     sta_barrier_watch_close(worker);
     sta_exchange_free_pool(worker);
+    sta_node_board_fini(&worker->board);
     sta_loop_destroy(&worker->loop);
     sta_command_table_destroy(&worker->table);
     sta_buffer_fini(&worker->scratch);

@@ -25,6 +25,7 @@
 #include "daemon/cluster_way.h"
 #include "daemon/lane.h"
 #include "daemon/look_ahead.h"
+#include "daemon/node_board.h"
 #include "daemon/stats.h"
 #include "daemon/tracked_lane.h"
 #include "net/loop.h"
@@ -45,6 +46,7 @@ struct sta_worker {
     /* Written by the loop, read by any thread. */
     struct sta_stats stats;
     struct sta_stats_lane lane_stats[STA_LANE_COUNT];
+    struct sta_node_board board; /* before a cluster */
 
     /* The loop's. */
     enum sta_worker_state state;

@@ -12,9 +12,9 @@
  * A backlog that shrinks is a sign of life, too: a large value on a slow line. Bytes that the
  * kernel only takes into its buffers are none.
  *
- * The watch looks four times per silence_ns. Where it finds that it was kept from looking (this
- * process was stopped, its host suspended), answers may be on their way that nobody has read:
- * silence counts from then.
+ * The watch looks eight times per silence_ns: so much later than it might a PING goes out. Where it
+ * finds that it was kept from looking (this process was stopped, its host suspended), answers may
+ * be on their way that nobody has read: silence counts from then.
  * Cost: a time is stored per received chunk, and per request on an idle connection.
  */
 #include <stdio.h>
@@ -27,7 +27,7 @@ static const char ping_wire[] = "*1\r\n$4\r\nPING\r\n";
 
 static uint64_t watch_interval_ns(const struct sta_connection *connection)
 {
-    return connection->config.silence_ns / 4;
+    return connection->config.silence_ns / 8;
 }
 
 static void connection_watch_again(struct sta_connection *connection, uint64_t now_ns)
@@ -96,7 +96,7 @@ void sta_connection_watch_look(struct sta_timer *timer)
     const struct sta_connection_config *config = &connection->config;
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
     if (connection_gets_rid_of_bytes(connection) ||
-        now_ns - connection->watched_ns > 2 * watch_interval_ns(connection))
+        now_ns - connection->watched_ns > connection->config.silence_ns / 2)
         connection->heard_ns = now_ns;
     connection_watch_again(connection, now_ns);
     uint64_t quiet_ns = now_ns - connection->heard_ns;

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-#include "l2/node.h"
-#include "l2/slot_map.h"
+#include "l2/router_inside.h"
 #include "net/waiter.h"
 #include "strata/status.h"
 
@@ -31,41 +30,58 @@ static unsigned slots_of(const struct sta_slot_map *map, const struct sta_node *
     return index == STA_SLOT_MAP_NONE ? 0 : map->nodes[index].slots;
 }
 
+/* A node that was asked by another way alone has no main connection. */
+static enum sta_connection_state state_of(const struct sta_node *node)
+{
+    for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
+        if (node->lanes[kind].connection != NULL)
+            return sta_connection_state(node->lanes[kind].connection);
+    return STA_CONNECTION_CLOSED;
+}
+
+struct copying {
+    struct sta_l2_health *health;
+    const struct sta_slot_map *map;
+};
+
 static void copy_node(const struct sta_node *node, void *arg)
 {
-    struct question *question = arg;
-    const struct sta_slot_map *map = sta_router_map(sta_l2_router(question->l2));
-    question->health.nodes[question->health.count++] = (struct sta_l2_node_health){
+    const struct copying *copying = arg;
+    copying->health->nodes[copying->health->count++] = (struct sta_l2_node_health){
         .url = node->url,
-        .state = sta_node_state(node),
+        .state = state_of(node),
         .refusing = node->breaker.state != STA_BREAKER_CLOSED,
-        .slots = slots_of(map, node),
+        .slots = slots_of(copying->map, node),
         .health = node->health,
     };
 }
 
-static unsigned slots_assigned(const struct sta_l2 *l2, const struct sta_slot_map *map)
+static unsigned slots_assigned(const struct sta_router *router)
 {
-    if (!sta_l2_is_cluster(l2))
+    if (!router->config.cluster)
         return STA_SLOT_COUNT;
-    return map != NULL ? map->covered : 0;
+    return router->map != NULL ? router->map->covered : 0;
+}
+
+int sta_l2_health_copy(struct sta_l2_health *out, const struct sta_router *router)
+{
+    struct sta_l2_health health = {.slots_assigned = slots_assigned(router)};
+    struct copying copying = {&health, router->map};
+    size_t count = 0;
+    sta_router_each_node(router, count_node, &count);
+    health.nodes = calloc(count > 0 ? count : 1, sizeof *health.nodes);
+    if (health.nodes == NULL)
+        return STRATA_ERR_NOMEM;
+    sta_router_each_node(router, copy_node, &copying);
+    *out = health;
+    return STRATA_OK;
 }
 
 static void question_answer(struct question *question)
 {
     const struct sta_router *router = sta_l2_router(question->l2);
-    struct sta_l2_health *health = &question->health;
-    size_t count = 0;
-    question->status = STRATA_ERR_CLOSED;
-    if (router == NULL)
-        return;
-    sta_router_each_node(router, count_node, &count);
-    health->nodes = calloc(count > 0 ? count : 1, sizeof *health->nodes);
-    question->status = health->nodes != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
-    if (health->nodes == NULL)
-        return;
-    sta_router_each_node(router, copy_node, question);
-    health->slots_assigned = slots_assigned(question->l2, sta_router_map(router));
+    question->status =
+        router != NULL ? sta_l2_health_copy(&question->health, router) : STRATA_ERR_CLOSED;
 }
 
 static void on_question(struct sta_task *task)

@@ -53,6 +53,8 @@ static void breaker_step(struct sta_node *node, enum sta_breaker_event event, co
         breaker_opened(node, why);
     else if (!was_closed && is_closed)
         breaker_closed(node);
+    if (was_closed != is_closed && node->events->breaker != NULL)
+        node->events->breaker(node->arg);
     if (node->breaker.state == STA_BREAKER_OPEN)
         sta_timer_start(node->loop, &node->probe_timer, node->breaker.probe_at_ns);
 }

@@ -49,6 +49,8 @@ struct sta_node_events {
     void (*state)(void *arg, struct sta_node_lane *lane, enum sta_connection_state state,
                   const char *reason);
     void (*push)(void *arg, struct sta_node_lane *lane, struct strata_bytes frame);
+    /* The breaker has opened, or closed. */
+    void (*breaker)(void *arg);
 };
 
 struct sta_node_config {

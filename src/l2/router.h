@@ -48,6 +48,8 @@ struct sta_router_events {
     /* A lane's connection is READY, or in BACKOFF: see sta_connection_events. */
     void (*state)(void *arg, struct sta_node_lane *lane, enum sta_connection_state state,
                   const char *reason);
+    /* The breaker of a node has opened, or closed. */
+    void (*breaker)(void *arg);
     /* `count` slots have another owner than before. The first map is no change. */
     void (*slots)(void *arg, const struct sta_slot_set *changed, unsigned count);
 };

@@ -40,7 +40,15 @@ static void on_push(void *arg, struct sta_node_lane *lane, struct strata_bytes f
     sta_tracking_pushed(arg, lane, frame);
 }
 
-const struct sta_node_events sta_router_node_events = {.state = on_state, .push = on_push};
+static void on_breaker(void *arg)
+{
+    const struct sta_router *router = arg;
+    if (router->events->breaker != NULL)
+        router->events->breaker(router->arg);
+}
+
+const struct sta_node_events sta_router_node_events = {
+    .state = on_state, .push = on_push, .breaker = on_breaker};
 
 static void router_tell_slots(struct sta_router *router, const struct sta_slot_set *changed,
                               unsigned count)

@@ -52,11 +52,14 @@ uint64_t sta_histogram_quantile(const struct sta_histogram *histogram, double fr
     return value > histogram->max ? histogram->max : value;
 }
 
-uint64_t sta_histogram_count_to(const struct sta_histogram *histogram, uint64_t value)
+uint64_t sta_histogram_count_on(const struct sta_histogram *histogram, uint32_t *bucket,
+                                uint64_t value)
 {
     uint64_t count = 0;
-    for (uint32_t i = 0; i < STA_HISTOGRAM_BUCKETS && sta_histogram_middle(i) <= value; i++)
-        count += histogram->buckets[i];
+    uint32_t end = sta_histogram_bucket(value);
+    end += sta_histogram_middle(end) <= value;
+    for (; *bucket < end; ++*bucket)
+        count += histogram->buckets[*bucket];
     return count;
 }
 

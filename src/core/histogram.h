@@ -60,8 +60,10 @@ uint64_t sta_histogram_quantile(const struct sta_histogram *histogram, double fr
 /* The value in the middle of a bucket, rounded down. */
 uint64_t sta_histogram_middle(uint32_t bucket);
 
-/* How many of the recorded values do not exceed `value`; a bucket counts as its middle. */
-uint64_t sta_histogram_count_to(const struct sta_histogram *histogram, uint64_t value);
+/* How many of the values in buckets from *bucket on do not exceed `value`; a bucket counts as its
+ * middle. *bucket is set behind them: for values that ascend all buckets are looked at once. */
+uint64_t sta_histogram_count_on(const struct sta_histogram *histogram, uint32_t *bucket,
+                                uint64_t value);
 
 /* 0 where nothing was recorded. */
 double sta_histogram_mean(const struct sta_histogram *histogram);

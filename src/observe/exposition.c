@@ -137,10 +137,13 @@ void sta_exposition_histogram(struct sta_exposition *exposition, const char *nam
                               const char *labels, const struct sta_histogram *histogram,
                               const uint64_t *edges_ns, size_t edge_count)
 {
+    uint32_t bucket = 0;
+    uint64_t count = 0;
     for (size_t i = 0; i < edge_count; i++) {
+        count += sta_histogram_count_on(histogram, &bucket, edges_ns[i]);
         put_format(exposition, "%s_bucket{%s,le=\"", name, labels);
         put_nanos(exposition, edges_ns[i]);
-        put_format(exposition, "\"} %" PRIu64 "\n", sta_histogram_count_to(histogram, edges_ns[i]));
+        put_format(exposition, "\"} %" PRIu64 "\n", count);
     }
     put_format(exposition, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels,
                histogram->count);

@@ -34,7 +34,7 @@ void sta_exposition_metric(struct sta_exposition *exposition, const struct sta_m
 void sta_exposition_table(struct sta_exposition *exposition, const struct sta_metric *table,
                           const void *object, unsigned parts);
 
-/* The samples of a histogram of nanoseconds as seconds, with these upper bounds. */
+/* The samples of a histogram of nanoseconds as seconds, with these upper bounds, ascending. */
 void sta_exposition_histogram(struct sta_exposition *exposition, const char *name,
                               const char *labels, const struct sta_histogram *histogram,
                               const uint64_t *edges_ns, size_t edge_count);

@@ -41,8 +41,9 @@ void cli_doctor_unreachable(struct cli_doctor_report *report, const struct strat
     switch (error->status) {
     case STRATA_ERR_DENIED:
         cli_doctor_add(report, "redis auth", CLI_DOCTOR_FAIL,
-                       "mend user and password in ROUTER_REDIS_URL, or the user's ACL", "%.300s",
-                       error->text);
+                       "mend user and password in ROUTER_REDIS_URL, the user's ACL, or, with TLS, "
+                       "our certificate (STRATA_TLS_CERT_FILE)",
+                       "%.300s", error->text);
         break;
     case STRATA_ERR_UNTRUSTED:
         cli_doctor_add(
@@ -52,7 +53,8 @@ void cli_doctor_unreachable(struct cli_doctor_report *report, const struct strat
         break;
     case STRATA_ERR_TIMEOUT:
         cli_doctor_add(report, "redis", CLI_DOCTOR_FAIL,
-                       "it accepts and does not answer: log in to its host, redis-cli ping",
+                       "it accepts and does not answer: log in to its host, redis-cli ping; with "
+                       "rediss://, is that its tls-port?",
                        "%.300s", error->text);
         break;
     default:

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "integration/strata_program.h"
+#include "support/fault_proxy.h"
 #include "support/port.h"
 #include "support/stratad_process.h"
 #include "support/wait.h"
@@ -193,6 +194,21 @@ static void connections_that_run_out(void **state)
     assert_says(document, "clients", "fail");
 }
 
+/* Half of what a call has, at least, on the way there. */
+static void a_redis_that_is_far_away(void **state)
+{
+    struct strata_fixture *f = *state;
+    char url[64], target[32];
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", redis_server_port(f->server));
+    struct fault_proxy *proxy = fault_proxy_start(NULL, target);
+    const struct fault_way slow = {.delay_ms = 50};
+    (void)snprintf(url, sizeof url, "redis://%s", fault_proxy_address(proxy));
+    fault_proxy_set_way(proxy, FAULT_UP, slow);
+    json_t *document = doctor(f, url, NULL, "REDIS_SOCKET_TIMEOUT=0.1");
+    fault_proxy_stop(&proxy);
+    assert_says(document, "latency", "warn");
+}
+
 static void a_table_of_tracked_keys_that_is_full(void **state)
 {
     struct strata_fixture *f = *state;
@@ -365,6 +381,7 @@ int main(void)
         TEST(a_replica),
         TEST(a_cluster_that_is_none_and_the_reverse),
         TEST(connections_that_run_out),
+        TEST(a_redis_that_is_far_away),
         TEST(a_table_of_tracked_keys_that_is_full),
         TEST(a_configuration_that_is_wrong),
         TEST(a_configuration_that_is_wrong_names_no_redis),

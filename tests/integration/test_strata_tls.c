@@ -104,9 +104,77 @@ static void a_plain_port_is_given_up_in_time(void **state)
     assert_non_null(strstr(result.err, "no answer to the TLS handshake in time"));
 }
 
+/* ---- doctor ---- */
+
+/* Its check of Redis at this URL fails by this name, with these words in the text, and advice. */
+static void assert_doctor_names(const char *url, const char *check, const char *words)
+{
+    size_t i;
+    json_t *finding;
+    assert_int_equal(RUN(NULL, "unix:///nonexistent/stratad.sock", "doctor", "--json", "--timeout",
+                         "5", "--redis", url),
+                     1);
+    json_t *document = strata_json(&result);
+    bool named = false;
+    json_array_foreach(json_object_get(document, "checks"), i, finding)
+    {
+        named =
+            named || (strcmp(json_string_value(json_object_get(finding, "check")), check) == 0 &&
+                      strcmp(json_string_value(json_object_get(finding, "state")), "fail") == 0 &&
+                      strstr(json_string_value(json_object_get(finding, "text")), words) != NULL &&
+                      json_string_length(json_object_get(finding, "advice")) > 0);
+    }
+    if (!named)
+        fail_msg("%s: %s is not named:\n%s", check, words, result.out);
+    json_decref(document);
+}
+
+/* The host by which doctor goes is none of those that the certificate of a server that is fine
+ * otherwise names. */
+static void doctor_names_a_certificate_for_another_host(void **state)
+{
+    struct tls_rig *rig = *state;
+    const struct certificate_plan plan = {.cn = "localhost", .names = "DNS:redis.example"};
+    struct redis_tls *redis = tls_rig_start(rig, &plan);
+    assert_doctor_names(tls_rig_url(rig, redis, "localhost", ""), "redis tls",
+                        "the server's certificate is for redis.example, not for localhost");
+    assert_doctor_names(tls_rig_url(rig, redis, "127.0.0.1", ""), "redis tls",
+                        "the server's certificate is for redis.example, not for 127.0.0.1");
+    redis_tls_stop(&redis);
+    assert_doctor_names(tls_rig_url(rig, rig->redis, "localhost", "&sni=redis.example"),
+                        "redis tls", "not for redis.example");
+}
+
+static void doctor_names_what_else_is_wrong_with_certificates(void **state)
+{
+    struct tls_rig *rig = *state;
+    const struct certificate_plan old = {
+        .cn = "Old", .names = "DNS:localhost", .from_s = -7200, .until_s = -3600};
+    char url[160];
+    struct redis_tls *redis = tls_rig_start(rig, &old);
+    assert_doctor_names(tls_rig_url(rig, redis, "localhost", ""), "redis tls", "has expired");
+    redis_tls_stop(&redis);
+    (void)snprintf(url, sizeof url, "rediss://localhost:%d", redis_tls_port(rig->redis));
+    assert_doctor_names(url, "redis tls", "trust");
+    assert_doctor_names(tls_rig_url(rig, rig->careful, "localhost", ""), "redis auth",
+                        "wants a client certificate");
+}
+
+static void doctor_looks_at_a_redis_with_tls_that_is_well(void **state)
+{
+    struct tls_rig *rig = *state;
+    assert_int_equal(RUN(NULL, "unix:///nonexistent/stratad.sock", "doctor", "--redis",
+                         tls_rig_url(rig, rig->redis, "localhost", "")),
+                     0);
+    assert_non_null(strstr(result.out, "CLIENT TRACKING is allowed"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(doctor_names_a_certificate_for_another_host, discard),
+        cmocka_unit_test_teardown(doctor_names_what_else_is_wrong_with_certificates, discard),
+        cmocka_unit_test_teardown(doctor_looks_at_a_redis_with_tls_that_is_well, discard),
         cmocka_unit_test_teardown(values_are_set_and_got, discard),
         cmocka_unit_test_teardown(a_large_value_goes_both_ways, discard),
         cmocka_unit_test_teardown(the_environment_names_the_files, discard),

@@ -83,12 +83,12 @@ static void look_whether_up(struct sta_worker *worker)
         sta_worker_redis_is_down(worker);
 }
 
-static void tell_untracked(struct sta_worker *worker, const struct sta_node_lane *lane)
+static void tell_untracked(const struct sta_worker *worker, const struct sta_node_lane *lane)
 {
-    if (worker->index != 0 || worker->stratad->tracking == STA_TRACKING_OFF ||
-        lane->kind != STA_NODE_MAIN || sta_connection_is_tracked(lane->connection))
+    if (worker->stratad->tracking == STA_TRACKING_OFF || lane->kind != STA_NODE_MAIN ||
+        sta_connection_is_tracked(lane->connection))
         return;
-    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+    sta_log_write(&worker->log.log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                   "redis does not track reads, so what is cached is only as good as its TTL: %s",
                   sta_connection_untracked_reason(lane->connection));
 }

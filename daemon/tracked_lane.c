@@ -158,13 +158,12 @@ void sta_tracked_lane_pushed(struct sta_tracked_lane *tracked, struct strata_byt
     sta_l1_doubt(worker_of(tracked)->stratad->l1, tracked->source);
 }
 
-/* The first worker speaks for all: they have one server and one user. */
 static void tell(struct sta_tracked_lane *tracked)
 {
     struct sta_worker *worker = worker_of(tracked);
-    if (worker->index != 0 || tracked->canary.tracked)
+    if (tracked->canary.tracked)
         return;
-    sta_log_write(worker->stratad->log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+    sta_log_write(&worker->log.log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
                   "redis does not track reads, so what is cached is only as good as its TTL: %s",
                   sta_connection_untracked_reason(tracked->lane->connection));
 }

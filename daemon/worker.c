@@ -87,13 +87,6 @@ static void tell_main(struct sta_worker *worker, struct sta_task *task, bool *to
     sta_loop_post(worker->stratad->loop, task);
 }
 
-static void log_first(const struct sta_worker *worker, enum strata_log_level level,
-                      const char *format, const char *text)
-{
-    if (worker->index == 0)
-        sta_log_write(worker->stratad->log, level, STA_ROOM_DAEMON, format, text);
-}
-
 static int boot_read(struct sta_worker *worker, struct strata_bytes replies)
 {
     struct sta_resp_walk walk = sta_resp_walk(replies);
@@ -121,10 +114,9 @@ static void boot_done(struct sta_worker *worker, int status, struct strata_bytes
     if (!worker->upstream_up) /* a cluster: the first that is heard of it */
         sta_worker_redis_is_up(worker);
     if (boot_read(worker, replies) < 0)
-        log_first(worker, STRATA_LOG_WARNING,
-                  "redis does not tell its commands%s; every argument of commands unknown to "
-                  "stratad is taken for a key",
-                  "");
+        sta_log_write(&worker->log.log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+                      "redis does not tell its commands; every argument of commands unknown to "
+                      "stratad is taken for a key");
     tell_main(worker, &worker->ready_task, &worker->told_ready);
 }
 
@@ -175,7 +167,8 @@ void sta_worker_redis_is_up(struct sta_worker *worker)
 {
     worker->upstream_up = true;
     if (worker->told_ready)
-        log_first(worker, STRATA_LOG_INFO, "redis is reachable again%s", "");
+        sta_log_write(&worker->log.log, STRATA_LOG_INFO, STA_ROOM_DAEMON,
+                      "redis is reachable again");
     worker_boot(worker);
 }
 
@@ -186,7 +179,8 @@ void sta_worker_redis_is_down(struct sta_worker *worker)
     worker->upstream_up = false;
     worker->booted = false; /* another server may answer next, with other commands */
     if (was_up)
-        log_first(worker, STRATA_LOG_WARNING, "redis cannot be reached: %s", lane->reason);
+        sta_log_write(&worker->log.log, STRATA_LOG_WARNING, STA_ROOM_DAEMON,
+                      "redis cannot be reached: %s", lane->reason);
     if (worker->told_ready || worker->told_refused)
         return;
     (void)snprintf(worker->refused_reason, sizeof worker->refused_reason, "%s", lane->reason);
@@ -392,6 +386,8 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
     int status = sta_loop_create(&worker->loop);
+    sta_node_log_init(&worker->log, index == 0 ? stratad->log : NULL, STA_ROOM_DAEMON,
+                      worker->loop);
     sta_read_turn_init(worker);
     if (status == STRATA_OK && stratad->seeds != NULL)
         status = sta_cluster_way_open(worker);
@@ -439,6 +435,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     sta_tracked_lane_stop(&worker->tracked);
     sta_barrier_watch_close(worker);
     sta_exchange_free_pool(worker);
+    sta_node_log_fini(&worker->log);
     sta_node_board_fini(&worker->board);
     sta_loop_destroy(&worker->loop);
     sta_command_table_destroy(&worker->table);

@@ -116,6 +116,8 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     if (status == STRATA_OK)
         sta_repair_start(&cache->repair);
     if (status == STRATA_OK)
+        sta_invalidate_start(&cache->invalidate);
+    if (status == STRATA_OK)
         status = cache_create_l2(cache);
     if (status == STRATA_OK)
         status = cache_create_barriers(cache);

@@ -169,17 +169,19 @@ static void on_answered(struct sta_batch *batch, uint32_t tag, int status,
         free(entry);
 }
 
-/* Of what was given up in the batch that has just ended. */
+/* After each batch that has given something up; at the pace of the log, which leaves lines out: so
+ * the number is of all. */
 static void say_failed(struct sta_invalidate *invalidate)
 {
     pthread_mutex_lock(&invalidate->lock);
-    uint64_t failed = invalidate->counts.failed - invalidate->failed_told;
-    invalidate->failed_told = invalidate->counts.failed;
+    uint64_t failed = invalidate->counts.failed;
+    bool more = failed > invalidate->failed_told;
+    invalidate->failed_told = failed;
     pthread_mutex_unlock(&invalidate->lock);
-    if (failed > 0)
-        sta_log_write(invalidate->cache->log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
-                      "%" PRIu64 " queued invalidations were given up: Redis keeps the values "
-                      "until their TTL",
+    if (more)
+        sta_log_write(&invalidate->log.log, STRATA_LOG_WARNING, STA_ROOM_CACHE,
+                      "%" PRIu64 " queued invalidations were given up so far: Redis keeps the "
+                      "values until their TTL",
                       failed);
 }
 
@@ -438,6 +440,12 @@ void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *ca
     sta_timer_init(&invalidate->timer, on_timer);
 }
 
+void sta_invalidate_start(struct sta_invalidate *invalidate)
+{
+    sta_node_log_init(&invalidate->log, invalidate->cache->log, STA_ROOM_CACHE,
+                      invalidate->cache->loop);
+}
+
 void sta_invalidate_adjust(struct sta_invalidate *invalidate, size_t batch_size,
                            uint64_t timeout_ns)
 {
@@ -486,8 +494,10 @@ void sta_invalidate_fini(struct sta_invalidate *invalidate)
 {
     if (invalidate->cache == NULL)
         return;
-    if (invalidate->cache->loop != NULL)
+    if (invalidate->cache->loop != NULL) {
         sta_timer_stop(invalidate->cache->loop, &invalidate->timer);
+        sta_node_log_fini(&invalidate->log);
+    }
     free_all(&invalidate->waiting);
     free_all(&invalidate->sent);
     free(invalidate->buckets);

@@ -28,6 +28,7 @@
 
 #include "core/list.h"
 #include "l2/batch.h"
+#include "l2/node_log.h"
 #include "net/loop.h"
 #include "strata/cache.h"
 
@@ -69,7 +70,8 @@ struct sta_invalidate {
     /* The loop's thread. */
     struct sta_task task;
     struct sta_timer timer;
-    struct sta_list sent; /* entries; by tag in `by_tag` */
+    struct sta_node_log log; /* of what was given up */
+    struct sta_list sent;    /* entries; by tag in `by_tag` */
     struct sta_invalidate_entry **by_tag;
     struct sta_batch batch;
     bool sending;
@@ -78,6 +80,9 @@ struct sta_invalidate {
 
 /* Before the loop runs. */
 void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *cache);
+
+/* The cache has a loop now, which does not run yet. */
+void sta_invalidate_start(struct sta_invalidate *invalidate);
 
 /* Other bounds of a batch, which hold for what waits, too. Any thread, while the loop runs. */
 void sta_invalidate_adjust(struct sta_invalidate *invalidate, size_t batch_size,

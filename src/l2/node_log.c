@@ -13,10 +13,10 @@ static void log_pass(struct sta_node_log *log, enum strata_log_level level, cons
                      unsigned left_out)
 {
     if (left_out > 0)
-        sta_log_write(log->real, level, STA_ROOM_L2, "%s (%u lines before it left out)", line,
+        sta_log_write(log->real, level, log->room, "%s (%u lines before it left out)", line,
                       left_out);
     else
-        sta_log_write(log->real, level, STA_ROOM_L2, "%s", line);
+        sta_log_write(log->real, level, log->room, "%s", line);
     log->free_ns = sta_clock_after(sta_loop_now_ns(log->loop), STA_NODE_LOG_PACE_NS);
 }
 
@@ -43,20 +43,21 @@ static void log_hold(struct sta_node_log *log, enum strata_log_level level, cons
 static void on_line(void *arg, enum strata_log_level level, const char *room, const char *line)
 {
     struct sta_node_log *log = arg;
-    (void)room; /* whoever writes to a node's log is of l2 */
-    if (!sta_log_enabled(log->real, STA_ROOM_L2, level))
+    (void)room;
+    if (!sta_log_enabled(log->real, log->room, level))
         return;
     if (level == STRATA_LOG_DEBUG)
-        sta_log_write(log->real, level, STA_ROOM_L2, "%s", line);
+        sta_log_write(log->real, level, log->room, "%s", line);
     else if (log->held == 0 && sta_loop_now_ns(log->loop) >= log->free_ns)
         log_pass(log, level, line, 0);
     else
         log_hold(log, level, line);
 }
 
-void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, struct sta_loop *loop)
+void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, enum sta_room room,
+                       struct sta_loop *loop)
 {
-    *log = (struct sta_node_log){.real = real, .loop = loop};
+    *log = (struct sta_node_log){.real = real, .room = room, .loop = loop};
     sta_timer_init(&log->timer, on_timer);
     sta_log_init(&log->log, real != NULL ? on_line : NULL, log, STRATA_LOG_DEBUG);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a node and its lanes have to say, at a pace that a reader bears: one line per second. Of
- * what comes in between, the last line is written when the second is over, with the number of those
+ * What a node and its lanes have to say, or anybody else who speaks of a server that comes and goes,
+ * at a pace that a reader bears: one line per second. Of what comes in between, the last line is written when the second is over, with the number of those
  * that were left out, so that the log never ends with a state that has passed. Debug lines are not
  * held back.
  * Threads: the loop's only. Memory: one line.
@@ -18,6 +18,7 @@ struct sta_node_log {
     struct sta_log log; /* write to this one */
 
     struct sta_log *real; /* may be NULL */
+    enum sta_room room;   /* all that is written here is of it */
     struct sta_loop *loop;
     struct sta_timer timer;
     uint64_t free_ns; /* from then on a line may be written */
@@ -26,7 +27,8 @@ struct sta_node_log {
     char line[512];
 };
 
-void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, struct sta_loop *loop);
+void sta_node_log_init(struct sta_node_log *log, struct sta_log *real, enum sta_room room,
+                       struct sta_loop *loop);
 
 /* Writes what is held. */
 void sta_node_log_fini(struct sta_node_log *log);

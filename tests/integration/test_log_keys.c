@@ -355,11 +355,13 @@ static void a_server_behind_stratad_that_repeats_what_it_was_asked(void **state)
     ASSERT_SAYS(client, "ERR what is `" KEY, "SET " KEY " " VALUE);
     fake_redis_say(fake, "GET " KEY, 1, "-MOVED " KEY " " VALUE "\r\n");
     ASSERT_SAYS(client, "MOVED", "GET " KEY);
+    fake_redis_rule(fake, &(struct fake_rule){.pattern = "SET *", .deed = FAKE_CLOSE});
+    freeReplyObject(redisCommand(client, "SET " KEY " " VALUE));
+    freeReplyObject(redisCommand(client, "GET other")); /* it is connected again */
+    fake_redis_rule(fake, &(struct fake_rule){.pattern = "HELLO*", .deed = FAKE_HANG});
     fake_redis_say(fake, "GET " KEY, 1, KEY VALUE "\r\n");
     ASSERT_SAYS(client, "", "GET " KEY);
     assert_true(stratad_process_says(stratad, "connection lost"));
-    fake_redis_rule(fake, &(struct fake_rule){.pattern = "SET *", .deed = FAKE_CLOSE});
-    freeReplyObject(redisCommand(client, "SET " KEY " " VALUE));
     redisFree(client);
     stop(&stratad);
     fake_redis_stop(&fake);

@@ -18,8 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "integration/stratad_rig.h"
 #include "support/child.h"
+#include "support/fault_proxy.h"
 #include "support/wait.h"
 
 /* ---- start ---- */
@@ -403,6 +405,46 @@ static void draining_answers_whatever_has_taken_effect(void **state)
     redisFree(direct);
 }
 
+static bool is_answered_by_redis(void *client)
+{
+    redisReply *reply = redisCommand(client, "INCR paced");
+    bool so = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
+    freeReplyObject(reply);
+    return so;
+}
+
+/* However often it goes and comes back: a line a second of the connection, and one of Redis. */
+static void a_redis_that_comes_and_goes_does_not_fill_the_log(void **state)
+{
+    (void)state;
+    char target[32], url[64];
+    const char *const args[] = {"--workers", "1", NULL};
+    struct stratad_process *stratad = NULL;
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", redis_server_port(rig_server));
+    struct fault_proxy *proxy = fault_proxy_start(NULL, target);
+    (void)snprintf(url, sizeof url, "redis://%s", fault_proxy_address(proxy));
+    assert_int_equal(stratad_process_start(&stratad, url, args), 0);
+    redisContext *client = rig_client(stratad);
+    assert_true(wait_until(is_answered_by_redis, client, 30000));
+    uint64_t begun_ns = sta_clock_now_ns();
+    for (unsigned i = 0; i < 40; i++) {
+        fault_proxy_cut(proxy);
+        assert_true(wait_until(is_answered_by_redis, client, 30000));
+    }
+    unsigned of_connection = stratad_process_times_said(stratad, "connection lost") +
+                             stratad_process_times_said(stratad, "ready (protocol");
+    unsigned of_redis = stratad_process_times_said(stratad, "redis cannot be reached") +
+                        stratad_process_times_said(stratad, "redis is reachable again");
+    uint64_t most = (sta_clock_now_ns() - begun_ns) / STA_NS_SEC + 4;
+    if (of_connection > most || of_redis > most)
+        fail_msg("%u and %u lines, %u at most", of_connection, of_redis, (unsigned)most);
+    assert_true(stratad_process_says(stratad, "lines before it left out"));
+    assert_true(stratad_process_says(stratad, "redis is reachable again"));
+    redisFree(client);
+    stratad_process_stop(&stratad);
+    fault_proxy_stop(&proxy);
+}
+
 static void idle_clients_do_not_delay_the_end(void **state)
 {
     (void)state;
@@ -448,6 +490,7 @@ int main(void)
         cmocka_unit_test(it_comes_in_with_the_user_of_the_url),
         cmocka_unit_test(a_redis_that_does_not_tell_its_commands_is_served_all_the_same),
         cmocka_unit_test(draining_answers_whatever_has_taken_effect),
+        cmocka_unit_test(a_redis_that_comes_and_goes_does_not_fill_the_log),
         cmocka_unit_test(idle_clients_do_not_delay_the_end),
         cmocka_unit_test(the_drain_timeout_ends_it_though_redis_is_silent),
     };

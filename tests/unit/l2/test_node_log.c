@@ -51,7 +51,7 @@ static void rig_init(struct rig *rig)
     *rig = (struct rig){.count = 0};
     assert_int_equal(sta_loop_create(&rig->loop), STRATA_OK);
     sta_log_init(&rig->real, sink, rig, STRATA_LOG_DEBUG);
-    sta_node_log_init(&rig->log, &rig->real, rig->loop);
+    sta_node_log_init(&rig->log, &rig->real, STA_ROOM_L2, rig->loop);
 }
 
 static void rig_fini(struct rig *rig)
@@ -110,7 +110,7 @@ static void without_a_log_nothing_is_written(void **state)
     (void)state;
     struct rig rig;
     rig_init(&rig);
-    sta_node_log_init(&rig.log, NULL, rig.loop);
+    sta_node_log_init(&rig.log, NULL, STA_ROOM_L2, rig.loop);
     say(&rig, "lost");
     say(&rig, "ready");
     rig_fini(&rig);

@@ -69,6 +69,35 @@ static void callbacks_run_on_the_io_thread(void **state)
     strata_close(&cache);
 }
 
+static void l2_alone_calls_back_as_well(void **state)
+{
+    (void)state;
+    struct strata_l2 *l2 = NULL;
+    const struct strata_l2_options options = {.redis_url = cache_rig_url(), .key_prefix = "l2:"};
+    struct outcome set = {0}, got = {0}, gone = {0}, miss = {0};
+    assert_int_equal(strata_l2_open(&l2, &options, NULL), STRATA_OK);
+    (void)strata_l2_set_async(l2, strata_text("k"), strata_text("v"), 0,
+                              (struct strata_completion){note_outcome, &set, NULL});
+    assert_true(wait_until(has_outcome, &set, 5000));
+    assert_in_redis("l2:k", "v");
+    (void)strata_l2_get_async(l2, strata_text("k"),
+                              (struct strata_completion){note_outcome, &got, NULL});
+    assert_true(wait_until(has_outcome, &got, 5000));
+    (void)strata_l2_delete_async(l2, strata_text("k"),
+                                 (struct strata_completion){note_outcome, &gone, NULL});
+    assert_true(wait_until(has_outcome, &gone, 5000));
+    assert_in_redis("l2:k", NULL);
+    (void)strata_l2_get_async(l2, strata_text("k"),
+                              (struct strata_completion){note_outcome, &miss, NULL});
+    assert_true(wait_until(has_outcome, &miss, 5000));
+    assert_int_equal(set.status, STRATA_OK);
+    assert_int_equal(got.status, STRATA_OK);
+    assert_string_equal(got.text, "v");
+    assert_int_equal(gone.status, STRATA_OK);
+    assert_int_equal(miss.status, STRATA_MISS);
+    strata_l2_close(&l2);
+}
+
 static void a_queue_hands_completions_to_whoever_polls_its_descriptor(void **state)
 {
     (void)state;
@@ -188,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(callbacks_run_on_the_io_thread, cache_rig_flush),
+        cmocka_unit_test_setup(l2_alone_calls_back_as_well, cache_rig_flush),
         cmocka_unit_test_setup(a_queue_hands_completions_to_whoever_polls_its_descriptor,
                                cache_rig_flush),
         cmocka_unit_test_setup(a_completion_that_is_dispatched_after_the_close_still_has_its_value,

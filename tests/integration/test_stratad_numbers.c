@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #include "integration/stratad_rig.h"
+#include "support/wait.h"
 
 static json_t *statistics(redisContext *client)
 {
@@ -67,13 +69,13 @@ static uint64_t sum_of_prefixes(const json_t *document, const char *path)
 /* ---- clients ---- */
 
 #define CLIENTS 4u
-#define ROUNDS  300u
 #define KEYS    300u
 
 struct reader {
     redisContext *client;
     unsigned seed;
     uint64_t keys;
+    const _Atomic bool *over;
 };
 
 static unsigned choose(struct reader *reader, unsigned among)
@@ -100,7 +102,7 @@ static unsigned send_some(struct reader *reader)
 static void *read_much(void *arg)
 {
     struct reader *reader = arg;
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    while (!atomic_load(reader->over)) {
         for (unsigned left = send_some(reader); left > 0; left--) {
             void *reply = NULL;
             if (redisGetReply(reader->client, &reply) != REDIS_OK)
@@ -111,14 +113,39 @@ static void *read_much(void *arg)
     return arg;
 }
 
+/* Now and then stratad's connections are killed: what L1 has is in doubt then. */
+static bool all_reasons_were_met(void *arg)
+{
+    static const char *const reasons[] = {"cold", "expired", "evicted", "invalidated", "suspect"};
+    static unsigned looks;
+    bool all = true;
+    if (looks++ % 64 == 0) {
+        redisContext *direct = rig_connect(redis_server_socket(rig_server));
+        freeReplyObject(redisCommand(direct, "CLIENT KILL TYPE normal SKIPME yes"));
+        redisFree(direct);
+    }
+    json_t *document = statistics(arg);
+    json_t *l1 = json_object_get(json_object_get(document, "metrics"), "l1");
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        all = all && at(json_object_get(l1, "misses_by_reason"), reasons[i]) > 0;
+    all = all && at(document, "l1.unasked") > 0;
+    json_decref(document);
+    return all;
+}
+
+/* Until each reason was met. */
 static void run_clients(const struct stratad_process *stratad, uint64_t *keys)
 {
     struct reader readers[CLIENTS];
     pthread_t threads[CLIENTS];
+    _Atomic bool over = false;
+    redisContext *watch = rig_client(stratad);
     for (unsigned i = 0; i < CLIENTS; i++) {
-        readers[i] = (struct reader){.client = rig_client(stratad), .seed = i + 1};
+        readers[i] = (struct reader){.client = rig_client(stratad), .seed = i + 1, .over = &over};
         assert_int_equal(pthread_create(&threads[i], NULL, read_much, &readers[i]), 0);
     }
+    bool met = wait_until(all_reasons_were_met, watch, 60000);
+    atomic_store(&over, true);
     for (unsigned i = 0; i < CLIENTS; i++) {
         void *done = NULL;
         assert_int_equal(pthread_join(threads[i], &done), 0);
@@ -126,6 +153,8 @@ static void run_clients(const struct stratad_process *stratad, uint64_t *keys)
         *keys += readers[i].keys;
         redisFree(readers[i].client);
     }
+    redisFree(watch);
+    assert_true(met);
 }
 
 static void each_key_read_is_a_hit_or_a_miss_with_a_reason(void **state)
@@ -143,10 +172,7 @@ static void each_key_read_is_a_hit_or_a_miss_with_a_reason(void **state)
     assert_int_equal(hits, at(document, "l1.hits"));
     assert_int_equal(hits + misses + at(document, "l1.unasked"), keys);
     assert_int_equal(at(document, "l1.misses"), misses + at(document, "l1.unasked"));
-    assert_true(at(document, "l1.unasked") > 0);
     assert_int_equal(sum_of_reasons(document), misses);
-    assert_true(at(document, "metrics.l1.misses_by_reason.evicted") > 0);
-    assert_true(at(document, "metrics.l1.misses_by_reason.invalidated") > 0);
     assert_int_equal(sum_of_prefixes(document, "l1.hits"), hits);
     assert_int_equal(sum_of_prefixes(document, "l1.misses"), misses);
     assert_int_equal(sum_of_prefixes(document, "l2.hits"), at(document, "metrics.l2.hits"));

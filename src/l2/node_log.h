@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a node and its lanes have to say, or anybody else who speaks of a server that comes and goes,
- * at a pace that a reader bears: one line per second. Of what comes in between, the last line is written when the second is over, with the number of those
- * that were left out, so that the log never ends with a state that has passed. Debug lines are not
- * held back.
+ * What a node and its lanes have to say, or anybody else who speaks of what comes and goes, at a
+ * pace that a reader bears: one line per second. Of what comes in between, the last line is written
+ * when the second is over, with the number of those that were left out, so that the log never ends
+ * with a state that has passed. Debug lines are not held back.
  * Threads: the loop's only. Memory: one line.
  */
 #ifndef STA_NODE_LOG_H

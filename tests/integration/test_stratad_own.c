@@ -329,8 +329,8 @@ static void what_stands_behind_is_as_late(void **state)
     stratad_process_stop(&stratad);
 }
 
-/* Its own time counts, and not the budget of other commands, which is over when Redis has let another
- * client wait for longer. */
+/* Its own time counts, and not the budget of other commands, which is over when Redis has let
+ * another client wait for longer. */
 static void a_command_may_block_longer_than_others_may_take(void **state)
 {
     (void)state;

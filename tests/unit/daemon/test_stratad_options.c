@@ -56,10 +56,11 @@ static struct sta_config *loaded(struct sta_stratad_options *options)
 static void live_is_what_stratad_looks_at(void **state)
 {
     static const char *const live[] = {
-        "clients_max",    "drain_timeout",   "pipeline_limit",     "log_level_daemon",
-        "l1_ttl",         "l1_max_size",     "l1_max_bytes",       "l1_cleanup_interval",
-        "socket_timeout", "serve_stale",     "metrics_detailed",   "log_level",
-        "log_level_l2",   "log_level_cache", "own_connections_max"};
+        "clients_max",    "drain_timeout",   "pipeline_limit",      "log_level_daemon",
+        "l1_ttl",         "l1_max_size",     "l1_max_bytes",        "l1_cleanup_interval",
+        "socket_timeout", "serve_stale",     "metrics_detailed",    "log_level",
+        "log_level_l2",   "log_level_cache", "own_connections_max", "l1_quotas",
+        "repair_rate"};
     (void)state;
     struct sta_stratad_options options;
     struct sta_config *config = loaded(&options);

@@ -334,11 +334,12 @@ static void what_clients_of_stratad_cannot_do(void **state)
     ASSERT_SAYS(client, "ERR", "SET " KEY " " VALUE " PX " KEY);
     ASSERT_SAYS(client, "WRONGPASS", "AUTH " KEY " " VALUE);
     ASSERT_SAYS(client, "ERR", "EVAL " KEY " 1 " KEY " " VALUE);
-    ASSERT_SAYS(client, "ERR", "SUBSCRIBE " KEY);
+    ASSERT_SAYS(client, "ERR", "REPLCONF " KEY " " VALUE);
     ASSERT_SAYS(client, "OK", "MULTI");
     ASSERT_SAYS(client, "QUEUED", "LPUSH " KEY " " VALUE);
     freeReplyObject(redisCommand(client, "EXEC"));
     send_garbage(stratad, "*2\r\n$3\r\nGET\r\n:" KEY "\r\n");
+    freeReplyObject(redisCommand(client, "SUBSCRIBE " KEY)); /* which it can */
     redisFree(client);
     stop(&stratad);
 }

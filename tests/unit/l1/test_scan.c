@@ -284,7 +284,8 @@ static void *move_on(void *arg)
     return NULL;
 }
 
-/* How many keys a scan missed of those that were there before it and that nothing took meanwhile. */
+/* How many keys a scan missed of those that were there before it, and that nothing took meanwhile:
+ * 0 where something did. */
 static uint64_t scan_beside(struct change *change, uint64_t *stayed)
 {
     uint64_t missed = 0, there = 0;

@@ -24,7 +24,7 @@ int main(void)
 {
     struct strata *cache = NULL;
     struct strata_statistics numbers;
-    struct strata_options options;
+    struct strata_options options = {0};
     struct strata_error error;
 
     int status = strata_options_from_environment(&options, &error);

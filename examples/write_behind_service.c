@@ -64,7 +64,7 @@ static void run_until(const sigset_t *signals, struct strata *cache)
 
 static int open_cache(struct strata **cache)
 {
-    struct strata_options options;
+    struct strata_options options = {0};
     struct strata_error error;
     int status = strata_options_from_environment(&options, &error);
     if (status == STRATA_OK) {

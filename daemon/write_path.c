@@ -14,6 +14,7 @@
 #include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "daemon/write_window.h"
+#include "l2/batch.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -130,33 +131,20 @@ static int conclude_set(struct sta_exchange *exchange, int status, struct strata
     return answer(exchange, status, replies, out);
 }
 
-/* Whether a bulk with the value that was set comes next, and then a TTL, which the exchange gets
- * where it is the shorter one: others may have written, or changed the TTL, before our GET. */
-static bool take_read_back(struct sta_exchange *exchange, struct sta_resp_walk *replies)
-{
-    struct sta_resp_value read, pttl;
-    if (sta_resp_next(replies, &read) != STRATA_OK || read.type != STA_RESP_BULK ||
-        read.bytes.len != exchange->value.len ||
-        (read.bytes.len > 0 &&
-         memcmp(read.bytes.data, exchange->value.data, read.bytes.len) != 0) ||
-        sta_resp_next(replies, &pttl) != STRATA_OK || pttl.type != STA_RESP_INTEGER ||
-        pttl.integer < -1)
-        return false;
-    if (pttl.integer >= 0 && (uint64_t)pttl.integer < exchange->ttl_ms)
-        exchange->ttl_ms = (uint64_t)pttl.integer;
-    return true;
-}
-
-/* As conclude_set(), with what was read back behind it, which is not the client's. */
+/* As conclude_set(), with what was read back behind it, which is not the client's. Others may have
+ * written, or changed the TTL, before our GET: the shorter one counts. */
 static int conclude_set_read(struct sta_exchange *exchange, int status, struct strata_bytes replies,
                              struct sta_buffer *out)
 {
     struct sta_resp_walk walk = sta_resp_walk(replies);
     struct strata_bytes set;
+    uint64_t left_ms;
     if (status < 0 || sta_resp_skip(&walk, &set) != STRATA_OK)
         return conclude_keys(exchange, status, replies, out);
-    return take_read_back(exchange, &walk) ? conclude_set(exchange, status, set, out)
-                                           : conclude_keys(exchange, status, set, out);
+    if (!sta_batch_read_set_kept(replies, exchange->value, &left_ms))
+        return conclude_keys(exchange, status, set, out);
+    exchange->ttl_ms = left_ms < exchange->ttl_ms ? left_ms : exchange->ttl_ms;
+    return conclude_set(exchange, status, set, out);
 }
 
 /* Our own SET, or a write before our GET: what that GET brings is newer. Where nothing but this

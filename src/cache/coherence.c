@@ -41,7 +41,7 @@ static void on_forget(void *arg, struct strata_bytes key, const struct sta_opera
     /* What L1 has of a key that is owed is newer than anything in Redis, and will be written. When
      * it was, and read back, it is Redis' value that stays, and others may have changed that. */
     bool newer =
-        (answering != NULL && sta_operation_lacks_last(answering)) && !STA_MUTANT(BEHIND_NAMED);
+        answering != NULL && sta_operation_lacks_last(answering) && !STA_MUTANT(BEHIND_NAMED);
     if (cache->behind != NULL && !newer && sta_behind_owes(cache->behind, &hashed))
         return;
     (void)sta_l1_invalidate(cache->l1, &hashed, sta_loop_now_ns(cache->loop) / STA_NS_MS, NULL);

@@ -245,8 +245,8 @@ static void write_settle(struct sta_write *write, size_t index, struct strata_by
         return;
     }
     struct sta_l1_entry entry = write_entry(write, index, begun_ms);
-    if (sta_clock_after(begun_ms, left_ms) < entry.deadline_ms)
-        entry.deadline_ms = sta_clock_after(begun_ms, left_ms);
+    uint64_t until_ms = sta_clock_after(begun_ms, left_ms);
+    entry.deadline_ms = until_ms < entry.deadline_ms ? until_ms : entry.deadline_ms;
     int status = sta_l1_publish(cache->l1, &doubt->key, &entry, doubt->token, now_ms);
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);

@@ -46,9 +46,6 @@ static int offer(struct sta_config *config, const struct strata_setting *given,
             return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                                  "%s: does not change while running: %s", option->name,
                                  setting->fixed);
-        /* A list takes the place of what was there, and does not add to it. */
-        if (setting->source == STA_SOURCE_CHANGE)
-            setting->source = STA_SOURCE_FLAG;
         return sta_setting_offer(setting, STA_SOURCE_CHANGE, given->value, error);
     }
     return refuse_name(config, given->name, error);

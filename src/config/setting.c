@@ -70,7 +70,8 @@ int sta_setting_offer(struct sta_setting *setting, enum sta_source source, const
     struct sta_option_value value = {0};
     struct strata_error why = {0};
     char quoted[STA_QUOTE_CAP];
-    bool again = source == setting->source;
+    /* A list that is given again grows; but one that a running program is given is the new one. */
+    bool again = source == setting->source && source != STA_SOURCE_CHANGE;
     int status =
         sta_option_value_parse(setting->option, text, again ? &setting->value : NULL, &value, &why);
     if (status < 0) {

@@ -46,8 +46,9 @@ struct sta_config {
  * out of memory. */
 struct sta_config *sta_setting_create(const struct sta_option_set *sets, size_t set_count);
 
-/* Offers `text`. Of two offers by one source the later wins, or adds to a list. Errors as in
- * sta_option_value_parse(), the text preceded by what was given. */
+/* Offers `text`. Of two offers by one source the later wins, or adds to a list (a change while the
+ * program runs takes its place). Errors as in sta_option_value_parse(), the text preceded by what
+ * was given. */
 int sta_setting_offer(struct sta_setting *setting, enum sta_source source, const char *text,
                       struct strata_error *error);
 

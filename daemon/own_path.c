@@ -21,22 +21,17 @@
 #include "resp/resp.h"
 #include "strata/status.h"
 
-static int say_error(struct sta_session *session, const char *text)
-{
-    struct sta_buffer *out = sta_session_reply(session);
-    return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
-}
-
 /* ---- a lane ---- */
 
 static int say_no_lane(struct sta_session *session, int status)
 {
     char text[256];
     if (status == STRATA_ERR_BUSY)
-        return say_error(session, "BUSY strata: no more connections of clients' own are allowed "
-                                  "(own_connections_max); try again later");
+        return sta_session_say_error(session,
+                                     "BUSY strata: no more connections of clients' own are allowed "
+                                     "(own_connections_max); try again later");
     sta_upstream_error_text(status, NULL, 0, text, sizeof text);
-    return say_error(session, text);
+    return sta_session_say_error(session, text);
 }
 
 static int conclude_as_it_is(struct sta_exchange *exchange, int status, struct strata_bytes replies,
@@ -102,18 +97,12 @@ int sta_own_path_unwatch(struct sta_session *session, const char *error)
     return own_send(session, exchange, 1);
 }
 
-static int say_unwatched(struct sta_session *session)
-{
-    struct sta_buffer *out = sta_session_reply(session);
-    return out != NULL ? sta_resp_write_simple(out, "OK") : STRATA_ERR_NOMEM;
-}
-
 static int run_unwatch(struct sta_session *session)
 {
     session->watch_lost = STA_WATCH_KEPT;
     return session->own_lane != NULL && session->own_lane->watching
                ? sta_own_path_unwatch(session, NULL)
-               : say_unwatched(session);
+               : sta_session_say(session, "OK");
 }
 
 /* ---- subscriptions, MONITOR ---- */
@@ -273,7 +262,7 @@ static int say_arity(struct sta_session *session, struct strata_bytes word)
     char name[32], text[128];
     sta_dispatch_name(word, name, sizeof name);
     (void)snprintf(text, sizeof text, "ERR wrong number of arguments for '%s' command", name);
-    return say_error(session, text);
+    return sta_session_say_error(session, text);
 }
 
 int sta_own_path(struct sta_session *session, const struct sta_route *route,
@@ -312,7 +301,7 @@ static int say_only_subscribes(struct sta_session *session, struct strata_bytes 
                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
                    "RESET are allowed in this context",
                    name);
-    return say_error(session, text);
+    return sta_session_say_error(session, text);
 }
 
 static bool ends_session_state(const struct sta_route *route)
@@ -373,6 +362,7 @@ int sta_own_path_held(struct sta_session *session, struct strata_bytes *argv, si
     if (!lane->monitoring)
         return held_by_watching(session, &route, argv, argc, done);
     *done = route.kind != STA_DISPATCH_LOCAL;
-    return *done ? say_error(session, "ERR strata: only PING, RESET and QUIT behind MONITOR")
+    return *done ? sta_session_say_error(session,
+                                         "ERR strata: only PING, RESET and QUIT behind MONITOR")
                  : STRATA_OK;
 }

@@ -21,12 +21,6 @@
 #include "l2/router.h"
 #include "strata/status.h"
 
-static int serve_error(struct sta_session *session, const char *text)
-{
-    struct sta_buffer *out = sta_session_reply(session);
-    return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
-}
-
 static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
                          const struct strata_bytes *argv)
 {
@@ -44,7 +38,7 @@ static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
                        "these among its clients",
                        name);
     sta_stats_add(&session->worker->stats.commands_refused, 1);
-    return serve_error(session, text);
+    return sta_session_say_error(session, text);
 }
 
 /* Before a cluster: what nobody there can do. */
@@ -66,7 +60,7 @@ static int serve_nowhere(struct sta_session *session, const struct sta_slot_plan
                        "no node that serves them",
                        name);
     sta_stats_add(&session->worker->stats.commands_refused, 1);
-    return serve_error(session, text);
+    return sta_session_say_error(session, text);
 }
 
 static bool is_for_nobody(const struct sta_worker *worker, const struct sta_slot_plan *plan)
@@ -131,11 +125,11 @@ static int serve_own_inside(struct sta_session *session, const struct sta_route 
                             const struct strata_bytes *argv, size_t argc)
 {
     if (route->own == STA_OWN_WATCH)
-        return serve_error(session, "ERR WATCH inside MULTI is not allowed");
+        return sta_session_say_error(session, "ERR WATCH inside MULTI is not allowed");
     if (route->own != STA_OWN_MONITOR && route->own != STA_OWN_SUBSCRIPTION)
         return sta_transaction_queue(session, route, argv, argc);
     sta_transaction_abort(session);
-    return serve_error(session, "ERR Command not allowed inside a transaction");
+    return sta_session_say_error(session, "ERR Command not allowed inside a transaction");
 }
 
 /* Between MULTI and EXEC. */
@@ -157,7 +151,7 @@ static int serve_inside(struct sta_session *session, const struct strata_bytes *
         route.local == STA_LOCAL_HTTP)
         return sta_local_commands_run(session, route.local, argv, argc);
     sta_transaction_abort(session);
-    return serve_error(session, "ERR Command not allowed inside a transaction");
+    return sta_session_say_error(session, "ERR Command not allowed inside a transaction");
 }
 
 /* Nothing of the client is held, or this command does not mind. */
@@ -181,7 +175,7 @@ int sta_serve(struct sta_session *session, struct strata_bytes *argv, size_t arg
     int status = STRATA_OK;
     bool done = false;
     if (!session->authenticated && !sta_local_commands_open_to_all(argv, argc)) {
-        status = serve_error(session, "NOAUTH Authentication required.");
+        status = sta_session_say_error(session, "NOAUTH Authentication required.");
         done = true;
     } else if (session->own_lane != NULL) {
         status = sta_own_path_held(session, argv, argc, &done);

@@ -226,6 +226,18 @@ struct sta_buffer *sta_session_reply(struct sta_session *session)
     return &exchange->reply;
 }
 
+int sta_session_say(struct sta_session *session, const char *text)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    return out != NULL ? sta_resp_write_simple(out, text) : STRATA_ERR_NOMEM;
+}
+
+int sta_session_say_error(struct sta_session *session, const char *text)
+{
+    struct sta_buffer *out = sta_session_reply(session);
+    return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
+}
+
 /* ---- requests under way ---- */
 
 /* What an MGET had from L1 waits with its request. */
@@ -424,8 +436,7 @@ static void protocol_error(struct sta_session *session, const char *reason)
     char text[160];
     (void)snprintf(text, sizeof text, "ERR Protocol error: %s", reason);
     sta_stats_add(&session->worker->stats.protocol_errors, 1);
-    struct sta_buffer *out = sta_session_reply(session);
-    int status = out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
+    int status = sta_session_say_error(session, text);
     if (status < 0)
         session_fail(session, status);
     sta_session_finish(session);

@@ -118,6 +118,10 @@ void sta_session_tell(struct sta_session *session, struct strata_bytes frame);
 /* Where the reply of the command that is being served goes. NULL: out of memory. */
 struct sta_buffer *sta_session_reply(struct sta_session *session);
 
+/* A simple string, or an error, as that reply. STRATA_ERR_NOMEM; as sta_resp_write_simple(). */
+int sta_session_say(struct sta_session *session, const char *text);
+int sta_session_say_error(struct sta_session *session, const char *text);
+
 /* Whether a command may be sent on `lane` now; if not, it is served again later. */
 bool sta_session_may_send(const struct sta_session *session, enum sta_lane_kind lane);
 

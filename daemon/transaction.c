@@ -27,18 +27,6 @@ struct sta_transaction {
     bool aborted;
 };
 
-static int say_error(struct sta_session *session, const char *text)
-{
-    struct sta_buffer *out = sta_session_reply(session);
-    return out != NULL ? sta_resp_write_error(out, text) : STRATA_ERR_NOMEM;
-}
-
-static int say(struct sta_session *session, const char *text)
-{
-    struct sta_buffer *out = sta_session_reply(session);
-    return out != NULL ? sta_resp_write_simple(out, text) : STRATA_ERR_NOMEM;
-}
-
 void sta_transaction_destroy(struct sta_transaction **at)
 {
     struct sta_transaction *transaction = *at;
@@ -61,7 +49,7 @@ void sta_transaction_abort(struct sta_session *session)
 static int run_multi(struct sta_session *session)
 {
     if (session->transaction != NULL)
-        return say_error(session, "ERR MULTI calls can not be nested");
+        return sta_session_say_error(session, "ERR MULTI calls can not be nested");
     struct sta_transaction *transaction = calloc(1, sizeof *transaction);
     if (transaction == NULL)
         return STRATA_ERR_NOMEM;
@@ -69,7 +57,7 @@ static int run_multi(struct sta_session *session)
     sta_buffer_init(&transaction->probe, session->worker->stratad->options.query_limit);
     transaction->slot = STA_OPERATION_ANY_NODE;
     session->transaction = transaction;
-    return say(session, "OK");
+    return sta_session_say(session, "OK");
 }
 
 /* Before a cluster: NULL where the command may stand in the transaction, or why not. What begins
@@ -104,19 +92,20 @@ int sta_transaction_queue(struct sta_session *session, const struct sta_route *r
         refusal = transaction_place(transaction, route, argv, argc);
     if (refusal != NULL) {
         sta_transaction_abort(session);
-        return say_error(session, refusal);
+        return sta_session_say_error(session, refusal);
     }
     if (transaction->aborted)
-        return say(session, "QUEUED");
+        return sta_session_say(session, "QUEUED");
     int status = sta_resp_write_command(&transaction->commands, argv, argc);
     if (status == STRATA_ERR_TOO_BIG) {
         sta_transaction_abort(session);
-        return say_error(session, "ERR strata: the transaction is larger than --query-limit");
+        return sta_session_say_error(session,
+                                     "ERR strata: the transaction is larger than --query-limit");
     }
     if (status < 0)
         return status;
     transaction->count++;
-    return say(session, "QUEUED");
+    return sta_session_say(session, "QUEUED");
 }
 
 static bool is_watching(const struct sta_session *session)
@@ -128,12 +117,13 @@ static bool is_watching(const struct sta_session *session)
 static int run_discard(struct sta_session *session)
 {
     if (session->transaction == NULL)
-        return say_error(session, "ERR DISCARD without MULTI");
+        return sta_session_say_error(session, "ERR DISCARD without MULTI");
     if (is_watching(session) && !sta_session_may_send(session, STA_LANE_OWN))
         return STRATA_MORE;
     sta_transaction_destroy(&session->transaction);
     session->watch_lost = STA_WATCH_KEPT;
-    return is_watching(session) ? sta_own_path_unwatch(session, NULL) : say(session, "OK");
+    return is_watching(session) ? sta_own_path_unwatch(session, NULL)
+                                : sta_session_say(session, "OK");
 }
 
 /* ---- EXEC ---- */
@@ -252,13 +242,14 @@ static int refuse_exec(struct sta_session *session, const char *text)
         return STRATA_MORE;
     sta_transaction_destroy(&session->transaction);
     session->watch_lost = STA_WATCH_KEPT;
-    return is_watching(session) ? sta_own_path_unwatch(session, text) : say_error(session, text);
+    return is_watching(session) ? sta_own_path_unwatch(session, text)
+                                : sta_session_say_error(session, text);
 }
 
 static int run_exec(struct sta_session *session)
 {
     if (session->transaction == NULL)
-        return say_error(session, "ERR EXEC without MULTI");
+        return sta_session_say_error(session, "ERR EXEC without MULTI");
     if (session->transaction->aborted)
         return refuse_exec(session, "EXECABORT Transaction discarded because of previous errors.");
     if (session->watch_lost != STA_WATCH_KEPT)
@@ -288,5 +279,5 @@ int sta_transaction_control(struct sta_session *session, const struct strata_byt
         return commands[i].run(session);
     if (session->transaction != NULL)
         sta_transaction_abort(session);
-    return say_error(session, commands[i].arity);
+    return sta_session_say_error(session, commands[i].arity);
 }

@@ -155,7 +155,7 @@ int sta_lane_open(struct sta_lane *lane)
     if (lane->kind == STA_LANE_SHARED)
         config.tracking = sta_tracked_lane_greeting(stratad);
     struct sta_log *log = lane->worker->index == 0 ? stratad->log : NULL; /* one speaks for all */
-    sta_node_log_init(&lane->log, log, STA_ROOM_L2, lane->worker->loop);
+    sta_paced_log_init(&lane->log, log, STA_ROOM_L2, lane->worker->loop);
     return sta_connection_open(&lane->connection, lane->worker->loop, &lane->log.log, &config,
                                &lane_events, lane);
 }
@@ -171,7 +171,7 @@ void sta_lane_close(struct sta_lane *lane)
 {
     if (lane->connection != NULL) {
         sta_connection_close(&lane->connection);
-        sta_node_log_fini(&lane->log);
+        sta_paced_log_fini(&lane->log);
     }
     if (lane->state == STA_LANE_DOUBTFUL)
         sta_write_window_doubt_end(lane->worker->stratad->window);

@@ -29,7 +29,7 @@
 #include "daemon/slot_doubt.h"
 #include "l2/connection.h"
 #include "l2/node_health.h"
-#include "l2/node_log.h"
+#include "net/paced_log.h"
 
 struct sta_worker;
 struct sta_exchange;
@@ -40,7 +40,7 @@ struct sta_lane {
     struct sta_worker *worker;
     enum sta_lane_kind kind;
     struct sta_connection *connection; /* NULL: not used yet, or before a cluster */
-    struct sta_node_log log;           /* of the connection, and as long there */
+    struct sta_paced_log log;          /* of the connection, and as long there */
     enum sta_lane_state state;
     bool fence_sent;
     bool fence_outdated; /* a write was doubted since: its answer proves nothing of that one */

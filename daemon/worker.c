@@ -386,8 +386,8 @@ int sta_worker_create(struct sta_worker **out, struct sta_stratad *stratad, unsi
         return STRATA_ERR_NOMEM;
     worker_init(worker, stratad, index);
     int status = sta_loop_create(&worker->loop);
-    sta_node_log_init(&worker->log, index == 0 ? stratad->log : NULL, STA_ROOM_DAEMON,
-                      worker->loop);
+    sta_paced_log_init(&worker->log, index == 0 ? stratad->log : NULL, STA_ROOM_DAEMON,
+                       worker->loop);
     sta_read_turn_init(worker);
     if (status == STRATA_OK && stratad->seeds != NULL)
         status = sta_cluster_way_open(worker);
@@ -435,7 +435,7 @@ void sta_worker_destroy(struct sta_worker **pointer)
     sta_tracked_lane_stop(&worker->tracked);
     sta_barrier_watch_close(worker);
     sta_exchange_free_pool(worker);
-    sta_node_log_fini(&worker->log);
+    sta_paced_log_fini(&worker->log);
     sta_node_board_fini(&worker->board);
     sta_loop_destroy(&worker->loop);
     sta_command_table_destroy(&worker->table);

@@ -50,8 +50,8 @@ struct sta_worker {
 
     /* The loop's. */
     enum sta_worker_state state;
-    uint64_t now_ms;         /* when the input that is being looked at came */
-    struct sta_node_log log; /* of what is said of Redis; the first worker speaks for all */
+    uint64_t now_ms;          /* when the input that is being looked at came */
+    struct sta_paced_log log; /* of what is said of Redis; the first worker speaks for all */
     struct sta_lane lanes[STA_LANE_COUNT];
     struct sta_tracked_lane tracked; /* the shared one; its stats are read by any thread */
     struct sta_command_table *table; /* NULL: not loaded yet */

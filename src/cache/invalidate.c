@@ -442,8 +442,8 @@ void sta_invalidate_init(struct sta_invalidate *invalidate, struct sta_cache *ca
 
 void sta_invalidate_start(struct sta_invalidate *invalidate)
 {
-    sta_node_log_init(&invalidate->log, invalidate->cache->log, STA_ROOM_CACHE,
-                      invalidate->cache->loop);
+    sta_paced_log_init(&invalidate->log, invalidate->cache->log, STA_ROOM_CACHE,
+                       invalidate->cache->loop);
 }
 
 void sta_invalidate_adjust(struct sta_invalidate *invalidate, size_t batch_size,
@@ -496,7 +496,7 @@ void sta_invalidate_fini(struct sta_invalidate *invalidate)
         return;
     if (invalidate->cache->loop != NULL) {
         sta_timer_stop(invalidate->cache->loop, &invalidate->timer);
-        sta_node_log_fini(&invalidate->log);
+        sta_paced_log_fini(&invalidate->log);
     }
     free_all(&invalidate->waiting);
     free_all(&invalidate->sent);

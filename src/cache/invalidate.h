@@ -28,8 +28,8 @@
 
 #include "core/list.h"
 #include "l2/batch.h"
-#include "l2/node_log.h"
 #include "net/loop.h"
+#include "net/paced_log.h"
 #include "strata/cache.h"
 
 #define STA_INVALIDATE_KEYS_MOST  ((size_t)65536)
@@ -70,8 +70,8 @@ struct sta_invalidate {
     /* The loop's thread. */
     struct sta_task task;
     struct sta_timer timer;
-    struct sta_node_log log; /* of what was given up */
-    struct sta_list sent;    /* entries; by tag in `by_tag` */
+    struct sta_paced_log log; /* of what was given up */
+    struct sta_list sent;     /* entries; by tag in `by_tag` */
     struct sta_invalidate_entry **by_tag;
     struct sta_batch batch;
     bool sending;

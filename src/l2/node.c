@@ -328,7 +328,7 @@ int sta_node_create(struct sta_node **out, struct sta_loop *loop, struct sta_log
     node->events = events;
     node->arg = arg;
     sta_list_init(&node->link);
-    sta_node_log_init(&node->log, log, STA_ROOM_L2, loop);
+    sta_paced_log_init(&node->log, log, STA_ROOM_L2, loop);
     sta_breaker_init(&node->breaker, &config->breaker, random, sta_loop_now_ns(loop));
     sta_timer_init(&node->probe_timer, on_probe_timer);
     for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++)
@@ -349,6 +349,6 @@ void sta_node_destroy(struct sta_node **at)
         sta_connection_close(&node->lanes[kind].connection);
     sta_timer_stop(node->loop, &node->probe_timer);
     sta_canary_fini(&node->canary);
-    sta_node_log_fini(&node->log);
+    sta_paced_log_fini(&node->log);
     free(node);
 }

@@ -26,8 +26,8 @@
 #include "l2/connection.h"
 #include "l2/large_answers.h"
 #include "l2/node_health.h"
-#include "l2/node_log.h"
 #include "l2/operation.h"
+#include "net/paced_log.h"
 
 enum sta_node_lane_kind {
     STA_NODE_MAIN,
@@ -63,7 +63,7 @@ struct sta_node_config {
 struct sta_node {
     /* Fixed at creation. */
     struct sta_loop *loop;
-    struct sta_node_log log;
+    struct sta_paced_log log;
     struct sta_redis_url url;
     struct sta_connection_config config; /* of the lanes; its url is the one above */
     bool has_bulk;

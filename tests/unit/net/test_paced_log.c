@@ -12,13 +12,13 @@
 #include <cmocka.h>
 
 #include "core/clock.h"
-#include "l2/node_log.h"
+#include "net/paced_log.h"
 #include "strata/status.h"
 
 struct rig {
     struct sta_loop *loop;
     struct sta_log real;
-    struct sta_node_log log;
+    struct sta_paced_log log;
     struct sta_timer end;
     char lines[1024];
     unsigned count;
@@ -51,12 +51,12 @@ static void rig_init(struct rig *rig)
     *rig = (struct rig){.count = 0};
     assert_int_equal(sta_loop_create(&rig->loop), STRATA_OK);
     sta_log_init(&rig->real, sink, rig, STRATA_LOG_DEBUG);
-    sta_node_log_init(&rig->log, &rig->real, STA_ROOM_L2, rig->loop);
+    sta_paced_log_init(&rig->log, &rig->real, STA_ROOM_L2, rig->loop);
 }
 
 static void rig_fini(struct rig *rig)
 {
-    sta_node_log_fini(&rig->log);
+    sta_paced_log_fini(&rig->log);
     sta_loop_destroy(&rig->loop);
 }
 
@@ -110,7 +110,7 @@ static void without_a_log_nothing_is_written(void **state)
     (void)state;
     struct rig rig;
     rig_init(&rig);
-    sta_node_log_init(&rig.log, NULL, STA_ROOM_L2, rig.loop);
+    sta_paced_log_init(&rig.log, NULL, STA_ROOM_L2, rig.loop);
     say(&rig, "lost");
     say(&rig, "ready");
     rig_fini(&rig);

@@ -29,6 +29,15 @@ int set_text(struct strata *cache, const char *key, const char *value, uint64_t 
 int get_status(struct strata *cache, const char *key);
 struct strata_statistics numbers(struct strata *cache);
 
+/* How often an asynchronous write was answered, and with what. */
+struct answer {
+    _Atomic int calls;
+    int status;
+};
+
+/* For its completion; the argument is a struct answer. */
+void take_answer(void *arg, int status, struct strata_value *value);
+
 /* The foreign client: `value` may be NULL. `expected` NULL: the key is not there. */
 void redis_do(const char *command, const char *key, const char *value);
 void assert_in_redis(const char *key, const char *expected);

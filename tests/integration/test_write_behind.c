@@ -362,19 +362,6 @@ static struct strata *open_full(enum strata_full full)
     return cache;
 }
 
-struct answer {
-    _Atomic int calls;
-    int status;
-};
-
-static void take_answer(void *arg, int status, struct strata_value *value)
-{
-    struct answer *answer = arg;
-    (void)value;
-    answer->status = status;
-    answer->calls++;
-}
-
 static void set_later(struct strata *cache, const char *key, struct answer *answer)
 {
     struct strata_completion completion = {.call = take_answer, .arg = answer};

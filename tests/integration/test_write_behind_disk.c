@@ -368,19 +368,6 @@ static void closing_tries_the_journal_once_more_and_says_what_is_lost(void **sta
 
 /* ---- closing while the disk hangs ---- */
 
-struct answer {
-    _Atomic int calls;
-    int status;
-};
-
-static void take_answer(void *arg, int status, struct strata_value *value)
-{
-    struct answer *answer = arg;
-    (void)value;
-    answer->status = status;
-    answer->calls++;
-}
-
 static bool is_running(const char *thread)
 {
     bool found = false;

@@ -179,16 +179,18 @@ static void conn_close(struct sim_conn *conn)
 
 /* ---- another client ---- */
 
-void sim_redis_set(struct sim_redis *redis, unsigned key, struct strata_bytes value,
-                   uint64_t ttl_ms)
+void sim_redis_set(struct sim_redis *redis, unsigned key, size_t len, uint64_t ttl_ms)
 {
+    uint64_t serial;
     unsigned entry = sim_entry_of_key(redis, key);
     struct sim_node *node = sim_redis_owner(redis, entry);
-    if (!sim_node_is_up(node))
-        return;
-    sim_tracking_make_room(node);
-    sim_entry_set(redis, entry, value, ttl_ms);
-    sim_node_send(node);
+    struct strata_bytes value = sim_oracle_value(redis->oracle, key, len, &serial);
+    if (sim_node_is_up(node)) {
+        sim_tracking_make_room(node);
+        sim_entry_set(redis, entry, value, ttl_ms);
+        sim_node_send(node);
+    }
+    free((void *)value.data);
 }
 
 void sim_redis_delete(struct sim_redis *redis, unsigned key)

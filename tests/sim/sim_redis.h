@@ -39,8 +39,8 @@ void sim_redis_destroy(struct sim_redis **redis);
 
 /* ---- another client, which does what it wants at once ---- */
 
-void sim_redis_set(struct sim_redis *redis, unsigned key, struct strata_bytes value,
-                   uint64_t ttl_ms);
+/* A value that was never written before, of `len` bytes or as many as it must have. */
+void sim_redis_set(struct sim_redis *redis, unsigned key, size_t len, uint64_t ttl_ms);
 void sim_redis_delete(struct sim_redis *redis, unsigned key);
 void sim_redis_expire(struct sim_redis *redis, unsigned key, uint64_t ttl_ms);
 void sim_redis_flush(struct sim_redis *redis);

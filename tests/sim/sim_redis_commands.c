@@ -163,16 +163,13 @@ static const struct {
 static void meet_another(struct sim_redis *redis, struct strata_bytes name)
 {
     unsigned key = redis->entries[sim_entry_of(redis, name)].key;
-    uint64_t serial, ttl_ms = sim_between(redis->sim, 1, 50);
+    uint64_t ttl_ms = sim_between(redis->sim, 1, 50);
     if (key == SIM_NOBODY)
         return;
-    if (sim_chance(redis->sim, 500)) {
+    if (sim_chance(redis->sim, 500))
         sim_redis_expire(redis, key, ttl_ms);
-        return;
-    }
-    struct strata_bytes value = sim_oracle_value(redis->oracle, key, 0, &serial);
-    sim_redis_set(redis, key, value, sim_chance(redis->sim, 500) ? ttl_ms : SIM_NO_TTL);
-    free((void *)value.data);
+    else
+        sim_redis_set(redis, key, 0, sim_chance(redis->sim, 500) ? ttl_ms : SIM_NO_TTL);
 }
 
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)

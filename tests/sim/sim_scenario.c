@@ -84,14 +84,6 @@ static void read_batch(struct run *run, struct sim_cache *cache)
     sim_cache_read(cache, keys, count, false);
 }
 
-static void foreign_set(struct run *run, unsigned key, size_t len, uint64_t ttl_ms)
-{
-    uint64_t serial;
-    struct strata_bytes value = sim_oracle_value(run->oracle, key, len, &serial);
-    sim_redis_set(run->redis, key, value, ttl_ms);
-    free((void *)value.data);
-}
-
 static void cache_step(struct run *run)
 {
     struct sim_cache *cache = pick_cache(run);
@@ -117,7 +109,7 @@ static void foreign_step(struct run *run)
     unsigned key = pick_key(run);
     uint64_t what = sim_below(run->sim, 100);
     if (what < 80)
-        foreign_set(run, key, pick_len(run), pick_ttl(run, SIM_NO_TTL));
+        sim_redis_set(run->redis, key, pick_len(run), pick_ttl(run, SIM_NO_TTL));
     else if (what < 90)
         sim_redis_delete(run->redis, key);
     else
@@ -197,7 +189,7 @@ static void on_silence(void *arg)
 static void purge_in_silence(struct run *run)
 {
     run->silent_key = pick_key(run);
-    foreign_set(run, run->silent_key, 0, SIM_NO_TTL);
+    sim_redis_set(run->redis, run->silent_key, 0, SIM_NO_TTL);
     sim_at(run->sim, sim_now_ns(run->sim) + SETTLED_NS / 8, on_silence, run);
 }
 
@@ -288,7 +280,7 @@ static void slot_there_and_back(struct run *run, unsigned key, unsigned to)
 {
     unsigned from = sim_cluster_owner(run->redis, key);
     sim_cluster_take(run->redis, key, to);
-    foreign_set(run, key, 0, SIM_NO_TTL);
+    sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
     sim_cluster_take(run->redis, key, from);
 }
 
@@ -407,11 +399,11 @@ static void must_converge(struct run *run)
     read_all(run);
     run_for(run, SETTLED_NS);
     for (unsigned key = 0; key < run->plan.keys; key++)
-        foreign_set(run, key, 0, SIM_NO_TTL);
+        sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
     run_for(run, SETTLED_NS);
     must_answer(run);
     for (unsigned key = 0; key < run->plan.keys; key++)
-        foreign_set(run, key, 0, SIM_NO_TTL);
+        sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
     run_for(run, SETTLED_NS);
     must_answer(run);
 }

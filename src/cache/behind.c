@@ -257,9 +257,8 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
         sta_behind_destroy(&behind);
         return status;
     }
-    /* What was replayed is due, though nobody may write ever again. */
-    if (!STA_MUTANT(BEHIND_DUE))
-        behind->looks_ns = sta_behind_queue_due_ns(behind->queue);
+    /* What was replayed is looked at when the journal has it anew, though nobody may write ever
+     * again. */
     sta_timer_start(cache->loop, &behind->timer, behind->looks_ns);
     behind->journaled = behind->journal != NULL;
     behind->opened = true;

@@ -420,7 +420,6 @@ static void blocked_begin(struct sta_task *task)
         return;
     }
     sta_list_push_back(&behind->blocked, &write->behind.link);
-    atomic_store_explicit(&behind->awaited, true, memory_order_relaxed);
     pthread_mutex_lock(&behind->lock);
     behind->blocked_count++;
     sta_behind_queue_want(behind->queue, true, sta_loop_now_ns(behind->cache->loop));
@@ -449,7 +448,6 @@ uint64_t sta_behind_unblock(struct sta_behind *behind, uint64_t now_ns)
         else
             return blocked_until(behind, write);
     }
-    atomic_store_explicit(&behind->awaited, false, memory_order_relaxed);
     return STA_NEVER;
 }
 

@@ -4,12 +4,13 @@
  * every key is answered, settled and tried again by itself.
  *
  *     free --fly(): something is due--> open --answered, ... ended--> free, and fly() again
- *                                  '--> held --on disk--> open
+ *                                  '--> held --recorded--> open
  *                                         '--the journal broke--> free: what it had waits
  *
- * With fsync `always` nothing is in Redis that the journal would not know of after a crash: a
- * flight waits until the disk has the records of what it carries. Else a version guard could take
- * for the work of others what the process that died had written, and drop what it had acknowledged.
+ * Nothing goes to Redis that the journal would not know of after a crash: a flight waits until the
+ * records of what it carries are safe. Else a version guard could take for the work of others what
+ * the process that died had written, and drop what it had acknowledged; and what it had sent could
+ * come after what the next one has written, who would not know that it has to be repeated.
  * It is the flight that waits and not the key, or one that is written again and again would never
  * go.
  *
@@ -254,27 +255,33 @@ static void on_scripts_ended(struct sta_batch *batch)
     flight_end(STA_CONTAINER(batch, struct sta_behind_flight, scripts), batch);
 }
 
-/* ---- the disk goes first ---- */
+/* ---- the journal goes first ---- */
+
+/* Not where it is broken, but with `always`, where nobody was told that it is done. */
+static bool behind_saves_first(const struct sta_behind *behind)
+{
+    return behind->journal != NULL &&
+           (behind->config.sync == STA_JOURNAL_ALWAYS || !sta_journal_is_broken(behind->journal));
+}
 
 /* The end of the record of what the entry owes; 0: there need not be one. */
 static uint64_t saved_at(const struct sta_behind *behind, const struct sta_behind_entry *entry)
 {
     bool looks = entry->guard != NULL && entry->guard->looking;
-    if (behind->journal == NULL || behind->config.sync != STA_JOURNAL_ALWAYS || looks ||
-        STA_MUTANT(BEHIND_AHEAD))
+    if (looks || !behind_saves_first(behind) || STA_MUTANT(BEHIND_AHEAD))
         return 0;
-    return entry->mark + 1; /* a record is on disk as a whole */
+    return entry->mark + 1; /* a record is safe as a whole */
 }
 
-static bool is_on_disk(const struct sta_behind *behind, uint64_t at)
+static bool is_safe(const struct sta_behind *behind, uint64_t at)
 {
-    return at == 0 || (behind->journal != NULL && at <= sta_journal_durable(behind->journal));
+    return at == 0 || (behind->journal != NULL && at <= sta_journal_safe(behind->journal));
 }
 
-/* Whether it will not be on disk until the journal was mended. */
+/* Whether it will not be safe until the journal was mended. */
 static bool is_stuck(const struct sta_behind *behind, uint64_t at)
 {
-    return !is_on_disk(behind, at) &&
+    return !is_safe(behind, at) &&
            (behind->journal == NULL || sta_journal_is_broken(behind->journal));
 }
 
@@ -401,7 +408,7 @@ static void flight_cancel(struct sta_behind_flight *flight, uint64_t now_ns)
 /* Full: it starts, is held, or is cancelled. */
 static void flight_depart(struct sta_behind_flight *flight, uint64_t now_ns)
 {
-    flight->held = !is_on_disk(flight->behind, flight->saved_at);
+    flight->held = !is_safe(flight->behind, flight->saved_at);
     if (!flight->held)
         flight_start(flight, now_ns);
     else if (is_stuck(flight->behind, flight->saved_at))

@@ -35,7 +35,7 @@ struct sta_behind_flight {
     uint64_t begun_ns;
     uint64_t
         saved_at; /* where in the journal the last of their records ends; 0: it need not be there */
-    bool held;    /* full, and that is not on disk yet */
+    bool held;    /* full, and the journal has not all of it yet */
     unsigned open; /* batches that have not ended; 0: it may be filled, unless it is held */
 };
 
@@ -60,7 +60,6 @@ struct sta_behind {
 
     /* Atomic. */
     atomic_bool news_posted; /* of the journal */
-    atomic_bool awaited;     /* relaxed: somebody waits for room */
 
     /* Of the loop thread. */
     struct sta_task news;
@@ -71,10 +70,10 @@ struct sta_behind {
     struct sta_list blocked;   /* writes */
     struct sta_list flushes;
     struct sta_behind_flight flights[STA_BEHIND_FLIGHTS];
-    bool closed;      /* nothing is sent any more */
-    bool saved;       /* closed: the journal has what is owed */
-    uint64_t durable; /* closed: what of the journal was */
-    int refusal;      /* of the last key that was parked */
+    bool closed;   /* nothing is sent any more */
+    bool saved;    /* closed: the journal has what is owed */
+    uint64_t safe; /* closed: what of the journal was */
+    int refusal;   /* of the last key that was parked */
     uint64_t refusals_told_ns;
     uint64_t overtaken; /* of which the log was told */
     uint64_t overtaken_told_ns;

@@ -193,10 +193,7 @@ void sta_behind_hear(struct sta_task *task)
 static void on_news(void *arg)
 {
     struct sta_behind *behind = arg;
-    bool looks = behind->config.sync == STA_JOURNAL_ALWAYS ||
-                 atomic_load_explicit(&behind->awaited, memory_order_relaxed) ||
-                 sta_journal_is_mended(behind->journal);
-    if (looks && !atomic_exchange_explicit(&behind->news_posted, true, memory_order_acquire))
+    if (!atomic_exchange_explicit(&behind->news_posted, true, memory_order_acquire))
         sta_loop_post(behind->cache->loop, &behind->news);
 }
 
@@ -323,9 +320,8 @@ bool sta_behind_is_safe(struct sta_behind *behind, struct sta_write *write)
     if (write->behind.saved_at == 0 || behind->config.sync != STA_JOURNAL_ALWAYS ||
         STA_MUTANT(BEHIND_SAFE))
         return true;
-    uint64_t durable =
-        behind->journal != NULL ? sta_journal_durable(behind->journal) : behind->durable;
-    return write->behind.saved_at <= durable;
+    uint64_t safe = behind->journal != NULL ? sta_journal_safe(behind->journal) : behind->safe;
+    return write->behind.saved_at <= safe;
 }
 
 static void write_end(struct sta_write *write, int status)
@@ -389,7 +385,7 @@ void sta_behind_close_journal(struct sta_behind *behind)
 {
     if (behind->journal != NULL) {
         behind->saved = behind_save_rest(behind);
-        behind->durable = sta_journal_durable(behind->journal);
+        behind->safe = sta_journal_safe(behind->journal);
     }
     sta_journal_close(&behind->journal);
     while (!sta_list_empty(&behind->unsafe)) {

@@ -38,7 +38,7 @@ struct sta_journal {
     enum journal_state state;
     struct sta_buffer waiting;
     uint64_t end;
-    uint64_t durable;
+    uint64_t safe;
     uint64_t trim;
     uint64_t first;   /* where what is still in files begins */
     uint64_t missing; /* of what stands before it a DONE is not in the journal; 0: all are */
@@ -99,9 +99,9 @@ uint64_t sta_journal_end(struct sta_journal *journal)
     return journal_read(journal, &journal->end);
 }
 
-uint64_t sta_journal_durable(struct sta_journal *journal)
+uint64_t sta_journal_safe(struct sta_journal *journal)
 {
-    return journal_read(journal, &journal->durable);
+    return journal_read(journal, &journal->safe);
 }
 
 static bool journal_is(struct sta_journal *journal, enum journal_state state)
@@ -247,16 +247,18 @@ static void journal_round(struct sta_journal *journal)
     sta_buffer_consume(&journal->writing, sta_buffer_len(&journal->writing));
     if (status < 0) {
         journal_break(journal, status == STRATA_ERR_NOMEM ? ENOMEM : reason);
-    } else if (journal->synced_ns == 0) {
+        return;
+    }
+    if (journal->synced_ns == 0) {
         if (closing && trim >= end)
             sta_journal_files_abandon(&journal->files, end);
         sta_journal_files_trim(&journal->files, trim);
-        pthread_mutex_lock(&journal->lock);
-        journal->durable = end;
-        if (journal->files.count > 0)
-            journal->first = sta_journal_files_first(&journal->files);
-        pthread_mutex_unlock(&journal->lock);
     }
+    pthread_mutex_lock(&journal->lock);
+    journal->safe = end; /* with `always` it is synced by now */
+    if (journal->files.count > 0)
+        journal->first = sta_journal_files_first(&journal->files);
+    pthread_mutex_unlock(&journal->lock);
 }
 
 /* Waits until there is something to do. False: the end. */
@@ -304,7 +306,7 @@ int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_j
     journal->sync = sync;
     journal->log = log;
     journal->end = FIRST;
-    journal->durable = FIRST;
+    journal->safe = FIRST;
     pthread_mutex_init(&journal->lock, NULL);
     pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -413,7 +415,7 @@ int sta_journal_stop(struct sta_journal *journal)
         journal_end_thread(journal);
     else if (journal->state == JOURNAL_GOOD)
         journal_round(journal);
-    bool whole = journal->state == JOURNAL_GOOD && journal->durable == journal->end;
+    bool whole = journal->state == JOURNAL_GOOD && journal->safe == journal->end;
     return whole ? STRATA_OK : STRATA_ERR_SYSTEM;
 }
 

@@ -4,8 +4,8 @@
  * of its own, so that neither callers nor the loop ever wait in a write() or an fsync().
  *
  *   any thread    append() ---> bytes that wait      positions count every byte ever appended
- *   the thread      '---> write() ---> fdatasync() ---> durable(): positions below it are on disk
- *                                          '--- news(): the owner looks
+ *   the thread      '---> write() ---> fdatasync()     safe(): positions below it outlive us
+ *                            '------------- '--- news(): the owner looks
  *   any thread    trim(position): segments that end below it are deleted, the oldest first
  *
  * One fsync is shared by all that waited while the one before it ran.
@@ -14,11 +14,11 @@
  *       ^                             (tried twice a second)                  |
  *       '------ mend(): the owner has appended anew all that it owes ---------'
  *
- * What was appended and is not durable is lost to the journal where it breaks: nobody knows what a
+ * What was appended and is not safe is lost to the journal where it breaks: nobody knows what a
  * failed fsync has left. So the owner appends everything again, to a new segment. Until then
  * append() answers STRATA_ERR_BUSY.
  * Files: a lock file keeps a second process out. Segments have ascending numbers for names.
- * Threads: append(), mend(), trim(), durable() under a lock of the owner's or not; open(), replay()
+ * Threads: append(), mend(), trim(), safe() under a lock of the owner's or not; open(), replay()
  * and close() by one.
  */
 #ifndef STA_JOURNAL_H
@@ -31,7 +31,7 @@
 #include "core/log.h"
 
 enum sta_journal_sync {
-    STA_JOURNAL_ALWAYS,   /* as soon as there is something; durable() means fsync */
+    STA_JOURNAL_ALWAYS,   /* as soon as there is something; only what is synced is safe */
     STA_JOURNAL_INTERVAL, /* written within 10 ms, fsync every second */
     STA_JOURNAL_NEVER     /* written within 10 ms; fsync is the system's */
 };
@@ -54,7 +54,7 @@ void sta_journal_hold_bases(struct sta_journal *journal);
 int sta_journal_replay(struct sta_journal *journal, sta_journal_replayed replayed, void *arg);
 
 /* Makes the first segment of ours and starts the thread; the state is MENDED. news() is called by
- * the thread: durable() has moved, or the state has changed. */
+ * the thread: safe() has moved, or the state has changed. */
 int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void *arg);
 
 /* Ends the thread, and writes and syncs what was appended, by the thread or, where that has ended
@@ -76,13 +76,15 @@ int sta_journal_append(struct sta_journal *journal, const struct sta_journal_rec
 
 /* All that is appended ends here. */
 uint64_t sta_journal_end(struct sta_journal *journal);
-uint64_t sta_journal_durable(struct sta_journal *journal);
+
+/* What stands below it outlives this process; with `always` the machine as well. */
+uint64_t sta_journal_safe(struct sta_journal *journal);
 
 /* Whether a replay would bring back only what is owed: not where it is broken, or a DONE could not
  * be recorded, until all that stood before that is trimmed and gone. */
 bool sta_journal_is_whole(struct sta_journal *journal);
 
-/* What is appended and not durable may never be, until it is mended and all is recorded anew. */
+/* What is appended and not safe may never be, until it is mended and all is recorded anew. */
 bool sta_journal_is_broken(struct sta_journal *journal);
 
 bool sta_journal_is_mended(struct sta_journal *journal);

@@ -50,8 +50,7 @@
     X(BEHIND_DONE, BEHIND, "the journal is not told of what Redis has")                            \
     X(BEHIND_TRIM, BEHIND, "segments are deleted that have what is owed")                          \
     X(BEHIND_REPLAY, BEHIND, "of a key's records the first is replayed, and not the last")         \
-    X(BEHIND_RESTORED, BEHIND, "what was replayed is not repeated to be sure")                     \
-    X(BEHIND_DUE, BEHIND, "what was replayed waits for somebody to write")
+    X(BEHIND_RESTORED, BEHIND, "what was replayed is not repeated to be sure")
 
 enum sta_mutant {
     STA_MUTANT_NONE,

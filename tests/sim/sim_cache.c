@@ -572,7 +572,7 @@ static bool is_what_is_owed(const struct sim_cache *cache, const struct sta_behi
 bool sim_cache_saved(const struct sim_cache *cache, unsigned key, uint64_t serial)
 {
     const struct sta_behind_entry *entry = owed_entry(cache, key);
-    bool promised = cache->config.journals && cache->config.behind.sync == STA_JOURNAL_ALWAYS;
+    bool promised = cache->config.journals;
     return !promised || entry == NULL || !is_what_is_owed(cache, entry, key, serial) ||
            is_on_disk(cache, entry, key);
 }
@@ -585,7 +585,12 @@ struct sim_cache_inside sim_cache_inside(struct sim_cache *cache)
 
 void sim_cache_deafen(struct sim_cache *cache, uint16_t port, uint64_t until_ns)
 {
-    sim_net_deafen(sim_net_current(), sta_cache_loop(cache->cache), port, until_ns);
+    sim_net_freeze(sim_net_current(), sta_cache_loop(cache->cache), port, SIM_TO_CLIENT, until_ns);
+}
+
+void sim_cache_mute(struct sim_cache *cache, uint16_t port, uint64_t until_ns)
+{
+    sim_net_freeze(sim_net_current(), sta_cache_loop(cache->cache), port, SIM_TO_SERVER, until_ns);
 }
 
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns)

@@ -72,6 +72,10 @@ void sim_cache_fill_disk(struct sim_cache *cache, uint64_t until_ns);
 /* What a server at this port says comes to it no sooner than then. */
 void sim_cache_deafen(struct sim_cache *cache, uint16_t port, uint64_t until_ns);
 
+/* What it says to that server comes there no sooner than then, or than it has died and the server
+ * has heard of it. */
+void sim_cache_mute(struct sim_cache *cache, uint16_t port, uint64_t until_ns);
+
 /* Its thread of the loop does not run until then. */
 void sim_cache_stall(struct sim_cache *cache, uint64_t until_ns);
 

@@ -32,7 +32,7 @@ struct sta_journal {
     void *arg;
     enum state state;
     struct sta_buffer waiting;
-    uint64_t end, durable, trim, first, missing;
+    uint64_t end, safe, synced, trim, first, missing;
     uint64_t synced_ns;
     bool planned; /* a round */
 };
@@ -134,10 +134,11 @@ static void journal_write(struct sta_journal *journal, uint64_t now_ns)
         put(journal, journal->directory->dead ? some_of(journal, bytes) : bytes);
     journal->open &= !journal->directory->dead; /* killed in the middle of it */
     sta_buffer_consume(&journal->waiting, bytes.len);
+    journal->safe = journal->end;
     if (journal->sync == STA_JOURNAL_INTERVAL && now_ns - journal->synced_ns < SYNC_NS)
         return;
     journal->synced_ns = now_ns;
-    journal->durable = journal->end;
+    journal->synced = journal->end;
     segments_trim(journal);
 }
 
@@ -160,7 +161,7 @@ static void journal_plan(struct sta_journal *journal)
     uint64_t now_ns = sim_now_ns(journal->sim);
     uint64_t pause_ns =
         journal->sync == STA_JOURNAL_ALWAYS ? sim_below(journal->sim, SYNC_MOST_NS) : WRITE_NS;
-    bool idle = sta_buffer_len(&journal->waiting) == 0 && journal->durable == journal->end;
+    bool idle = sta_buffer_len(&journal->waiting) == 0 && journal->synced == journal->end;
     if (journal->planned || (journal->state == GOOD && idle) || journal->state == MENDED)
         return;
     journal->planned = true;
@@ -192,9 +193,9 @@ uint64_t sta_journal_end(struct sta_journal *journal)
     return journal->end;
 }
 
-uint64_t sta_journal_durable(struct sta_journal *journal)
+uint64_t sta_journal_safe(struct sta_journal *journal)
 {
-    return journal->durable;
+    return journal->safe;
 }
 
 bool sta_journal_is_whole(struct sta_journal *journal)
@@ -239,7 +240,7 @@ int sta_journal_open(struct sta_journal **out, const char *name, enum sta_journa
     journal->directory = sim_disk_directory(sim_disk_current(), name);
     journal->directory->dead = false;
     journal->sync = sync;
-    journal->end = journal->durable = FIRST;
+    journal->end = journal->safe = journal->synced = FIRST;
     sta_buffer_init(&journal->waiting, SIZE_MAX);
     for (size_t i = 0; i < journal->directory->count; i++) {
         journal->directory->segments[i].begin = 0;
@@ -280,7 +281,7 @@ int sta_journal_stop(struct sta_journal *journal)
     journal->synced_ns = 0;
     if (journal->state == GOOD)
         journal_write(journal, sim_now_ns(journal->sim));
-    bool whole = journal->state == GOOD && journal->durable == journal->end;
+    bool whole = journal->state == GOOD && journal->safe == journal->end;
     return whole ? STRATA_OK : STRATA_ERR_SYSTEM;
 }
 

@@ -144,22 +144,13 @@ void sim_link_freeze(struct sim_link *link, enum sim_way way, uint64_t until_ns)
     link->pipes[way].frozen_until_ns = until_ns;
 }
 
-void sim_net_freeze(struct sim_net *net, uint16_t port, enum sim_way way, uint64_t until_ns)
-{
-    for (struct sta_list *node = net->links.next; node != &net->links; node = node->next) {
-        struct sim_link *link = STA_CONTAINER(node, struct sim_link, node);
-        if (link->port == port)
-            sim_link_freeze(link, way, until_ns);
-    }
-}
-
-void sim_net_deafen(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
-                    uint64_t until_ns)
+void sim_net_freeze(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
+                    enum sim_way way, uint64_t until_ns)
 {
     for (struct sta_list *node = net->links.next; node != &net->links; node = node->next) {
         struct sim_link *link = STA_CONTAINER(node, struct sim_link, node);
         if (link->port == port && link->stream != NULL && sim_stream_is_of(link->stream, loop))
-            sim_link_freeze(link, SIM_TO_CLIENT, until_ns);
+            sim_link_freeze(link, way, until_ns);
     }
 }
 

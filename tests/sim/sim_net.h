@@ -94,12 +94,9 @@ void sim_link_cut(struct sim_link *link, uint64_t most_ns);
 void sim_link_freeze(struct sim_link *link, enum sim_way way, uint64_t until_ns);
 void sim_link_consumed(struct sim_link *link, uint64_t total);
 
-/* All that there are to a port. */
-void sim_net_freeze(struct sim_net *net, uint16_t port, enum sim_way way, uint64_t until_ns);
-
-/* On the way to the clients, for those on this loop alone. */
-void sim_net_deafen(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
-                    uint64_t until_ns);
+/* All that there are to a port of the clients on this loop. */
+void sim_net_freeze(struct sim_net *net, const struct sta_loop *loop, uint16_t port,
+                    enum sim_way way, uint64_t until_ns);
 
 /* `pick` counts from 0; NULL: there are not so many that are open. */
 struct sim_link *sim_net_link(struct sim_net *net, uint64_t pick);

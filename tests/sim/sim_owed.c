@@ -215,8 +215,8 @@ void sim_owed_comes(struct sim_owed *owed, unsigned reader, unsigned index, uint
     bool late = number < key->done && !queued(owed, index).owed;
     bool known = serial != 0 || find_delete(owed, key, true) == 0; /* whose write it is */
     if (known && !owed->events.saved(owed->events.arg, reader, index, serial))
-        sim_fail(owed->sim, "cache %u: number %u of %s comes before it is on disk", reader, number,
-                 name_of(owed, index));
+        sim_fail(owed->sim, "cache %u: number %u of %s comes before its journal has it", reader,
+                 number, name_of(owed, index));
     /* What was based on none finds none again after a newer delete: the guard does not promise
      * otherwise. */
     bool back = owed->config.guard != STA_BEHIND_UNGUARDED && key->serial == 0;

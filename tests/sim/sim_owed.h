@@ -9,7 +9,7 @@
  *
  * What is checked:
  *   - while a key is owed its cache answers the newest number, and nothing else;
- *   - no number that is owed comes to Redis before it is on disk, where that is promised;
+ *   - no number that is owed comes to Redis before its journal has it;
  *   - Redis never ends a key's numbers with an older one: one that comes after a newer one is
  *   mended;
  *   - with a version guard no number is put over what others set after it was acknowledged;
@@ -42,7 +42,7 @@ struct sim_owed_queued {
 struct sim_owed_events {
     struct sim_owed_queued (*queued)(void *arg, unsigned writer, unsigned key);
     /* Whether its journal has a record of this write on disk (serial 0: of a delete); true where it
-     * need not: it is not what is owed, or the journal is not always synced. */
+     * need not: it is not what is owed, or there is no journal. */
     bool (*saved)(void *arg, unsigned writer, unsigned key, uint64_t serial);
     void *arg;
 };

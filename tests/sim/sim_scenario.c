@@ -19,6 +19,7 @@
 #define STEPS              300u
 #define LATE_MOST_NS       (700 * STA_NS_MS)
 #define DEAF_NS            (4 * STA_NS_SEC)
+#define SILENT_MOST_NS     (300 * STA_NS_MS)
 #define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links end, backoffs too */
 #define KEPT_TRIES         3u
 #define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
@@ -38,6 +39,7 @@ struct run {
     unsigned silent_key;    /* see on_silence() */
     struct sim_cache *deaf; /* see purge_unheard() */
     unsigned deaf_key;
+    unsigned held_key;      /* see die_unheard() */
     uint64_t calm_until_ns; /* no other fault comes before */
     uint64_t faults;
 };
@@ -170,24 +172,44 @@ static void purge_unheard(struct run *run)
     on_deaf(run);
 }
 
-/* What becomes of the key is told nobody from now on, and what is asked is answered late; of the
- * barrier they hear all the same, by another node or when they look. */
+static void read_silent_key(void *arg)
+{
+    struct run *run = arg;
+    for (unsigned c = 0; c < run->plan.caches; c++)
+        sim_cache_read(run->caches[c], &run->silent_key, 1, false);
+}
+
+/* What becomes of the key is told nobody from now on, and what is asked is answered late, when
+ * all may be over for who deletes; of the barrier they hear all the same, by another node or when
+ * they look. */
 static void on_silence(void *arg)
 {
     struct run *run = arg;
     unsigned node = sim_cluster_owner(run->redis, run->silent_key);
-    for (unsigned c = 0; c < run->plan.caches; c++)
-        sim_cache_read(run->caches[c], &run->silent_key, 1, false);
+    uint64_t until_ns = sim_now_ns(run->sim) + sim_below(run->sim, SILENT_MOST_NS);
+    struct sim_cache *deletes = pick_cache(run);
+    read_silent_key(run);
     sim_redis_swallow(run->redis, node);
-    if (run->plan.cache.cluster)
-        sim_net_freeze(run->net, (uint16_t)(SIM_PORT + node), SIM_TO_CLIENT,
-                       sim_now_ns(run->sim) + sim_below(run->sim, 300 * STA_NS_MS));
-    purge(run);
+    for (unsigned c = 0; c < run->plan.caches && run->plan.cache.cluster; c++)
+        if (run->caches[c] != deletes)
+            sim_cache_deafen(run->caches[c], (uint16_t)(SIM_PORT + node), until_ns);
+    char pattern[SIM_PATTERN_CAP];
+    (void)snprintf(pattern, sizeof pattern, "key%u", run->silent_key);
+    const struct sim_purge_config config = {
+        .pattern = pattern,
+        .walk_ns = sim_below(run->sim, SETTLED_NS / 8),
+        .patience_ns = SILENT_MOST_NS,
+    };
+    purge_by(run, deletes, &config);
+    sim_at(run->sim, until_ns + SETTLED_NS / 8, read_silent_key, run);
 }
 
 /* A while before that it changes, so that all have to ask. */
 static void purge_in_silence(struct run *run)
 {
+    if (sim_now_ns(run->sim) < run->calm_until_ns)
+        return;
+    run->calm_until_ns = sim_now_ns(run->sim) + SETTLED_NS + SILENT_MOST_NS;
     run->silent_key = pick_key(run);
     sim_redis_set(run->redis, run->silent_key, 0, SIM_NO_TTL);
     sim_at(run->sim, sim_now_ns(run->sim) + SETTLED_NS / 8, on_silence, run);
@@ -304,6 +326,33 @@ static void fault_of_cluster(struct run *run)
     }
 }
 
+static void on_successor(void *arg)
+{
+    struct run *run = arg;
+    sim_cache_set(pick_writer(run, run->held_key), run->held_key, 0, 0);
+}
+
+static void on_death(void *arg)
+{
+    struct run *run = arg;
+    sim_cache_restart(pick_writer(run, run->held_key));
+    sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, SETTLED_NS / 4), on_successor, run);
+}
+
+/* What a process has sent just before it dies comes after what the next one writes. */
+static void die_unheard(struct run *run)
+{
+    uint64_t now_ns = sim_now_ns(run->sim);
+    run->held_key = pick_key(run);
+    struct sim_cache *cache = pick_writer(run, run->held_key);
+    unsigned node = sim_cluster_owner(run->redis, run->held_key);
+    run->calm_until_ns = now_ns + LATE_MOST_NS;
+    sim_log(run->sim, "node %u hears late of what was sent", node);
+    sim_cache_mute(cache, (uint16_t)(SIM_PORT + node), run->calm_until_ns);
+    sim_cache_set(cache, run->held_key, 0, 0);
+    sim_at(run->sim, now_ns + sim_below(run->sim, LATE_MOST_NS / 2), on_death, run);
+}
+
 /* Where nothing is lost that was acknowledged, and no longer than the journal is broken it tells
  * so. */
 static void fault_of_process(struct run *run)
@@ -312,6 +361,8 @@ static void fault_of_process(struct run *run)
     bool full = config->journals && config->behind.sync == STA_JOURNAL_ALWAYS;
     if (full && sim_chance(run->sim, 400))
         sim_cache_fill_disk(pick_cache(run), some_time_ns(run));
+    else if (config->journals && sim_chance(run->sim, 500))
+        die_unheard(run);
     else
         sim_cache_restart(pick_cache(run));
 }

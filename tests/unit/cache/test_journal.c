@@ -271,10 +271,10 @@ static uint64_t append(struct sta_journal *journal, size_t sample)
     return position;
 }
 
-static void await_durable(struct sta_journal *journal)
+static void await_safe(struct sta_journal *journal)
 {
     uint64_t end = sta_journal_end(journal);
-    for (uint64_t until = sta_clock_now_ms() + 60000; sta_journal_durable(journal) < end;)
+    for (uint64_t until = sta_clock_now_ms() + 60000; sta_journal_safe(journal) < end;)
         assert_true(sta_clock_now_ms() < until);
 }
 
@@ -304,7 +304,7 @@ static void what_was_written_is_replayed_by_the_next_and_kept_until_it_is_trimme
         start(journal);
         for (size_t i = 0; i < SAMPLES; i++)
             (void)append(journal, i);
-        await_durable(journal);
+        await_safe(journal);
         sta_journal_close(&journal);
         for (int again = 0; again < 2; again++) {
             journal = open_journal(ways[way]);
@@ -346,16 +346,16 @@ static void segments_are_deleted_from_the_oldest_on(void **state)
     start(journal);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(sta_journal_append(journal, &large, &positions[i]), STRATA_OK);
-        await_durable(journal);
+        await_safe(journal);
     }
     assert_int_equal(count_segments(), 3);
     sta_journal_trim(journal, positions[1]);
     (void)append(journal, 0);
-    await_durable(journal);
+    await_safe(journal);
     assert_int_equal(count_segments(), 3); /* the first has records beyond it */
     sta_journal_trim(journal, positions[7]);
     (void)append(journal, 0);
-    await_durable(journal);
+    await_safe(journal);
     assert_int_equal(count_segments(), 1);
     free(value);
     sta_journal_close(&journal);
@@ -486,7 +486,7 @@ static void *write_some(void *arg)
     for (int i = 0; i < 50; i++) {
         if (sta_journal_append(writer->journal, &samples[0], &position) != STRATA_OK)
             return "not appended";
-        while (sta_journal_durable(writer->journal) <= position)
+        while (sta_journal_safe(writer->journal) <= position)
             usleep(50);
     }
     return NULL;

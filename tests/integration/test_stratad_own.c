@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What needs a connection of a client's own: WATCH, subscriptions, commands that block, MONITOR and
- * WAIT, through stratad as at Redis; and what becomes of it where a client leaves or Redis dies.
+ * WAIT, through stratad as at Redis.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,131 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "integration/stratad_rig.h"
-#include "support/wait.h"
-
-#define PATIENCE_MS 20000u
-
-static redisContext *direct_client(void)
-{
-    return rig_connect(redis_server_socket(rig_server));
-}
-
-/* ---- plain sockets ---- */
-
-/* Sends the lines with CR before each LF. */
-static void say(int fd, const char *lines)
-{
-    char *wire = malloc(2 * strlen(lines) + 1);
-    size_t len = 0;
-    assert_non_null(wire);
-    for (; *lines != '\0'; lines++) {
-        if (*lines == '\n')
-            wire[len++] = '\r';
-        wire[len++] = *lines;
-    }
-    rig_send(fd, wire, len);
-    free(wire);
-}
-
-/* The next bytes are these, CR before each LF. */
-static void expect(int fd, const char *lines)
-{
-    char got[4096], wanted[4096];
-    size_t len = 0, have = 0;
-    for (const char *at = lines; *at != '\0'; at++) {
-        if (*at == '\n')
-            wanted[len++] = '\r';
-        wanted[len++] = *at;
-    }
-    wanted[len] = '\0';
-    while (have < len) {
-        ssize_t count = recv(fd, got + have, len - have, 0);
-        assert_true(count > 0);
-        have += (size_t)count;
-        got[have] = '\0';
-        if (memcmp(got, wanted, have) != 0)
-            assert_string_equal(got, wanted);
-    }
-}
-
-static void expect_closed(int fd)
-{
-    size_t len;
-    char *rest = rig_read_to_end(fd, &len);
-    assert_string_equal(rest, "");
-    free(rest);
-    (void)close(fd);
-}
-
-/* ---- what Redis and stratad say of themselves ---- */
-
-static json_int_t own_number(redisContext *client, const char *name)
-{
-    redisReply *reply = redisCommand(client, "STRATA STATS");
-    assert_non_null(reply);
-    json_t *root = json_loads(reply->str, 0, NULL);
-    json_t *number = json_object_get(json_object_get(root, "own_connections"), name);
-    assert_true(json_is_integer(number));
-    json_int_t value = json_integer_value(number);
-    json_decref(root);
-    freeReplyObject(reply);
-    return value;
-}
-
-struct fact {
-    redisContext *client;
-    const char *name;
-    long wanted;
-};
-
-static bool info_is(void *arg)
-{
-    const struct fact *fact = arg;
-    char field[64];
-    redisReply *reply = redisCommand(fact->client, "INFO clients");
-    assert_non_null(reply);
-    (void)snprintf(field, sizeof field, "%s:%ld\r", fact->name, fact->wanted);
-    bool is = strstr(reply->str, field) != NULL;
-    freeReplyObject(reply);
-    return is;
-}
-
-static void wait_for_blocked(redisContext *direct, long clients)
-{
-    struct fact fact = {direct, "blocked_clients", clients};
-    assert_true(wait_until(info_is, &fact, PATIENCE_MS));
-}
-
-static bool subscribers_are(void *arg)
-{
-    const struct fact *fact = arg;
-    redisReply *reply = redisCommand(fact->client, "PUBSUB NUMSUB %s", fact->name);
-    assert_non_null(reply);
-    bool is = reply->element[1]->integer == fact->wanted;
-    freeReplyObject(reply);
-    return is;
-}
-
-static void wait_for_subscribers(redisContext *direct, const char *channel, long clients)
-{
-    struct fact fact = {direct, channel, clients};
-    assert_true(wait_until(subscribers_are, &fact, PATIENCE_MS));
-}
-
-static bool own_is(void *arg)
-{
-    const struct fact *fact = arg;
-    return own_number(fact->client, fact->name) == fact->wanted;
-}
-
-static bool answers_ok(void *arg)
-{
-    redisReply *reply = redisCommand(arg, "SET is:back yes");
-    bool ok = reply != NULL && reply->str != NULL && strcmp(reply->str, "OK") == 0;
-    freeReplyObject(reply);
-    return ok;
-}
+#include "integration/own_rig.h"
 
 /* ---- as Redis ---- */
 
@@ -350,6 +226,105 @@ static void a_command_may_block_longer_than_others_may_take(void **state)
     stratad_process_stop(&stratad);
 }
 
+/* L1 is told of nothing here, so what it has of the keys is old until the command drops it. */
+static void what_blocks_drops_its_keys(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "BLPOP drop:a 0",
+        "BRPOP drop:none drop:a 0",
+        "BLMPOP 0 2 drop:none drop:a LEFT",
+        "BLMOVE drop:a drop:b LEFT RIGHT 0",
+        "BRPOPLPUSH drop:a drop:b 0",
+        "BZPOPMIN drop:z 0",
+        "BZPOPMAX drop:none drop:z 0",
+        "BZMPOP 0 2 drop:none drop:z MIN",
+    };
+    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
+    struct stratad_process *stratad = rig_start(NULL);
+    (void)unsetenv("STRATA_TRACKING");
+    redisContext *client = rig_client(stratad), *direct = direct_client();
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const bool sorted = strstr(commands[i], "drop:z") != NULL;
+        const char *key = sorted ? "drop:z" : "drop:a";
+        const bool moves = strstr(commands[i], "drop:b") != NULL;
+        ASSERT_SAYS(client, "OK", "SET %s old", key);
+        ASSERT_SAYS(client, "old", "GET %s", key);
+        if (moves) {
+            ASSERT_SAYS(client, "OK", "SET drop:b old");
+            ASSERT_SAYS(client, "old", "GET drop:b");
+        }
+        freeReplyObject(redisCommand(direct, "DEL drop:a drop:b drop:z"));
+        freeReplyObject(sorted ? redisCommand(direct, "ZADD %s 1 x", key)
+                               : redisCommand(direct, "RPUSH %s x", key));
+        ASSERT_SAYS(client, "old", "GET %s", key);
+        redisReply *reply = redisCommand(client, commands[i]);
+        assert_true(reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_STRING);
+        freeReplyObject(reply);
+        reply = redisCommand(client, "GET %s", key);
+        if (reply->type != REDIS_REPLY_NIL)
+            fail_msg("%s, and L1 has %s", commands[i], reply->str);
+        freeReplyObject(reply);
+        if (moves)
+            ASSERT_SAYS(client, "WRONGTYPE ", "GET drop:b");
+    }
+    freeReplyObject(redisCommand(direct, "DEL drop:a drop:b drop:z"));
+    redisFree(client);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- user and password ---- */
+
+/* Redis lets the default user do nothing here: whatever is carried out, is by the URL's user. */
+static void own_connections_are_the_urls_user(void **state)
+{
+    (void)state;
+    char url[128];
+    struct stratad_process *stratad = NULL;
+    redisContext *admin = direct_client();
+    ASSERT_SAYS(admin, "OK",
+                "ACL SETUSER app on >secret ~* +@all -@dangerous +info resetchannels &mine");
+    ASSERT_SAYS(admin, "OK", "ACL SETUSER boss on >boss ~* &* +@all");
+    (void)snprintf(url, sizeof url, "redis://app:secret@127.0.0.1:%d/0",
+                   redis_server_port(rig_server));
+    assert_int_equal(stratad_process_start(&stratad, url, NULL), 0);
+    redisContext *client = rig_client(stratad);
+    ASSERT_SAYS(admin, "OK", "AUTH boss boss");
+    ASSERT_SAYS(admin, "OK", "ACL SETUSER default -@all");
+    ASSERT_SAYS(client, "OK", "WATCH acl");
+    ASSERT_SAYS(client, "OK", "MULTI");
+    ASSERT_SAYS(client, "QUEUED", "ACL WHOAMI");
+    redisReply *reply = redisCommand(client, "EXEC");
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    assert_string_equal(reply->element[0]->str, "app");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "BLPOP none 0.001");
+    assert_int_equal(reply->type, REDIS_REPLY_NIL);
+    freeReplyObject(reply);
+    reply = redisCommand(client, "WAIT 0 0");
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    freeReplyObject(reply);
+    ASSERT_SAYS(client, "NOPERM ", "MONITOR"); /* is @dangerous */
+    ASSERT_SAYS(client, "NOPERM ", "SUBSCRIBE others");
+    reply = redisCommand(client, "SUBSCRIBE mine");
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+
+    /* One that is opened from now on is let in no more, and its client told so. */
+    redisContext *late = rig_client(stratad);
+    ASSERT_SAYS(admin, "OK", "ACL SETUSER app resetpass >other");
+    ASSERT_SAYS(late, "UNAVAILABLE strata: ", "BLPOP none 0");
+    ASSERT_SAYS(admin, "OK", "ACL SETUSER default +@all");
+    freeReplyObject(redisCommand(admin, "ACL DELUSER app"));
+    redisFree(late);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+    ASSERT_SAYS(admin, "OK", "AUTH default any");
+    freeReplyObject(redisCommand(admin, "ACL DELUSER boss"));
+    redisFree(admin);
+}
+
 /* ---- subscriptions, MONITOR ---- */
 
 static void messages_come_in_the_clients_protocol(void **state)
@@ -522,136 +497,6 @@ static void beyond_the_bound_clients_are_told_so(void **state)
     stratad_process_stop(&stratad);
 }
 
-/* ---- clients that leave ---- */
-
-static void who_leaves_takes_what_blocks_along(void **state)
-{
-    (void)state;
-    static const char *const lines[] = {"BLPOP left 0\n", "BLPOP left 0\nGET a\nBLPOP left 0\n",
-                                        "WATCH k\nBLPOP left 0\nMULTI\nSET k 1\nEXEC\n"};
-    struct stratad_process *stratad = rig_start(NULL);
-    redisContext *direct = direct_client(), *client = rig_client(stratad);
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        for (int reset = 0; reset < 2; reset++) {
-            int fd = rig_socket(stratad);
-            say(fd, lines[i]);
-            wait_for_blocked(direct, 1);
-            const struct linger at_once = {.l_onoff = reset, .l_linger = 0};
-            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-            (void)close(fd);
-            wait_for_blocked(direct, 0);
-        }
-    redisReply *reply = redisCommand(direct, "RPUSH left x");
-    assert_int_equal(reply->integer, 1);
-    freeReplyObject(reply);
-    freeReplyObject(redisCommand(direct, "DEL left"));
-    struct fact fact = {client, "open", 0};
-    assert_true(wait_until(own_is, &fact, PATIENCE_MS));
-    redisFree(client);
-    redisFree(direct);
-    stratad_process_stop(&stratad);
-}
-
-static void the_end_of_stratad_does_not_wait_for_what_blocks(void **state)
-{
-    (void)state;
-    static const char *const args[] = {"--drain-timeout", "600", NULL};
-    struct stratad_process *stratad = rig_start(args);
-    redisContext *direct = direct_client();
-    int fd = rig_socket(stratad), other = rig_socket(stratad);
-    say(fd, "BLPOP drained 0\n");
-    say(other, "SUBSCRIBE drained\n");
-    wait_for_blocked(direct, 1);
-    wait_for_subscribers(direct, "drained", 1);
-    assert_int_equal(stratad_process_terminate(stratad, PATIENCE_MS), 0);
-    expect(fd, "-LOST strata: the connection to redis broke before the answer; "
-               "a write may have happened\n");
-    expect_closed(fd);
-    expect(other, "*3\n$9\nsubscribe\n$7\ndrained\n:1\n");
-    expect_closed(other);
-    redisFree(direct);
-    stratad_process_stop(&stratad);
-}
-
-/* ---- Redis dies ---- */
-
-static void where_redis_dies_everybody_is_told(void **state)
-{
-    (void)state;
-    static const char *const args[] = {"--socket-timeout", "1", NULL};
-    struct stratad_process *stratad = rig_start(args);
-    redisContext *direct = direct_client(), *client = rig_client(stratad),
-                 *watcher = rig_client(stratad);
-    int blocked = rig_socket(stratad), subscribed = rig_socket(stratad);
-    say(blocked, "BLPOP killed 0\n");
-    say(subscribed, "SUBSCRIBE killed\n");
-    ASSERT_SAYS(watcher, "OK", "WATCH killed:key");
-    wait_for_blocked(direct, 1);
-    wait_for_subscribers(direct, "killed", 1);
-    redisFree(direct);
-    redis_server_kill9(rig_server);
-    expect(blocked, "-LOST strata: the connection to redis broke before the answer; "
-                    "a write may have happened\n");
-    expect(subscribed, "*3\n$9\nsubscribe\n$6\nkilled\n:1\n");
-    expect_closed(subscribed);
-    ASSERT_SAYS(client, "UNAVAILABLE strata: redis cannot be reached", "BLPOP killed 0");
-    assert_int_equal(redis_server_restart(rig_server), 0);
-    assert_true(wait_until(answers_ok, client, PATIENCE_MS));
-    assert_true(wait_until(answers_ok, watcher, PATIENCE_MS));
-    ASSERT_SAYS(watcher, "OK", "MULTI");
-    ASSERT_SAYS(watcher, "QUEUED", "SET killed:key inside");
-    ASSERT_SAYS(watcher, "EXECABORT strata: the connection to redis on which keys were watched",
-                "EXEC");
-    redisReply *reply = redisCommand(watcher, "GET killed:key");
-    assert_int_equal(reply->type, REDIS_REPLY_NIL);
-    freeReplyObject(reply);
-    ASSERT_SAYS(watcher, "OK", "WATCH killed:key");
-    ASSERT_SAYS(watcher, "OK", "MULTI");
-    reply = redisCommand(watcher, "EXEC");
-    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
-    freeReplyObject(reply);
-    say(blocked, "BLPOP killed 0.01\n");
-    expect(blocked, "*-1\n");
-    (void)close(blocked);
-    redisFree(client);
-    redisFree(watcher);
-    stratad_process_stop(&stratad);
-}
-
-static void where_redis_hangs_its_own_time_and_the_budget_are_over(void **state)
-{
-    (void)state;
-    static const char *const args[] = {"--socket-timeout", "0.3", NULL};
-    struct stratad_process *stratad = rig_start(args);
-    redisContext *client = rig_client(stratad), *watcher = rig_client(stratad),
-                 *fresh = rig_client(stratad), *direct = direct_client();
-    ASSERT_SAYS(client, "OK", "SET frozen old");
-    ASSERT_SAYS(watcher, "OK", "WATCH frozen");
-    ASSERT_SAYS(watcher, "OK", "MULTI");
-    ASSERT_SAYS(watcher, "QUEUED", "SET frozen new");
-    redisReply *reply = redisCommand(client, "BLPOP none 0.001");
-    assert_int_equal(reply->type, REDIS_REPLY_NIL);
-    freeReplyObject(reply);
-    redis_server_freeze(rig_server);
-    ASSERT_SAYS(client, "TIMEOUT strata: ", "BLPOP none 0.1");
-    ASSERT_SAYS(watcher, "TIMEOUT strata: ", "EXEC");
-    ASSERT_SAYS(fresh, "UNAVAILABLE strata: ", "BLPOP none 0");
-    redis_server_thaw(rig_server);
-    assert_true(wait_until(answers_ok, client, PATIENCE_MS));
-    reply = redisCommand(direct, "GET frozen");
-    for (int i = 0; i < 20; i++)
-        ASSERT_SAYS(client, reply->str, "GET frozen");
-    freeReplyObject(reply);
-    reply = redisCommand(watcher, "BLPOP none 0.001");
-    assert_int_equal(reply->type, REDIS_REPLY_NIL);
-    freeReplyObject(reply);
-    redisFree(client);
-    redisFree(watcher);
-    redisFree(fresh);
-    redisFree(direct);
-    stratad_process_stop(&stratad);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -661,15 +506,13 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_among_those_who_watch),
         cmocka_unit_test(what_stands_behind_is_as_late),
         cmocka_unit_test(a_command_may_block_longer_than_others_may_take),
+        cmocka_unit_test(what_blocks_drops_its_keys),
+        cmocka_unit_test(own_connections_are_the_urls_user),
         cmocka_unit_test(messages_come_in_the_clients_protocol),
         cmocka_unit_test(who_reads_slowly_misses_nothing),
         cmocka_unit_test(monitor_shows_what_redis_is_told),
         cmocka_unit_test(wait_waits_for_what_the_client_has_written),
         cmocka_unit_test(beyond_the_bound_clients_are_told_so),
-        cmocka_unit_test(who_leaves_takes_what_blocks_along),
-        cmocka_unit_test(the_end_of_stratad_does_not_wait_for_what_blocks),
-        cmocka_unit_test(where_redis_dies_everybody_is_told),
-        cmocka_unit_test(where_redis_hangs_its_own_time_and_the_budget_are_over),
     };
     return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);
 }

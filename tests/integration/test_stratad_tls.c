@@ -88,6 +88,60 @@ static void a_client_certificate_comes_from_the_options(void **state)
     stratad_process_stop(&stratad);
 }
 
+static void assert_integer_and_free(redisReply *reply, long long expected)
+{
+    assert_non_null(reply);
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    assert_int_equal(reply->integer, expected);
+    freeReplyObject(reply);
+}
+
+/* A client's own connection shakes hands as the others do, with the client's certificate; plainly
+ * this port answers nobody. */
+static void connections_of_clients_own_have_it_too(void **state)
+{
+    struct tls_rig *rig = *state;
+    struct stratad_process *stratad = NULL;
+    char url[64];
+    redisReply *reply = NULL;
+    const char *args[] = {"--tls-ca-file",
+                          rig->files.ca_file,
+                          "--tls-cert-file",
+                          rig->files.client_file,
+                          "--tls-key-file",
+                          rig->files.client_key,
+                          NULL};
+    (void)snprintf(url, sizeof url, "rediss://localhost:%d/0", redis_tls_port(rig->careful));
+    assert_int_equal(stratad_process_start(&stratad, url, args), 0);
+    redisContext *client = client_of(stratad, true), *other = client_of(stratad, true);
+    ASSERT_SAYS(client, "OK", "WATCH own");
+    ASSERT_SAYS(client, "OK", "MULTI");
+    ASSERT_SAYS(client, "QUEUED", "SET own inside");
+    reply = redisCommand(client, "EXEC");
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+    ASSERT_SAYS(other, "inside", "GET own");
+    assert_integer_and_free(redisCommand(client, "WAIT 0 0"), 0);
+    assert_int_equal(redisAppendCommand(client, "BLPOP own:list 0"), REDIS_OK);
+    for (int done = 0; !done;)
+        assert_int_equal(redisBufferWrite(client, &done), REDIS_OK);
+    assert_integer_and_free(redisCommand(other, "RPUSH own:list x"), 1);
+    assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+    assert_string_equal(reply->element[1]->str, "x");
+    freeReplyObject(reply);
+    reply = redisCommand(client, "SUBSCRIBE own");
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+    assert_integer_and_free(redisCommand(other, "PUBLISH own message"), 1);
+    assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+    assert_string_equal(reply->element[2]->str, "message");
+    freeReplyObject(reply);
+    ASSERT_SAYS(other, "OK", "MONITOR");
+    redisFree(client);
+    redisFree(other);
+    stratad_process_stop(&stratad);
+}
+
 static void a_redis_that_cannot_prove_who_it_is_is_said_and_not_used(void **state)
 {
     struct tls_rig *rig = *state;
@@ -124,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_are_served),
         cmocka_unit_test(a_client_certificate_comes_from_the_options),
+        cmocka_unit_test(connections_of_clients_own_have_it_too),
         cmocka_unit_test(a_redis_that_cannot_prove_who_it_is_is_said_and_not_used),
         cmocka_unit_test(a_file_that_cannot_be_used_ends_it_at_once),
     };

@@ -4,6 +4,7 @@
  */
 #include "daemon/cluster_way.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "core/clock.h"
@@ -116,6 +117,43 @@ static void on_breaker(void *arg)
 }
 
 static const struct sta_router_events events = {.state = on_state, .breaker = on_breaker};
+
+/* ---- any node ---- */
+
+struct choice {
+    bool (*may)(const struct sta_node *node);
+    const struct sta_node *found;
+    unsigned count; /* how many may */
+    unsigned turn;  /* the number of the one that is wanted */
+};
+
+static void on_choice(const struct sta_node *node, void *arg)
+{
+    struct choice *choice = arg;
+    if (!node->retired && choice->may(node) && choice->count++ == choice->turn)
+        choice->found = node;
+}
+
+static const struct sta_node *node_choose(struct sta_worker *worker,
+                                          bool (*may)(const struct sta_node *node))
+{
+    struct choice choice = {.may = may, .turn = UINT_MAX};
+    sta_router_each_node(worker->router, on_choice, &choice);
+    if (choice.count == 0)
+        return NULL;
+    choice = (struct choice){.may = may, .turn = worker->any_turn++ % choice.count};
+    sta_router_each_node(worker->router, on_choice, &choice);
+    return choice.found;
+}
+
+/* Of one that was never asked anything nobody knows whether it lives. */
+const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker)
+{
+    const struct sta_node *node = node_choose(worker, sta_node_is_ready);
+    if (node == NULL)
+        node = node_choose(worker, sta_node_is_open);
+    return node != NULL ? &node->url : NULL;
+}
 
 void sta_cluster_way_tick(struct sta_worker *worker)
 {

@@ -15,6 +15,7 @@
 #ifndef STA_CLUSTER_WAY_H
 #define STA_CLUSTER_WAY_H
 
+struct sta_redis_url;
 struct sta_worker;
 
 /* Makes worker->router and begins to connect. What sta_router_create() returns. */
@@ -22,6 +23,10 @@ int sta_cluster_way_open(struct sta_worker *worker);
 
 /* What is under way ends with STRATA_ERR_CLOSED before this returns. */
 void sta_cluster_way_close(struct sta_worker *worker);
+
+/* A node that may answer, another one each time: for what any of them does alike. NULL: none may.
+ * Of use until the loop goes on. */
+const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker);
 
 /* About once a second: stores the numbers. */
 void sta_cluster_way_tick(struct sta_worker *worker);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "daemon/cluster_way.h"
 #include "daemon/exchange.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
@@ -314,8 +315,12 @@ static int lane_open(struct sta_own_lane *lane)
 {
     struct sta_worker *worker = lane->worker;
     const struct sta_stratad *stratad = worker->stratad;
+    const struct sta_redis_url *url =
+        worker->router == NULL ? &stratad->url : sta_cluster_way_any(worker);
+    if (url == NULL)
+        return STRATA_ERR_UNAVAILABLE;
     const struct sta_raw_link_config config = {
-        .url = &stratad->url,
+        .url = url,
         .tls = stratad->tls,
         .protocol = lane->protocol,
         .name = "stratad",

@@ -71,6 +71,13 @@ static bool is_for_nobody(const struct sta_worker *worker, const struct sta_slot
            (needs_all && (map == NULL || map->covered < STA_SLOT_COUNT));
 }
 
+/* Before a cluster: what is published on one node all others tell, but not what is a shard's. */
+static bool any_node_does(const struct sta_route *route, struct strata_bytes word)
+{
+    return route->own == STA_OWN_SUBSCRIPTION && !sta_dispatch_word_is(word, "ssubscribe") &&
+           !sta_dispatch_word_is(word, "sunsubscribe");
+}
+
 static int serve_route(struct sta_session *session, const struct sta_route *route,
                        struct strata_bytes *argv, size_t argc)
 {
@@ -83,8 +90,9 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
     case STA_DISPATCH_TRANSACTION:
         return sta_transaction_control(session, argv, argc);
     case STA_DISPATCH_OWN:
-        return session->worker->router == NULL ? sta_own_path(session, route, argv, argc)
-                                               : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+        return session->worker->router == NULL || any_node_does(route, argv[0])
+                   ? sta_own_path(session, route, argv, argc)
+                   : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
     case STA_DISPATCH_GET:
         return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
     case STA_DISPATCH_MGET:

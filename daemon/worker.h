@@ -68,6 +68,7 @@ struct sta_worker {
     struct sta_list pool;    /* spare exchanges */
     unsigned pool_count;
     struct sta_list idle_own;  /* own lanes that no client has; the longest idle first */
+    unsigned any_turn;         /* of the cluster's nodes: whose turn it is (cluster_way.h) */
     struct strata_bytes *argv; /* of the command being looked at */
     size_t argv_cap;
     struct sta_buffer scratch;   /* inline commands, unescaped */

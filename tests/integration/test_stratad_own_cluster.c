@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Subscriptions through stratad before a cluster: whatever node a message is published on, and
+ * while roles change, slots move and a node dies.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "integration/own_rig.h"
+#include "integration/stratad_cluster_rig.h"
+#include "support/wait.h"
+
+#define LISTENERS 6u
+
+static void subscribe(int fd)
+{
+    say(fd, "SUBSCRIBE news\n");
+    expect(fd, "*3\n$9\nsubscribe\n$4\nnews\n:1\n");
+}
+
+/* Until one is confirmed: what dies this moment may still be asked. */
+static int subscribe_patiently(const struct stratad_process *stratad)
+{
+    static const char unavailable[] = "UNAVAILABLE strata: redis cannot be reached";
+    for (;;) {
+        char first, rest[512];
+        int fd = rig_socket(stratad);
+        say(fd, "SUBSCRIBE news\n");
+        assert_int_equal(recv(fd, &first, 1, 0), 1);
+        if (first == '*') {
+            expect(fd, "3\n$9\nsubscribe\n$4\nnews\n:1\n");
+            return fd;
+        }
+        assert_int_equal(first, '-');
+        assert_true(recv(fd, rest, sizeof rest, 0) >= (ssize_t)sizeof unavailable);
+        assert_memory_equal(rest, unavailable, sizeof unavailable - 1);
+        (void)close(fd);
+    }
+}
+
+/* Both workers have a main connection to all primaries: the keys are one of each. */
+static void ask_all(const struct stratad_process *stratad)
+{
+    for (int i = 0; i < 2; i++) {
+        redisContext *client = rig_client(stratad);
+        redisReply *reply;
+        bool answered;
+        do {
+            reply = redisCommand(client, "MSET a 1 b 2 c 3");
+            assert_non_null(reply);
+            answered = reply->type == REDIS_REPLY_STATUS;
+            freeReplyObject(reply);
+        } while (!answered);
+        redisFree(client);
+    }
+}
+
+static void message(char *text, size_t cap, const char *word)
+{
+    (void)snprintf(text, cap, "*3\n$7\nmessage\n$4\nnews\n$%zu\n%s\n", strlen(word), word);
+}
+
+/* Says a word on each node that runs, and each listener hears all of them, in order: one node's is
+ * heard before the next one's is said. */
+static void every_nodes_word_is_heard(const struct redis_cluster *cluster, const int *fds,
+                                      unsigned count, const char *when)
+{
+    char word[64], text[128];
+    for (unsigned node = 0; node < redis_cluster_count(cluster); node++) {
+        if (!redis_cluster_runs(cluster, node))
+            continue;
+        (void)snprintf(word, sizeof word, "%s-%u", when, node);
+        message(text, sizeof text, word);
+        assert_int_equal(redis_cluster_tell(cluster, node, "PUBLISH news %s", word), 0);
+        for (unsigned i = 0; i < count; i++)
+            expect(fds[i], text);
+    }
+}
+
+static long long subscribers_of(const struct redis_cluster *cluster, unsigned node)
+{
+    redisReply *reply = redis_cluster_ask(cluster, node, "PUBSUB NUMSUB news");
+    assert_non_null(reply);
+    long long count = reply->element[1]->integer;
+    freeReplyObject(reply);
+    return count;
+}
+
+static long long all_subscribers(const struct redis_cluster *cluster)
+{
+    long long sum = 0;
+    for (unsigned node = 0; node < redis_cluster_count(cluster); node++)
+        if (redis_cluster_runs(cluster, node))
+            sum += subscribers_of(cluster, node);
+    return sum;
+}
+
+static bool nobody_is_subscribed(void *cluster)
+{
+    return all_subscribers(cluster) == 0;
+}
+
+/* Subscribed in RESP3, a client reads and writes keys of all nodes as ever. */
+static void what_is_published_on_any_node_is_heard(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    redisContext *client = rig_client(stratad);
+    int fds[2] = {rig_socket(stratad), rig_socket(stratad)}, pattern = rig_socket(stratad),
+        three = rig_socket(stratad);
+    assert_true(wait_until(answers_ok, client, OWN_RIG_PATIENCE_MS));
+    subscribe(fds[0]);
+    subscribe(fds[1]);
+    say(pattern, "PSUBSCRIBE n*\nSSUBSCRIBE shard\n");
+    expect(pattern, "*3\n$10\npsubscribe\n$2\nn*\n:1\n-ERR strata: 'ssubscribe' is not offered "
+                    "before a Redis Cluster\n");
+    every_nodes_word_is_heard(rig->cluster, fds, 2, "word");
+    expect_until(pattern, "\r\nword-0\r\n");
+    say(three, "HELLO 3\nSUBSCRIBE other\n");
+    expect_until(three, ">3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n");
+    say(three, "MSET a 1 b 2 c 3\nGET a\nGET b\nMULTI\nINCR c\nEXEC\nBLPOP q 1\n");
+    expect(three, "+OK\n$1\n1\n$1\n2\n+OK\n+QUEUED\n*1\n:4\n-ERR strata: 'blpop' is not offered "
+                  "before a Redis Cluster\n");
+    freeReplyObject(redisCommand(client, "PUBLISH other x"));
+    expect(three, ">3\n$7\nmessage\n$5\nother\n$1\nx\n");
+    say(three, "UNSUBSCRIBE\nGET a\n");
+    expect(three, ">3\n$11\nunsubscribe\n$5\nother\n:0\n$1\n1\n");
+    (void)close(three);
+    (void)close(pattern);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    assert_true(wait_until(nobody_is_subscribed, rig->cluster, OWN_RIG_PATIENCE_MS));
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+static void subscriptions_stay_while_roles_change_and_slots_move(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    redisContext *client = rig_client(stratad);
+    int fds[LISTENERS];
+    assert_true(wait_until(answers_ok, client, OWN_RIG_PATIENCE_MS));
+    for (unsigned i = 0; i < LISTENERS; i++)
+        subscribe(fds[i] = rig_socket(stratad));
+    assert_int_equal(all_subscribers(cluster), LISTENERS);
+    for (unsigned primary = 0; primary < 3; primary++) {
+        if (!redis_cluster_is_primary(cluster, primary))
+            continue;
+        int replica = redis_cluster_replica(cluster, primary);
+        assert_true(replica >= 0);
+        assert_int_equal(redis_cluster_failover(cluster, (unsigned)replica, ""), 0);
+        every_nodes_word_is_heard(cluster, fds, LISTENERS, "failover");
+    }
+    unsigned slot = redis_cluster_slot(cluster, "news");
+    int from = redis_cluster_primary(cluster, slot);
+    for (unsigned to = 0; to < redis_cluster_count(cluster); to++)
+        if ((int)to != from && redis_cluster_is_primary(cluster, to)) {
+            assert_int_equal(redis_cluster_move_slot(cluster, slot, to), 0);
+            every_nodes_word_is_heard(cluster, fds, LISTENERS, "moved");
+            break;
+        }
+    for (unsigned i = 0; i < LISTENERS; i++)
+        (void)close(fds[i]);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* Those whose node it was are closed, all others stay; who subscribes anew is heard of by a node
+ * that lives. */
+static void a_node_that_dies_closes_its_listeners_and_no_others(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    struct stratad_process *stratad = stratad_cluster_start(rig, NULL);
+    int fds[LISTENERS], left[LISTENERS];
+    unsigned victim = 0, kept = 0;
+    ask_all(stratad);
+    for (unsigned i = 0; i < LISTENERS; i++)
+        subscribe(fds[i] = rig_socket(stratad));
+    while (subscribers_of(cluster, victim) == 0)
+        assert_true(++victim < redis_cluster_count(cluster));
+    const long long theirs = subscribers_of(cluster, victim);
+    redis_cluster_kill9(cluster, victim);
+    unsigned other = victim == 0 ? 1 : 0;
+    assert_int_equal(redis_cluster_tell(cluster, other, "PUBLISH news after"), 0);
+    char text[128];
+    message(text, sizeof text, "after");
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        char first;
+        ssize_t got = recv(fds[i], &first, 1, MSG_PEEK);
+        assert_true(got >= 0);
+        if (got == 0) {
+            expect_closed(fds[i]);
+            continue;
+        }
+        expect(fds[i], text);
+        left[kept++] = fds[i];
+    }
+    assert_int_equal(kept, LISTENERS - theirs);
+    assert_true(theirs < (long long)LISTENERS);
+    for (; kept < LISTENERS; kept++)
+        left[kept] = subscribe_patiently(stratad);
+    every_nodes_word_is_heard(cluster, left, LISTENERS, "again");
+    for (unsigned i = 0; i < LISTENERS; i++)
+        (void)close(left[i]);
+    stratad_process_stop(&stratad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(what_is_published_on_any_node_is_heard, cluster_rig_settle),
+        cmocka_unit_test_setup(subscriptions_stay_while_roles_change_and_slots_move,
+                               cluster_rig_settle),
+        cmocka_unit_test_setup(a_node_that_dies_closes_its_listeners_and_no_others,
+                               cluster_rig_settle),
+    };
+    return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
+}

@@ -62,7 +62,9 @@ void sta_duel_resize(struct sta_duel *duel, uint64_t entries, uint64_t most)
         memory += sta_shadow_bytes(&rules[i], duel->cap);
     }
     duel->seen = 0;
-    atomic_store_explicit(&duel->rate, (uint32_t)(cap * 65536 / entries), memory_order_relaxed);
+    uint32_t parts = (uint32_t)(cap * 65536 / entries); /* of 65536 */
+    atomic_store_explicit(&duel->rate, parts < 65536 ? parts << 16 : UINT32_MAX,
+                          memory_order_relaxed);
 }
 
 static void choose(struct sta_duel *duel)

@@ -5,7 +5,7 @@
  * a small S3-FIFO of fingerprints that sees a sample of the requests and has the sample's part
  * of the tier's entries. The tier follows the rule whose shadow had the most hits lately.
  *
- *     get -> one of `rate` hashes in 65536 -> ring -> (next store) shadows -> rule
+ *     get -> `rate` hashes in 2^32 -> ring -> (next store) shadows -> rule
  *
  * Threads: note() from anywhere: it writes to the ring, which loses what does not fit between
  * two stores. Everything else is guarded by the tier's lock for it.
@@ -66,7 +66,7 @@ static inline struct sta_rule sta_duel_rule(const struct sta_duel *duel)
 
 static inline bool sta_duel_samples(const struct sta_duel *duel, uint64_t hash)
 {
-    return ((hash >> 20) & 0xffff) < atomic_load_explicit(&duel->rate, memory_order_relaxed);
+    return (uint32_t)(hash >> 4) < atomic_load_explicit(&duel->rate, memory_order_relaxed);
 }
 
 /* A request, hit or miss. */

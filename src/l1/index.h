@@ -106,7 +106,7 @@ static inline struct sta_bucket *sta_index_likely(const struct sta_index *index,
 static inline uint8_t sta_index_tag(uint64_t hash)
 {
     uint8_t tag = (uint8_t)(hash >> 56);
-    return tag != 0 ? tag : 1;
+    return (uint8_t)(tag + (tag == 0));
 }
 
 /* For whoever waits for another processor. */
@@ -193,6 +193,30 @@ static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t t
 static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t tag)
 {
     return sta_index_match_portable(word0, word1, tag);
+}
+#endif
+
+/* The head of a bucket, and which of its words are offsets of slots with that tag, a bit each: the
+ * first slot's is word 4. Read at once, as far as the machine does that: the head is of one moment,
+ * the tags of others may be newer. Good for who looks at the head again. */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint8_t tag,
+                                        uint32_t *head)
+{
+    __m128i words = *(const volatile __m128i *)(const void *)bucket; /* a load keeps its order */
+    __m128i equal = _mm_cmpeq_epi8(words, _mm_set1_epi8((char)tag));
+    *head = (uint32_t)_mm_cvtsi128_si32(words);
+    return (uint32_t)_mm_movemask_epi8(equal) & ((1u << STA_INDEX_SLOTS) - 1) << 4;
+}
+#else
+static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint8_t tag,
+                                        uint32_t *head)
+{
+    /* acquire: pairs with the unlock of the last writer */
+    uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_acquire);
+    uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_acquire);
+    *head = (uint32_t)word0;
+    return sta_index_match(word0, word1, tag) << 4;
 }
 #endif
 

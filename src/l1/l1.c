@@ -89,8 +89,8 @@ int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config)
     sta_budget_set_most(&l1->places, config->max_entries == 0 ? STA_NEVER : config->max_entries);
     sta_duel_init(&l1->duel);
     l1->veil = config->veil;
-    sta_l1_veil(l1, STA_NEVER);
     int status = init_parts(l1, config);
+    sta_l1_veil(l1, STA_NEVER);
     if (status != STRATA_OK) {
         sta_l1_destroy(&l1);
         return status;
@@ -124,6 +124,8 @@ void sta_l1_veil(struct sta_l1 *l1, uint64_t from_ms)
 {
     uint64_t veiled_ms = l1->veil.hides != NULL ? from_ms : STA_NEVER;
     atomic_store_explicit(&l1->veiled_ms, veiled_ms, memory_order_relaxed);
+    atomic_store_explicit(&l1->doubted_ms, l1->stamp.count != 0 ? 0 : veiled_ms,
+                          memory_order_relaxed);
 }
 
 /* ---- resize ---- */

@@ -21,7 +21,7 @@
 
 /* Bytes of a value, of a key. */
 #define STA_RACING_SMALL     128u
-#define STA_RACING_SMALL_KEY 64u
+#define STA_RACING_SMALL_KEY 63u /* all bits of it are set */
 
 #ifdef __SANITIZE_THREAD__
 
@@ -89,15 +89,16 @@ static inline void sta_racing_read(void *to, const uint8_t *from, size_t len)
 static inline void sta_racing_read_small(void *to, const uint8_t *from, size_t len)
 {
     uint8_t *out = to;
-    if (len >= 16) {
-        if (len > 32) {
-            if (len > 64) {
-                memcpy(out + 32, from + 32, 32);
-                memcpy(out + len - 64, from + len - 64, 32);
-            }
-            memcpy(out + 16, from + 16, 16);
-            memcpy(out + len - 32, from + len - 32, 16);
+    if (len > 32) {
+        const uint8_t *from_end = from + len;
+        uint8_t *out_end = out + len;
+        if (len > 64) {
+            memcpy(out + 32, from + 32, 32);
+            memcpy(out_end - 64, from_end - 64, 32);
         }
+        memcpy(out, from, 32);
+        memcpy(out_end - 32, from_end - 32, 32);
+    } else if (len >= 16) {
         memcpy(out, from, 16);
         memcpy(out + len - 16, from + len - 16, 16);
     } else if (len >= 8) {
@@ -138,7 +139,7 @@ static inline bool sta_racing_same16(const uint8_t *a, const uint8_t *b, size_t 
 }
 #endif
 
-/* Up to STA_RACING_SMALL_KEY bytes, and at least 1, without a call and a loop, as above. */
+/* Up to STA_RACING_SMALL_KEY bytes, without a call, as above. */
 static inline bool sta_racing_same_small(const uint8_t *a, const uint8_t *b, size_t len)
 {
     if (len - 16 <= 16)
@@ -147,17 +148,15 @@ static inline bool sta_racing_same_small(const uint8_t *a, const uint8_t *b, siz
         return sta_racing_same16(a, b, 16) && sta_racing_same16(a + len - 32, b + len - 32, 16);
     if (len >= 8)
         return (sta_racing_differ8(a, b) | sta_racing_differ8(a + len - 8, b + len - 8)) == 0;
-    uint8_t differ = a[0] ^ b[0];
-    for (size_t i = 1; i < len; i++)
+    uint8_t differ = 0;
+    for (size_t i = 0; i < len; i++)
         differ |= a[i] ^ b[i];
     return differ == 0;
 }
 
 static inline bool sta_racing_same(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    if (len - 1 < STA_RACING_SMALL_KEY)
-        return sta_racing_same_small(a, b, len);
-    return len == 0 || memcmp(a, b, len) == 0;
+    return len <= STA_RACING_SMALL_KEY ? sta_racing_same_small(a, b, len) : memcmp(a, b, len) == 0;
 }
 
 /* The reads before it come before the loads behind it. */

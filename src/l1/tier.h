@@ -101,7 +101,8 @@ _Static_assert(sizeof(struct sta_queue) == 64 && offsetof(struct sta_lane, begun
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
     _Alignas(64) struct sta_index index;
-    _Alignas(32) _Atomic uint64_t veiled_ms; /* from then on hits ask the veil */
+    _Alignas(32) _Atomic uint64_t doubted_ms; /* from then on hits ask the veil, or stamps */
+    _Atomic uint64_t veiled_ms;               /* the veil */
     struct sta_stamp stamp;
     struct sta_departed departed;
     _Alignas(64) struct sta_arena arena;

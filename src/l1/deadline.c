@@ -125,10 +125,9 @@ int sta_l1_set_deadline(struct sta_l1 *l1, const struct sta_key *key, uint64_t d
                         uint64_t now_ms)
 {
     struct change change = {key, deadline_ms, now_ms};
-    struct sta_lane *lane = sta_lane_for(l1, key);
+    struct sta_lane *lane = sta_lane_take(l1, key);
     struct entry seen;
     int status;
-    sta_lane_lock(lane);
     while ((status = look(l1, &change, &seen)) == STRATA_MORE) {
         uint32_t offset = room_anew(l1, lane, &change, &seen);
         status = offset != 0 ? relink(l1, lane, &change, &seen, offset) : STRATA_ERR_BUSY;

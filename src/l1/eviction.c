@@ -15,7 +15,8 @@
  * one. Where there is none, a survivor is evicted instead.
  *
  * Everything here runs under the lane's lock. A step costs one item; runs of survivors are cut
- * after MOVES_MOST, so that the work of one store is bounded.
+ * after MOVES_MOST, so that the work of one store is bounded. Where another lane should make room, the
+ * step is taken there, under its lock as well, which is never waited for.
  */
 #include "core/random.h"
 #include "l1/tier.h"
@@ -104,18 +105,47 @@ static enum sta_queue_name turn_in(const struct sta_l1 *l1, const struct sta_lan
     return lane->queues[turn].oldest != 0 ? turn : (enum sta_queue_name) !turn;
 }
 
-/* A step for a store's sake, where the lane should find room in itself. */
+/* A step in another lane. The place that may become free is ours. */
+static bool step_in(struct sta_l1 *l1, struct sta_lane *giver, struct sta_lane *lane,
+                    uint64_t now_ms)
+{
+    if (pthread_mutex_trylock(&giver->lock) != 0)
+        return false;
+    uint64_t places = sta_lane_places(giver);
+    giver->by_bytes = lane->by_bytes;
+    bool going = sta_eviction_step(l1, giver, (enum sta_queue_name)lane->turn, now_ms);
+    sta_lane_set_places(lane, sta_lane_places(lane) + sta_lane_places(giver) - places);
+    sta_lane_set_places(giver, places);
+    lane->evicting |= giver->evicting;
+    sta_lane_unlock(giver);
+    return going;
+}
+
+/* Of many lanes one makes room: this one, or the one that should. Where that one is busy, its owner
+ * makes room in it just now, and this lane does in itself, for some time. */
+static bool step_in_turn(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
+{
+    struct sta_lane *giver = wasteful(lane) ? lane : sta_lane_giver(l1, lane);
+    if (giver == NULL)
+        return false;
+    if (giver != lane) {
+        if (step_in(l1, giver, lane, now_ms))
+            return true;
+        lane->giver = (uint8_t)lane->number;
+    }
+    return sta_eviction_step(l1, lane, (enum sta_queue_name)lane->turn, now_ms);
+}
+
+/* A step for a store's sake. */
 static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
-    bool alone = sta_tier_lanes(l1) == 1;
-    if (!alone && !wasteful(lane) && !sta_lane_is_due(l1, lane))
-        return false;
     if (sta_tier_resizing(l1) && lane->patience-- == 0) {
         lane->patience = 0;
         return false;
     }
-    return sta_eviction_step(l1, lane, alone ? turn_in(l1, lane) : (enum sta_queue_name)lane->turn,
-                             now_ms);
+    if (sta_tier_lanes(l1) == 1)
+        return sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms);
+    return step_in_turn(l1, lane, now_ms);
 }
 
 /* For something new: where memory is short, the lane keeps a segment for moves first. */
@@ -517,8 +547,7 @@ void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, 
 {
     uint32_t wanted = PACE_FREE + sta_tier_lanes(l1);
     if (sta_arena_free(&l1->arena) >= wanted ||
-        sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)) ||
-        !sta_lane_is_due(l1, lane))
+        sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)))
         return;
     sta_arena_settle(&l1->arena); /* before entries go for what nobody holds any more */
     if (sta_arena_free(&l1->arena) >= wanted)

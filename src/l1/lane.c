@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lanes (tier.h): stores of different lanes do not wait for each other. A thread has one, in turn,
- * for whatever it stores; a namespace with a quota has one for whoever stores there. An entry lies
- * in the lane through which it was stored last.
+ * Lanes (tier.h): stores of different lanes do not wait for each other. A thread stores through the
+ * one of its seat; a namespace with a quota has one for whoever stores there. An entry lies in the
+ * lane through which it was stored last.
+ *
+ * A seat is a small number that no other thread of the process that runs at this moment has, so that
+ * whoever comes finds a lane that was in use just now, and as many lanes are in use as processors
+ * are. The kernel keeps it in memory that it shares with the thread (rseq(2)): the concurrency id
+ * (Linux 6.3) or else the processor's number; it may be another one an instant later. Who is
+ * interrupted in the middle of a store keeps its lane locked: whoever comes to its seat meanwhile
+ * takes one of the next. Where there is neither, threads are numbered in turn.
  *
  * A lane costs three segments that may be part empty. So a small tier has one, and a large one as
  * many as leave each of them room enough for that not to matter.
@@ -10,18 +17,31 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+#include <sys/auxv.h>
+#include <sys/rseq.h>
+#define HAVE_RSEQ 1
+#endif
+
 #include "l1/tier.h"
 #include "strata/status.h"
 
 #define LANE_BYTES   (UINT64_C(32) * 1024 * 1024)
 #define LANE_ENTRIES (UINT64_C(16) * 1024)
 #define LANES_MOST   16u
-#define DUE_LASTS    64u  /* questions that one look at all lanes answers at the most, */
-#define DUE_PART     256u /*   and of what the lane has */
+#define GIVER_LASTS  64u  /* questions that one look at all lanes answers at the most, */
+#define GIVER_PART   256u /*   and of what the lane has */
 #define AHEAD_PART   32u  /* of the tier's segments that a lane may be ahead of others */
 #define LET_IN       256u /* times that a resize yields to stores that wait */
 #define QUOTA_STEPS  128u /* items under one hold of a lock, for a quota that became smaller */
 #define LOCK_SPINS   64u  /* a store holds its lane for about as long as this many looks take */
+#define LANE_TRIES   4u   /* lanes that are tried before one is waited for */
+
+/* Of the structure that the kernel writes; not all headers know all of it. */
+#define RSEQ_CPU_AT        4u
+#define RSEQ_CID_AT        24u
+#define AUX_RSEQ_SIZE      27u /* AT_RSEQ_FEATURE_SIZE: how much of it the kernel writes */
+#define RSEQ_SIZE_WITH_CID 28u
 
 static uint32_t thread_lanes(const struct sta_l1_config *config)
 {
@@ -45,6 +65,15 @@ static int set_namespace(struct sta_lane *lane, const struct sta_l1_quota *quota
     return STRATA_OK;
 }
 
+static uint32_t find_seats(void)
+{
+#ifdef HAVE_RSEQ
+    if (__rseq_size > 0)
+        return getauxval(AUX_RSEQ_SIZE) >= RSEQ_SIZE_WITH_CID ? RSEQ_CID_AT : RSEQ_CPU_AT;
+#endif
+    return 0;
+}
+
 int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config)
 {
     uint32_t threads = thread_lanes(config);
@@ -54,6 +83,7 @@ int sta_lane_init_all(struct sta_l1 *l1, const struct sta_l1_config *config)
         return STRATA_ERR_NOMEM;
     memset(l1->lanes, 0, count * sizeof *l1->lanes);
     l1->thread_lanes = threads;
+    l1->seat_at = find_seats();
     for (uint32_t i = 0; i < count; i++) {
         l1->lanes[i].number = (uint16_t)i;
         pthread_mutex_init(&l1->lanes[i].lock, NULL);
@@ -132,33 +162,66 @@ int sta_l1_set_quotas(struct sta_l1 *l1, const struct sta_l1_quota *quotas, size
     return STRATA_OK;
 }
 
-struct sta_lane *sta_lane_for(struct sta_l1 *l1, const struct sta_key *key)
+static uint32_t seat_of_caller(struct sta_l1 *l1)
 {
-    struct sta_lane *lane = l1->quota_lanes > 0 ? sta_lane_of_namespace(l1, key) : NULL;
-    if (lane != NULL)
-        return lane;
-    return &l1->lanes[sta_stripe_turn(l1->stripes) & (l1->thread_lanes - 1)];
+#ifdef HAVE_RSEQ
+    if (l1->seat_at != 0) {
+        const char *shared = (const char *)__builtin_thread_pointer() + __rseq_offset;
+        return *(const volatile uint32_t *)(const void *)(shared + l1->seat_at);
+    }
+#endif
+    return sta_stripe_turn(l1->stripes);
 }
 
-/* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. To
- * sleep and be woken costs more than ten stores: first it looks a few times. */
-static void wait_for_lock(struct sta_lane *lane)
+/* To sleep and be woken costs more than ten stores: first it looks a few times. */
+static bool try_for_long(struct sta_lane *lane)
 {
     for (uint32_t i = 0; i < LOCK_SPINS; i++) {
         sta_index_relax();
         if (pthread_mutex_trylock(&lane->lock) == 0)
-            return;
+            return true;
     }
+    return false;
+}
+
+/* A mutex goes to whoever comes first, which is mostly who had it last: so who waits says so. */
+static void wait_for_lock(struct sta_lane *lane)
+{
     atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
     pthread_mutex_lock(&lane->lock);
     atomic_fetch_sub_explicit(&lane->waiting, 1, memory_order_relaxed);
 }
 
-void sta_lane_lock(struct sta_lane *lane)
+/* The lane at `seat` is busy. */
+static struct sta_lane *take_another(struct sta_l1 *l1, uint32_t seat)
 {
-    if (pthread_mutex_trylock(&lane->lock) != 0)
-        wait_for_lock(lane);
+    uint32_t mask = l1->thread_lanes - 1;
+    struct sta_lane *lane = &l1->lanes[seat & mask];
+    if (try_for_long(lane))
+        return lane;
+    for (uint32_t i = 1; i < LANE_TRIES && i <= mask; i++) {
+        struct sta_lane *other = &l1->lanes[(seat + i) & mask];
+        if (pthread_mutex_trylock(&other->lock) == 0)
+            return other;
+    }
+    wait_for_lock(lane);
+    return lane;
+}
+
+struct sta_lane *sta_lane_take(struct sta_l1 *l1, const struct sta_key *key)
+{
+    struct sta_lane *lane = l1->quota_lanes > 0 ? sta_lane_of_namespace(l1, key) : NULL;
+    if (lane != NULL) {
+        if (pthread_mutex_trylock(&lane->lock) != 0 && !try_for_long(lane))
+            wait_for_lock(lane);
+    } else {
+        uint32_t seat = seat_of_caller(l1);
+        lane = &l1->lanes[seat & (l1->thread_lanes - 1)];
+        if (pthread_mutex_trylock(&lane->lock) != 0)
+            lane = take_another(l1, seat);
+    }
     lane->patience = STA_LANE_PATIENCE;
+    return lane;
 }
 
 void sta_lane_let_in(const struct sta_lane *lane)
@@ -220,25 +283,25 @@ struct sta_lane *sta_lane_stalest(const struct sta_l1 *l1, enum sta_queue_name *
     return stalest_of(l1, *turn);
 }
 
-static void find_due(const struct sta_l1 *l1, struct sta_lane *lane)
+static void find_giver(const struct sta_l1 *l1, struct sta_lane *lane)
 {
     enum sta_queue_name turn;
-    const struct sta_lane *stalest = sta_lane_stalest(l1, &turn);
+    const struct sta_lane *giver = sta_lane_stalest(l1, &turn);
     uint64_t ahead = sta_tier_load(&l1->arena.backed) / AHEAD_PART;
-    uint64_t lasts = sta_lane_entries(lane) / DUE_PART;
+    uint64_t lasts = sta_lane_entries(lane) / GIVER_PART;
+    if (giver != NULL && has(lane, turn) &&
+        age_of(l1, giver, turn) <= age_of(l1, lane, turn) + ahead)
+        giver = lane;
     lane->turn = (uint8_t)turn;
-    lane->due = stalest != NULL && has(lane, turn) &&
-                age_of(l1, stalest, turn) <= age_of(l1, lane, turn) + ahead;
-    lane->due_lasts = (uint16_t)(lasts < DUE_LASTS ? lasts : DUE_LASTS);
+    lane->giver = giver != NULL ? (uint8_t)giver->number : STA_LANE_NONE;
+    lane->giver_lasts = (uint8_t)(lasts < GIVER_LASTS ? lasts : GIVER_LASTS);
 }
 
-bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane)
+struct sta_lane *sta_lane_giver(const struct sta_l1 *l1, struct sta_lane *lane)
 {
-    if (sta_tier_lanes(l1) == 1)
-        return true;
-    if (lane->due_lasts == 0)
-        find_due(l1, lane);
+    if (lane->giver_lasts == 0)
+        find_giver(l1, lane);
     else
-        lane->due_lasts--;
-    return lane->due;
+        lane->giver_lasts--;
+    return lane->giver == STA_LANE_NONE ? NULL : &l1->lanes[lane->giver];
 }

@@ -295,16 +295,16 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
 }
 
 /* Where a lane has no room, the fullest one makes some, and the store begins anew. */
-static int store_somehow(struct sta_l1 *l1, struct sta_lane *lane, struct store *store)
+static int store_somehow(struct sta_l1 *l1, struct store *store)
 {
     uint64_t bytes =
         2 * sta_arena_segment_cost(&l1->arena) + (store->block != NULL ? store->block->size : 0);
     uint32_t most = sta_tier_resizing(l1) ? 1 : RELIEFS;
     for (uint32_t tries = 0; tries < most; tries++) {
-        sta_lane_lock(lane);
+        struct sta_lane *lane = sta_lane_take(l1, store->key);
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
-            lane->due_lasts = 0;
+            lane->giver_lasts = 0;
         sta_lane_unlock(lane);
         if (status != NO_ROOM)
             return status;
@@ -363,11 +363,10 @@ static int store_run(struct sta_l1 *l1, struct store *store)
         return refuse(l1, store, STRATA_SKIPPED);
     }
     fetch_ahead(l1, store);
-    struct sta_lane *lane = sta_lane_for(l1, store->key);
     int status = prepare(l1, store);
     if (status != STRATA_OK)
         return refuse(l1, store, status);
-    status = store_somehow(l1, lane, store);
+    status = store_somehow(l1, store);
     if (store->block != NULL)
         sta_entry_unref_block(store->block);
     return status;

@@ -3,7 +3,7 @@
  * The inside of a tier, for the files of this room.
  *
  *     index ----offset----> item in a segment of the arena
- *     lanes: a thread stores through one; each has
+ *     lanes: threads that run at the same time store through different ones; each has
  *         small queue: segments oldest .. newest     new entries
  *         main queue:  segments oldest .. newest     entries that were read again
  *     namespaces with a quota: a lane of their own each, whoever stores
@@ -16,8 +16,9 @@
  * pass their bounds, except for a resize that is on its way down.
  *
  * Lock ranks, outermost first: sweep_lock, a lane, duel_lock, index.grow_lock, a bucket (two only
- * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time,
- * except for an invariant check, in order.
+ * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time, except
+ * for an invariant check, in order, and for a store that makes room in another lane than its own,
+ * whose lock it only tries.
  * Only who holds a lane's lock adds entries to it and moves them. Who removes needs the bucket
  * only.
  */
@@ -63,7 +64,7 @@ struct sta_queue {
 };
 
 /* A line that another processor wrote costs about as much as one from memory, and a store writes
- * four of these: that is why a thread has a lane to itself, as far as there are enough. */
+ * four of these: that is why a processor has a lane to itself, as far as there are enough. */
 struct sta_lane {
     /* guarded by lock; what is atomic is read from anywhere */
     _Alignas(128) pthread_mutex_t lock;
@@ -71,12 +72,12 @@ struct sta_lane {
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
     uint32_t upkeeps;         /* stores that upkeep was run for, once there are evictions */
     uint32_t ahead;           /* the item whose turn is next, as far as it was looked at; 0: none */
-    uint16_t due_lasts;       /* questions that `due` and `turn` still answer */
     uint16_t moves;           /* items kept or promoted since the last eviction */
     bool by_bytes;            /* what is evicted for: bytes, else entries */
     bool evicting;            /* there has been an eviction */
-    bool due;                 /* what sta_lane_is_due() found, */
-    uint8_t turn;             /*   and the queue whose turn it is in the tier */
+    uint8_t giver;            /* the lane that should make room, or STA_LANE_NONE, */
+    uint8_t turn;             /*   in this queue, */
+    uint8_t giver_lasts;      /*   for so many questions; see sta_lane_giver() */
     _Alignas(64) struct sta_queue queues[STA_QUEUES];
     uint64_t ahead_hash;     /* of its key */
     _Atomic uint64_t places; /* claimed and not used */
@@ -94,6 +95,8 @@ struct sta_lane {
     _Atomic uint64_t most_bytes;
     _Atomic uint64_t most_entries;
 };
+
+#define STA_LANE_NONE UINT8_MAX
 
 _Static_assert(sizeof(struct sta_queue) == 64 && offsetof(struct sta_lane, begun) == 4 * 64UL,
                "what a store writes");
@@ -117,6 +120,7 @@ struct sta_l1 {
     /* fixed at creation */
     struct sta_l1_veil veil;
     struct sta_lane *lanes;
+    uint32_t seat_at;      /* where a thread reads its seat; 0: there is none (lane.c) */
     uint32_t thread_lanes; /* a power of two; they come first */
     uint32_t quota_lanes;  /* then those of namespaces */
 
@@ -258,14 +262,11 @@ void sta_lane_fini_all(struct sta_l1 *l1);
 /* The one with the key's namespace, or NULL. */
 struct sta_lane *sta_lane_of_namespace(const struct sta_l1 *l1, const struct sta_key *key);
 
-/* The one through which the calling thread stores the key. */
-struct sta_lane *sta_lane_for(struct sta_l1 *l1, const struct sta_key *key);
-
-/* The lane's lock, for a store. While the tier comes down to new bounds, a store that has gone
- * STA_LANE_PATIENCE steps of eviction gives up (the resize goes on), and so waits for nobody else's
- * more than that many. */
+/* The one through which the calling thread stores the key, locked. While the tier comes down to new
+ * bounds, a store that has gone STA_LANE_PATIENCE steps of eviction gives up (the resize goes on),
+ * and so waits for nobody else's more than that many. */
 #define STA_LANE_PATIENCE 512u
-void sta_lane_lock(struct sta_lane *lane);
+struct sta_lane *sta_lane_take(struct sta_l1 *l1, const struct sta_key *key);
 
 static inline void sta_lane_unlock(struct sta_lane *lane)
 {
@@ -305,11 +306,11 @@ static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
            sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
-/* Whether the lane should find room in itself, in the queue lane->turn: what others have there is
- * not much older than its own. So all lanes together are about one pair of queues, and what a
- * thread left that stores no more grows old and goes, or stays if it is read. The answer may be
- * some stores old. Under its lock. */
-bool sta_lane_is_due(const struct sta_l1 *l1, struct sta_lane *lane);
+/* Whoever should make room for a store of the lane, in its queue lane->turn: the lane itself, unless
+ * another one has much older entries there. NULL: the tier is empty. So all lanes together are
+ * about one pair of queues, and what was left in a lane through which nobody stores grows old and
+ * goes, or stays if it is read. The answer may be some stores old. Under the lane's lock. */
+struct sta_lane *sta_lane_giver(const struct sta_l1 *l1, struct sta_lane *lane);
 
 /* The queue's oldest segment is another one now. Under its lock. */
 void sta_lane_note_oldest(const struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name);

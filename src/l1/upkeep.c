@@ -109,10 +109,8 @@ void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
     if (lane->evicting && duel_wants(l1, lane) && pthread_mutex_trylock(&l1->duel_lock) == 0) {
         sta_duel_drain(&l1->duel);
-        if (sta_lane_is_due(l1, lane)) { /* else it could not make room for them */
-            ghosts_keep_up(l1, lane, now_ms);
-            shadows_keep_up(l1, lane, now_ms);
-        }
+        ghosts_keep_up(l1, lane, now_ms);
+        shadows_keep_up(l1, lane, now_ms);
         pthread_mutex_unlock(&l1->duel_lock);
     }
     index_keep_up(l1, lane, now_ms);

@@ -11,8 +11,9 @@
 #include <pthread.h>
 
 #include "core/random.h"
-#include "l1/l1.h"
+#include "l1/tier.h"
 #include "strata/status.h"
+
 #include "tier_rig.h"
 
 #define BOUND (UINT64_C(8) << 20)
@@ -102,6 +103,7 @@ static void what_comes_back_while_its_ghost_is_there_is_kept(void **state)
     const struct sta_l1_config config = {
         .max_bytes = UINT64_C(64) << 20, .max_entries = 40000, .hash_seed = 1};
     struct sta_l1 *l1 = rig_create(config);
+    l1->seat_at = 0; /* each thread has a lane */
     for (uint64_t id = 0; id < 80000; id++)
         (void)request(l1, id, 100);
     assert_in_range(in_main(l1), 0, 100); /* nothing was read twice, but prints may be alike */

@@ -4,6 +4,7 @@
  * with a quota.
  */
 #include <pthread.h>
+#include <unistd.h>
 
 #include "l1/tier.h"
 #include "unit/l1/tier_rig.h"
@@ -93,11 +94,87 @@ static void run_writers(struct writer *writers, uint32_t count)
     pthread_barrier_destroy(&ready);
 }
 
-static void each_thread_that_stores_has_a_lane_as_far_as_there_are_enough(void **state)
+static uint32_t lanes_in_use(const struct sta_l1 *l1)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < l1->thread_lanes; i++)
+        count += sta_lane_entries(&l1->lanes[i]) > 0;
+    return count;
+}
+
+/* All are there at once, and store one after the other. */
+struct in_turn {
+    struct sta_l1 *l1;
+    pthread_barrier_t *turn;
+    uint32_t number;
+};
+
+static void *store_in_turn(void *arg)
+{
+    const struct in_turn *who = arg;
+    for (uint32_t now = 0; now < THREADS; now++) {
+        pthread_barrier_wait(who->turn);
+        for (uint64_t i = 0; i < 100 && now == who->number; i++)
+            assert_int_equal(put(who->l1, "k", now * UINT64_C(100) + i, 20), STRATA_OK);
+    }
+    pthread_barrier_wait(who->turn);
+    return NULL;
+}
+
+static uint32_t lanes_of_threads_in_turn(struct sta_l1 *l1)
+{
+    struct in_turn who[THREADS];
+    pthread_t threads[THREADS];
+    pthread_barrier_t turn;
+    pthread_barrier_init(&turn, NULL, THREADS);
+    for (uint32_t i = 0; i < THREADS; i++) {
+        who[i] = (struct in_turn){l1, &turn, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, store_in_turn, &who[i]), 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&turn);
+    assert_int_equal(rig_numbers(l1).entries, THREADS * 100);
+    return lanes_in_use(l1);
+}
+
+static void threads_share_the_lanes_of_their_seats(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 256 * MIB});
+    bool has_seats = l1->seat_at != 0;
+    uint32_t in_use = lanes_of_threads_in_turn(l1);
+    assert_in_range(in_use, 1, has_seats ? sysconf(_SC_NPROCESSORS_CONF) : THREADS);
+    rig_destroy(l1);
+    l1 = rig_create((struct sta_l1_config){.max_bytes = 256 * MIB});
+    l1->seat_at = 0;
+    assert_int_equal(lanes_of_threads_in_turn(l1), THREADS);
+    rig_destroy(l1);
+}
+
+/* Somebody is in the middle of a store there: the first that is tried is the caller's own. */
+static void who_finds_a_lane_taken_stores_through_another(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 128 * MIB});
+    assert_int_equal(l1->thread_lanes, 4);
+    for (uint32_t free = 0; free < 4; free++) {
+        for (uint32_t i = 0; i < 4; i++)
+            assert_true(i == free || pthread_mutex_lock(&l1->lanes[i].lock) == 0);
+        assert_int_equal(put(l1, "k", free, 20), STRATA_OK);
+        for (uint32_t i = 0; i < 4; i++)
+            assert_true(i == free || pthread_mutex_unlock(&l1->lanes[i].lock) == 0);
+        assert_int_equal(sta_lane_entries(&l1->lanes[free]), 1);
+    }
+    rig_destroy(l1);
+}
+
+static void without_seats_each_thread_that_stores_has_a_lane(void **state)
 {
     (void)state;
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 256 * MIB});
     assert_int_equal(l1->thread_lanes, 8);
+    l1->seat_at = 0;
     rig_peek(l1, "who only reads takes no lane");
     enum { WRITERS = 7 };
     static const char *const prefixes[WRITERS] = {"a", "b", "c", "d", "e", "f", "g"};
@@ -203,6 +280,7 @@ static void what_a_thread_left_goes_when_its_time_has_come(void **state)
 {
     (void)state;
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    l1->seat_at = 0; /* each thread has a lane */
     struct writer writers[2] = {{.l1 = l1, .prefix = "old", .count = 40000, .len = 1000},
                                 {.l1 = l1, .prefix = "new", .count = 5000, .len = 1000}};
     run_writers(&writers[0], 1);
@@ -227,6 +305,7 @@ static void what_is_read_stays_whoever_stores(void **state)
     struct sta_l1 *l1 =
         rig_create((struct sta_l1_config){.max_bytes = 64 * MIB, .max_entries = 40000});
     assert_int_equal(l1->thread_lanes, 2);
+    l1->seat_at = 0; /* each thread has a lane */
     struct writer hot = {.l1 = l1, .prefix = "hot", .count = HOT, .len = 20};
     run_writers(&hot, 1);
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -250,6 +329,7 @@ static void who_stores_a_few_keys_over_and_over_takes_no_room_from_others(void *
 {
     (void)state;
     struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    l1->seat_at = 0; /* each thread has a lane */
     struct writer writer = {.l1 = l1, .prefix = "k", .count = 30000, .len = 1000};
     run_writers(&writer, 1);
     uint64_t before = rig_numbers(l1).entries;
@@ -625,7 +705,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_tier_has_one_lane_and_a_large_one_several),
-        cmocka_unit_test(each_thread_that_stores_has_a_lane_as_far_as_there_are_enough),
+        cmocka_unit_test(without_seats_each_thread_that_stores_has_a_lane),
+        cmocka_unit_test(threads_share_the_lanes_of_their_seats),
+        cmocka_unit_test(who_finds_a_lane_taken_stores_through_another),
         cmocka_unit_test(creation_refuses_quotas_that_cannot_be),
         cmocka_unit_test(a_new_deadline_does_not_get_a_namespace_past_its_quota),
         cmocka_unit_test(the_longest_prefix_that_fits_counts),

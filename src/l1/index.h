@@ -37,9 +37,9 @@
 #include "l1/arena.h"
 
 #define STA_INDEX_SLOTS   11u
-#define STA_INDEX_LEAST   2u  /* buckets */
-#define STA_INDEX_GLANCES 4u  /* buckets of a chain that are looked at without its lock */
-#define STA_INDEX_LOAD    10u /* entries per bucket, on average, from which on the table grows */
+#define STA_INDEX_LEAST   2u /* buckets */
+#define STA_INDEX_GLANCES 4u /* buckets of a chain that are looked at without its lock */
+#define STA_INDEX_LOAD    9u /* entries per bucket, on average, from which on the table grows */
 
 struct sta_bucket {
     _Atomic uint64_t word[2]; /* head and tags 0..3; tags 4..10 */

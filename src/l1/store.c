@@ -281,7 +281,8 @@ static int store_in_lane(struct sta_l1 *l1, struct sta_lane *lane, struct store 
     store->by_bytes = true;
     if (block_bytes > 0 && !sta_eviction_claim(l1, lane, block_bytes, store->now_ms))
         return NO_ROOM;
-    sta_tier_add(&l1->block_bytes, block_bytes);
+    if (block_bytes > 0) /* all threads read its line */
+        sta_tier_add(&l1->block_bytes, block_bytes);
     sta_upkeep_run(l1, lane, store->now_ms);
     sta_eviction_pace(l1, lane, store->size, store->now_ms);
     int status = store_placed(l1, lane, store);

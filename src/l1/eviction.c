@@ -15,8 +15,8 @@
  * one. Where there is none, a survivor is evicted instead.
  *
  * Everything here runs under the lane's lock. A step costs one item; runs of survivors are cut
- * after MOVES_MOST, so that the work of one store is bounded. Where another lane should make room, the
- * step is taken there, under its lock as well, which is never waited for.
+ * after MOVES_MOST, so that the work of one store is bounded. Where another lane should make room,
+ * the step is taken there, under its lock as well, which is never waited for.
  */
 #include "core/random.h"
 #include "l1/tier.h"

@@ -151,7 +151,8 @@ struct sta_l1_copy {
 };
 
 /* As get(), counts too, without a lease; the fastest way to a small value. STRATA_OK, or
- * STRATA_MISS: then `buffer`, len, deadline_ms and flags may have been written to, and say nothing. */
+ * STRATA_MISS: then `buffer`, len, deadline_ms and flags may have been written to, and say
+ * nothing. */
 int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_copy *copy);
 

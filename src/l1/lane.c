@@ -4,12 +4,12 @@
  * one of its seat; a namespace with a quota has one for whoever stores there. An entry lies in the
  * lane through which it was stored last.
  *
- * A seat is a small number that no other thread of the process that runs at this moment has, so that
- * whoever comes finds a lane that was in use just now, and as many lanes are in use as processors
- * are. The kernel keeps it in memory that it shares with the thread (rseq(2)): the concurrency id
- * (Linux 6.3) or else the processor's number; it may be another one an instant later. Who is
- * interrupted in the middle of a store keeps its lane locked: whoever comes to its seat meanwhile
- * takes one of the next. Where there is neither, threads are numbered in turn.
+ * A seat is a small number that no other thread of the process that runs at this moment has, so
+ * that whoever comes finds a lane that was in use just now, and as many lanes are in use as
+ * processors are. The kernel keeps it in memory that it shares with the thread (rseq(2)): the
+ * concurrency id (Linux 6.3) or else the processor's number; it may be another one an instant
+ * later. Who is interrupted in the middle of a store keeps its lane locked: whoever comes to its
+ * seat meanwhile takes one of the next. Where there is neither, threads are numbered in turn.
  *
  * A lane costs three segments that may be part empty. So a small tier has one, and a large one as
  * many as leave each of them room enough for that not to matter.

@@ -3,10 +3,10 @@
  * Reading. The budget of a hit: two lines that depend on each other (bucket, item), no lock, no
  * allocation, and no write to a shared line except an item's visits until they are saturated and,
  * once the tier evicts, the samples of the duel (duel.h). An entry with a stamp costs one more
- * line, which all entries of its source share (stamp.h). Whether stamps or a veil have to be asked is
- * one word of the tier's own line; what a veil hides is asked of its owner only while there is one.
- * Instructions of the usual copy of 100 bytes, 24 bytes of key, without the key's hash (46): 136,
- * of which 16 + 14 compare and copy bytes, 24 find the slot, 13 save registers.
+ * line, which all entries of its source share (stamp.h). Whether stamps or a veil have to be asked
+ * is one word of the tier's own line; what a veil hides is asked of its owner only while there is
+ * one. Instructions of the usual copy of 100 bytes, 24 bytes of key, without the key's hash (46):
+ * 136, of which 16 + 14 compare and copy bytes, 24 find the slot, 13 save registers.
  *
  * A copy (the first function) takes no pin. It reads the item as it finds it, copies, and then
  * looks whether the version of the chain is what it was. An item whose memory is used again was
@@ -104,8 +104,8 @@ static inline __attribute__((always_inline)) int count_copy(struct sta_l1 *l1,
 
 /* The first slot of the first bucket that may be it: most hits end here. Long keys and values and
  * whatever is unusual are left to copy_chain(), which begins anew: all that a usual hit needs is in
- * line, for a call, even one that is not made, would have every hit save registers. `stamps`: whether
- * stamps are looked at; where not, they are unusual, too. */
+ * line, for a call, even one that is not made, would have every hit save registers. `stamps`:
+ * whether stamps are looked at; where not, they are unusual, too. */
 static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
                                                             const struct sta_key *key,
                                                             uint64_t now_ms, bool stamps,
@@ -152,7 +152,8 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
     return count_copy(l1, key, meta, slot, copy);
 }
 
-/* Hits that ask for more than the usual: whether there is a veil, whether the source is in doubt. */
+/* Hits that ask for more than the usual: whether there is a veil, whether the source is in
+ * doubt. */
 ASIDE int copy_with_doubt(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                           struct sta_l1_copy *copy)
 {
@@ -161,8 +162,8 @@ ASIDE int copy_with_doubt(struct sta_l1 *l1, const struct sta_key *key, uint64_t
     return copy_first(l1, key, now_ms, true, copy);
 }
 
-/* Twice, so that a tier without sources, and so without stamps, pays for them and for the veil by one
- * look, and one with sources does not look at its entries a second time. */
+/* Twice, so that a tier without sources, and so without stamps, pays for them and for the veil by
+ * one look, and one with sources does not look at its entries a second time. */
 int sta_l1_copy(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                 struct sta_l1_copy *copy)
 {

@@ -16,9 +16,9 @@
  * pass their bounds, except for a resize that is on its way down.
  *
  * Lock ranks, outermost first: sweep_lock, a lane, duel_lock, index.grow_lock, a bucket (two only
- * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time, except
- * for an invariant check, in order, and for a store that makes room in another lane than its own,
- * whose lock it only tries.
+ * while the index grows or shrinks), arena.lock, index.overflow_lock. No two lanes at a time,
+ * except for an invariant check, in order, and for a store that makes room in another lane than its
+ * own, whose lock it only tries.
  * Only who holds a lane's lock adds entries to it and moves them. Who removes needs the bucket
  * only.
  */
@@ -306,10 +306,10 @@ static inline uint64_t sta_lane_entries(const struct sta_lane *lane)
            sta_queue_entries(&lane->queues[STA_QUEUE_MAIN]);
 }
 
-/* Whoever should make room for a store of the lane, in its queue lane->turn: the lane itself, unless
- * another one has much older entries there. NULL: the tier is empty. So all lanes together are
- * about one pair of queues, and what was left in a lane through which nobody stores grows old and
- * goes, or stays if it is read. The answer may be some stores old. Under the lane's lock. */
+/* Whoever should make room for a store of the lane, in its queue lane->turn: the lane itself,
+ * unless another one has much older entries there. NULL: the tier is empty. So all lanes together
+ * are about one pair of queues, and what was left in a lane through which nobody stores grows old
+ * and goes, or stays if it is read. The answer may be some stores old. Under the lane's lock. */
 struct sta_lane *sta_lane_giver(const struct sta_l1 *l1, struct sta_lane *lane);
 
 /* The queue's oldest segment is another one now. Under its lock. */

@@ -14,7 +14,8 @@
  *
  * The watch looks eight times per silence_ns: so much later than it might a PING goes out. Where it
  * finds that it was kept from looking (this process was stopped, its host suspended), answers may
- * be on their way that nobody has read: silence counts from then.
+ * be on their way that nobody has read: that time is no silence. What was before counts on, or a
+ * peer that is gone would never be given up on a host that stands still now and then.
  * Cost: a time is stored per received chunk, and per request on an idle connection.
  */
 #include <stdio.h>
@@ -95,11 +96,14 @@ void sta_connection_watch_look(struct sta_timer *timer)
     struct sta_connection *connection = STA_CONTAINER(timer, struct sta_connection, watch);
     const struct sta_connection_config *config = &connection->config;
     uint64_t now_ns = sta_loop_now_ns(connection->loop);
-    if (connection_gets_rid_of_bytes(connection) ||
-        now_ns - connection->watched_ns > connection->config.silence_ns / 2)
-        connection->heard_ns = now_ns;
-    connection_watch_again(connection, now_ns);
+    uint64_t passed_ns = now_ns - connection->watched_ns;
     uint64_t quiet_ns = now_ns - connection->heard_ns;
+    if (connection_gets_rid_of_bytes(connection))
+        quiet_ns = 0;
+    else if (passed_ns > config->silence_ns / 2)
+        quiet_ns -= quiet_ns < passed_ns ? quiet_ns : passed_ns;
+    connection->heard_ns = now_ns - quiet_ns;
+    connection_watch_again(connection, now_ns);
     sta_connection_enter(connection);
     if (connection->pipeline.count == 0) {
         if (quiet_ns >= config->ping_ns)

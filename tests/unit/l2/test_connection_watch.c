@@ -141,6 +141,26 @@ static void silence_while_our_own_loop_slept_is_no_evidence(void **state)
     rig_fini(&rig);
 }
 
+/* Else a link that died would stay for ever on a host that stands still once a second. */
+static void who_stays_silent_is_given_up_however_often_our_loop_slept(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct timespec nap = {.tv_nsec = 150 * STA_NS_MS};
+    rig_init(&rig);
+    rig.config.silence_ns = 100 * STA_NS_MS;
+    rig.config.dead_ns = 200 * STA_NS_MS;
+    rig_open(&rig);
+    rig_greet(&rig);
+    (void)rig_ask(&rig, "A\r\n", 1, LONG);
+    for (unsigned naps = 0; !rig_all_done(&rig) && naps < 100; naps++) {
+        (void)nanosleep(&nap, NULL); /* what is tested: nobody runs the loop */
+        rig_run_ms(&rig, 50);
+    }
+    assert_int_equal(rig.asks[0].status, STRATA_ERR_LOST);
+    rig_fini(&rig);
+}
+
 #define LARGE (12 * 1024 * 1024)
 
 /* The peer reads 4 KiB per half millisecond: longer than anybody may be silent. */
@@ -198,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_quiet_link_is_pinged_and_the_answer_is_nobodys),
         cmocka_unit_test(who_stays_silent_is_given_up),
         cmocka_unit_test(silence_while_our_own_loop_slept_is_no_evidence),
+        cmocka_unit_test(who_stays_silent_is_given_up_however_often_our_loop_slept),
         cmocka_unit_test(a_slow_line_is_not_silent_while_it_takes_something),
         cmocka_unit_test(a_connection_may_be_closed_when_it_is_silent_and_when_it_speaks),
     };

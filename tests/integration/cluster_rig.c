@@ -42,6 +42,7 @@ int cluster_rig_stop(void **state)
 int cluster_rig_settle(void **state)
 {
     struct cluster_rig *rig = *state;
+    load_stop_left();
     for (unsigned i = 0; i < 6; i++) {
         if (redis_cluster_pid(rig->cluster, i) != 0)
             redis_cluster_thaw(rig->cluster, i);

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "core/clock.h"
+#include "support/stall.h"
 #include "support/wait.h"
 
 #define VALUE_MOST 2048u
@@ -39,12 +39,15 @@ struct worker {
 };
 
 struct load {
+    struct load *next; /* of `running` */
     struct load_config config;
     _Atomic bool ending;
     pthread_mutex_t lock; /* of result */
     struct load_result result;
     struct worker *workers;
 };
+
+static struct load *running; /* of the thread that runs the tests */
 
 /* ---- values that describe themselves ---- */
 
@@ -98,10 +101,10 @@ static void count_failure(struct worker *worker, int status)
     atomic_store(&worker->streak, 0);
 }
 
-static void count_call(struct worker *worker, uint64_t start_ns)
+static void count_call(struct worker *worker, struct stall_mark start)
 {
     struct load *load = worker->load;
-    uint64_t took_ns = sta_clock_now_ns() - start_ns;
+    uint64_t took_ns = stall_took_ns(start);
     (void)pthread_mutex_lock(&load->lock);
     if (took_ns > load->result.longest_ns)
         load->result.longest_ns = took_ns;
@@ -206,7 +209,7 @@ static void *work(void *arg)
     const struct load_config *config = &worker->load->config;
     const struct timespec pause = {.tv_nsec = (long)config->pause_us * 1000};
     while (!atomic_load(&worker->load->ending)) {
-        uint64_t start_ns = sta_clock_now_ns();
+        struct stall_mark start = stall_mark();
         unsigned key = (unsigned)(draw(worker) % config->keys);
         unsigned choice = (unsigned)(draw(worker) % 4);
         if (choice < 2)
@@ -215,7 +218,7 @@ static void *work(void *arg)
             read_batch(worker);
         else
             read_one(worker, key);
-        count_call(worker, start_ns);
+        count_call(worker, start);
         (void)nanosleep(&pause, NULL);
     }
     return NULL;
@@ -240,6 +243,8 @@ struct load *load_start(const struct load_config *config)
         worker->keys = calloc(load->config.keys, sizeof *worker->keys);
         assert_int_equal(pthread_create(&worker->thread, NULL, work, worker), 0);
     }
+    load->next = running;
+    running = load;
     return load;
 }
 
@@ -252,14 +257,17 @@ struct load_result load_look(const struct load *load)
     return result;
 }
 
-struct load_result load_stop(struct load **pointer)
+static struct load_result load_end(struct load *load, bool reads)
 {
-    struct load *load = *pointer;
+    struct load **at = &running;
+    while (*at != load)
+        at = &(*at)->next;
+    *at = load->next;
     atomic_store(&load->ending, true);
     for (unsigned i = 0; i < load->config.threads; i++) {
         struct worker *worker = &load->workers[i];
         (void)pthread_join(worker->thread, NULL);
-        for (unsigned key = 0; key < load->config.keys; key++)
+        for (unsigned key = 0; reads && key < load->config.keys; key++)
             read_one(worker, key);
         free(worker->keys);
     }
@@ -267,8 +275,20 @@ struct load_result load_stop(struct load **pointer)
     (void)pthread_mutex_destroy(&load->lock);
     free(load->workers);
     free(load);
+    return result;
+}
+
+struct load_result load_stop(struct load **pointer)
+{
+    struct load_result result = load_end(*pointer, true);
     *pointer = NULL;
     return result;
+}
+
+void load_stop_left(void)
+{
+    while (running != NULL)
+        (void)load_end(running, false);
 }
 
 /* ---- waiting and judging ---- */

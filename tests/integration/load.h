@@ -54,6 +54,9 @@ bool load_goes_on(const struct load *load, unsigned calls, unsigned timeout_ms);
 /* Reads every key once more, so that the last write is looked at, and ends. */
 struct load_result load_stop(struct load **load);
 
+/* For fixtures: ends those that a test which failed has left. */
+void load_stop_left(void);
+
 /* Fails the running test where an answer was wrong, or where one was lost. */
 void load_assert_right(const struct load_result *result);
 void load_assert_none_lost(const struct load_result *result);

@@ -20,6 +20,7 @@
 #include "integration/cluster_rig.h"
 #include "support/fault_proxy.h"
 #include "support/long_form.h"
+#include "support/stall.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
@@ -44,14 +45,27 @@ static bool is_promoted(void *arg)
     return redis_cluster_is_primary(heir->cluster, heir->node);
 }
 
+/* Whether some calls of all end well. Where the machine took so much away meanwhile that budgets
+ * may have run out, they are made once more. */
+static bool is_quiet(const struct load *load)
+{
+    for (;;) {
+        assert_true(load_recovers(load, 100, PATIENT_MS));
+        struct stall_mark start = stall_mark();
+        uint64_t failed = load_look(load).failed;
+        assert_true(load_goes_on(load, 300, PATIENT_MS));
+        if (load_look(load).failed == failed)
+            return true;
+        if (stall_lost_ns(start) < BUDGET_MS / 4 * STA_NS_MS)
+            return false;
+    }
+}
+
 /* After everything has been mended: not one error more. */
 static void assert_quiet(const struct redis_cluster *cluster, const struct load *load)
 {
     assert_int_equal(redis_cluster_settle(cluster, PATIENT_MS), 0);
-    assert_true(load_recovers(load, 100, PATIENT_MS));
-    uint64_t failed = load_look(load).failed;
-    assert_true(load_goes_on(load, 300, PATIENT_MS));
-    assert_int_equal(load_look(load).failed, failed);
+    assert_true(is_quiet(load));
 }
 
 static void a_killed_primary_costs_errors_until_its_replica_has_taken_over(void **state)
@@ -67,13 +81,12 @@ static void a_killed_primary_costs_errors_until_its_replica_has_taken_over(void 
     uint64_t start_ns = sta_clock_now_ns();
     redis_cluster_kill9(rig->cluster, victim);
     assert_true(wait_until(is_promoted, &(struct heir){rig->cluster, heir}, PATIENT_MS));
-    uint64_t promoted_ns = sta_clock_now_ns();
+    struct stall_mark promoted = stall_mark();
     assert_true(load_recovers(load, 30, PATIENT_MS));
-    uint64_t recovered_ns = sta_clock_now_ns();
+    uint64_t recovered_ns = stall_took_ns(promoted);
     print_message("# promoted after %.1f s, served %.1f s later\n",
-                  (double)(promoted_ns - start_ns) / 1e9,
-                  (double)(recovered_ns - promoted_ns) / 1e9);
-    assert_in_range((recovered_ns - promoted_ns) / STA_NS_MS, 0, 3000);
+                  (double)(promoted.at_ns - start_ns) / 1e9, (double)recovered_ns / 1e9);
+    assert_in_range(recovered_ns / STA_NS_MS, 0, 3000);
     assert_quiet(rig->cluster, load);
     assert_int_equal(redis_cluster_restart(rig->cluster, victim), 0);
     assert_quiet(rig->cluster, load);

@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "integration/cluster_rig.h"
+#include "support/stall.h"
 #include "support/wait.h"
 
 #define PATIENT_MS CLUSTER_RIG_PATIENT_MS
@@ -89,9 +90,9 @@ static void fill(struct cluster_rig *rig, struct strata *cache, struct batch *ba
 
 static uint64_t get_all(struct strata *cache, struct batch *batch, int *status)
 {
-    uint64_t start_ns = sta_clock_now_ns();
+    struct stall_mark start = stall_mark();
     *status = strata_get_many(cache, batch->keys, COUNT, batch->values, batch->statuses);
-    return (sta_clock_now_ns() - start_ns) / STA_NS_MS;
+    return stall_took_ns(start) / STA_NS_MS;
 }
 
 /* What node `away` has is an error, the rest is right. */

@@ -315,6 +315,21 @@ static void count_bytes(struct fault_proxy *proxy, struct link *link)
     (void)pthread_mutex_unlock(&proxy->lock);
 }
 
+/* Where break_at was reached, and what came before has been sent. */
+static void break_off(struct fault_proxy *proxy, struct link *link, int side)
+{
+    struct fault_stream *stream = &link->streams[side];
+    if (!stream->cut_short || stream->first != NULL)
+        return;
+    if (proxy->ways[side].break_silently)
+        link->abandoned = true;
+    else
+        stream->broken = true;
+    (void)pthread_mutex_lock(&proxy->lock);
+    proxy->statistics.broken++;
+    (void)pthread_mutex_unlock(&proxy->lock);
+}
+
 /* Whether the link lives on. */
 static bool serve_link(struct fault_proxy *proxy, struct link *link, const struct pollfd *polled)
 {
@@ -329,6 +344,7 @@ static bool serve_link(struct fault_proxy *proxy, struct link *link, const struc
             fault_stream_send(&link->streams[side], &proxy->ways[side], link->fds[!side],
                               proxy->draw, now);
         pass_end(link, side, &proxy->ways[side]);
+        break_off(proxy, link, side);
     }
     count_bytes(proxy, link);
     return !link->streams[0].broken && !link->streams[1].broken &&

@@ -35,6 +35,10 @@ struct fault_way {
     bool drop; /* what is read is thrown away, and nobody is told; abandon() before it passes again:
                   TCP knows no gaps */
     uint64_t corrupt_at; /* flips the top bit of the n-th byte that is read from now on */
+    /* Before the n-th byte that is read from now on, once those before it have passed, its
+     * connection is reset; with break_silently it is abandoned instead. */
+    uint64_t break_at;
+    bool break_silently;
 };
 
 /* What is done to connections that come. */
@@ -80,6 +84,7 @@ struct fault_statistics {
     uint64_t up_bytes;   /* sent to the server */
     uint64_t down_bytes; /* sent to the client */
     uint64_t dropped_bytes;
+    uint64_t broken; /* connections, by break_at */
 };
 
 struct fault_statistics fault_proxy_statistics(const struct fault_proxy *proxy);

@@ -36,7 +36,8 @@ void fault_stream_fini(struct fault_stream *stream)
 
 bool fault_stream_wants(const struct fault_stream *stream, const struct fault_way *way)
 {
-    return !stream->ended && !stream->broken && !way->freeze && stream->queued_bytes < QUEUED_MOST;
+    return !stream->ended && !stream->broken && !stream->cut_short && !way->freeze &&
+           stream->queued_bytes < QUEUED_MOST;
 }
 
 static void corrupt(struct fault_way *way, unsigned char *bytes, size_t len)
@@ -47,6 +48,19 @@ static void corrupt(struct fault_way *way, unsigned char *bytes, size_t len)
     } else if (way->corrupt_at > 0) {
         way->corrupt_at -= len;
     }
+}
+
+/* How many of the bytes pass. */
+static size_t cut_short(struct fault_stream *stream, struct fault_way *way, size_t len)
+{
+    if (way->break_at > len) {
+        way->break_at -= len;
+    } else if (way->break_at > 0) {
+        len = way->break_at - 1;
+        way->break_at = 0;
+        stream->cut_short = true;
+    }
+    return len;
 }
 
 static void append(struct fault_stream *stream, const unsigned char *bytes, size_t len,
@@ -77,7 +91,9 @@ void fault_stream_read(struct fault_stream *stream, struct fault_way *way, int f
         stream->dropped_bytes += (uint64_t)len;
     } else {
         corrupt(way, bytes, (size_t)len);
-        append(stream, bytes, (size_t)len, now_ns);
+        size_t passes = cut_short(stream, way, (size_t)len);
+        if (passes > 0)
+            append(stream, bytes, passes, now_ns);
     }
 }
 

@@ -21,6 +21,7 @@ struct fault_stream {
     int64_t may_send_ns; /* gaps and rates: not before */
     bool ended;          /* the sender has closed; what is queued still leaves */
     bool broken;         /* a socket has failed */
+    bool cut_short;      /* the byte of break_at was read: what is queued leaves, and no more */
     uint64_t sent_bytes;
     uint64_t dropped_bytes;
 };
@@ -30,7 +31,7 @@ void fault_stream_fini(struct fault_stream *stream);
 /* Whether there is room for more, and `way` lets it be read. */
 bool fault_stream_wants(const struct fault_stream *stream, const struct fault_way *way);
 
-/* Reads once from `fd`. `way->corrupt_at` counts down. */
+/* Reads once from `fd`. `way->corrupt_at` and `way->break_at` count down. */
 void fault_stream_read(struct fault_stream *stream, struct fault_way *way, int fd, int64_t now_ns);
 
 /* When the next piece may leave, INT64_MAX where there is none or `way` holds it back. */

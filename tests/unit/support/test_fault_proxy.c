@@ -275,6 +275,38 @@ static void one_byte_is_not_what_it_was(void **state)
     fini(&world);
 }
 
+static bool has_broken(void *arg)
+{
+    const struct world *world = arg;
+    return fault_proxy_statistics(world->proxy).broken == 1;
+}
+
+static void a_connection_breaks_before_a_byte(void **state)
+{
+    (void)state;
+    struct world world;
+    init(&world);
+    fault_proxy_set_way(world.proxy, FAULT_DOWN,
+                        (struct fault_way){.break_at = 6, .break_silently = true});
+    say(world.server, "four");
+    assert_hears(world.client, "four");
+    assert_int_equal(fault_proxy_statistics(world.proxy).broken, 0);
+    say(world.server, "more");
+    assert_hears(world.client, "m");
+    assert_true(wait_until(has_broken, &world, PATIENCE_MS));
+    say(world.client, "lost");
+    assert_hears_nothing(world.server);
+    assert_hears_nothing(world.client);
+    close_both(&world);
+    connect_both(&world); /* once */
+    say(world.server, "passes again");
+    assert_hears(world.client, "passes again");
+    fault_proxy_set_way(world.proxy, FAULT_UP, (struct fault_way){.break_at = 1});
+    say(world.client, "x");
+    assert_is_reset(world.client);
+    fini(&world);
+}
+
 static void a_cut_ends_both_sides(void **state)
 {
     (void)state;
@@ -442,6 +474,7 @@ int main(void)
         cmocka_unit_test(what_is_frozen_comes_when_it_thaws),
         cmocka_unit_test(what_is_dropped_never_comes_and_nobody_is_told),
         cmocka_unit_test(one_byte_is_not_what_it_was),
+        cmocka_unit_test(a_connection_breaks_before_a_byte),
         cmocka_unit_test(a_cut_ends_both_sides),
         cmocka_unit_test(a_reset_is_one),
         cmocka_unit_test(an_abandoned_connection_stays_open_and_silent),

@@ -61,14 +61,19 @@ static int end(struct child *child, char *told, size_t cap)
     return child->status;
 }
 
-static void run(const char *program, char *told, size_t cap)
+static void run_with(const char *program, const char *arg, char *told, size_t cap)
 {
-    const char *argv[] = {program, NULL};
+    const char *argv[] = {program, arg, NULL};
     struct child child;
     begin(&child, argv);
     int status = end(&child, told, cap);
     if (status != 0)
         fail_msg("%s: status %d: %s", program, status, told);
+}
+
+static void run(const char *program, char *told, size_t cap)
+{
+    run_with(program, NULL, told, cap);
 }
 
 static void the_quickstart_says_hello(void **state)
@@ -252,6 +257,19 @@ static void with_a_journal_the_next_start_writes_what_was_left(void **state)
     assert_int_equal(folder_remove(journal), 0);
 }
 
+static void what_was_hot_is_in_memory_after_the_start(void **state)
+{
+    (void)state;
+    char told[256], path[256];
+    (void)snprintf(path, sizeof path, "%s/hot", redis_server_folder(server));
+    assert_int_equal(setenv("STRATA_MAX_STALENESS", "60", 1), 0); /* though the machine stalls */
+    run_with(EXAMPLE_WARM_START, path, told, sizeof told);
+    assert_int_equal(unsetenv("STRATA_MAX_STALENESS"), 0);
+    assert_string_equal(told, "3 keys are hot\n"
+                              "3 of 3 are in memory again\n"
+                              "3 gets, 3 answered from memory\n");
+}
+
 static int empty(void **state)
 {
     (void)state;
@@ -265,6 +283,7 @@ int main(void)
         cmocka_unit_test(cache_aside_asks_the_source_where_it_must),
         cmocka_unit_test(read_through_renders_a_page_once),
         cmocka_unit_test(read_through_many_asks_one_question),
+        cmocka_unit_test(what_was_hot_is_in_memory_after_the_start),
         cmocka_unit_test(write_behind_gives_redis_the_last_of_many),
         cmocka_unit_test_setup(a_service_that_is_ended_under_load_loses_nothing, empty),
         cmocka_unit_test_setup(a_service_that_could_not_write_all_says_how_much_and_fails, empty),

@@ -15,12 +15,16 @@
 /* So long after nothing was owed any more the journal has that, if it can be written. */
 #define RECORDED_NS (1500 * STA_NS_MS)
 
+/* Of a TTL a journal has whole milliseconds, and when that was. */
+#define ROUNDED_NS (2 * STA_NS_MS)
+
 enum progress { BEGUN, ACCEPTED, ACKED, STRAY, REFUSED };
 
 struct write {
     uint64_t serial; /* 0: a delete */
     uint64_t expires_ns;
-    bool late; /* it has waited for room, and its time counts from some time later */
+    bool late;     /* it has waited for room, and its time counts from some time later */
+    bool replayed; /* or would have been */
     uint64_t accepted_ns;
     enum progress progress;
     unsigned state; /* of the history, when it came first; 0: it did not */
@@ -35,6 +39,7 @@ struct key {
     unsigned last;   /* the last that came */
     unsigned coming; /* is being carried out */
     bool astray;     /*   and counts as if others had done it */
+    bool back;       /* what is there came back over a newer delete */
     bool disturbed;  /* others have changed the key since */
     bool foreign;    /* what is there was set by others; */
     unsigned barred; /*   no number up to this one goes over it */
@@ -129,6 +134,7 @@ static void demote(struct key *key, uint64_t kept_ns, bool lax)
         key->barred = 0;
     for (unsigned number = 1; number <= key->count; number++) {
         struct write *write = write_at(key, number);
+        write->replayed = true;
         if (write->progress == BEGUN)
             write->progress = STRAY;
         if (write->progress == ACKED && write->accepted_ns >= kept_ns && number > key->last)
@@ -217,11 +223,13 @@ void sim_owed_comes(struct sim_owed *owed, unsigned reader, unsigned index, uint
     if (known && !owed->events.saved(owed->events.arg, reader, index, serial))
         sim_fail(owed->sim, "cache %u: number %u of %s comes before its journal has it", reader,
                  number, name_of(owed, index));
-    /* What was based on none finds none again after a newer delete: the guard does not promise
-     * otherwise. */
-    bool back = owed->config.guard != STA_BEHIND_UNGUARDED && key->serial == 0;
+    /* What was based on none finds none again after a newer delete, and what was based on that
+     * follows it: the guard does not promise otherwise. */
+    bool back =
+        late && owed->config.guard != STA_BEHIND_UNGUARDED && (key->serial == 0 || key->back);
     key->coming = number;
-    key->astray = is_stray(key, number) || (late && back);
+    key->astray = is_stray(key, number) || back;
+    key->back = back;
     if (key->astray)
         return;
     if (key->foreign && number <= key->barred)
@@ -275,6 +283,7 @@ void sim_owed_changed(struct sim_owed *owed, unsigned index, uint64_t serial)
     if (same)
         return; /* its TTL has changed */
     key->disturbed = true;
+    key->back = false;
     key->foreign = serial != 0;
     key->barred = key->foreign ? barred(owed, index) : 0;
 }
@@ -310,7 +319,8 @@ void sim_owed_answered(struct sim_owed *owed, unsigned index, uint64_t serial)
     for (unsigned number = key->newest > 0 ? key->newest : 1; number <= key->count; number++) {
         const struct write *write = write_at(key, number);
         bool is_there = serial == write->serial && (write->late || !is_gone(write, now_ns));
-        if (is_there || (serial == 0 && is_gone(write, now_ns)))
+        uint64_t soon_ns = now_ns + (write->replayed ? ROUNDED_NS : 0);
+        if (is_there || (serial == 0 && is_gone(write, soon_ns)))
             return;
     }
     sim_fail(owed->sim,

@@ -15,6 +15,7 @@
 #include "daemon/session.h"
 #include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
+#include "daemon/subscriptions.h"
 #include "daemon/transaction.h"
 #include "daemon/worker.h"
 #include "daemon/write_path.h"
@@ -72,10 +73,11 @@ static bool is_for_nobody(const struct sta_worker *worker, const struct sta_slot
 }
 
 /* Before a cluster: what is published on one node all others tell, but not what is a shard's. */
-static bool any_node_does(const struct sta_route *route, struct strata_bytes word)
+static bool any_node_does(const struct sta_route *route, struct strata_bytes name)
 {
-    return route->own == STA_OWN_SUBSCRIPTION && !sta_dispatch_word_is(word, "ssubscribe") &&
-           !sta_dispatch_word_is(word, "sunsubscribe");
+    enum sta_subscriptions_word word = sta_subscriptions_command(name);
+    return route->own == STA_OWN_SUBSCRIPTION && word != STA_SUBSCRIPTIONS_SSUBSCRIBE &&
+           word != STA_SUBSCRIPTIONS_SUNSUBSCRIBE;
 }
 
 static int serve_route(struct sta_session *session, const struct sta_route *route,

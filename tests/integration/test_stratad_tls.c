@@ -62,10 +62,9 @@ static void clients_are_served(void **state)
     stratad_process_stop(&stratad);
 }
 
-/* Every lane of every worker shakes hands with what was loaded once. */
-static void a_client_certificate_comes_from_the_options(void **state)
+/* Two workers, before the Redis that demands a certificate of its clients. */
+static struct stratad_process *start_with_certificate(const struct tls_rig *rig)
 {
-    struct tls_rig *rig = *state;
     struct stratad_process *stratad = NULL;
     char url[64];
     const char *args[] = {"--tls-ca-file",
@@ -79,6 +78,14 @@ static void a_client_certificate_comes_from_the_options(void **state)
                           NULL};
     (void)snprintf(url, sizeof url, "rediss://localhost:%d/0", redis_tls_port(rig->careful));
     assert_int_equal(stratad_process_start(&stratad, url, args), 0);
+    return stratad;
+}
+
+/* Every lane of every worker shakes hands with what was loaded once. */
+static void a_client_certificate_comes_from_the_options(void **state)
+{
+    struct tls_rig *rig = *state;
+    struct stratad_process *stratad = start_with_certificate(rig);
     for (unsigned i = 0; i < 4; i++) {
         redisContext *client = client_of(stratad, true);
         ASSERT_SAYS(client, "OK", "SET k %u", i);
@@ -101,18 +108,8 @@ static void assert_integer_and_free(redisReply *reply, long long expected)
 static void connections_of_clients_own_have_it_too(void **state)
 {
     struct tls_rig *rig = *state;
-    struct stratad_process *stratad = NULL;
-    char url[64];
+    struct stratad_process *stratad = start_with_certificate(rig);
     redisReply *reply = NULL;
-    const char *args[] = {"--tls-ca-file",
-                          rig->files.ca_file,
-                          "--tls-cert-file",
-                          rig->files.client_file,
-                          "--tls-key-file",
-                          rig->files.client_key,
-                          NULL};
-    (void)snprintf(url, sizeof url, "rediss://localhost:%d/0", redis_tls_port(rig->careful));
-    assert_int_equal(stratad_process_start(&stratad, url, args), 0);
     redisContext *client = client_of(stratad, true), *other = client_of(stratad, true);
     ASSERT_SAYS(client, "OK", "WATCH own");
     ASSERT_SAYS(client, "OK", "MULTI");

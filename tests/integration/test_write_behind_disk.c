@@ -274,6 +274,27 @@ static void attempts_to_write_it_again_leave_no_files(void **state)
     assert_int_equal(count_segments(), 1);
 }
 
+/* Where nobody waited for the disk to be told that a write is done, none waits for a disk that is
+ * full to get to Redis. */
+static void a_full_disk_holds_nothing_up_that_was_acknowledged_without_it(void **state)
+{
+    (void)state;
+    static const enum strata_fsync ways[] = {STRATA_FSYNC_INTERVAL, STRATA_FSYNC_NEVER};
+    static struct log_record log;
+    for (size_t way = 0; way < 2; way++) {
+        struct strata_options options = journaled_and_told(&log);
+        options.write_behind_fsync = ways[way];
+        struct strata *cache = cache_rig_open(options);
+        limit_files(4);
+        assert_int_equal(set_text(cache, "k", way == 0 ? "1" : "2", 0), STRATA_OK);
+        await_broken(&log);
+        assert_int_equal(strata_flush(cache, LONG_MS), STRATA_OK);
+        assert_in_redis(PREFIX "k", way == 0 ? "1" : "2");
+        limit_files(RLIM_INFINITY);
+        strata_close(&cache);
+    }
+}
+
 /* "k" was written and done, and that could not be recorded. Where its next value passed the queue,
  * which "hold" fills, a replay would bring the old one back. */
 static void write_past_a_broken_journal_and_die(int out)
@@ -440,6 +461,7 @@ int main(void)
         CASE(who_is_turned_away_does_not_wait_for_the_disk),
         CASE(redis_has_nothing_that_the_disk_has_not),
         CASE(attempts_to_write_it_again_leave_no_files),
+        CASE(a_full_disk_holds_nothing_up_that_was_acknowledged_without_it),
         CASE(nothing_passes_a_done_that_could_not_be_recorded),
         CASE(closing_tries_the_journal_once_more_and_says_what_is_lost),
         CASE(closing_lets_nothing_go_that_waits_for_the_disk),

@@ -249,36 +249,7 @@ static uint32_t overflow_take(struct sta_index *index, _Atomic uint64_t *claimed
     return taken;
 }
 
-bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, uint64_t hash,
-                          uint32_t offset, _Atomic uint64_t *claimed)
-{
-    for (;;) {
-        uint32_t bits = match(bucket, 0);
-        if (bits != 0) {
-            put(bucket, (uint32_t)__builtin_ctz(bits), sta_index_tag(hash), offset);
-            return true;
-        }
-        struct sta_bucket *next = sta_index_next(index, bucket);
-        if (next == NULL)
-            break;
-        bucket = next;
-    }
-    uint32_t link = overflow_take(index, claimed);
-    if (link == 0)
-        return false;
-    put(&index->overflow[link], 0, sta_index_tag(hash), offset);
-    /* release: pairs with sta_index_next() */
-    atomic_store_explicit(&bucket->link, link, memory_order_release);
-    return true;
-}
-
-/* ---- growing and shrinking ---- */
-
-static uint64_t hash_of(const struct sta_index *index, uint32_t offset)
-{
-    const struct sta_item *item = sta_arena_item(index->arena, offset);
-    return sta_item_hash(item, sta_item_head(item), index->hash_seed);
-}
+/* ---- chains ---- */
 
 static uint8_t tag_at(const struct sta_bucket *bucket, uint32_t at)
 {
@@ -326,6 +297,48 @@ static void trim_chain(struct sta_index *index, struct sta_bucket *bucket)
         index->overflow_first = link;
         pthread_mutex_unlock(&index->overflow_lock);
     }
+}
+
+/* Behind a bucket that had a slot free. A chain that once had too many for its buckets would keep
+ * them all: where entries come and go, most chains did, and every store and miss walked them. */
+static void close_up(struct sta_index *index, struct sta_bucket *bucket)
+{
+    if (atomic_load_explicit(&bucket->link, memory_order_relaxed) == 0)
+        return;
+    compact_chain(index, bucket);
+    trim_chain(index, bucket);
+}
+
+bool sta_index_add_locked(struct sta_index *index, struct sta_bucket *bucket, uint64_t hash,
+                          uint32_t offset, _Atomic uint64_t *claimed)
+{
+    for (;;) {
+        uint32_t bits = match(bucket, 0);
+        if (bits != 0) {
+            put(bucket, (uint32_t)__builtin_ctz(bits), sta_index_tag(hash), offset);
+            close_up(index, bucket);
+            return true;
+        }
+        struct sta_bucket *next = sta_index_next(index, bucket);
+        if (next == NULL)
+            break;
+        bucket = next;
+    }
+    uint32_t link = overflow_take(index, claimed);
+    if (link == 0)
+        return false;
+    put(&index->overflow[link], 0, sta_index_tag(hash), offset);
+    /* release: pairs with sta_index_next() */
+    atomic_store_explicit(&bucket->link, link, memory_order_release);
+    return true;
+}
+
+/* ---- growing and shrinking ---- */
+
+static uint64_t hash_of(const struct sta_index *index, uint32_t offset)
+{
+    const struct sta_item *item = sta_arena_item(index->arena, offset);
+    return sta_item_hash(item, sta_item_head(item), index->hash_seed);
 }
 
 static void prefetch_items(const struct sta_index *index, const struct sta_bucket *bucket)
@@ -440,6 +453,7 @@ bool sta_index_shrink_locked(struct sta_index *index, void (*lost)(void *arg, ui
     if (count == STA_INDEX_LEAST)
         return false;
     uint64_t to = sta_index_bucket_of((count - 1) << 16, count - 1);
+    prefetch_items(index, &index->buckets[count - 2]); /* for the next call */
     struct sta_bucket *kept = sta_index_lock_at(index, to);
     struct sta_bucket *gone = sta_index_lock_at(index, count - 1);
     for (struct sta_bucket *at = gone; at != NULL; at = sta_index_next(index, at)) {

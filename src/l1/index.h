@@ -39,7 +39,7 @@
 #define STA_INDEX_SLOTS   11u
 #define STA_INDEX_LEAST   2u /* buckets */
 #define STA_INDEX_GLANCES 4u /* buckets of a chain that are looked at without its lock */
-#define STA_INDEX_LOAD    9u /* entries per bucket, on average, from which on the table grows */
+#define STA_INDEX_LOAD    8u /* entries per bucket, on average, from which on the table grows */
 
 struct sta_bucket {
     _Atomic uint64_t word[2]; /* head and tags 0..3; tags 4..10 */

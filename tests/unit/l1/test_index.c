@@ -404,13 +404,65 @@ static void an_emptied_overflow_bucket_is_used_again_at_no_cost(void **state)
     rig_destroy(rig);
 }
 
-/* ---- growing and shrinking ---- */
+/* Three buckets full, then entries go from the first one: what is added closes the gap with what
+ * lies behind, and a bucket that is empty after that leaves the chain. */
+static void a_chain_is_as_long_as_its_entries_need(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    for (uint32_t i = 0; i < 2 * STA_INDEX_SLOTS + 3; i++)
+        entry_add(rig, hash_for(0, (uint8_t)(i % 3)));
+    assert_int_equal(chain_length(rig, 0), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        entry_remove(rig, &rig->entries[i]);
+    assert_int_equal(chain_length(rig, 0), 3); /* who removes does not look further */
+    entry_add(rig, hash_for(0, 1));
+    assert_int_equal(chain_length(rig, 0), 3); /* one more than fits in two */
+    entry_remove(rig, &rig->entries[3]);
+    entry_remove(rig, &rig->entries[4]);
+    entry_add(rig, hash_for(0, 1));
+    assert_int_equal(chain_length(rig, 0), 2);
+    assert_int_equal(count_found(rig), rig->count - 5);
+    for (uint32_t i = 5; i < 5 + STA_INDEX_SLOTS + 3; i++)
+        entry_remove(rig, &rig->entries[i]);
+    entry_add(rig, hash_for(0, 1));
+    assert_int_equal(chain_length(rig, 0), 1);
+    assert_int_equal(count_links(rig, 0), 2 * STA_INDEX_SLOTS + 3 - 5 - STA_INDEX_SLOTS);
+    assert_accounted(rig);
+    rig_destroy(rig);
+}
 
 static void fill_at_random(struct rig *rig, uint32_t count, uint64_t random)
 {
     for (uint32_t i = 0; i < count; i++)
         entry_add(rig, sta_random_next(&random));
 }
+
+/* Where entries come and go, chains do not grow: one in three has a second bucket, not all. */
+static void what_comes_and_goes_leaves_no_empty_buckets(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    uint64_t random = 3;
+    for (uint32_t i = 0; i < 256; i++)
+        assert_true(i < 2 || grow(rig));
+    fill_at_random(rig, 256 * STA_INDEX_LOAD, random);
+    uint32_t before = rig->index.overflow_fresh;
+    uint32_t all = rig->count;
+    for (uint32_t i = 0; i < 20 * all; i++) {
+        struct entry *entry = &rig->entries[i % all];
+        entry_remove(rig, entry);
+        entry->hash = sta_random_next(&random);
+        memcpy(sta_arena_item(&rig->arena, entry->offset)->bytes, &entry->hash, 8);
+        assert_true(entry_link(rig, entry, NULL));
+    }
+    assert_in_range(rig->index.overflow_fresh, before, 2 * before);
+    assert_int_equal(count_found(rig), all);
+    assert_accounted(rig);
+    rig_destroy(rig);
+}
+
+/* ---- growing and shrinking ---- */
 
 static void all_entries_are_found_after_every_growth_and_shrinking(void **state)
 {
@@ -656,6 +708,8 @@ int main(void)
         cmocka_unit_test(a_chain_does_not_grow_without_budget),
         cmocka_unit_test(a_chain_grows_by_what_was_claimed_beforehand),
         cmocka_unit_test(an_emptied_overflow_bucket_is_used_again_at_no_cost),
+        cmocka_unit_test(a_chain_is_as_long_as_its_entries_need),
+        cmocka_unit_test(what_comes_and_goes_leaves_no_empty_buckets),
         cmocka_unit_test(all_entries_are_found_after_every_growth_and_shrinking),
         cmocka_unit_test(a_growth_without_budget_changes_nothing),
         cmocka_unit_test(a_growth_that_gets_stuck_is_undone),

@@ -13,7 +13,6 @@
 #include "strata/status.h"
 
 #define PENDING_BYTES ((size_t)1 << 20)
-#define PING_NS       (750 * STA_NS_MS) /* as for lanes */
 
 /* What is put into L1 is another router's: here a source stands for a hash, and no two hashes share
  * one, for a source that two nodes answer for in turn is doubted in turn. */
@@ -220,7 +219,6 @@ static int open_l2(struct sta_barrier_watch *watch, const struct sta_stratad *st
                                         .protocol = 3,
                                         .or_protocol_2 = true,
                                         .name = "stratad",
-                                        .ping_ns = PING_NS,
                                         .max_pending_bytes = PENDING_BYTES},
                          .max_connections = 1},
                 .cluster = stratad->seeds != NULL,

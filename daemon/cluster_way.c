@@ -18,7 +18,6 @@
 
 /* As for the lanes of a single Redis (lane.c). */
 #define PENDING_BYTES ((size_t)64 << 20)
-#define PING_NS       (750 * STA_NS_MS)
 
 /* All workers together shall not ask for the map more often than a few times in this while. */
 #define ASK_NS (100 * STA_NS_MS)
@@ -173,7 +172,6 @@ static struct sta_router_config router_config(const struct sta_worker *worker)
                 .tls = stratad->tls,
                 .protocol = 3,
                 .name = "stratad",
-                .ping_ns = PING_NS,
                 .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
             },
         .cluster = true,

@@ -16,10 +16,6 @@
 /* Request bytes that may wait for one connection to take them, beside one of the largest. */
 #define PENDING_BYTES ((size_t)64 << 20)
 
-/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is
- * known to hang within two. */
-#define PING_NS (750 * STA_NS_MS)
-
 static const char fence_wire[] = "*1\r\n$4\r\nPING\r\n";
 
 static void lane_fence(struct sta_lane *lane);
@@ -148,7 +144,6 @@ int sta_lane_open(struct sta_lane *lane)
         .protocol = lane->kind == STA_LANE_PLAIN2 ? 2 : 3,
         .or_protocol_2 = lane->kind == STA_LANE_SHARED,
         .name = "stratad",
-        .ping_ns = PING_NS,
         /* One request of the largest size fits beside the ordinary ones. */
         .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
     };

@@ -45,10 +45,6 @@ static enum sta_tracking_mode handle_tracking(enum strata_tracking tracking)
     }
 }
 
-/* So often a quiet link is pinged: with the second of silence after it, a server that hangs is
- * known to hang within two. */
-#define PING_NS (750 * STA_NS_MS)
-
 static enum sta_behind_full handle_full(enum strata_full full)
 {
     switch (full) {
@@ -119,7 +115,6 @@ static void handle_config(const struct strata_options *options, const struct sta
                                       .protocol = 3,
                                       .or_protocol_2 = true,
                                       .name = "strata",
-                                      .ping_ns = PING_NS,
                                       .max_pending_bytes = PENDING_MAX},
         .l2.router.node.max_connections = options->max_connections,
         .l2.router.cluster = options->cluster_enabled == STRATA_ON,

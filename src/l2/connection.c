@@ -27,9 +27,12 @@
 #define MAX_PENDING_BYTES    ((size_t)64 << 20)
 #define MAX_PENDING_REQUESTS 65536u
 #define MAX_REPLY_BYTES      (((size_t)512 << 20) + ((size_t)1 << 20)) /* a bulk and its frame */
-#define PING_NS              (5 * STA_NS_SEC)
+#define PING_NS              (750 * STA_NS_MS)
 #define SILENCE_NS           STA_NS_SEC
 #define DEAD_NS              (6 * STA_NS_SEC)
+
+/* A server that hangs is known to hang within two seconds, though nobody asks it for anything. */
+_Static_assert(PING_NS + SILENCE_NS + SILENCE_NS / 4 <= 2 * STA_NS_SEC, "health would be late");
 
 /* Beyond what pending requests take: the greeting in the output; a push behind an unfinished reply
  * in the input. */

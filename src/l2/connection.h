@@ -52,7 +52,7 @@ struct sta_connection_config {
     size_t max_pending_bytes;              /* unsent request bytes; more is BUSY; default 64 MiB */
     unsigned max_pending_requests;         /* queued and in flight; more is BUSY; default 65536 */
     size_t max_reply_bytes;                /* of one request; more ends the connection; 512 MiB + */
-    uint64_t ping_ns;                      /* a link that is quiet for so long is pinged; 5 s */
+    uint64_t ping_ns;                      /* a link that is quiet for so long is pinged; 750 ms */
     uint64_t silence_ns;                   /* it owes answers and says nothing: silent; 1 s */
     uint64_t dead_ns; /* silent for so long: given up, and connected anew; 6 s */
 };

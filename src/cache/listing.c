@@ -211,7 +211,7 @@ static int fetch(struct sta_listing *listing)
     sta_buffer_clear(&listing->names);
     if (feed == NULL)
         return STRATA_MISS;
-    sta_waiter_init(&waiter, sta_cache_loop(listing->cache));
+    sta_waiter_init_aside(&waiter, sta_cache_loop(listing->cache));
     feed->task.run = on_fetch;
     feed->asked = (struct wish){.waiter = &waiter, .to = &listing->names, .told = &status};
     sta_loop_post(sta_cache_loop(listing->cache), &feed->task);

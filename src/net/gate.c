@@ -17,6 +17,13 @@ struct sta_gate *sta_gate_join(struct sta_loop *loop)
     return gate;
 }
 
+struct sta_gate *sta_gate_stand_aside(struct sta_loop *loop)
+{
+    struct sta_gate *gate = &loop->gates[STA_GATE_ASIDE];
+    (void)atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_relaxed); /* nobody asks */
+    return gate;
+}
+
 bool sta_gate_has_followers(struct sta_loop *loop)
 {
     for (unsigned i = 0; i < STA_GATE_COUNT; i++) {

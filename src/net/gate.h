@@ -5,6 +5,8 @@
  * sleep at one gate, and one system call wakes them all. Which gate is decided by a number that
  * counts the sends; a few gates suffice for a few sends on their way, and two batches at one gate
  * cost wake-ups for nothing, no more.
+ *
+ * One more is for those who stand aside: they are told like the others, and never get the lead.
  */
 #ifndef STA_GATE_H
 #define STA_GATE_H
@@ -14,6 +16,7 @@
 #include <stdint.h>
 
 #define STA_GATE_COUNT 4u
+#define STA_GATE_ASIDE STA_GATE_COUNT /* its place behind them */
 
 struct sta_loop;
 
@@ -24,6 +27,9 @@ struct sta_gate {
 
 /* Any thread. seq_cst, partner: sta_gate_pass_on() of a leader that has just left. */
 struct sta_gate *sta_gate_join(struct sta_loop *loop);
+
+/* Any thread. */
+struct sta_gate *sta_gate_stand_aside(struct sta_loop *loop);
 
 /* Any thread: does anybody follow? */
 bool sta_gate_has_followers(struct sta_loop *loop);

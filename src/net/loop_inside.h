@@ -30,12 +30,12 @@ struct sta_loop {
     _Atomic(pthread_t) leader;         /* leader.h */
     atomic_bool asleep;                /* the leader waits, or is about to */
     atomic_bool stopping;
-    atomic_uint batch;               /* how often `posted` was taken */
-    atomic_int expected;             /* sta_loop_expect() */
-    _Atomic uint32_t led;            /* how often a caller took the lead */
-    _Atomic uint32_t rest;           /* keeper.c: where the loop's own thread sleeps */
-    _Atomic(struct sta_task *) owed; /* to the loop's own thread, newest first */
-    struct sta_gate gates[STA_GATE_COUNT];
+    atomic_uint batch;                         /* how often `posted` was taken */
+    atomic_int expected;                       /* sta_loop_expect() */
+    _Atomic uint32_t led;                      /* how often a caller took the lead */
+    _Atomic uint32_t rest;                     /* keeper.c: where the loop's own thread sleeps */
+    _Atomic(struct sta_task *) owed;           /* to the loop's own thread, newest first */
+    struct sta_gate gates[STA_GATE_COUNT + 1]; /* the last: STA_GATE_ASIDE */
 
     /* Of the thread that called start() and will call join(). */
     pthread_t thread;

@@ -9,6 +9,8 @@
  *     FOLLOWS --lead is free---'
  *        '------told-----------> returns
  *
+ * Who stands aside FOLLOWS from the beginning, until told.
+ *
  * A follower that is told and one that takes the lead cannot be the same at the same time: both
  * happen under the lead. So `gate` says which of the two a waiter is, without a lock.
  */
@@ -30,6 +32,14 @@ void sta_waiter_init(struct sta_waiter *waiter, struct sta_loop *loop)
         waiter->gate = sta_gate_join(loop);
 }
 
+void sta_waiter_init_aside(struct sta_waiter *waiter, struct sta_loop *loop)
+{
+    assert(!sta_leader_is_here(loop));
+    waiter->loop = loop;
+    waiter->gate = sta_gate_stand_aside(loop);
+    atomic_init(&waiter->done, false);
+}
+
 /* Runs the loop until the waiter's event has come. A thread that is cancelled with the lead in
  * its hands would take everybody else with it. */
 static void waiter_lead(struct sta_waiter *waiter)
@@ -49,6 +59,7 @@ static void waiter_lead(struct sta_waiter *waiter)
 static bool waiter_follow(struct sta_waiter *waiter)
 {
     struct sta_gate *gate = waiter->gate;
+    bool aside = gate == &waiter->loop->gates[STA_GATE_ASIDE];
     for (;;) {
         /* Before `done` and the lead are looked at: whoever changes these turns the gate after
          * it, and then we do not sleep. */
@@ -56,7 +67,7 @@ static bool waiter_follow(struct sta_waiter *waiter)
         /* acquire, partner: the release in sta_waiter_signal(). */
         if (atomic_load_explicit(&waiter->done, memory_order_acquire))
             return false;
-        if (sta_leader_try(waiter->loop))
+        if (!aside && sta_leader_try(waiter->loop))
             return true;
         sta_futex_wait(&gate->turn, turn, NULL);
     }

@@ -9,6 +9,10 @@
  *     ...post what ends with sta_waiter_signal(&waiter)...
  *     sta_waiter_wait(&waiter);
  *
+ * Work in no hurry that asks again and again would have the lead nearly always, and whoever else
+ * calls would have to be woken twice. It stands aside: its thread never leads, it only sleeps until
+ * it is told, for which it may wait a millisecond longer (keeper.c).
+ *
  * Between init() and wait() the thread may have the lead, and others wait for it: post and wait,
  * nothing else. Not for a thread that leads already (a callback of the loop).
  */
@@ -31,6 +35,7 @@ struct sta_waiter {
 };
 
 void sta_waiter_init(struct sta_waiter *waiter, struct sta_loop *loop);
+void sta_waiter_init_aside(struct sta_waiter *waiter, struct sta_loop *loop);
 
 /* Blocks until signal() was called, before or after. There is no time limit here: what is waited
  * for carries its own deadline. No cancellation point. */

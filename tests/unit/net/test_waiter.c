@@ -76,14 +76,20 @@ static void on_request(struct sta_task *task)
     sta_waiter_signal(&request->waiter);
 }
 
-static bool caller_led(struct sta_loop *loop)
+static bool caller_led_with(struct sta_loop *loop,
+                            void (*init)(struct sta_waiter *waiter, struct sta_loop *loop))
 {
     struct request request = {.task.run = on_request};
-    sta_waiter_init(&request.waiter, loop);
+    init(&request.waiter, loop);
     sta_loop_post(loop, &request.task);
     sta_waiter_wait(&request.waiter);
     assert_int_equal(request.answer, 42);
     return pthread_equal(request.leader, pthread_self());
+}
+
+static bool caller_led(struct sta_loop *loop)
+{
+    return caller_led_with(loop, sta_waiter_init);
 }
 
 static void a_caller_alone_leads_the_loop_itself(void **state)
@@ -127,6 +133,36 @@ static void a_loop_that_one_thread_runs_is_never_led_by_a_caller(void **state)
     sta_waiter_wait(&request.waiter); /* told before */
     assert_int_equal(request.answer, 42);
     sta_loop_destroy(&loop);
+}
+
+struct caller {
+    struct sta_loop *loop;
+    atomic_bool stop;
+    unsigned led;
+};
+
+static void *call_on(void *arg)
+{
+    struct caller *caller = arg;
+    while (!atomic_load(&caller->stop))
+        caller->led += caller_led(caller->loop);
+    return NULL;
+}
+
+static void who_stands_aside_never_leads_whoever_else_calls(void **state)
+{
+    (void)state;
+    struct caller caller = {.loop = loop_start()};
+    pthread_t thread;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_false(caller_led_with(caller.loop, sta_waiter_init_aside));
+    assert_int_equal(pthread_create(&thread, NULL, call_on, &caller), 0);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_false(caller_led_with(caller.loop, sta_waiter_init_aside));
+    atomic_store(&caller.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(caller.led > 0);
+    loop_end(&caller.loop);
 }
 
 /* ---- many callers, and a peer that answers from elsewhere ---- */
@@ -542,6 +578,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_caller_alone_leads_the_loop_itself),
         cmocka_unit_test(a_caller_that_comes_rarely_leads_too),
+        cmocka_unit_test(who_stands_aside_never_leads_whoever_else_calls),
         cmocka_unit_test(a_loop_that_one_thread_runs_is_never_led_by_a_caller),
         cmocka_unit_test(every_caller_of_many_is_answered_whoever_leads),
         cmocka_unit_test(timers_fire_while_callers_lead_and_between_their_calls),

@@ -17,8 +17,10 @@
 #include "strata/strata.h"
 #include "support/stratad_process.h"
 
-#define KEYS   1000u
-#define NAP_NS 50000u
+#define KEYS        1000u
+#define NAP_NS      50000u
+#define GONE_NS     STA_NS_SEC       /* who has had no value for so long, */
+#define GONE_NAP_NS (10 * STA_NS_MS) /* asks this seldom: each miss goes to Redis */
 
 struct watcher {
     struct hidden *hidden;
@@ -75,8 +77,10 @@ static void *watch(void *arg)
             atomic_store(&watcher->last_ns, sta_clock_now_ns());
             atomic_fetch_add(&watcher->answers, 1);
         }
-        if (atomic_load(&watcher->answers) > KEYS) /* the first time around they go to L1 */
-            sta_nap_ns(NAP_NS);
+        if (atomic_load(&watcher->answers) <= KEYS) /* the first time around they go to L1 */
+            continue;
+        bool gone = sta_clock_now_ns() - atomic_load(&watcher->last_ns) > GONE_NS;
+        sta_nap_ns(gone ? GONE_NAP_NS : NAP_NS);
     }
     return NULL;
 }

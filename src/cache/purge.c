@@ -25,6 +25,7 @@ struct purge {
     struct sta_purge_tally *tally;
     char *reason;
     struct sta_barrier barrier;
+    uint64_t took_ns; /* the last attempt at a slice: neither pauses nor progress() are work */
     uint64_t owed_ns; /* rests saved up */
     uint64_t told_ns;
 
@@ -116,7 +117,7 @@ static void slice_delete(struct purge *purge)
     };
     if (sta_write_begin(&slice.write, sta_clock_now_ns()) == STRATA_OK)
         return;
-    sta_waiter_init(&slice.waiter, sta_cache_loop(purge->cache));
+    sta_waiter_init_aside(&slice.waiter, sta_cache_loop(purge->cache));
     sta_write_send(&slice.write);
     sta_waiter_wait(&slice.waiter);
 }
@@ -162,7 +163,9 @@ static int slice_run(struct purge *purge)
     uint64_t patience_ns = purge->config->walk.patience_ms * STA_NS_MS;
     for (;;) {
         int last = STRATA_OK;
+        uint64_t sent_ns = sta_clock_now_ns();
         slice_delete(purge);
+        purge->took_ns = sta_clock_now_ns() - sent_ns;
         int status = slice_settle(purge, &last);
         if (status == STRATA_MORE && sta_clock_now_ns() - began_ns >= patience_ns)
             status = last;
@@ -227,14 +230,12 @@ static int purge_all(struct purge *purge, struct sta_listing *listing)
                            reason[0] != '\0' ? reason : strata_status_text(status));
             return status;
         }
-        uint64_t began_ns = sta_clock_now_ns();
         status = slice_run(purge);
         if (status < 0)
             return status;
         if (!purge_tell(purge))
             return STRATA_MORE;
-        sta_nap_ns(sta_pace_rest_ns(&purge->owed_ns, purge->config->walk.share,
-                                    sta_clock_now_ns() - began_ns));
+        sta_nap_ns(sta_pace_rest_ns(&purge->owed_ns, purge->config->walk.share, purge->took_ns));
     }
 }
 

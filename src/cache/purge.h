@@ -13,7 +13,8 @@
  * deleted. What is deleted is what is there when its name comes by. Whoever sets a matching key
  * meanwhile may see it deleted or not.
  * Resuming: what has been deleted is gone, so beginning again goes on.
- * The pace: a slice that took t is followed by a rest of t x (100 - share) / share.
+ * The pace: a slice that took t is followed by a rest of t x (100 - share) / share. Pauses and what
+ * progress() takes are no work.
  * Threads: all of it on the caller's, which is not the loop's. Memory: a listing that remembers
  * nothing, and one slice.
  */

@@ -243,6 +243,11 @@ void sta_waiter_init(struct sta_waiter *waiter, struct sta_loop *loop)
     atomic_init(&waiter->done, false);
 }
 
+void sta_waiter_init_aside(struct sta_waiter *waiter, struct sta_loop *loop)
+{
+    sta_waiter_init(waiter, loop);
+}
+
 void sta_waiter_wait(struct sta_waiter *waiter)
 {
     waiter->loop->turning = true;

@@ -67,6 +67,7 @@ void rig_close(struct rig *rig)
         if (rig->redis[i] != NULL)
             redisFree(rig->redis[i]);
     }
+    steady_bench_close(rig->steady);
     cluster_bench_close(rig->clustered);
     redis_server_stop(&rig->server);
 }
@@ -128,6 +129,8 @@ struct usage rig_usage(const struct rig *rig)
     pid_t pid;
     (void)getrusage(RUSAGE_SELF, &used);
     for (unsigned i = 0; (pid = cluster_bench_pid(rig->clustered, i)) != 0; i++)
+        server_ns += process_ns(pid);
+    if ((pid = steady_bench_pid(rig->steady)) != 0)
         server_ns += process_ns(pid);
     return (struct usage){
         .wall_ns = clock_ns(CLOCK_MONOTONIC),

@@ -30,6 +30,7 @@ struct rig {
 
     struct cluster_bench *clustered; /* of ways_cluster.c; NULL: not needed yet */
     bool has_big;                    /* 10 MB are stored as `big` */
+    struct steady_bench *steady;     /* of ways_big.c; NULL: not needed yet */
 
     double told_ns; /* per operation, by a way that measures itself; else 0 */
 };
@@ -84,6 +85,16 @@ int way_small_l2(struct rig *rig, unsigned ops);
 int way_small_hiredis(struct rig *rig, unsigned ops);
 int way_small_beside_big_l2(struct rig *rig, unsigned ops);
 int way_small_beside_big_hiredis(struct rig *rig, unsigned ops);
+
+/* The same before a server that holds nobody up (steady.h); 10 MB from it, one after another. */
+int way_big_l2(struct rig *rig, unsigned ops);
+int way_big_hiredis(struct rig *rig, unsigned ops);
+int way_steady_l2(struct rig *rig, unsigned ops);
+int way_steady_hiredis(struct rig *rig, unsigned ops);
+int way_steady_beside_big_l2(struct rig *rig, unsigned ops);
+int way_steady_beside_big_hiredis(struct rig *rig, unsigned ops);
+void steady_bench_close(struct steady_bench *bench);      /* NULL is fine */
+pid_t steady_bench_pid(const struct steady_bench *bench); /* 0: there is none */
 
 /* Measures itself: only `wall_ns` of its usage is of the way. */
 int way_pipeline_redis_benchmark(struct rig *rig, unsigned ops);

@@ -1,58 +1,78 @@
 /* SPDX-License-Identifier: MIT
  *
  * See ways.h: small gets, one at a time, while another thread gets 10 MB from the same server again
- * and again, or does nothing. What is told is the 99th percentile.
+ * and again, or does nothing. What is told is the 99th percentile. The server is the rig's Redis,
+ * which stands still while it copies the large value; or a steady one (steady.h).
  * A rest lies between two small gets: else whoever is faster asks more often between two large
  * values, and those that meet one are fewer than one in a hundred.
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "bench/l2/steady.h"
 #include "bench/l2/ways.h"
 #include "core/clock.h"
 #include "strata/status.h"
 
 #define BIG_BYTES ((size_t)10 << 20)
 
+/* Who asks, and whom. */
+struct asker {
+    struct strata_l2 *l2; /* NULL: hiredis does */
+    redisContext *small;
+    redisContext *big;
+};
+
 struct beside {
-    struct rig *rig;
-    bool hiredis;
+    struct asker asker;
     atomic_bool stop;
     atomic_bool failed;
     pthread_t thread;
 };
 
-static int big_get(struct beside *beside)
+/* ---- asking ---- */
+
+static int l2_get(struct strata_l2 *l2, const char *key, size_t len)
 {
     struct strata_value value;
-    if (beside->hiredis) {
-        redisReply *reply = redisCommand(beside->rig->redis[1], "GET big");
-        int failed = reply == NULL || reply->len != BIG_BYTES;
-        freeReplyObject(reply);
-        return failed ? -1 : 0;
-    }
-    if (strata_l2_get(beside->rig->public_l2, strata_text("big"), &value) != STRATA_OK)
+    if (strata_l2_get(l2, strata_text(key), &value) != STRATA_OK)
         return -1;
-    int failed = value.bytes.len != BIG_BYTES;
+    int failed = value.bytes.len != len;
     strata_release(&value);
     return failed ? -1 : 0;
+}
+
+static int hiredis_get(redisContext *redis, const char *key, size_t len)
+{
+    redisReply *reply = redisCommand(redis, "GET %s", key);
+    int failed = reply == NULL || reply->len != len;
+    freeReplyObject(reply);
+    return failed ? -1 : 0;
+}
+
+static int big_get(const struct asker *asker)
+{
+    return asker->l2 != NULL ? l2_get(asker->l2, "big", BIG_BYTES)
+                             : hiredis_get(asker->big, "big", BIG_BYTES);
+}
+
+static int small_get(const struct asker *asker)
+{
+    return asker->l2 != NULL ? l2_get(asker->l2, "key", VALUE_BYTES)
+                             : hiredis_get(asker->small, "key", VALUE_BYTES);
 }
 
 static void *fetch(void *arg)
 {
     struct beside *beside = arg;
     while (!atomic_load(&beside->stop) && !atomic_load(&beside->failed))
-        if (big_get(beside) != 0)
+        if (big_get(&beside->asker) != 0)
             atomic_store(&beside->failed, true);
     return NULL;
-}
-
-static int small_get(struct rig *rig, bool hiredis)
-{
-    return hiredis ? way_sync_hiredis(rig, 1) : way_sync_l2(rig, 1);
 }
 
 static int compare(const void *a, const void *b)
@@ -62,7 +82,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int small_gets(struct rig *rig, unsigned ops, bool hiredis)
+static int small_gets(struct rig *rig, unsigned ops, const struct asker *asker)
 {
     static const struct timespec rest = {.tv_nsec = 500000};
     uint64_t *took = calloc(ops, sizeof *took);
@@ -70,7 +90,7 @@ static int small_gets(struct rig *rig, unsigned ops, bool hiredis)
     for (unsigned i = 0; i < ops && !failed; i++) {
         (void)nanosleep(&rest, NULL);
         uint64_t began = sta_clock_now_ns();
-        failed = small_get(rig, hiredis);
+        failed = small_get(asker);
         took[i] = sta_clock_now_ns() - began;
     }
     if (!failed) {
@@ -80,6 +100,19 @@ static int small_gets(struct rig *rig, unsigned ops, bool hiredis)
     free(took);
     return failed ? -1 : 0;
 }
+
+static int small_beside_big(struct rig *rig, unsigned ops, const struct asker *asker)
+{
+    struct beside beside = {.asker = *asker};
+    if (pthread_create(&beside.thread, NULL, fetch, &beside) != 0)
+        return -1;
+    int failed = small_gets(rig, ops, asker);
+    atomic_store(&beside.stop, true);
+    (void)pthread_join(beside.thread, NULL);
+    return failed != 0 || beside.failed ? -1 : 0;
+}
+
+/* ---- before Redis ---- */
 
 static int store_big(struct rig *rig)
 {
@@ -96,33 +129,132 @@ static int store_big(struct rig *rig)
     return rig->has_big ? 0 : -1;
 }
 
-static int small_beside_big(struct rig *rig, unsigned ops, bool hiredis)
+static struct asker by_l2(const struct rig *rig)
 {
-    struct beside beside = {.rig = rig, .hiredis = hiredis};
-    if (store_big(rig) != 0 || pthread_create(&beside.thread, NULL, fetch, &beside) != 0)
-        return -1;
-    int failed = small_gets(rig, ops, hiredis);
-    atomic_store(&beside.stop, true);
-    (void)pthread_join(beside.thread, NULL);
-    return failed != 0 || beside.failed ? -1 : 0;
+    return (struct asker){.l2 = rig->public_l2};
+}
+
+static struct asker by_hiredis(const struct rig *rig)
+{
+    return (struct asker){.small = rig->redis[0], .big = rig->redis[1]};
 }
 
 int way_small_l2(struct rig *rig, unsigned ops)
 {
-    return small_gets(rig, ops, false);
+    const struct asker asker = by_l2(rig);
+    return small_gets(rig, ops, &asker);
 }
 
 int way_small_hiredis(struct rig *rig, unsigned ops)
 {
-    return small_gets(rig, ops, true);
+    const struct asker asker = by_hiredis(rig);
+    return small_gets(rig, ops, &asker);
 }
 
 int way_small_beside_big_l2(struct rig *rig, unsigned ops)
 {
-    return small_beside_big(rig, ops, false);
+    const struct asker asker = by_l2(rig);
+    return store_big(rig) != 0 ? -1 : small_beside_big(rig, ops, &asker);
 }
 
 int way_small_beside_big_hiredis(struct rig *rig, unsigned ops)
 {
-    return small_beside_big(rig, ops, true);
+    const struct asker asker = by_hiredis(rig);
+    return store_big(rig) != 0 ? -1 : small_beside_big(rig, ops, &asker);
+}
+
+/* ---- before a server that does not stand still ---- */
+
+struct steady_bench {
+    pid_t pid;
+    struct strata_l2 *l2;
+    redisContext *redis[2];
+};
+
+/* On first use. */
+static const struct steady_bench *steady_of(struct rig *rig)
+{
+    char path[256], url[288];
+    if (rig->steady != NULL)
+        return rig->steady->l2 != NULL ? rig->steady : NULL;
+    struct steady_bench *bench = calloc(1, sizeof *bench);
+    rig->steady = bench;
+    (void)snprintf(path, sizeof path, "%s.steady", rig->socket);
+    (void)snprintf(url, sizeof url, "unix://%s", path);
+    if (bench == NULL || (bench->pid = steady_start(path, VALUE_BYTES, BIG_BYTES)) < 0)
+        return NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        bench->redis[i] = redisConnectUnix(path);
+        if (bench->redis[i] == NULL || bench->redis[i]->err != 0)
+            return NULL;
+    }
+    const struct strata_l2_options options = {.redis_url = url, .key_prefix = ""};
+    return strata_l2_open(&bench->l2, &options, NULL) < 0 ? NULL : bench;
+}
+
+pid_t steady_bench_pid(const struct steady_bench *bench)
+{
+    return bench != NULL ? bench->pid : 0;
+}
+
+void steady_bench_close(struct steady_bench *bench)
+{
+    if (bench == NULL)
+        return;
+    strata_l2_close(&bench->l2);
+    for (unsigned i = 0; i < 2; i++)
+        if (bench->redis[i] != NULL)
+            redisFree(bench->redis[i]);
+    steady_stop(bench->pid);
+    free(bench);
+}
+
+static int steady_run(struct rig *rig, unsigned ops, bool hiredis,
+                      int (*run)(struct rig *, unsigned, const struct asker *))
+{
+    const struct steady_bench *bench = steady_of(rig);
+    if (bench == NULL)
+        return -1;
+    const struct asker asker = {
+        .l2 = hiredis ? NULL : bench->l2, .small = bench->redis[0], .big = bench->redis[1]};
+    return run(rig, ops, &asker);
+}
+
+static int big_gets(struct rig *rig, unsigned ops, const struct asker *asker)
+{
+    int failed = 0;
+    (void)rig;
+    for (unsigned i = 0; i < ops && !failed; i++)
+        failed = big_get(asker);
+    return failed;
+}
+
+int way_big_l2(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, false, big_gets);
+}
+
+int way_big_hiredis(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, true, big_gets);
+}
+
+int way_steady_l2(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, false, small_gets);
+}
+
+int way_steady_hiredis(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, true, small_gets);
+}
+
+int way_steady_beside_big_l2(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, false, small_beside_big);
+}
+
+int way_steady_beside_big_hiredis(struct rig *rig, unsigned ops)
+{
+    return steady_run(rig, ops, true, small_beside_big);
 }

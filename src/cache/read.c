@@ -299,7 +299,7 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
     read_fill(read, missing, now_ms, stored, ttl_ms);
     if (!fresh)
         return STRATA_MISS;
-    return sta_value_from_bytes(&read->values[missing->index], envelope.value);
+    return sta_value_from_memory(&read->values[missing->index], envelope.value, read->batch.memory);
 }
 
 static int read_finish_key(struct sta_read *read, struct sta_read_missing *missing,

@@ -32,6 +32,15 @@ int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes)
     return STRATA_OK;
 }
 
+int sta_value_from_memory(struct strata_value *value, struct strata_bytes bytes,
+                          struct sta_buffer *memory)
+{
+    if (memory == NULL || bytes.len < memory->cap - memory->cap / 4)
+        return sta_value_from_bytes(value, bytes);
+    *value = (struct strata_value){.bytes = bytes, .owner = {NULL, sta_buffer_take(memory)}};
+    return STRATA_OK;
+}
+
 static bool is_lease(const struct strata_value *value)
 {
     const struct shared *shared = value->owner[2];

@@ -10,6 +10,7 @@
 #ifndef STA_VALUE_H
 #define STA_VALUE_H
 
+#include "core/buffer.h"
 #include "l1/l1.h"
 #include "strata/cache.h"
 
@@ -22,6 +23,11 @@ void sta_value_release(struct strata_value *value);
 
 /* A copy of `bytes`; STRATA_ERR_NOMEM leaves `value` untouched. */
 int sta_value_from_bytes(struct strata_value *value, struct strata_bytes bytes);
+
+/* The same of bytes that lie in `memory` (NULL: in nobody's), which is taken, and nothing copied,
+ * where they are most of it. */
+int sta_value_from_memory(struct strata_value *value, struct strata_bytes bytes,
+                          struct sta_buffer *memory);
 
 /* From here on it holds nothing of L1: a lease becomes a copy. STRATA_ERR_NOMEM leaves it as it
  * was. */

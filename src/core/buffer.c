@@ -84,8 +84,14 @@ void sta_buffer_consume(struct sta_buffer *buffer, size_t count)
         sta_buffer_clear(buffer);
 }
 
+void *sta_buffer_take(struct sta_buffer *buffer)
+{
+    void *data = buffer->data;
+    *buffer = (struct sta_buffer){.limit = buffer->limit};
+    return data;
+}
+
 void sta_buffer_clear(struct sta_buffer *buffer)
 {
-    free(buffer->data);
-    *buffer = (struct sta_buffer){.limit = buffer->limit};
+    free(sta_buffer_take(buffer));
 }

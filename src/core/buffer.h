@@ -53,6 +53,9 @@ void sta_buffer_consume(struct sta_buffer *buffer, size_t count);
 /* Drops the content and gives the memory back. */
 void sta_buffer_clear(struct sta_buffer *buffer);
 
+/* The same, but the memory is the caller's from here on (free()). NULL: there is none. */
+void *sta_buffer_take(struct sta_buffer *buffer);
+
 static inline size_t sta_buffer_len(const struct sta_buffer *buffer)
 {
     return buffer->tail - buffer->head;

@@ -65,6 +65,7 @@ static void on_done(struct sta_request *request, int status, struct strata_bytes
     if (status == STRATA_OK)
         status = sta_asking_decode(&asking->replies, replies);
     replies = status == STRATA_OK ? sta_buffer_bytes(&asking->replies) : strata_bytes(NULL, 0);
+    operation->request.memory = &asking->replies;
     operation->request.done(&operation->request, status, replies);
     asking_destroy(asking);
 }

@@ -378,6 +378,7 @@ static void on_flight_done(struct sta_operation *operation, int status, struct s
         sta_node_distrust(operation->node, "a reply that the command cannot have");
     }
     batch->source = status == STRATA_OK ? sta_tracking_source(operation) : STA_TRACKING_NOBODY;
+    batch->memory = operation->request.memory;
     flight_answered(flight, status, replies);
     if (flight->feeding)
         return;

@@ -95,8 +95,10 @@ struct sta_batch {
     /* May be set before a key is added, and counts for it and what follows: see sta_operation. */
     bool hurried;
 
-    /* In answered(), where the status is STRATA_OK: what sta_tracking_source() says. */
+    /* In answered(), where the status is STRATA_OK: what sta_tracking_source() says; and the
+     * replies' memory, as in l2/request.h. */
     int source;
+    struct sta_buffer *memory;
 
     /* The room's own; on the caller's thread until submit(), on the loop's after it. */
     struct sta_buffer wire;

@@ -118,7 +118,8 @@ static size_t on_received(void *arg, struct strata_bytes data)
     size_t used = 0;
     const char *reason = "";
     sta_connection_enter(connection);
-    int status = sta_pipeline_feed(&connection->pipeline, data, &used, &reason);
+    int status = sta_pipeline_feed(&connection->pipeline, data,
+                                   sta_stream_memory(connection->stream), &used, &reason);
     connection->counts.bytes_in += used;
     connection->partial_bytes = data.len - used;
     if (status >= 0 && connection->stream != NULL)

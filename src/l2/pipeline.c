@@ -34,9 +34,9 @@ static int pipeline_part(struct sta_pipeline *pipeline, struct strata_bytes repl
     return status;
 }
 
-/* The first slot has all its replies: the parted ones and `rest`. */
+/* The first slot has all its replies: the parted ones and `rest`, which lies in `memory`. */
 static int pipeline_complete(struct sta_pipeline *pipeline, struct strata_bytes rest,
-                             const char **reason)
+                             struct sta_buffer *memory, const char **reason)
 {
     struct sta_request *request = pipeline_slot(pipeline, 0)->request;
     if (request != NULL && sta_buffer_len(&pipeline->parted) > 0) {
@@ -44,6 +44,7 @@ static int pipeline_complete(struct sta_pipeline *pipeline, struct strata_bytes 
         if (status < 0)
             return status;
         rest = sta_buffer_bytes(&pipeline->parted);
+        memory = NULL;
     }
     /* Taken away first: done() may feed nothing, but it may push, or end everything. */
     struct sta_buffer parted = pipeline->parted;
@@ -52,6 +53,7 @@ static int pipeline_complete(struct sta_pipeline *pipeline, struct strata_bytes 
     pipeline->count--;
     if (request != NULL) {
         pipeline->replies++;
+        request->memory = memory;
         request->done(request, STRATA_OK, rest);
     } else {
         pipeline->late++;
@@ -61,9 +63,9 @@ static int pipeline_complete(struct sta_pipeline *pipeline, struct strata_bytes 
 }
 
 /* One more reply of the first slot is there; `replies` are all that have not been parted. Sets
- * *taken where the caller need not keep them. */
-static int pipeline_reply(struct sta_pipeline *pipeline, struct strata_bytes replies, bool *taken,
-                          const char **reason)
+ * *taken where the caller need not keep them. `memory`: as for feed(); NULL where more follows. */
+static int pipeline_reply(struct sta_pipeline *pipeline, struct strata_bytes replies,
+                          struct sta_buffer *memory, bool *taken, const char **reason)
 {
     if (pipeline->count == 0) {
         *reason = "a reply that nobody asked for";
@@ -80,11 +82,12 @@ static int pipeline_reply(struct sta_pipeline *pipeline, struct strata_bytes rep
     if (slot->request != NULL)
         slot->request->replies_left = slot->replies_left;
     *taken = slot->replies_left == 0 || slot->request == NULL;
-    return slot->replies_left == 0 ? pipeline_complete(pipeline, replies, reason) : STRATA_OK;
+    return slot->replies_left == 0 ? pipeline_complete(pipeline, replies, memory, reason)
+                                   : STRATA_OK;
 }
 
-int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, size_t *used,
-                      const char **reason)
+int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data,
+                      struct sta_buffer *memory, size_t *used, const char **reason)
 {
     const uint8_t *bytes = data.data;
     const unsigned life = pipeline->life;
@@ -100,8 +103,8 @@ int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, s
         bool is_push = bytes[at] == '>';
         bool taken = is_push;
         if (!is_push)
-            status = pipeline_reply(pipeline, strata_bytes(bytes + begin, at + len - begin), &taken,
-                                    reason);
+            status = pipeline_reply(pipeline, strata_bytes(bytes + begin, at + len - begin),
+                                    at + len == data.len ? memory : NULL, &taken, reason);
         else if (at > begin)
             status = pipeline_part(pipeline, strata_bytes(bytes + begin, at - begin), reason);
         if (is_push && status == STRATA_OK) {

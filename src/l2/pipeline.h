@@ -68,11 +68,12 @@ const struct sta_request *sta_pipeline_head(const struct sta_pipeline *pipeline)
 int sta_pipeline_push(struct sta_pipeline *pipeline, struct sta_request *request,
                       uint64_t wire_begin);
 
-/* Matches what has come. `data` begins where the last call stopped consuming and holds all that
+/* Matches what has come. `memory` (may be NULL) is what `data` lies in, and may be taken by who is
+ * answered last. `data` begins where the last call stopped consuming and holds all that
  * has come since. *used: how much is consumed. STRATA_ERR_PROTOCOL, STRATA_ERR_TOO_BIG, ERR_NOMEM:
  * the connection cannot be followed any more, `*reason` (constant) says why; end() it. */
-int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data, size_t *used,
-                      const char **reason);
+int sta_pipeline_feed(struct sta_pipeline *pipeline, struct strata_bytes data,
+                      struct sta_buffer *memory, size_t *used, const char **reason);
 
 /* After feed(): how many bytes are known to be missing of the reply that has begun, of `len` bytes
  * that were left over. */

@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "core/buffer.h"
 #include "core/list.h"
 #include "net/loop.h"
 #include "strata/bytes.h"
@@ -37,6 +38,10 @@ struct sta_request {
     struct sta_task task;
     void *engine;
     unsigned replies_left; /* once it is sent: how many have not come yet */
+
+    /* In done(), where the status is STRATA_OK: the memory that the replies lie in, which may be
+     * taken (sta_buffer_take()) instead of copying them; NULL: it may not. */
+    struct sta_buffer *memory;
 };
 
 #endif

@@ -87,11 +87,16 @@ static void stream_show_scratch(struct sta_stream *stream, size_t len)
 
 static void stream_show_kept(struct sta_stream *stream)
 {
-    size_t used = stream->events->received(stream->arg, sta_buffer_bytes(&stream->in));
-    assert(used <= sta_buffer_len(&stream->in));
+    struct strata_bytes kept = sta_buffer_bytes(&stream->in);
+    stream->showing = true;
+    size_t used = stream->events->received(stream->arg, kept);
+    stream->showing = false;
+    assert(used <= kept.len);
     if (stream->state != STA_STREAM_OPEN)
         return;
-    sta_buffer_consume(&stream->in, used);
+    assert(stream->in.data != NULL || used == kept.len);
+    if (stream->in.data != NULL) /* else it was taken */
+        sta_buffer_consume(&stream->in, used);
     if (sta_buffer_len(&stream->in) == 0)
         sta_buffer_clear(&stream->in);
     else if (sta_buffer_len(&stream->in) > stream->in_limit)
@@ -119,8 +124,10 @@ uint8_t *sta_stream_room(struct sta_stream *stream, size_t most, size_t *room)
         return stream->loop->scratch;
     }
     *room = 0;
+    /* And not all there is: other streams have a turn, too. Nor beyond what is expected: then
+     * nothing lies behind that, and the owner may take the memory. */
     if (stream_reserve(stream, most) == STRATA_OK)
-        *room = most; /* and not all there is: other streams have a turn, too */
+        *room = stream->expected > 0 && stream->expected < most ? stream->expected : most;
     return sta_buffer_end(&stream->in);
 }
 
@@ -319,6 +326,11 @@ void sta_stream_flush(struct sta_stream *stream)
 void sta_stream_expect(struct sta_stream *stream, size_t bytes)
 {
     stream->expected = bytes;
+}
+
+struct sta_buffer *sta_stream_memory(struct sta_stream *stream)
+{
+    return stream->showing ? &stream->in : NULL;
 }
 
 void sta_stream_pause(struct sta_stream *stream)

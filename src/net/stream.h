@@ -89,6 +89,11 @@ void sta_stream_flush(struct sta_stream *stream);
  * then. Holds until it is said anew. */
 void sta_stream_expect(struct sta_stream *stream, size_t bytes);
 
+/* From within received(): the memory that what is shown lies in, where it is the stream's alone;
+ * NULL: it is not. Who consumes all of it may take that memory (sta_buffer_take()) instead of
+ * copying what lies there. What is expected (above) never has anything behind it. */
+struct sta_buffer *sta_stream_memory(struct sta_stream *stream);
+
 /* Stops and starts reading: backpressure. resume() shows again what is already kept, later in
  * the tick, not from within the call. */
 void sta_stream_pause(struct sta_stream *stream);

@@ -42,6 +42,7 @@ struct sta_stream {
     bool told_left; /* in this pause */
     bool blocked;   /* the socket takes no more: wait for UV_WRITABLE */
     bool show_kept; /* resumed: show what is kept at the tick's end */
+    bool showing;   /* received() is at work, and what it is shown is kept in `in` */
     struct sta_buffer in;
     struct sta_buffer out; /* plain */
     struct sta_flush flush;

@@ -137,6 +137,87 @@ static void the_largest_value_passes_and_one_byte_more_does_not(void **state)
     strata_close(&cache);
 }
 
+/* ---- large values ---- */
+
+#define LARGE ((size_t)1 << 20)
+
+static char large_at(unsigned value, size_t i)
+{
+    return (char)(i * 31 + i / 251 + value);
+}
+
+static void assert_large(const struct strata_value *got, unsigned value)
+{
+    assert_int_equal(got->bytes.len, LARGE);
+    for (size_t i = 0; i < LARGE; i++)
+        if (((const char *)got->bytes.data)[i] != large_at(value, i))
+            fail_msg("value %u is wrong at %zu", value, i);
+}
+
+/* By a client of its own, so that no L1 has them. */
+static void store_large(const char *const *keys, unsigned count)
+{
+    char *bytes = malloc(LARGE);
+    assert_non_null(bytes);
+    for (unsigned k = 0; k < count; k++) {
+        for (size_t i = 0; i < LARGE; i++)
+            bytes[i] = large_at(k, i);
+        freeReplyObject(
+            redisCommand(cache_rig_foreign(), "SET atp:cache:%s %b", keys[k], bytes, LARGE));
+    }
+    free(bytes);
+}
+
+/* They are not copied: a value lies behind its reply's head, where that was received. Whoever has
+ * one has it for himself, whatever comes by that connection later. */
+static void large_values_stay_where_they_were_received(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"a", "b", "c", "d"};
+    struct strata *cache = cache_rig_open((struct strata_options){.l1_enabled = STRATA_OFF});
+    struct strata_value got[4] = {0};
+    store_large(keys, 4);
+    for (unsigned k = 0; k < 4; k++) {
+        assert_int_equal(strata_get(cache, strata_text(keys[k]), &got[k]), STRATA_OK);
+        assert_ptr_not_equal(got[k].bytes.data, got[k].owner[1]);
+    }
+    assert_int_equal(set_text(cache, "e", "small", 0), STRATA_OK);
+    assert_value(cache, "e", "small");
+    for (unsigned k = 0; k < 4; k++)
+        assert_large(&got[k], k);
+    strata_close(&cache);
+    for (unsigned k = 0; k < 4; k++) {
+        assert_large(&got[k], k);
+        strata_release(&got[k]);
+    }
+}
+
+/* Their replies follow one another closely, with and without a TTL behind each. */
+static void large_values_of_a_batch_are_each_their_own(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"a", "b", "c", "d"};
+    const struct strata_bytes asked[] = {strata_text("a"), strata_text("b"), strata_text("none"),
+                                         strata_text("c"), strata_text("d")};
+    store_large(keys, 4);
+    for (unsigned l1 = 0; l1 < 2; l1++) {
+        struct strata *cache =
+            cache_rig_open((struct strata_options){.l1_enabled = l1 == 0 ? STRATA_OFF : STRATA_ON});
+        for (unsigned round = 0; round < 2; round++) {
+            struct strata_value got[5];
+            int statuses[5];
+            assert_int_equal(strata_get_many(cache, asked, 5, got, statuses), STRATA_OK);
+            assert_int_equal(statuses[2], STRATA_MISS);
+            for (unsigned k = 0; k < 4; k++) {
+                struct strata_value *value = &got[k < 2 ? k : k + 1];
+                assert_large(value, k);
+                strata_release(value);
+            }
+        }
+        strata_close(&cache);
+    }
+}
+
 static void get_copy_tells_the_whole_length_of_a_value_that_does_not_fit(void **state)
 {
     (void)state;
@@ -482,6 +563,8 @@ int main(void)
             cache_rig_flush),
         cmocka_unit_test_setup(the_largest_value_passes_and_one_byte_more_does_not,
                                cache_rig_flush),
+        cmocka_unit_test_setup(large_values_stay_where_they_were_received, cache_rig_flush),
+        cmocka_unit_test_setup(large_values_of_a_batch_are_each_their_own, cache_rig_flush),
         cmocka_unit_test_setup(get_copy_tells_the_whole_length_of_a_value_that_does_not_fit,
                                cache_rig_flush),
         cmocka_unit_test_setup(a_copy_asks_l1_once_and_redis_where_l1_has_nothing, cache_rig_flush),

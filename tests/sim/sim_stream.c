@@ -192,6 +192,13 @@ void sta_stream_expect(struct sta_stream *stream, size_t bytes)
     (void)bytes;
 }
 
+/* Nor is who has it: it is copied. */
+struct sta_buffer *sta_stream_memory(struct sta_stream *stream)
+{
+    (void)stream;
+    return NULL;
+}
+
 void sta_stream_flush(struct sta_stream *stream)
 {
     sta_flush_request(stream->loop, &stream->flush);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/buffer.h"
@@ -94,6 +95,22 @@ static void little_memory_is_kept_when_empty_and_much_is_given_back(void **state
     sta_buffer_fini(&buffer);
 }
 
+static void memory_that_was_taken_outlives_the_buffer(void **state)
+{
+    (void)state;
+    struct sta_buffer buffer;
+    sta_buffer_init(&buffer, 100);
+    assert_null(sta_buffer_take(&buffer));
+    assert_int_equal(sta_buffer_append(&buffer, strata_text("abc")), STRATA_OK);
+    char *taken = sta_buffer_take(&buffer);
+    assert_int_equal(sta_buffer_len(&buffer), 0);
+    assert_int_equal(sta_buffer_append(&buffer, strata_text("def")), STRATA_OK);
+    assert_int_equal(sta_buffer_reserve(&buffer, 98), STRATA_ERR_TOO_BIG);
+    sta_buffer_fini(&buffer);
+    assert_memory_equal(taken, "abc", 3);
+    free(taken);
+}
+
 static void memory_stays_near_what_was_asked_for(void **state)
 {
     (void)state;
@@ -146,6 +163,7 @@ int main(void)
         cmocka_unit_test(nothing_passes_the_limit_and_a_refusal_changes_nothing),
         cmocka_unit_test(consumed_room_is_used_again_within_the_limit),
         cmocka_unit_test(little_memory_is_kept_when_empty_and_much_is_given_back),
+        cmocka_unit_test(memory_that_was_taken_outlives_the_buffer),
         cmocka_unit_test(memory_stays_near_what_was_asked_for),
         cmocka_unit_test(any_mix_of_appending_and_consuming_keeps_the_content),
     };

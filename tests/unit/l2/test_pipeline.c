@@ -125,8 +125,8 @@ static int feed(struct bench *bench, const void *bytes, size_t len)
     assert_non_null(exact);
     if (kept.len > 0)
         memcpy(exact, kept.data, kept.len);
-    int status =
-        sta_pipeline_feed(&bench->pipeline, strata_bytes(exact, kept.len), &used, &bench->reason);
+    int status = sta_pipeline_feed(&bench->pipeline, strata_bytes(exact, kept.len), NULL, &used,
+                                   &bench->reason);
     free(exact);
     if (bench->pipeline.life != life)
         sta_buffer_clear(&bench->in);
@@ -305,21 +305,61 @@ static void a_large_reply_is_not_looked_at_until_it_is_whole(void **state)
     assert_int_equal(mprotect(bytes + page, mapped - page, PROT_NONE), 0);
     assert_int_equal(sta_pipeline_missing(&bench.pipeline, 0), 0);
     for (size_t len = 16384; len < total; len += 16384) {
-        assert_int_equal(
-            sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, len), &used, &bench.reason),
-            STRATA_OK);
+        assert_int_equal(sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, len), NULL, &used,
+                                           &bench.reason),
+                         STRATA_OK);
         assert_int_equal(used, 0);
         assert_int_equal(sta_pipeline_missing(&bench.pipeline, len), total - len);
     }
     assert_int_equal(one->done, 0);
     assert_int_equal(mprotect(bytes, mapped, PROT_READ), 0);
     assert_int_equal(
-        sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, total), &used, &bench.reason),
+        sta_pipeline_feed(&bench.pipeline, strata_bytes(bytes, total), NULL, &used, &bench.reason),
         STRATA_OK);
     assert_int_equal(used, total);
     assert_int_equal(one->status, STRATA_OK);
     assert_int_equal(sta_pipeline_missing(&bench.pipeline, 0), 0);
     assert_int_equal(munmap(bytes, mapped), 0);
+    bench_fini(&bench);
+}
+
+/* To who is answered last: what others would still have to be shown lies in it, too. */
+static void the_memory_of_what_came_is_given_to_who_is_answered_last(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"+a\r\n+b\r\n", "+a\r\n+b\r\n+c", "+a\r\n:1\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct bench bench;
+        size_t used = 0;
+        bench_init(&bench, ASKS, SIZE_MAX);
+        const struct ask *first = ask(&bench, 1, STA_NEVER, 0);
+        const struct ask *second = ask(&bench, 1, STA_NEVER, 0);
+        (void)ask(&bench, 1, STA_NEVER, 0);
+        assert_int_equal(sta_buffer_append(&bench.in, strata_text(texts[i])), STRATA_OK);
+        assert_int_equal(sta_pipeline_feed(&bench.pipeline, sta_buffer_bytes(&bench.in), &bench.in,
+                                           &used, &bench.reason),
+                         STRATA_OK);
+        assert_null(first->request.memory);
+        assert_int_equal(second->done, 1);
+        assert_ptr_equal(second->request.memory, i == 1 ? NULL : &bench.in);
+        bench_fini(&bench);
+    }
+}
+
+static void replies_that_a_push_parted_have_no_memory_to_give(void **state)
+{
+    (void)state;
+    struct bench bench;
+    size_t used = 0;
+    bench_init(&bench, ASKS, SIZE_MAX);
+    const struct ask *one = ask(&bench, 2, STA_NEVER, 0);
+    assert_int_equal(sta_buffer_append(&bench.in, strata_text("+a\r\n>1\r\n_\r\n+b\r\n")),
+                     STRATA_OK);
+    assert_int_equal(sta_pipeline_feed(&bench.pipeline, sta_buffer_bytes(&bench.in), &bench.in,
+                                       &used, &bench.reason),
+                     STRATA_OK);
+    assert_string_equal(one->replies, "+a\r\n+b\r\n");
+    assert_null(one->request.memory);
     bench_fini(&bench);
 }
 
@@ -548,8 +588,9 @@ static void long_feed(struct long_run *run, size_t len)
     len = len < wire.len ? len : wire.len;
     assert_int_equal(sta_buffer_append(&run->in, strata_bytes(wire.data, len)), 0);
     sta_buffer_consume(&run->wire, len);
-    assert_int_equal(sta_pipeline_feed(&run->pipeline, sta_buffer_bytes(&run->in), &used, &reason),
-                     STRATA_OK);
+    assert_int_equal(
+        sta_pipeline_feed(&run->pipeline, sta_buffer_bytes(&run->in), NULL, &used, &reason),
+        STRATA_OK);
     sta_buffer_consume(&run->in, used);
 }
 
@@ -608,6 +649,8 @@ int main(void)
         cmocka_unit_test(a_request_that_timed_out_keeps_its_place),
         cmocka_unit_test(a_request_may_time_out_between_its_replies),
         cmocka_unit_test(a_large_reply_is_not_looked_at_until_it_is_whole),
+        cmocka_unit_test(the_memory_of_what_came_is_given_to_who_is_answered_last),
+        cmocka_unit_test(replies_that_a_push_parted_have_no_memory_to_give),
         cmocka_unit_test(late_replies_may_be_larger_together_than_the_limit),
         cmocka_unit_test(done_may_ask_again_while_others_time_out),
         cmocka_unit_test(more_than_the_limit_in_flight_is_busy),

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -215,6 +216,72 @@ static void what_is_expected_is_not_moved_as_it_grows(void **state)
     assert_int_equal(moves_of_a_message(total, 2 * total, true), 1);
     assert_int_equal(moves_of_a_message(total, total, true), 1); /* the limit leaves room for it */
     assert_true(moves_of_a_message(total, 2 * total, false) > 5);
+}
+
+/* ---- messages whose memory is taken ---- */
+
+#define MESSAGE  ((size_t)300 << 10)
+#define MESSAGES 4u
+
+struct taking {
+    struct sta_stream *stream;
+    uint8_t *messages[MESSAGES];
+    size_t count;
+};
+
+static struct taking taking;
+
+static size_t taking_received(void *arg, struct strata_bytes data)
+{
+    struct sta_buffer *memory = sta_stream_memory(taking.stream);
+    (void)arg;
+    assert_int_equal(memory != NULL, data.len > PIECE);
+    sta_stream_expect(taking.stream, MESSAGE - data.len % MESSAGE);
+    if (data.len < MESSAGE)
+        return 0;
+    assert_int_equal(data.len, MESSAGE); /* though the next one has come, too */
+    assert_ptr_equal(sta_buffer_bytes(memory).data, data.data);
+    assert_int_equal(memory->head, 0);
+    sta_stream_expect(taking.stream, 0);
+    taking.messages[taking.count++] = sta_buffer_take(memory);
+    return data.len;
+}
+
+static bool all_were_taken(struct end *end)
+{
+    while (source.sent < source.total) {
+        uint8_t bytes[16384];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = end_pattern_at(source.sent + i);
+        ssize_t sent = send(end->peer, bytes, sizeof bytes, MSG_NOSIGNAL);
+        if (sent < 0)
+            break;
+        source.sent += (size_t)sent;
+    }
+    return taking.count == MESSAGES;
+}
+
+static void what_is_expected_has_nothing_behind_it_and_its_memory_may_be_taken(void **state)
+{
+    (void)state;
+    static const struct sta_stream_events events = {.received = taking_received,
+                                                    .closed = beside_closed};
+    int fds[2];
+    struct end end;
+    end_init(&end);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    end.peer = fds[1];
+    source = (struct source){.total = MESSAGES * MESSAGE};
+    taking = (struct taking){.count = 0};
+    assert_int_equal(sta_stream_adopt(&taking.stream, end.loop, fds[0], &end_roomy, &events, NULL),
+                     STRATA_OK);
+    end_run_until(&end, all_were_taken);
+    sta_stream_close(&taking.stream);
+    for (size_t i = 0; i < MESSAGES * MESSAGE; i++)
+        assert_int_equal(taking.messages[i / MESSAGE][i % MESSAGE], end_pattern_at(i));
+    for (size_t i = 0; i < MESSAGES; i++)
+        free(taking.messages[i]);
+    end_fini(&end);
 }
 
 static void more_than_the_input_limit_unconsumed_ends_the_stream(void **state)
@@ -564,6 +631,7 @@ int main(void)
         cmocka_unit_test(megabytes_arrive_kept_until_they_are_whole),
         cmocka_unit_test(what_is_small_waits_for_a_piece_of_what_is_large_beside_it),
         cmocka_unit_test(what_is_expected_is_not_moved_as_it_grows),
+        cmocka_unit_test(what_is_expected_has_nothing_behind_it_and_its_memory_may_be_taken),
         cmocka_unit_test(more_than_the_input_limit_unconsumed_ends_the_stream),
         cmocka_unit_test(more_than_the_input_limit_consumed_at_once_is_fine),
         cmocka_unit_test(a_paused_stream_reads_nothing_and_loses_nothing),

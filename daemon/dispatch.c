@@ -212,20 +212,19 @@ bool sta_dispatch_valid(void)
     return true;
 }
 
-/* XREAD and XREADGROUP: BLOCK stands among the options before STREAMS. */
-static bool stream_read_blocks(const struct strata_bytes *argv, size_t argc)
+size_t sta_dispatch_block_at(const struct strata_bytes *argv, size_t argc)
 {
     for (size_t i = 1; i < argc; i++) {
         if (sta_dispatch_word_is(argv[i], "block"))
-            return true;
+            return i;
         if (sta_dispatch_word_is(argv[i], "count"))
             i += 1;
         else if (sta_dispatch_word_is(argv[i], "group"))
             i += 2;
         else if (!sta_dispatch_word_is(argv[i], "noack"))
-            return false; /* STREAMS, or an error that Redis will name */
+            return 0; /* STREAMS, or an error that Redis will name */
     }
-    return false;
+    return 0;
 }
 
 static struct sta_route refuse(enum sta_refusal refusal)
@@ -267,7 +266,7 @@ static struct sta_route plain(const struct sta_command_table *table, int protoco
 static struct sta_route stream_read(const struct sta_command_table *table, int protocol,
                                     const struct strata_bytes *argv, size_t argc)
 {
-    if (stream_read_blocks(argv, argc))
+    if (sta_dispatch_block_at(argv, argc) > 0)
         return own(table, STA_OWN_BLOCKING, argv, argc);
     return (struct sta_route){
         .kind = STA_DISPATCH_FORWARD,

@@ -105,6 +105,9 @@ bool sta_dispatch_may_send(enum sta_lane_kind current, unsigned in_flight,
 void sta_dispatch_keys(const struct sta_route *route, const struct strata_bytes *argv, size_t argc,
                        void (*visit)(void *arg, size_t index), void *arg);
 
+/* XREAD and XREADGROUP: where BLOCK stands, among the options before STREAMS; 0: it does not. */
+size_t sta_dispatch_block_at(const struct strata_bytes *argv, size_t argc);
+
 /* Whether `word` is `name` (lower case), in any case. */
 bool sta_dispatch_word_is(struct strata_bytes word, const char *name);
 

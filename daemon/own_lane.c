@@ -45,6 +45,7 @@ static void lane_free(struct sta_own_lane *lane)
     sta_timer_stop(lane->worker->loop, &lane->deadline);
     sta_raw_link_close(&lane->raw);
     sta_buffer_fini(&lane->parted);
+    sta_own_home_fini(lane);
     atomic_fetch_sub_explicit(&lane->worker->stratad->own_connections, 1, memory_order_relaxed);
     free(lane);
 }
@@ -55,7 +56,7 @@ static void lane_free(struct sta_own_lane *lane)
 static int end_status(const struct sta_own_lane *lane, const struct sta_request *request,
                       bool expired)
 {
-    if (!lane->open)
+    if (!lane->open || request == lane->refused)
         return STRATA_ERR_UNAVAILABLE;
     return expired && request->deadline_ns <= sta_loop_now_ns(lane->worker->loop)
                ? STRATA_ERR_TIMEOUT
@@ -91,6 +92,22 @@ static void lane_end(struct sta_own_lane *lane, bool expired, const char *reason
     }
     lane_tell_lost(lane, told);
     lane_free(lane);
+}
+
+void sta_own_lane_refuse(struct sta_own_lane *lane, const char *reason)
+{
+    const struct sta_exchange *first = lane_first(lane);
+    lane->refused = first != NULL ? &first->operation.request : NULL;
+    lane_end(lane, false, reason);
+}
+
+void sta_own_lane_leave(struct sta_own_lane *lane)
+{
+    sta_raw_link_close(&lane->raw);
+    lane->open = false;
+    lane->paused = false;
+    lane->replies = 0;
+    sta_buffer_clear(&lane->parted);
 }
 
 void sta_own_lane_drop(struct sta_session *session)
@@ -129,6 +146,8 @@ static void on_deadline(struct sta_timer *timer)
 
 static void lane_conclude(struct sta_own_lane *lane, struct strata_bytes replies)
 {
+    if (!sta_own_home_takes(lane, replies))
+        return;
     struct sta_exchange *exchange = lane_first(lane);
     struct sta_buffer parted = lane->parted;
     struct sta_request *request = &exchange->operation.request;
@@ -151,7 +170,9 @@ static void lane_part(struct sta_own_lane *lane, struct strata_bytes frame, bool
 static void lane_reply(struct sta_own_lane *lane, struct strata_bytes frame)
 {
     const struct sta_exchange *first = lane_first(lane);
-    if (first == NULL)
+    if (lane->home.asked)
+        lane->home.asked = false;
+    else if (first == NULL)
         lane_end(lane, false, "a reply that nobody asked for");
     else if (first->own == STA_OWN_CONFIRMS) /* an error, instead of them */
         lane_part(lane, frame, true);
@@ -226,10 +247,11 @@ static void on_frame(void *arg, struct strata_bytes frame)
 
 static int lane_send(struct sta_own_lane *lane, const struct sta_request *request)
 {
+    struct strata_bytes wire = sta_own_home_wire(lane, request);
     if (lane->paused)
         sta_raw_link_pause(lane->raw, false);
     lane->paused = false;
-    return sta_raw_link_send(lane->raw, request->wire);
+    return wire.len > 0 ? sta_raw_link_send(lane->raw, wire) : STRATA_ERR_NOMEM;
 }
 
 static void on_opened(void *arg)
@@ -246,8 +268,10 @@ static void on_opened(void *arg)
 
 static void on_ended(void *arg, int status, const char *reason)
 {
+    struct sta_own_lane *lane = arg;
     (void)status;
-    lane_end(arg, false, reason);
+    if (lane->open || !sta_own_home_waits(lane))
+        lane_end(lane, false, reason);
 }
 
 static const struct sta_raw_link_events link_events = {
@@ -257,11 +281,15 @@ void sta_own_lane_submit(struct sta_own_lane *lane, struct sta_request *request)
 {
     const struct sta_exchange *exchange =
         STA_CONTAINER(request, struct sta_exchange, operation.request);
+    if (sta_list_empty(&lane->requests))
+        sta_own_home_begin(lane);
     sta_list_push_back(&lane->requests, &request->link);
     lane->exclusive += exchange->own != STA_OWN_REPLIES;
     if (request->deadline_ns < lane->deadline.due_ns)
         sta_timer_start(lane->worker->loop, &lane->deadline, request->deadline_ns);
-    if (lane->open && lane_send(lane, request) < 0)
+    if (lane->raw == NULL)
+        sta_own_home_go(lane);
+    else if (lane->open && lane_send(lane, request) < 0)
         lane_end(lane, false, "out of memory");
 }
 
@@ -280,12 +308,16 @@ bool sta_own_lane_binds(const struct sta_own_lane *lane)
 }
 
 /* In the order in which they became idle. */
-static struct sta_own_lane *idle_find(const struct sta_worker *worker, int protocol)
+static struct sta_own_lane *idle_find(const struct sta_worker *worker, int protocol, uint16_t slot)
 {
+    struct sta_endpoint owner;
+    bool any = slot == STA_OPERATION_ANY_NODE;
+    if (!any && !sta_own_home_find(worker, slot, &owner))
+        return NULL;
     for (struct sta_list *node = worker->idle_own.prev; node != &worker->idle_own;
          node = node->prev) {
         struct sta_own_lane *lane = STA_CONTAINER(node, struct sta_own_lane, link);
-        if (lane->protocol == protocol)
+        if (lane->protocol == protocol && (any || sta_endpoint_equal(&lane->home.endpoint, &owner)))
             return lane;
     }
     return NULL;
@@ -311,16 +343,15 @@ static bool lane_admit(struct sta_worker *worker)
     return false;
 }
 
-static int lane_open(struct sta_own_lane *lane)
+int sta_own_lane_connect(struct sta_own_lane *lane)
 {
     struct sta_worker *worker = lane->worker;
     const struct sta_stratad *stratad = worker->stratad;
-    const struct sta_redis_url *url =
-        worker->router == NULL ? &stratad->url : sta_cluster_way_any(worker);
-    if (url == NULL)
-        return STRATA_ERR_UNAVAILABLE;
+    struct sta_redis_url url = stratad->url;
+    if (worker->router != NULL)
+        url.endpoint = lane->home.endpoint;
     const struct sta_raw_link_config config = {
-        .url = url,
+        .url = &url,
         .tls = stratad->tls,
         .protocol = lane->protocol,
         .name = "stratad",
@@ -330,7 +361,23 @@ static int lane_open(struct sta_own_lane *lane)
     return sta_raw_link_open(&lane->raw, worker->loop, &config, &link_events, lane);
 }
 
-static int lane_create(struct sta_own_lane **out, struct sta_worker *worker, int protocol)
+/* What is about a slot is connected when it is sent, and goes where that is then. */
+static int lane_open(struct sta_own_lane *lane, uint16_t slot)
+{
+    struct sta_worker *worker = lane->worker;
+    if (slot != STA_OPERATION_ANY_NODE)
+        return STRATA_OK;
+    if (worker->router != NULL) {
+        const struct sta_redis_url *url = sta_cluster_way_any(worker);
+        if (url == NULL)
+            return STRATA_ERR_UNAVAILABLE;
+        lane->home.endpoint = url->endpoint;
+    }
+    return sta_own_lane_connect(lane);
+}
+
+static int lane_create(struct sta_own_lane **out, struct sta_worker *worker, int protocol,
+                       uint16_t slot)
 {
     if (!lane_admit(worker))
         return STRATA_ERR_BUSY;
@@ -345,7 +392,8 @@ static int lane_create(struct sta_own_lane **out, struct sta_worker *worker, int
     sta_list_init(&lane->requests);
     sta_buffer_init(&lane->parted, SIZE_MAX);
     sta_timer_init(&lane->deadline, on_deadline);
-    int status = lane_open(lane);
+    sta_own_home_init(lane);
+    int status = lane_open(lane, slot);
     if (status < 0) {
         lane_free(lane);
         return status;
@@ -355,18 +403,19 @@ static int lane_create(struct sta_own_lane **out, struct sta_worker *worker, int
     return STRATA_OK;
 }
 
-int sta_own_lane_lease(struct sta_session *session)
+int sta_own_lane_lease(struct sta_session *session, uint16_t slot)
 {
     if (session->own_lane != NULL)
         return STRATA_OK;
-    struct sta_own_lane *lane = idle_find(session->worker, session->protocol);
+    struct sta_own_lane *lane = idle_find(session->worker, session->protocol, slot);
     if (lane == NULL) {
-        int status = lane_create(&lane, session->worker, session->protocol);
+        int status = lane_create(&lane, session->worker, session->protocol, slot);
         if (status < 0)
             return status;
     }
     sta_list_remove(&lane->link);
     lane->session = session;
+    lane->home.slot = slot;
     session->own_lane = lane;
     return STRATA_OK;
 }
@@ -376,8 +425,9 @@ void sta_own_lane_settle(struct sta_session *session)
     struct sta_own_lane *lane = session->own_lane;
     if (lane == NULL || lane->ending)
         return;
-    if (session->state != STA_SESSION_OPEN && sta_list_empty(&lane->requests)) {
-        sta_own_lane_drop(session); /* nothing more is to be told */
+    if (sta_list_empty(&lane->requests) &&
+        (session->state != STA_SESSION_OPEN || lane->raw == NULL)) {
+        sta_own_lane_drop(session); /* nothing more is to be told, or nothing came of it */
         return;
     }
     if (lane->paused && sta_buffer_len(session->out) <= OUTPUT_PAUSE / 2) {

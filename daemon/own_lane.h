@@ -24,6 +24,7 @@
  * what was not with STRATA_ERR_UNAVAILABLE. Watched keys are remembered as lost, so that EXEC
  * is refused; a client that was subscribed or monitoring is closed, as by Redis itself.
  *
+ * Before a cluster it leads to one node, and may go to another (own_home.h).
  * Bound: stratad->live.own_connections_max over all workers, idle ones included.
  * Threads: the worker's loop.
  */
@@ -35,9 +36,10 @@
 
 #include "core/buffer.h"
 #include "core/list.h"
+#include "daemon/own_home.h"
 #include "daemon/raw_link.h"
 #include "daemon/subscriptions.h"
-#include "l2/request.h"
+#include "l2/operation.h"
 
 struct sta_exchange;
 struct sta_session;
@@ -54,7 +56,8 @@ struct sta_own_lane {
     struct sta_list link; /* among the worker's idle ones */
     struct sta_worker *worker;
     struct sta_session *session; /* NULL: idle, or the client has gone */
-    struct sta_raw_link *raw;
+    struct sta_raw_link *raw;    /* NULL: not connected yet, or not at the moment */
+    struct sta_own_home home;
     int protocol;
     bool open;   /* it has been greeted: requests are sent */
     bool ending; /* requests are being ended: whoever drops it leaves the rest to that */
@@ -67,13 +70,21 @@ struct sta_own_lane {
     unsigned replies;         /* of the first one's, how many have come, */
     struct sta_buffer parted; /*   and these */
     struct sta_timer deadline;
-    uint64_t idle_ns; /* since when */
-    char reason[160]; /* why it ended; empty: it has not */
+    uint64_t idle_ns;                  /* since when */
+    const struct sta_request *refused; /* that Redis did not carry out, and so it ends */
+    char reason[160];                  /* why it ended; empty: it has not */
 };
 
-/* Gives the session a lane where it has none. STRATA_ERR_BUSY: there are too many;
+/* Gives the session a lane where it has none; before a cluster one for the slot (or
+ * STA_OPERATION_ANY_NODE, as before a single Redis). STRATA_ERR_BUSY: there are too many;
  * STRATA_ERR_NOMEM, or what sta_raw_link_open() returns. */
-int sta_own_lane_lease(struct sta_session *session);
+int sta_own_lane_lease(struct sta_session *session, uint16_t slot);
+
+/* Whether what is about the slot can be said on it. */
+static inline bool sta_own_lane_serves(const struct sta_own_lane *lane, uint16_t slot)
+{
+    return slot == STA_OPERATION_ANY_NODE || lane->home.slot == slot;
+}
 
 /* As sta_connection_submit(); the request is that of an exchange. done() may be called before this
  * returns. */
@@ -102,6 +113,19 @@ void sta_own_lane_drop(struct sta_session *session);
 
 /* The daemon ends: what may take long, ends now. */
 void sta_own_lane_interrupt(struct sta_session *session);
+
+/* ---- for own_home.c ---- */
+
+/* To home.endpoint. What sta_raw_link_open() returns. */
+int sta_own_lane_connect(struct sta_own_lane *lane);
+
+/* Closes the connection; the requests stay. */
+void sta_own_lane_leave(struct sta_own_lane *lane);
+
+/* Redis has not carried out the first request, and the lane ends. */
+void sta_own_lane_refuse(struct sta_own_lane *lane, const char *reason);
+
+/* ---- */
 
 /* About once a second: closes what has been idle. */
 void sta_own_lane_tick(struct sta_worker *worker);

@@ -4,16 +4,15 @@
  */
 #include "daemon/own_path.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/clock.h"
 #include "daemon/exchange.h"
 #include "daemon/forward.h"
 #include "daemon/own_lane.h"
+#include "daemon/own_time.h"
 #include "daemon/session.h"
+#include "daemon/slot_plan.h"
 #include "daemon/stratad.h"
 #include "daemon/upstream_error.h"
 #include "daemon/worker.h"
@@ -143,58 +142,17 @@ static int run_monitor(struct sta_session *session, const struct sta_route *rout
 
 /* ---- what blocks ---- */
 
-/* Where a command says how long it may take, and in which unit. */
-static bool own_time(const struct strata_bytes *argv, size_t argc, struct strata_bytes *word,
-                     uint64_t *unit_ns)
-{
-    static const struct {
-        const char *name;
-        int at; /* negative: from the end */
-        uint64_t unit_ns;
-    } times[] = {
-        {"blpop", -1, STA_NS_SEC},    {"brpop", -1, STA_NS_SEC},  {"bzpopmin", -1, STA_NS_SEC},
-        {"bzpopmax", -1, STA_NS_SEC}, {"blmove", -1, STA_NS_SEC}, {"brpoplpush", -1, STA_NS_SEC},
-        {"blmpop", 1, STA_NS_SEC},    {"bzmpop", 1, STA_NS_SEC},  {"wait", 2, STA_NS_MS},
-        {"waitaof", 3, STA_NS_MS},
-    };
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
-        size_t at = times[i].at < 0 ? argc - 1 : (size_t)times[i].at;
-        if (!sta_dispatch_word_is(argv[0], times[i].name) || at >= argc)
-            continue;
-        *word = argv[at];
-        *unit_ns = times[i].unit_ns;
-        return true;
-    }
-    *unit_ns = STA_NS_MS;
-    for (size_t i = 1; i + 1 < argc; i++)
-        if (sta_dispatch_word_is(argv[i], "block")) {
-            *word = argv[i + 1];
-            return true;
-        }
-    return false;
-}
-
 /* What Redis' answer must be there by: the command's own time and the budget of any other. Without
  * end where it says so, or where it is not known how it says; where it says nonsense, Redis answers
  * so at once. */
 static uint64_t own_deadline(struct sta_worker *worker, const struct strata_bytes *argv,
                              size_t argc)
 {
-    struct strata_bytes word;
-    uint64_t unit_ns, budget_ns = sta_worker_deadline_ns(worker);
-    char text[32], *end;
-    if (!own_time(argv, argc, &word, &unit_ns))
+    struct sta_own_time time;
+    int status = sta_own_time_read(&time, argv, argc);
+    if (status == STRATA_MISS || (status == STRATA_OK && time.ns == STA_NEVER))
         return STA_NEVER;
-    if (word.len == 0 || word.len >= sizeof text)
-        return budget_ns;
-    memcpy(text, word.data, word.len);
-    text[word.len] = '\0';
-    double value = strtod(text, &end) * (double)unit_ns;
-    if (*end != '\0' || !isfinite(value) || value < 0)
-        return budget_ns;
-    if (value == 0 || value > (double)(UINT64_MAX / 4))
-        return STA_NEVER;
-    return sta_clock_after(budget_ns, (uint64_t)value);
+    return sta_clock_after(sta_worker_deadline_ns(worker), status == STRATA_OK ? time.ns : 0);
 }
 
 /* The reply to WAIT, behind that to PING. */
@@ -265,6 +223,21 @@ static int say_arity(struct sta_session *session, struct strata_bytes word)
     return sta_session_say_error(session, text);
 }
 
+/* Before a cluster: what the client holds, it holds at another node. */
+static int say_elsewhere(struct sta_session *session, struct strata_bytes word)
+{
+    char name[32], text[192];
+    if (session->own_lane->watching)
+        return sta_session_say_error(session,
+                                     "CROSSSLOT Keys in request don't hash to the same slot");
+    sta_dispatch_name(word, name, sizeof name);
+    (void)snprintf(text, sizeof text,
+                   "ERR strata: before a Redis Cluster '%s' and what the client is subscribed to "
+                   "need a connection each",
+                   name);
+    return sta_session_say_error(session, text);
+}
+
 int sta_own_path(struct sta_session *session, const struct sta_route *route,
                  struct strata_bytes *argv, size_t argc)
 {
@@ -274,7 +247,10 @@ int sta_own_path(struct sta_session *session, const struct sta_route *route,
         return STRATA_MORE;
     if (route->own == STA_OWN_UNWATCH)
         return run_unwatch(session);
-    int status = sta_own_lane_lease(session);
+    const uint16_t slot = route->plan != NULL ? route->plan->slot : STA_OPERATION_ANY_NODE;
+    if (session->own_lane != NULL && !sta_own_lane_serves(session->own_lane, slot))
+        return say_elsewhere(session, argv[0]);
+    int status = sta_own_lane_lease(session, slot);
     if (status < 0)
         return say_no_lane(session, status);
     switch (route->own) {

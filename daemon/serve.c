@@ -80,7 +80,27 @@ static bool any_node_does(const struct sta_route *route, struct strata_bytes nam
            word != STA_SUBSCRIPTIONS_SUNSUBSCRIBE;
 }
 
-static int serve_route(struct sta_session *session, const struct sta_route *route,
+/* Before a cluster: by the owner of the slot of its keys, where they have one. */
+static int serve_own_blocking(struct sta_session *session, struct sta_route *route,
+                              struct strata_bytes *argv, size_t argc)
+{
+    size_t first;
+    const struct sta_slot_plan plan = sta_slot_plan_inside(route, argv, argc, &first);
+    route->plan = &plan;
+    return plan.kind == STA_SLOT_PLAN_CROSS ? serve_nowhere(session, &plan, argv)
+                                            : sta_own_path(session, route, argv, argc);
+}
+
+static int serve_own(struct sta_session *session, struct sta_route *route,
+                     struct strata_bytes *argv, size_t argc)
+{
+    if (session->worker->router == NULL || any_node_does(route, argv[0]))
+        return sta_own_path(session, route, argv, argc);
+    return route->own == STA_OWN_BLOCKING ? serve_own_blocking(session, route, argv, argc)
+                                          : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+}
+
+static int serve_route(struct sta_session *session, struct sta_route *route,
                        struct strata_bytes *argv, size_t argc)
 {
     bool cached = session->worker->stratad->l1 != NULL;
@@ -92,9 +112,7 @@ static int serve_route(struct sta_session *session, const struct sta_route *rout
     case STA_DISPATCH_TRANSACTION:
         return sta_transaction_control(session, argv, argc);
     case STA_DISPATCH_OWN:
-        return session->worker->router == NULL || any_node_does(route, argv[0])
-                   ? sta_own_path(session, route, argv, argc)
-                   : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+        return serve_own(session, route, argv, argc);
     case STA_DISPATCH_GET:
         return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
     case STA_DISPATCH_MGET:

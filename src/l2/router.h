@@ -27,6 +27,7 @@
 #include "l2/slot.h"
 #include "l2/tracking.h"
 
+struct sta_redirect;
 struct sta_router;
 
 struct sta_router_config {
@@ -72,6 +73,11 @@ void sta_router_statistics(const struct sta_router *router, struct sta_connectio
 /* Every node that there is, those on their way out too; nothing may be done to it. */
 void sta_router_each_node(const struct sta_router *router,
                           void (*visit)(const struct sta_node *node, void *arg), void *arg);
+
+/* What somebody was told who speaks to nodes himself: a redirect of this node, after which the map
+ * is another. NULL, NULL: he doubts the map, or has lost a node. Before a cluster only. */
+void sta_router_hear(struct sta_router *router, const struct sta_redirect *redirect,
+                     const struct sta_endpoint *from);
 
 /* The map in use; NULL before the first, and before a single Redis. Dies with the next tick. */
 const struct sta_slot_map *sta_router_map(const struct sta_router *router);

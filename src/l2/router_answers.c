@@ -123,6 +123,15 @@ void sta_router_judge_reply(struct sta_router *router, struct sta_operation *ope
         operation_follow(router, operation, &redirect, &decision);
 }
 
+void sta_router_hear(struct sta_router *router, const struct sta_redirect *redirect,
+                     const struct sta_endpoint *from)
+{
+    bool moved = redirect != NULL && redirect->kind == STA_REDIRECT_MOVED;
+    if (moved && redirect->endpoint.address[0] != '\0')
+        sta_router_patch(router, redirect->slot, &redirect->endpoint);
+    sta_router_demand_map(router, moved ? from : NULL);
+}
+
 /* ---- no reply ---- */
 
 /* Whether another node, or this one, would take it now: else this would go round without end. */

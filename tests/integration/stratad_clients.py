@@ -215,7 +215,6 @@ def py_refusals(bench):
 
 def py_own_refused_before_a_cluster(bench):
     client = bench.client()
-    assert refused(lambda: client.blpop("py:none", timeout=1))
     assert refused(lambda: client.execute_command("WATCH", "py:none"))
     assert client.ping()
 
@@ -257,10 +256,12 @@ def py_pubsub_health_check(bench):
 def py_queue(bench):
     """Workers that take jobs from a list, and a producer."""
     client = bench.client(decode_responses=True)
+    high, low, other = (f"{bench.tag}:{name}" for name in ("high", "low", "other"))
+    none, moved, stream = (f"{bench.tag}:{name}" for name in ("none", "moved", "stream"))
     jobs, done = 300, []
 
     def work():
-        while (job := client.blpop(["py:high", "py:low"], timeout=PATIENCE)) is not None:
+        while (job := client.blpop([high, low], timeout=PATIENCE)) is not None:
             if job[1] == "stop":
                 return
             done.append(int(job[1]))
@@ -269,21 +270,24 @@ def py_queue(bench):
     for worker in workers:
         worker.start()
     for i in range(jobs):
-        client.rpush("py:high" if i % 2 else "py:low", i)
+        client.rpush(high if i % 2 else low, i)
     wait_for(lambda: len(done) == jobs, "jobs are missing")
-    client.rpush("py:low", *["stop"] * len(workers))
+    client.rpush(low, *["stop"] * len(workers))
     for worker in workers:
         worker.join()
     assert sorted(done) == list(range(jobs))
-    assert client.blpop("py:none", timeout=0.05) is None
-    assert client.brpoplpush("py:none", "py:other", timeout=1) is None
-    client.rpush("py:moved", "x")
-    assert client.blmove("py:moved", "py:other", 1) == "x" and client.lpop("py:other") == "x"
-    assert client.bzpopmin("py:none", timeout=0.05) is None
-    client.xadd("py:stream", {"f": "v"}, id="1-1")
-    assert client.xread({"py:stream": "0"}, block=1000) == [["py:stream", [("1-1", {"f": "v"})]]]
-    assert client.xread({"py:stream": "$"}, block=20) == []
-    assert client.wait(0, 100) == 0
+    assert client.blpop(none, timeout=0.05) is None
+    assert client.brpoplpush(none, other, timeout=1) is None
+    client.rpush(moved, "x")
+    assert client.blmove(moved, other, 1) == "x" and client.lpop(other) == "x"
+    assert client.bzpopmin(none, timeout=0.05) is None
+    client.xadd(stream, {"f": "v"}, id="1-1")
+    assert client.xread({stream: "0"}, block=1000) == [[stream, [("1-1", {"f": "v"})]]]
+    assert client.xread({stream: "$"}, block=20) == []
+
+
+def py_wait(bench):
+    assert bench.client().wait(0, 100) == 0
 
 
 def py_watch(bench):
@@ -409,8 +413,8 @@ def benchmark_all(bench):
 
 CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_transactions, py_refusals,
           py_threads, py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
-OWN = [py_pubsub, py_pubsub_health_check, py_queue, py_watch, py_monitor, cli_subscribe]
-OWN_CLUSTER = [py_own_refused_before_a_cluster]
+OWN = [py_pubsub, py_pubsub_health_check, py_queue, py_wait, py_watch, py_monitor, cli_subscribe]
+OWN_CLUSTER = [py_queue, py_own_refused_before_a_cluster]
 
 
 def main():

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands that block through stratad before a cluster: on every node, and while slots move, roles
+ * change and a node dies.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "integration/own_rig.h"
+#include "integration/stratad_cluster_rig.h"
+#include "support/wait.h"
+
+#define LOST                                                                                       \
+    "-LOST strata: the connection to redis broke before the answer; a write may have happened\n"
+
+/* With a budget that outlives a fail-over. */
+static struct stratad_process *start(struct cluster_rig *rig, redisContext **client)
+{
+    static const char *const more[] = {"--socket-timeout", "20", NULL};
+    struct stratad_process *stratad = stratad_cluster_start(rig, more);
+    *client = rig_client(stratad);
+    assert_true(wait_until(answers_ok, *client, OWN_RIG_PATIENCE_MS));
+    return stratad;
+}
+
+static unsigned owner_of(const struct redis_cluster *cluster, const char *key)
+{
+    int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, key));
+    assert_true(owner >= 0);
+    return (unsigned)owner;
+}
+
+static unsigned other_primary(const struct redis_cluster *cluster, unsigned node)
+{
+    unsigned other = 0;
+    while (other == node || !redis_cluster_is_primary(cluster, other))
+        assert_true(++other < redis_cluster_count(cluster));
+    return other;
+}
+
+static void wait_for_blocked_at(const struct redis_cluster *cluster, unsigned node, long clients)
+{
+    redisContext *direct = redis_cluster_connect(cluster, node);
+    assert_non_null(direct);
+    wait_for_blocked(direct, clients);
+    redisFree(direct);
+}
+
+static void push(redisContext *client, const char *key, const char *value)
+{
+    redisReply *reply = redisCommand(client, "RPUSH %s %s", key, value);
+    assert_non_null(reply);
+    if (reply->type != REDIS_REPLY_INTEGER)
+        fail_msg("RPUSH %s: %s", key, reply->str);
+    freeReplyObject(reply);
+}
+
+/* What BLPOP of a list answers. */
+static void expect_popped(int fd, const char *key, const char *value)
+{
+    char lines[256];
+    (void)snprintf(lines, sizeof lines, "*2\n$%zu\n%s\n$%zu\n%s\n", strlen(key), key, strlen(value),
+                   value);
+    expect(fd, lines);
+}
+
+/* ---- all of them, on all nodes ---- */
+
+/* L1 is told of nothing here, so what it has of the keys is old until the command drops it. */
+static void block_on(const struct redis_cluster *cluster, redisContext *client, unsigned node,
+                     const char *tag, const char *const formats[2])
+{
+    char line[256], key[96];
+    (void)snprintf(key, sizeof key, "{%s}:a", tag);
+    freeReplyObject(redisCommand(client, "DEL {%s}:a {%s}:b", tag, tag));
+    ASSERT_SAYS(client, "OK", "SET %s old", key);
+    ASSERT_SAYS(client, "old", "GET %s", key);
+    assert_int_equal(redis_cluster_tell(cluster, node, "DEL %s", key), 0);
+    (void)snprintf(line, sizeof line, formats[0], tag, tag);
+    assert_int_equal(redisAppendCommand(client, line), REDIS_OK);
+    int done = 0;
+    while (done == 0)
+        assert_int_equal(redisBufferWrite(client, &done), REDIS_OK);
+    wait_for_blocked_at(cluster, node, 1);
+    (void)snprintf(line, sizeof line, formats[1], tag);
+    assert_int_equal(redis_cluster_tell(cluster, node, line), 0);
+    redisReply *reply;
+    assert_int_equal(redisGetReply(client, (void **)&reply), REDIS_OK);
+    if (reply->type != REDIS_REPLY_ARRAY && reply->type != REDIS_REPLY_STRING)
+        fail_msg("%s answers %s", formats[0], reply->str);
+    freeReplyObject(reply);
+    reply = redisCommand(client, "GET %s", key);
+    if (reply->str != NULL && strcmp(reply->str, "old") == 0)
+        fail_msg("%s, and L1 has %s", formats[0], reply->str);
+    freeReplyObject(reply);
+}
+
+static void what_blocks_goes_to_the_owner_of_its_keys(void **state)
+{
+    static const char *const formats[][2] = {
+        {"BLPOP {%s}:a 0", "RPUSH {%s}:a x"},
+        {"BRPOP {%s}:none {%s}:a 0", "RPUSH {%s}:a x"},
+        {"BLMPOP 0 2 {%s}:none {%s}:a LEFT", "RPUSH {%s}:a x"},
+        {"BLMOVE {%s}:a {%s}:b LEFT RIGHT 0", "RPUSH {%s}:a x"},
+        {"BRPOPLPUSH {%s}:a {%s}:b 0", "RPUSH {%s}:a x"},
+        {"BZPOPMIN {%s}:a 0", "ZADD {%s}:a 1 x"},
+        {"BZPOPMAX {%s}:none {%s}:a 0", "ZADD {%s}:a 1 x"},
+        {"BZMPOP 0 2 {%s}:none {%s}:a MIN", "ZADD {%s}:a 1 x"},
+        {"XREAD COUNT 1 BLOCK 0 STREAMS {%s}:a $", "XADD {%s}:a * f x"},
+    };
+    struct cluster_rig *rig = *state;
+    redisContext *client;
+    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
+    struct stratad_process *stratad = start(rig, &client);
+    (void)unsetenv("STRATA_TRACKING");
+    unsigned nodes = 0;
+    for (unsigned node = 0; node < redis_cluster_count(rig->cluster); node++) {
+        unsigned n = 0;
+        char tag[64];
+        if (!redis_cluster_is_primary(rig->cluster, node))
+            continue;
+        stratad_cluster_key_of(rig->cluster, node, "tag", &n, tag, sizeof tag);
+        for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+            block_on(rig->cluster, client, node, tag, formats[i]);
+        nodes++;
+    }
+    assert_int_equal(nodes, 3);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+static void a_group_of_a_stream_is_read_where_it_is(void **state)
+{
+    struct cluster_rig *rig = *state;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    int fd = rig_socket(stratad);
+    ASSERT_SAYS(client, "OK", "XGROUP CREATE stream block $ MKSTREAM");
+    say(fd, "XREADGROUP GROUP block 5 BLOCK 0 STREAMS stream >\nPING\n");
+    wait_for_blocked_at(rig->cluster, owner_of(rig->cluster, "stream"), 1);
+    ASSERT_SAYS(client, "1-1", "XADD stream 1-1 f v");
+    expect(fd, "*1\n*2\n$6\nstream\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n+PONG\n");
+    (void)close(fd);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+static void what_redis_refuses_it_refuses_here(void **state)
+{
+    struct cluster_rig *rig = *state;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    int fd = rig_socket(stratad);
+    say(fd, "BLPOP a b 0\nBLPOP a x\nBLPOP a -1\nBLPOP\nBLPOP a 0.01\n"
+            "MULTI\nBLPOP a 0\nEXEC\nSET a 1\nBLPOP a 0\nPING\n");
+    expect(fd, "-CROSSSLOT Keys in request don't hash to the same slot\n"
+               "-ERR timeout is not a float or out of range\n"
+               "-ERR timeout is negative\n"
+               "-ERR wrong number of arguments for 'blpop' command\n"
+               "*-1\n+OK\n+QUEUED\n*1\n*-1\n+OK\n"
+               "-WRONGTYPE Operation against a key holding the wrong kind of value\n+PONG\n");
+    (void)close(fd);
+    fd = rig_socket(stratad);
+    say(fd, "HELLO 3\nSUBSCRIBE news\n");
+    expect_until(fd, ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    say(fd, "BLPOP a 0\nUNSUBSCRIBE\nBLPOP none 0.01\n");
+    expect(fd, "-ERR strata: before a Redis Cluster 'blpop' and what the client is subscribed to "
+               "need a connection each\n>3\n$11\nunsubscribe\n$4\nnews\n:0\n_\n");
+    (void)close(fd);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- slots that move ---- */
+
+/* Reads the node's MONITOR until it shows the command; the number that is its last word. */
+static double watched_time(redisContext *monitor, const char *command)
+{
+    for (;;) {
+        redisReply *reply;
+        assert_int_equal(redisGetReply(monitor, (void **)&reply), REDIS_OK);
+        char *found = strcasestr(reply->str, command);
+        char *last = found != NULL ? strrchr(found, ' ') : NULL;
+        double time = last != NULL ? strtod(last + 2, NULL) : 0;
+        freeReplyObject(reply);
+        if (found != NULL)
+            return time;
+    }
+}
+
+/* Twice, and there is and back again: with an end that is to come, and without one. */
+static void a_slot_that_moves_takes_along_who_waits(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    int fd = rig_socket(stratad), ends = rig_socket(stratad), stream = rig_socket(stratad);
+    unsigned from = owner_of(cluster, "{m}q"), to = other_primary(cluster, from);
+    redisContext *monitor = redis_cluster_connect(cluster, to);
+    ASSERT_SAYS(monitor, "OK", "MONITOR");
+    say(fd, "BLPOP {m}q 0\nPING\n");
+    say(ends, "BLPOP {m}other {m}ends 600\nPING\n");
+    say(stream, "XREAD BLOCK 600000 STREAMS {m}block $\nPING\n");
+    wait_for_blocked_at(cluster, from, 3);
+    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "{m}q"), to), 0);
+    wait_for_blocked_at(cluster, to, 3);
+    wait_for_blocked_at(cluster, from, 0);
+    double left = watched_time(monitor, "\"{m}ends\"");
+    assert_true(left > 0 && left < 600);
+    redisFree(monitor);
+    push(client, "{m}q", "one");
+    expect_popped(fd, "{m}q", "one");
+    say(fd, "BLPOP {m}q 0\nPING\n");
+    expect(fd, "+PONG\n");
+    wait_for_blocked_at(cluster, to, 3);
+    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "{m}q"), from),
+                     0);
+    wait_for_blocked_at(cluster, from, 3);
+    push(client, "{m}q", "two");
+    push(client, "{m}ends", "three");
+    ASSERT_SAYS(client, "1-1", "XADD {m}block 1-1 f v");
+    expect_popped(fd, "{m}q", "two");
+    expect_popped(ends, "{m}ends", "three");
+    expect(stream, "*1\n*2\n$8\n{m}block\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n+PONG\n");
+    expect(fd, "+PONG\n");
+    expect(ends, "+PONG\n");
+    (void)close(fd);
+    (void)close(ends);
+    (void)close(stream);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* The list is not there, so who asks for it now is asked to ask the other one (ASK). */
+static void a_slot_on_its_way_is_waited_for_where_it_goes(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    int early = rig_socket(stratad), fd = rig_socket(stratad), more = rig_socket(stratad);
+    unsigned slot = redis_cluster_slot(cluster, "half");
+    unsigned from = owner_of(cluster, "half"), to = other_primary(cluster, from);
+    say(early, "BLPOP half 0\n");
+    wait_for_blocked_at(cluster, from, 1);
+    assert_int_equal(redis_cluster_begin_move(cluster, slot, to), 0);
+    say(fd, "BLPOP half 0\nPING\n");
+    wait_for_blocked_at(cluster, to, 1);
+    say(more, "BLPOP half 0.01\nPING\n");
+    expect(more, "*-1\n+PONG\n");
+    push(client, "half", "one");
+    expect_popped(fd, "half", "one");
+    expect(fd, "+PONG\n");
+    wait_for_blocked_at(cluster, from, 1);
+    assert_int_equal(redis_cluster_finish_move(cluster, slot, to), 0);
+    wait_for_blocked_at(cluster, to, 1);
+    push(client, "half", "two");
+    expect_popped(early, "half", "two");
+    (void)close(early);
+    (void)close(fd);
+    (void)close(more);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- nodes ---- */
+
+static void who_waits_follows_a_fail_over(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    int fd = rig_socket(stratad), ends = rig_socket(stratad);
+    unsigned from = owner_of(cluster, "{o}q");
+    int replica = redis_cluster_replica(cluster, from);
+    assert_true(replica >= 0);
+    say(fd, "BLPOP {o}q 0\nPING\n");
+    say(ends, "BZPOPMIN {o}z 600\nPING\n");
+    wait_for_blocked_at(cluster, from, 2);
+    assert_int_equal(redis_cluster_failover(cluster, (unsigned)replica, ""), 0);
+    wait_for_blocked_at(cluster, (unsigned)replica, 2);
+    push(client, "{o}q", "x");
+    expect_popped(fd, "{o}q", "x");
+    freeReplyObject(redisCommand(client, "ZADD {o}z 1 m"));
+    expect(ends, "*3\n$4\n{o}z\n$1\nm\n$1\n1\n+PONG\n");
+    expect(fd, "+PONG\n");
+    (void)close(fd);
+    (void)close(ends);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* Nobody knows whether it was served. Who asks anew waits for the new primary. */
+static void a_node_that_dies_ends_what_waits_on_it(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    unsigned n = 0, victim = owner_of(cluster, "dies"), other = other_primary(cluster, victim);
+    int replica = redis_cluster_replica(cluster, victim);
+    char key[64];
+    stratad_cluster_key_of(cluster, other, "lives", &n, key, sizeof key);
+    int fd = rig_socket(stratad), stays = rig_socket(stratad);
+    char line[128];
+    (void)snprintf(line, sizeof line, "BLPOP %s 0\n", key);
+    say(fd, "BLPOP dies 0\n");
+    say(stays, line);
+    wait_for_blocked_at(cluster, victim, 1);
+    wait_for_blocked_at(cluster, other, 1);
+    redis_cluster_kill9(cluster, victim);
+    expect(fd, LOST);
+    say(fd, "BLPOP dies 0\n");
+    wait_for_blocked_at(cluster, (unsigned)replica, 1);
+    assert_int_equal(redis_cluster_tell(cluster, (unsigned)replica, "RPUSH dies back"), 0);
+    expect_popped(fd, "dies", "back");
+    push(client, key, "x");
+    expect_popped(stays, key, "x");
+    (void)close(fd);
+    (void)close(stays);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+/* ---- ends ---- */
+
+static void who_leaves_takes_it_along(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = start(rig, &client);
+    unsigned from = owner_of(cluster, "left"), to = other_primary(cluster, from);
+    int fd = rig_socket(stratad), moved = rig_socket(stratad), last = rig_socket(stratad);
+    say(fd, "BLPOP left 0\nGET a\n");
+    say(moved, "BLPOP left 0\nGET a\n");
+    wait_for_blocked_at(cluster, from, 2);
+    (void)close(fd);
+    wait_for_blocked_at(cluster, from, 1);
+    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "left"), to), 0);
+    wait_for_blocked_at(cluster, to, 1);
+    (void)close(moved);
+    wait_for_blocked_at(cluster, to, 0);
+    struct fact fact = {client, "open", 0};
+    assert_true(wait_until(own_is, &fact, OWN_RIG_PATIENCE_MS));
+    say(last, "BLPOP left 0\n");
+    wait_for_blocked_at(cluster, to, 1);
+    assert_int_equal(stratad_process_terminate(stratad, OWN_RIG_PATIENCE_MS), 0);
+    expect(last, LOST);
+    expect_closed(last);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(what_blocks_goes_to_the_owner_of_its_keys, cluster_rig_settle),
+        cmocka_unit_test_setup(a_group_of_a_stream_is_read_where_it_is, cluster_rig_settle),
+        cmocka_unit_test_setup(what_redis_refuses_it_refuses_here, cluster_rig_settle),
+        cmocka_unit_test_setup(a_slot_that_moves_takes_along_who_waits, cluster_rig_settle),
+        cmocka_unit_test_setup(a_slot_on_its_way_is_waited_for_where_it_goes, cluster_rig_settle),
+        cmocka_unit_test_setup(who_waits_follows_a_fail_over, cluster_rig_settle),
+        cmocka_unit_test_setup(a_node_that_dies_ends_what_waits_on_it, cluster_rig_settle),
+        cmocka_unit_test_setup(who_leaves_takes_it_along, cluster_rig_settle),
+    };
+    return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
+}

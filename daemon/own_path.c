@@ -61,6 +61,20 @@ static struct sta_exchange *own_prepare(struct sta_session *session, const struc
 
 /* ---- WATCH and its end ---- */
 
+/* Before a cluster the first one looks for its node, and nothing is sent behind it meanwhile. Where
+ * it fails, EXEC is not carried out unwatched. */
+static int conclude_first_watch(struct sta_exchange *exchange, int status,
+                                struct strata_bytes replies, struct sta_buffer *out)
+{
+    struct sta_session *session = exchange->session;
+    bool watched = status == STRATA_OK && *(const char *)replies.data == '+';
+    if (session != NULL && watched)
+        session->own_lane->watching = true;
+    else if (session != NULL && session->watch_lost == STA_WATCH_KEPT)
+        session->watch_lost = STA_WATCH_LOST_TOLD;
+    return conclude_as_it_is(exchange, status, replies, out);
+}
+
 static int run_watch(struct sta_session *session, const struct sta_route *route,
                      struct strata_bytes *argv, size_t argc)
 {
@@ -69,7 +83,12 @@ static int run_watch(struct sta_session *session, const struct sta_route *route,
         return STRATA_ERR_NOMEM;
     if (session->watch_lost == STA_WATCH_LOST_TOLD && session->queue_len == 0)
         session->watch_lost = STA_WATCH_KEPT;
-    session->own_lane->watching = true;
+    if (session->worker->router != NULL && !session->own_lane->watching) {
+        exchange->conclude = conclude_first_watch;
+        exchange->own = STA_OWN_BLOCKS;
+    } else {
+        session->own_lane->watching = true;
+    }
     return own_send(session, exchange, 1);
 }
 
@@ -301,8 +320,9 @@ static int held_by_subscriptions(struct sta_session *session, struct sta_route *
     return sta_forward(session, route, argv, argc);
 }
 
-static int held_by_watching(struct sta_session *session, struct sta_route *route,
-                            struct strata_bytes *argv, size_t argc, bool *done)
+/* Goes to Redis where the keys are watched. */
+static int watching_send(struct sta_session *session, struct sta_route *route,
+                         struct strata_bytes *argv, size_t argc, bool *done)
 {
     bool cached = session->worker->stratad->l1 != NULL;
     route->lane = STA_LANE_OWN;
@@ -320,6 +340,22 @@ static int held_by_watching(struct sta_session *session, struct sta_route *route
         *done = false;
         return STRATA_OK;
     }
+}
+
+/* Before a cluster only what is of the same slot can be said there, or of none. */
+static int held_by_watching(struct sta_session *session, struct sta_route *route,
+                            struct strata_bytes *argv, size_t argc, bool *done)
+{
+    size_t first;
+    if (session->worker->router == NULL || route->kind == STA_DISPATCH_LOCAL ||
+        route->kind == STA_DISPATCH_REFUSED || route->kind == STA_DISPATCH_TRANSACTION ||
+        route->kind == STA_DISPATCH_OWN)
+        return watching_send(session, route, argv, argc, done);
+    const struct sta_slot_plan plan = sta_slot_plan_inside(route, argv, argc, &first);
+    const char *refusal = sta_slot_plan_refusal(&plan, session->own_lane->home.slot);
+    route->plan = &plan;
+    return refusal != NULL ? sta_session_say_error(session, refusal)
+                           : watching_send(session, route, argv, argc, done);
 }
 
 int sta_own_path_held(struct sta_session *session, struct strata_bytes *argv, size_t argc,

@@ -34,6 +34,8 @@ static size_t find_word(const struct strata_bytes *argv, size_t argc, uint64_t *
         *unit_ns = words[i].unit_ns;
         return at;
     }
+    if (!sta_dispatch_word_is(argv[0], "xread") && !sta_dispatch_word_is(argv[0], "xreadgroup"))
+        return 0;
     *unit_ns = STA_NS_MS;
     size_t block = sta_dispatch_block_at(argv, argc);
     return block > 0 && block + 1 < argc ? block + 1 : 0;

@@ -25,11 +25,21 @@
 static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
                          const struct strata_bytes *argv)
 {
-    char name[32], text[160];
+    char name[32], text[192];
     sta_dispatch_name(argv[0], name, sizeof name);
     if (refusal == STA_REFUSAL_NOT_PASSED_ON)
         (void)snprintf(text, sizeof text,
                        "ERR strata: '%s' is not passed on; send it to Redis itself", name);
+    else if (refusal == STA_REFUSAL_EACH_NODE)
+        (void)snprintf(text, sizeof text,
+                       "ERR strata: '%s' shows what one node of the cluster is told; send it to "
+                       "each of them itself",
+                       name);
+    else if (refusal == STA_REFUSAL_WRITES)
+        (void)snprintf(text, sizeof text,
+                       "ERR strata: before a Redis Cluster '%s' has nothing to count: what a "
+                       "client writes goes to several nodes, on shared connections",
+                       name);
     else if (refusal == STA_REFUSAL_CLUSTER)
         (void)snprintf(text, sizeof text, "ERR strata: '%s' is not offered before a Redis Cluster",
                        name);
@@ -81,8 +91,8 @@ static bool any_node_does(const struct sta_route *route, struct strata_bytes nam
 }
 
 /* Before a cluster: by the owner of the slot of its keys, where they have one. */
-static int serve_own_blocking(struct sta_session *session, struct sta_route *route,
-                              struct strata_bytes *argv, size_t argc)
+static int serve_own_by_slot(struct sta_session *session, struct sta_route *route,
+                             struct strata_bytes *argv, size_t argc)
 {
     size_t first;
     const struct sta_slot_plan plan = sta_slot_plan_inside(route, argv, argc, &first);
@@ -91,13 +101,23 @@ static int serve_own_blocking(struct sta_session *session, struct sta_route *rou
                                             : sta_own_path(session, route, argv, argc);
 }
 
+/* Before a cluster. */
+static enum sta_refusal refusal_of(enum sta_own_command own)
+{
+    if (own == STA_OWN_MONITOR)
+        return STA_REFUSAL_EACH_NODE;
+    return own == STA_OWN_WAIT ? STA_REFUSAL_WRITES : STA_REFUSAL_CLUSTER;
+}
+
 static int serve_own(struct sta_session *session, struct sta_route *route,
                      struct strata_bytes *argv, size_t argc)
 {
     if (session->worker->router == NULL || any_node_does(route, argv[0]))
         return sta_own_path(session, route, argv, argc);
-    return route->own == STA_OWN_BLOCKING ? serve_own_blocking(session, route, argv, argc)
-                                          : serve_refusal(session, STA_REFUSAL_CLUSTER, argv);
+    if (route->own == STA_OWN_BLOCKING || route->own == STA_OWN_WATCH ||
+        route->own == STA_OWN_UNWATCH)
+        return serve_own_by_slot(session, route, argv, argc);
+    return serve_refusal(session, refusal_of(route->own), argv);
 }
 
 static int serve_route(struct sta_session *session, struct sta_route *route,

@@ -205,3 +205,18 @@ struct sta_slot_plan sta_slot_plan_inside(const struct sta_route *route,
     *first = slots.first;
     return plan;
 }
+
+const char *sta_slot_plan_refusal(const struct sta_slot_plan *inside, uint16_t slot)
+{
+    if (inside->kind == STA_SLOT_PLAN_ANY)
+        return NULL;
+    if (inside->kind == STA_SLOT_PLAN_CROSS ||
+        (inside->kind == STA_SLOT_PLAN_ONE && slot != STA_OPERATION_ANY_NODE &&
+         inside->slot != slot))
+        return "CROSSSLOT Keys in request don't hash to the same slot";
+    if (inside->kind != STA_SLOT_PLAN_ONE)
+        return "ERR strata: behind WATCH and inside a transaction before a cluster all must "
+               "concern "
+               "one slot";
+    return NULL;
+}

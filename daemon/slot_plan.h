@@ -59,6 +59,10 @@ struct sta_slot_plan sta_slot_plan_inside(const struct sta_route *route,
                                           const struct strata_bytes *argv, size_t argc,
                                           size_t *first);
 
+/* Of such a plan: why it may not stand where all is of this slot (or of none yet,
+ * STA_OPERATION_ANY_NODE); NULL: it may. */
+const char *sta_slot_plan_refusal(const struct sta_slot_plan *inside, uint16_t slot);
+
 /* The table's own invariant, for tests: sorted, without doubles. */
 bool sta_slot_plan_valid(void);
 

@@ -46,6 +46,13 @@ void sta_transaction_abort(struct sta_session *session)
 
 /* ---- MULTI, and what it is followed by ---- */
 
+static bool is_watching(const struct sta_session *session)
+{
+    return session->own_lane != NULL && session->own_lane->watching;
+}
+
+/* Before a cluster what stands behind watched keys is of their slot, and goes where they are
+ * watched: no command about the slot is needed, for nothing of it may go elsewhere. */
 static int run_multi(struct sta_session *session)
 {
     if (session->transaction != NULL)
@@ -55,7 +62,8 @@ static int run_multi(struct sta_session *session)
         return STRATA_ERR_NOMEM;
     sta_buffer_init(&transaction->commands, session->worker->stratad->options.query_limit);
     sta_buffer_init(&transaction->probe, session->worker->stratad->options.query_limit);
-    transaction->slot = STA_OPERATION_ANY_NODE;
+    transaction->slot =
+        is_watching(session) ? session->own_lane->home.slot : STA_OPERATION_ANY_NODE;
     session->transaction = transaction;
     return sta_session_say(session, "OK");
 }
@@ -69,13 +77,9 @@ static const char *transaction_place(struct sta_transaction *transaction,
     size_t first;
     const struct sta_slot_plan plan = sta_slot_plan_inside(route, argv, argc, &first);
     const bool is_first = transaction->slot == STA_OPERATION_ANY_NODE;
-    if (plan.kind == STA_SLOT_PLAN_ANY)
-        return NULL;
-    if (plan.kind == STA_SLOT_PLAN_CROSS ||
-        (plan.kind == STA_SLOT_PLAN_ONE && !is_first && plan.slot != transaction->slot))
-        return "CROSSSLOT Keys in request don't hash to the same slot";
-    if (plan.kind != STA_SLOT_PLAN_ONE)
-        return "ERR strata: inside a transaction before a cluster all must concern one slot";
+    const char *refusal = sta_slot_plan_refusal(&plan, transaction->slot);
+    if (refusal != NULL || plan.kind == STA_SLOT_PLAN_ANY)
+        return refusal;
     const struct strata_bytes probe[] = {strata_bytes("EXISTS", 6), argv[first]};
     if (is_first && sta_resp_write_command(&transaction->probe, probe, 2) < 0)
         return "ERR strata: out of memory";
@@ -106,11 +110,6 @@ int sta_transaction_queue(struct sta_session *session, const struct sta_route *r
         return status;
     transaction->count++;
     return sta_session_say(session, "QUEUED");
-}
-
-static bool is_watching(const struct sta_session *session)
-{
-    return session->own_lane != NULL && session->own_lane->watching;
 }
 
 /* Redis is told of a DISCARD, or of an EXEC that it does not see, where it watches keys. */

@@ -215,7 +215,7 @@ def py_refusals(bench):
 
 def py_own_refused_before_a_cluster(bench):
     client = bench.client()
-    assert refused(lambda: client.execute_command("WATCH", "py:none"))
+    assert refused(lambda: client.wait(0, 100))
     assert client.ping()
 
 
@@ -414,7 +414,7 @@ def benchmark_all(bench):
 CHECKS = [py_strings, py_binary, py_other_types, py_pipelines, py_transactions, py_refusals,
           py_threads, py_what_others_write_is_seen, cli_words, cli_script, cli_pipe, benchmark_all]
 OWN = [py_pubsub, py_pubsub_health_check, py_queue, py_wait, py_watch, py_monitor, cli_subscribe]
-OWN_CLUSTER = [py_queue, py_own_refused_before_a_cluster]
+OWN_CLUSTER = [py_queue, py_watch, py_own_refused_before_a_cluster]
 
 
 def main():

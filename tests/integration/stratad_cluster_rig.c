@@ -32,6 +32,39 @@ struct stratad_process *stratad_cluster_start(struct cluster_rig *rig, const cha
     return stratad;
 }
 
+static bool is_up(void *client)
+{
+    redisReply *reply = redisCommand(client, "SET is:up yes");
+    bool up = reply != NULL && reply->type == REDIS_REPLY_STATUS;
+    freeReplyObject(reply);
+    return up;
+}
+
+struct stratad_process *stratad_cluster_start_patient(struct cluster_rig *rig,
+                                                      redisContext **client)
+{
+    static const char *const more[] = {"--socket-timeout", "20", NULL};
+    struct stratad_process *stratad = stratad_cluster_start(rig, more);
+    *client = rig_client(stratad);
+    assert_true(wait_until(is_up, *client, CLUSTER_RIG_PATIENT_MS));
+    return stratad;
+}
+
+unsigned stratad_cluster_owner_of(const struct redis_cluster *cluster, const char *key)
+{
+    int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, key));
+    assert_true(owner >= 0);
+    return (unsigned)owner;
+}
+
+unsigned stratad_cluster_other_primary(const struct redis_cluster *cluster, unsigned node)
+{
+    unsigned other = 0;
+    while (other == node || !redis_cluster_is_primary(cluster, other))
+        assert_true(++other < redis_cluster_count(cluster));
+    return other;
+}
+
 void stratad_cluster_key_of(const struct redis_cluster *cluster, unsigned node, const char *prefix,
                             unsigned *n, char *key, size_t cap)
 {

@@ -18,6 +18,14 @@
  * NULL) are further arguments. */
 struct stratad_process *stratad_cluster_start(struct cluster_rig *rig, const char *const *more);
 
+/* One with a budget that outlives a fail-over, and a client of it, whose SET it has carried out. */
+struct stratad_process *stratad_cluster_start_patient(struct cluster_rig *rig,
+                                                      redisContext **client);
+
+/* The node that owns the key's slot; and the first primary that is another than `node`. */
+unsigned stratad_cluster_owner_of(const struct redis_cluster *cluster, const char *key);
+unsigned stratad_cluster_other_primary(const struct redis_cluster *cluster, unsigned node);
+
 /* The text "prefix:n" of a key (as Redis has it) in a slot of the node, the first at or after *n,
  * which is set behind it. */
 void stratad_cluster_key_of(const struct redis_cluster *cluster, unsigned node, const char *prefix,

@@ -23,31 +23,6 @@
 #define LOST                                                                                       \
     "-LOST strata: the connection to redis broke before the answer; a write may have happened\n"
 
-/* With a budget that outlives a fail-over. */
-static struct stratad_process *start(struct cluster_rig *rig, redisContext **client)
-{
-    static const char *const more[] = {"--socket-timeout", "20", NULL};
-    struct stratad_process *stratad = stratad_cluster_start(rig, more);
-    *client = rig_client(stratad);
-    assert_true(wait_until(answers_ok, *client, OWN_RIG_PATIENCE_MS));
-    return stratad;
-}
-
-static unsigned owner_of(const struct redis_cluster *cluster, const char *key)
-{
-    int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, key));
-    assert_true(owner >= 0);
-    return (unsigned)owner;
-}
-
-static unsigned other_primary(const struct redis_cluster *cluster, unsigned node)
-{
-    unsigned other = 0;
-    while (other == node || !redis_cluster_is_primary(cluster, other))
-        assert_true(++other < redis_cluster_count(cluster));
-    return other;
-}
-
 static void wait_for_blocked_at(const struct redis_cluster *cluster, unsigned node, long clients)
 {
     redisContext *direct = redis_cluster_connect(cluster, node);
@@ -121,7 +96,7 @@ static void what_blocks_goes_to_the_owner_of_its_keys(void **state)
     struct cluster_rig *rig = *state;
     redisContext *client;
     assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     (void)unsetenv("STRATA_TRACKING");
     unsigned nodes = 0;
     for (unsigned node = 0; node < redis_cluster_count(rig->cluster); node++) {
@@ -143,11 +118,11 @@ static void a_group_of_a_stream_is_read_where_it_is(void **state)
 {
     struct cluster_rig *rig = *state;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     int fd = rig_socket(stratad);
     ASSERT_SAYS(client, "OK", "XGROUP CREATE stream block $ MKSTREAM");
     say(fd, "XREADGROUP GROUP block 5 BLOCK 0 STREAMS stream >\nPING\n");
-    wait_for_blocked_at(rig->cluster, owner_of(rig->cluster, "stream"), 1);
+    wait_for_blocked_at(rig->cluster, stratad_cluster_owner_of(rig->cluster, "stream"), 1);
     ASSERT_SAYS(client, "1-1", "XADD stream 1-1 f v");
     expect(fd, "*1\n*2\n$6\nstream\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n+PONG\n");
     (void)close(fd);
@@ -159,7 +134,7 @@ static void what_redis_refuses_it_refuses_here(void **state)
 {
     struct cluster_rig *rig = *state;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     int fd = rig_socket(stratad);
     say(fd, "BLPOP a b 0\nBLPOP a x\nBLPOP a -1\nBLPOP\nBLPOP a 0.01\n"
             "MULTI\nBLPOP a 0\nEXEC\nSET a 1\nBLPOP a 0\nPING\n");
@@ -204,9 +179,10 @@ static void a_slot_that_moves_takes_along_who_waits(void **state)
     struct cluster_rig *rig = *state;
     struct redis_cluster *cluster = rig->cluster;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     int fd = rig_socket(stratad), ends = rig_socket(stratad), stream = rig_socket(stratad);
-    unsigned from = owner_of(cluster, "{m}q"), to = other_primary(cluster, from);
+    unsigned from = stratad_cluster_owner_of(cluster, "{m}q"),
+             to = stratad_cluster_other_primary(cluster, from);
     redisContext *monitor = redis_cluster_connect(cluster, to);
     ASSERT_SAYS(monitor, "OK", "MONITOR");
     say(fd, "BLPOP {m}q 0\nPING\n");
@@ -248,10 +224,11 @@ static void a_slot_on_its_way_is_waited_for_where_it_goes(void **state)
     struct cluster_rig *rig = *state;
     struct redis_cluster *cluster = rig->cluster;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     int early = rig_socket(stratad), fd = rig_socket(stratad), more = rig_socket(stratad);
     unsigned slot = redis_cluster_slot(cluster, "half");
-    unsigned from = owner_of(cluster, "half"), to = other_primary(cluster, from);
+    unsigned from = stratad_cluster_owner_of(cluster, "half"),
+             to = stratad_cluster_other_primary(cluster, from);
     say(early, "BLPOP half 0\n");
     wait_for_blocked_at(cluster, from, 1);
     assert_int_equal(redis_cluster_begin_move(cluster, slot, to), 0);
@@ -281,9 +258,9 @@ static void who_waits_follows_a_fail_over(void **state)
     struct cluster_rig *rig = *state;
     struct redis_cluster *cluster = rig->cluster;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
     int fd = rig_socket(stratad), ends = rig_socket(stratad);
-    unsigned from = owner_of(cluster, "{o}q");
+    unsigned from = stratad_cluster_owner_of(cluster, "{o}q");
     int replica = redis_cluster_replica(cluster, from);
     assert_true(replica >= 0);
     say(fd, "BLPOP {o}q 0\nPING\n");
@@ -308,8 +285,9 @@ static void a_node_that_dies_ends_what_waits_on_it(void **state)
     struct cluster_rig *rig = *state;
     struct redis_cluster *cluster = rig->cluster;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
-    unsigned n = 0, victim = owner_of(cluster, "dies"), other = other_primary(cluster, victim);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
+    unsigned n = 0, victim = stratad_cluster_owner_of(cluster, "dies"),
+             other = stratad_cluster_other_primary(cluster, victim);
     int replica = redis_cluster_replica(cluster, victim);
     char key[64];
     stratad_cluster_key_of(cluster, other, "lives", &n, key, sizeof key);
@@ -341,8 +319,9 @@ static void who_leaves_takes_it_along(void **state)
     struct cluster_rig *rig = *state;
     struct redis_cluster *cluster = rig->cluster;
     redisContext *client;
-    struct stratad_process *stratad = start(rig, &client);
-    unsigned from = owner_of(cluster, "left"), to = other_primary(cluster, from);
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
+    unsigned from = stratad_cluster_owner_of(cluster, "left"),
+             to = stratad_cluster_other_primary(cluster, from);
     int fd = rig_socket(stratad), moved = rig_socket(stratad), last = rig_socket(stratad);
     say(fd, "BLPOP left 0\nGET a\n");
     say(moved, "BLPOP left 0\nGET a\n");

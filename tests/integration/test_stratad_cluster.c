@@ -166,12 +166,18 @@ static void what_concerns_one_node_is_refused(void **state)
 {
     static const char *const commands[] = {
         "CONFIG GET maxmemory", "CLUSTER SLOTS", "CLIENT LIST", "SWAPDB 0 1", "DEBUG SLEEP 0",
-        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "WATCH a",
-        "SSUBSCRIBE c",         "SUNSUBSCRIBE",  "SCRIPT KILL", "MONITOR",    "WAIT 0 0",
+        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "SSUBSCRIBE c",
+        "SUNSUBSCRIBE",         "SCRIPT KILL",
     };
     struct bench bench = open_bench(state);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         ASSERT_SAYS(bench.client, "ERR strata: ", commands[i]);
+    ASSERT_SAYS(bench.client, "ERR strata: 'monitor' shows what one node of the cluster is told",
+                "MONITOR");
+    ASSERT_SAYS(bench.client, "ERR strata: before a Redis Cluster 'wait' has nothing to count",
+                "WAIT 1 100");
+    ASSERT_SAYS(bench.client, "ERR strata: before a Redis Cluster 'waitaof' has nothing to count",
+                "WAITAOF 1 1 100");
     close_bench(&bench);
 }
 
@@ -199,7 +205,7 @@ static void a_transaction_of_one_slot_is_carried_out_by_its_owner(void **state)
     ASSERT_SAYS(bench.client, "CROSSSLOT", "SET b inside");
     ASSERT_SAYS(bench.client, "EXECABORT", "EXEC");
     ASSERT_SAYS(bench.client, "OK", "MULTI");
-    ASSERT_SAYS(bench.client, "ERR strata: inside a transaction", "FLUSHALL");
+    ASSERT_SAYS(bench.client, "ERR strata: behind WATCH and inside a transaction", "FLUSHALL");
     ASSERT_SAYS(bench.client, "EXECABORT", "EXEC");
     ASSERT_INTEGER(bench.client, 0, "EXISTS a b");
     ASSERT_SAYS(bench.client, "OK", "MULTI");

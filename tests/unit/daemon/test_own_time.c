@@ -55,6 +55,7 @@ static void what_only_looks_like_it_is_none(void **state)
     assert_time("XREADGROUP GROUP block 5 BLOCK 30 STREAMS s >", 5, 30 * STA_NS_MS);
     assert_int_equal(read_line(&time, "XREAD STREAMS block 0"), STRATA_MISS);
     assert_int_equal(read_line(&time, "MODULE.BLOCKS a b"), STRATA_MISS);
+    assert_int_equal(read_line(&time, "WATCH block 5"), STRATA_MISS);
 }
 
 static void nonsense_is_nonsense(void **state)

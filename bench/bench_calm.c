@@ -4,7 +4,7 @@
  * primaries and three replicas, with threads that call without a break. Prints what the tests
  * only bound. Wall times: on a busy machine they are upper bounds.
  *
- *   bench_calm [rounds]     default 3
+ *   bench_calm [rounds [part...]]   default 3, and all: herd freeze batch kill slots replace
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/calm_herd.h"
 #include "core/clock.h"
 #include "strata/strata.h"
 #include "support/fault_proxy.h"
@@ -410,20 +411,49 @@ static void compare_batches(const struct redis_cluster *cluster)
     strata_close(&cache);
 }
 
+/* ---- the program ---- */
+
+static bool is_wanted(const char *part, int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], part) == 0)
+            return true;
+    return argc <= 2;
+}
+
+/* From a link that only broke to a server that is away for longer than any backoff. */
+static void herds_run(void)
+{
+    static const unsigned away_ms[] = {0, 300, 1000, 5000};
+    for (size_t i = 0; i < sizeof away_ms / sizeof away_ms[0]; i++)
+        must(calm_herd_run(away_ms[i]) == 0, "a herd does not come back");
+}
+
+static void clusters_run(unsigned rounds, int argc, char **argv)
+{
+    struct redis_cluster *cluster = NULL;
+    must(redis_cluster_start(&cluster, NULL) == 0, "a cluster");
+    if (is_wanted("batch", argc, argv))
+        compare_batches(cluster);
+    for (unsigned i = 0; i < rounds && is_wanted("kill", argc, argv); i++)
+        kill_once(cluster, i % 3);
+    if (is_wanted("slots", argc, argv))
+        move_all_slots(cluster);
+    for (unsigned i = 0; i < rounds && is_wanted("replace", argc, argv); i++)
+        replace_all(&cluster);
+    redis_cluster_stop(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3;
-    struct redis_cluster *cluster = NULL;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    for (unsigned i = 0; i < rounds; i++)
+    for (unsigned i = 0; i < rounds && is_wanted("herd", argc, argv); i++)
+        herds_run();
+    for (unsigned i = 0; i < rounds && is_wanted("freeze", argc, argv); i++)
         freeze_once();
-    must(redis_cluster_start(&cluster, NULL) == 0, "a cluster");
-    compare_batches(cluster);
-    for (unsigned i = 0; i < rounds; i++)
-        kill_once(cluster, i % 3);
-    move_all_slots(cluster);
-    for (unsigned i = 0; i < rounds; i++)
-        replace_all(&cluster);
-    redis_cluster_stop(&cluster);
+    if (is_wanted("batch", argc, argv) || is_wanted("kill", argc, argv) ||
+        is_wanted("slots", argc, argv) || is_wanted("replace", argc, argv))
+        clusters_run(rounds, argc, argv);
     return 0;
 }

@@ -37,9 +37,7 @@ static void append_text(struct sta_buffer *wire, const char *text)
 /* One bulk made of two parts. */
 static void append_bulk(struct sta_buffer *wire, struct strata_bytes head, struct strata_bytes tail)
 {
-    char header[TTL_TEXT_CAP];
-    int len = snprintf(header, sizeof header, "$%zu\r\n", head.len + tail.len);
-    append_bytes(wire, header, (size_t)len);
+    sta_resp_put_bulk_head(wire, head.len + tail.len);
     append_bytes(wire, head.data, head.len);
     append_bytes(wire, tail.data, tail.len);
     append_text(wire, "\r\n");

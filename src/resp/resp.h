@@ -149,6 +149,10 @@ int sta_resp_write_null(struct sta_buffer *out, int protocol); /* $-1 or _ */
 uint8_t *sta_resp_open_bulk(struct sta_buffer *out, size_t most);
 void sta_resp_close_bulk(struct sta_buffer *out, size_t len);
 
+/* The head of a bulk of `len` bytes, into room that was made (24 bytes): these bytes, and CR LF
+ * behind them, are still to be appended. */
+void sta_resp_put_bulk_head(struct sta_buffer *out, size_t len);
+
 int sta_resp_write_null_array(struct sta_buffer *out, int protocol); /* *-1 or _ */
 int sta_resp_write_boolean(struct sta_buffer *out, bool value, int protocol);
 int sta_resp_write_double(struct sta_buffer *out, double value, int protocol);

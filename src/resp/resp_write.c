@@ -150,6 +150,13 @@ void sta_resp_close_bulk(struct sta_buffer *out, size_t len)
     advance_to(out, put_end(at + head_len + len));
 }
 
+void sta_resp_put_bulk_head(struct sta_buffer *out, size_t len)
+{
+    uint8_t *at = sta_buffer_end(out);
+    *at = '$';
+    advance_to(out, put_end(at + 1 + sta_resp_number_format_unsigned(at + 1, len)));
+}
+
 int sta_resp_write_null(struct sta_buffer *out, int protocol)
 {
     return write_constant(out, protocol >= 3 ? "_\r\n" : "$-1\r\n");

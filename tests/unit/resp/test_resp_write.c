@@ -140,6 +140,21 @@ static void what_is_written_reads_back(void **state)
     }
 }
 
+static void a_bulk_is_put_together_behind_its_head(void **state)
+{
+    (void)state;
+    static const char expected[] = "$0\r\n$123\r\n$18446744073709551615\r\n";
+    struct sta_buffer out;
+    sta_buffer_init(&out, SIZE_MAX);
+    assert_int_equal(sta_buffer_reserve(&out, sizeof expected), STRATA_OK);
+    sta_resp_put_bulk_head(&out, 0);
+    sta_resp_put_bulk_head(&out, 123);
+    sta_resp_put_bulk_head(&out, SIZE_MAX);
+    assert_int_equal(sta_buffer_len(&out), sizeof expected - 1);
+    assert_memory_equal(sta_buffer_bytes(&out).data, expected, sizeof expected - 1);
+    sta_buffer_fini(&out);
+}
+
 static void headers_that_no_reader_could_take_are_refused(void **state)
 {
     (void)state;
@@ -188,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_written_as_its_protocol_says),
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(a_bulk_is_put_together_behind_its_head),
         cmocka_unit_test(headers_that_no_reader_could_take_are_refused),
         cmocka_unit_test(lengths_that_no_sum_can_hold_are_too_big),
         cmocka_unit_test(a_buffer_without_room_stays_as_it_was),

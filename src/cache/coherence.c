@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/behind.h"
+#include "cache/tags.h"
 #include "core/clock.h"
 #include "core/mutant.h"
 #include "l2/operation.h"
@@ -38,6 +39,8 @@ static void on_forget(void *arg, struct strata_bytes key, const struct sta_opera
     const uint8_t *bytes = key.data;
     struct sta_key hashed =
         sta_l1_key(cache->l1, strata_bytes(bytes + prefix_len, key.len - prefix_len));
+    if (STA_MUTANT(TAG_TOLD) && sta_tags_is_key(hashed.bytes))
+        return;
     /* What L1 has of a key that is owed is newer than anything in Redis, and will be written. When
      * it was, and read back, it is Redis' value that stays, and others may have changed that. */
     bool newer =

@@ -277,11 +277,9 @@ static int more_names(struct sta_listing *listing)
 /* Names that the room keeps things under, in either tier. */
 bool sta_listing_is_own(struct strata_bytes name)
 {
-    struct strata_bytes tags = strata_text(STA_TAGS_PREFIX);
     struct strata_bytes barriers = strata_text(STA_BARRIERS_NAME);
-    return sta_lease_is_name(name) ||
-           (name.len == barriers.len && memcmp(name.data, barriers.data, name.len) == 0) ||
-           (name.len >= tags.len && memcmp(name.data, tags.data, tags.len) == 0);
+    return sta_lease_is_name(name) || sta_tags_is_key(name) ||
+           (name.len == barriers.len && memcmp(name.data, barriers.data, name.len) == 0);
 }
 
 static int take_name(struct sta_listing *listing, struct strata_bytes *name)

@@ -190,9 +190,8 @@ static void read_drop_older(struct sta_read *read, const struct sta_read_missing
     (void)sta_l1_invalidate(l1, &missing->key, now_ms, NULL);
 }
 
-/* Nothing is kept, but this is handed out. */
-static void read_fill_nothing(struct sta_read *read, const struct sta_read_missing *missing,
-                              uint64_t now_ms)
+void sta_read_keep_nothing(struct sta_read *read, const struct sta_read_missing *missing,
+                           uint64_t now_ms)
 {
     struct sta_l1_token token;
     if (read->cache->l1 != NULL &&
@@ -257,7 +256,7 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
     if (status < 0)
         sta_tiers_count(&cache->l1_counters.errors);
     if (status != STRATA_OK)
-        read_fill_nothing(read, missing, now_ms);
+        sta_read_keep_nothing(read, missing, now_ms);
 }
 
 static void read_count_l2(struct sta_cache *cache, const struct sta_read_missing *missing, bool hit,
@@ -278,7 +277,7 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
     struct sta_envelope envelope = {.value = stored};
     if (sta_envelope_begins(stored) && sta_envelope_read(stored, &envelope) != STRATA_OK) {
         sta_tiers_count(&cache->l2_counters.errors);
-        read_fill_nothing(read, missing, now_ms);
+        sta_read_keep_nothing(read, missing, now_ms);
         return STRATA_MISS;
     }
     if (read->found != NULL) {
@@ -290,15 +289,14 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
     }
     bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
     read_count_l2(cache, missing, fresh, envelope.value.len);
-    if (fresh && envelope.tag_count > 0) {
-        int status = sta_value_from_bytes(&read->values[missing->index], stored);
-        if (status == STRATA_OK)
-            sta_read_tagged_note(read, missing, ttl_ms, now_ms);
-        return status;
-    }
-    read_fill(read, missing, now_ms, stored, ttl_ms);
+    read_fill(read, missing, now_ms, STA_MUTANT(TAG_LOST) ? envelope.value : stored, ttl_ms);
     if (!fresh)
         return STRATA_MISS;
+    if (envelope.tag_count > 0) {
+        missing->tagged = true;
+        read->tagged++;
+        return sta_value_from_bytes(&read->values[missing->index], stored);
+    }
     return sta_value_from_memory(&read->values[missing->index], envelope.value, read->batch.memory);
 }
 
@@ -314,7 +312,7 @@ static int read_finish_key(struct sta_read *read, struct sta_read_missing *missi
         if (sta_live(&cache->live.null_values))
             read_fill_absent(read, missing, now_ms);
         else
-            read_fill_nothing(read, missing, now_ms);
+            sta_read_keep_nothing(read, missing, now_ms);
         return STRATA_MISS;
     }
     if (status < 0) {

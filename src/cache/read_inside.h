@@ -14,10 +14,7 @@ struct sta_read_missing {
     size_t index;
     bool suspect; /* L1 has an entry that is in doubt */
 
-    /* Of a value with tags, which is in `values` as it is stored until they are known. */
-    bool tagged;
-    bool kept; /* may be kept in L1, under the token */
-    uint64_t ttl_ms;
+    bool tagged; /* its value is in `values` as it is stored until its tags are known */
 };
 
 /* On the loop: sends what is missing. */
@@ -33,9 +30,9 @@ void sta_read_fail(struct sta_read *read, int status);
 void sta_read_keep(struct sta_read *read, const struct sta_read_missing *missing, uint64_t now_ms,
                    struct strata_bytes stored, uint64_t ttl_ms, bool aged);
 
-/* Redis answered a value with tags, and it was put into `values`. */
-void sta_read_tagged_note(struct sta_read *read, struct sta_read_missing *missing, uint64_t ttl_ms,
-                          uint64_t now_ms);
+/* Nothing is kept of what Redis has answered: nothing older stays in L1. */
+void sta_read_keep_nothing(struct sta_read *read, const struct sta_read_missing *missing,
+                           uint64_t now_ms);
 
 /* All keys are answered: finds out which tagged values count, on the spot or (true) with a second
  * batch, of which `over` is called when it has ended. */

@@ -4,9 +4,11 @@
  * have are asked for, and values of which one is another are none.
  *
  *     first batch ended --all versions known--> settled
- *                         '--GET each other--> compare, keep in L1 --> settled
+ *                         '--GET each other--> kept in L1, compared --> settled
  *
- * A version is asked for after its value has come, so that it cannot be older. On the loop's
+ * A version is asked for after its value has come, so that it cannot be older. L1 has the value by
+ * then, as it has any other when it has come, and not later: what comes behind it is newer, and
+ * must not be replaced by it. Who finds it there asks for the versions himself. On the loop's
  * thread.
  */
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
+#include "core/mutant.h"
 #include "strata/status.h"
 
 /* A version that is asked for. */
@@ -25,18 +28,6 @@ struct sta_read_version {
     size_t tag;
     struct sta_l1_token token;
 };
-
-void sta_read_tagged_note(struct sta_read *read, struct sta_read_missing *missing, uint64_t ttl_ms,
-                          uint64_t now_ms)
-{
-    struct sta_cache *cache = read->cache;
-    missing->tagged = true;
-    missing->ttl_ms = ttl_ms;
-    missing->kept =
-        cache->l1 != NULL &&
-        sta_coherence_admit(cache, &missing->key, read->batch.source, &missing->token, now_ms);
-    read->tagged++;
-}
 
 static void fail(struct sta_read *read, const struct sta_read_missing *missing, int status)
 {
@@ -56,48 +47,54 @@ static void open_stored(const struct sta_read *read, const struct sta_read_missi
     (void)sta_envelope_read(read->values[missing->index].bytes, envelope);
 }
 
-static void keep_all(struct sta_read *read)
+/* What is still there is handed out without its head. */
+static void open_all(struct sta_read *read)
 {
-    uint64_t now_ms = sta_loop_now_ns(read->cache->loop) / STA_NS_MS;
     for (size_t i = 0; i < read->missing_count; i++) {
         const struct sta_read_missing *missing = &read->missing[i];
-        struct strata_value *value = &read->values[missing->index];
         struct sta_envelope envelope;
         if (!is_open(read, missing))
             continue;
         open_stored(read, missing, &envelope);
-        if (missing->kept)
-            sta_read_keep(read, missing, now_ms, value->bytes, missing->ttl_ms,
-                          read->found != NULL && read->found[missing->index].aged);
-        value->bytes = envelope.value; /* within the same block */
+        read->values[missing->index].bytes = envelope.value; /* within the same block */
     }
 }
 
 /* ---- the second batch ---- */
 
+/* L1 learns of it, in order. */
+static void version_keep(struct sta_read *read, struct sta_read_missing *tag, int status,
+                         struct strata_bytes text, uint64_t ttl_ms, uint64_t now_ms)
+{
+    if (status != STRATA_OK)
+        sta_read_keep_nothing(read, tag, now_ms);
+    else if (STA_MUTANT(TAG_ADMIT) ||
+             sta_coherence_admit(read->cache, &tag->key, read->batch.source, &tag->token, now_ms))
+        sta_read_keep(read, tag, now_ms, text, ttl_ms, false);
+}
+
 static int version_answered(struct sta_read *read, const struct sta_read_version *version,
                             int status, struct strata_bytes replies, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
-    const struct sta_read_missing *missing = version->missing;
     struct sta_envelope envelope;
     struct sta_tags_name name;
-    struct strata_bytes text;
-    uint64_t ttl_ms, current;
+    struct strata_bytes text = {0};
+    uint64_t ttl_ms = 0, current;
     if (status == STRATA_OK)
         status = sta_batch_read_get(replies, &text, &ttl_ms);
-    if (status != STRATA_OK)
+    if (status < 0)
         return status;
-    open_stored(read, missing, &envelope);
-    (void)sta_tags_name(&name, envelope.tags[version->tag].name);
-    struct sta_read_missing tag = {.token = version->token};
+    open_stored(read, version->missing, &envelope);
+    const struct sta_envelope_tag *wanted = &envelope.tags[version->tag];
+    (void)sta_tags_name(&name, wanted->name);
     if (sta_coherence_hears(cache)) {
-        tag.key = sta_l1_key(cache->l1, sta_tags_key(&name));
-        if (sta_coherence_admit(cache, &tag.key, read->batch.source, &tag.token, now_ms))
-            sta_read_keep(read, &tag, now_ms, text, ttl_ms, false);
+        struct sta_read_missing tag = {.key = sta_l1_key(cache->l1, sta_tags_key(&name)),
+                                       .token = version->token};
+        version_keep(read, &tag, status, text, ttl_ms, now_ms);
     }
-    bool same = sta_tags_read(text, &current) && current == envelope.tags[version->tag].version;
-    return same ? STRATA_OK : STRATA_MISS;
+    bool same = status == STRATA_OK && sta_tags_read(text, &current) && current == wanted->version;
+    return same || STA_MUTANT(TAG_ANSWER) ? STRATA_OK : STRATA_MISS;
 }
 
 static void on_answered(struct sta_batch *batch, uint32_t tag, int status,
@@ -118,7 +115,7 @@ static void on_answered(struct sta_batch *batch, uint32_t tag, int status,
 static void on_ended(struct sta_batch *batch)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
-    keep_all(read);
+    open_all(read);
     free(read->versions);
     read->versions = NULL;
     read->versions_over(batch);
@@ -161,13 +158,16 @@ bool sta_read_tagged_settle(struct sta_read *read, void (*over)(struct sta_batch
         return false;
     sta_batch_fini(&read->batch);
     sta_batch_init(&read->batch, cache->l2, cache->prefix, on_answered, on_ended);
-    read->versions =
-        malloc(read->tagged * STA_ENVELOPE_TAGS_MOST * sizeof(struct sta_read_version));
+    if (cache->l2 != NULL) /* else it is being closed, and others of the batch were not answered */
+        read->versions =
+            malloc(read->tagged * STA_ENVELOPE_TAGS_MOST * sizeof(struct sta_read_version));
     for (size_t i = 0; i < read->missing_count; i++) {
         struct sta_read_missing *missing = &read->missing[i];
         if (!is_open(read, missing))
             continue;
-        int status = read->versions != NULL ? ask_for(read, missing, now_ms) : STRATA_ERR_NOMEM;
+        int status = cache->l2 == NULL        ? STRATA_ERR_CLOSED
+                     : read->versions == NULL ? STRATA_ERR_NOMEM
+                                              : ask_for(read, missing, now_ms);
         if (status != STRATA_OK)
             fail(read, missing, status);
     }
@@ -178,7 +178,7 @@ bool sta_read_tagged_settle(struct sta_read *read, void (*over)(struct sta_batch
                         sta_clock_after(read->begun_ns, sta_live(&cache->live.budget_ns)));
         return true;
     }
-    keep_all(read);
+    open_all(read);
     free(read->versions);
     read->versions = NULL;
     return false;

@@ -19,15 +19,17 @@
  * Where nobody tells of what others write (no tracking), L1 is neither asked for versions nor given
  * any: values with tags are read from Redis, each time.
  *
- * Threads: any; set() not on the loop's.
+ * Threads: any.
  */
 #ifndef STA_TAGS_H
 #define STA_TAGS_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "cache/cache.h"
 #include "cache/envelope.h"
+#include "l2/command.h"
 
 #define STA_TAGS_PREFIX      "strata:tag:"
 #define STA_TAGS_NAME_MAX    (sizeof STA_TAGS_PREFIX - 1 + STA_ENVELOPE_TAG_MAX)
@@ -46,6 +48,13 @@ int sta_tags_name(struct sta_tags_name *name, struct strata_bytes tag);
 static inline struct strata_bytes sta_tags_key(const struct sta_tags_name *name)
 {
     return strata_bytes(name->bytes, name->len);
+}
+
+/* Whether it is the key of a tag. */
+static inline bool sta_tags_is_key(struct strata_bytes key)
+{
+    size_t len = sizeof STA_TAGS_PREFIX - 1;
+    return key.len >= len && memcmp(key.data, STA_TAGS_PREFIX, len) == 0;
 }
 
 /* What the key holds; false: that is no version. */
@@ -68,18 +77,64 @@ static inline enum sta_l1_counter sta_tags_miss_reason(int status)
 /* How long a tag's key lives that was made for a value with this TTL. */
 uint64_t sta_tags_ttl_ms(uint64_t ttl_ms);
 
-/* Keys of tags under which a value with this TTL is about to be set shall not end before it. Where
- * their TTLs cannot be told or changed, they stay: the value is read from its source once more
- * then. Costs nothing for a TTL of which a new tag's is longer in any case; else a round trip. Not
- * on the loop's thread. */
-void sta_tags_lengthen(struct sta_cache *cache, const struct strata_bytes *keys, size_t count,
-                       uint64_t ttl_ms, uint64_t now_ns);
-
 /* STRATA_OK, or STRATA_ERR_DISABLED: this cache has no use of tags. */
 int sta_tags_may(const struct sta_cache *cache);
 
-/* What strata_set_tagged() says. */
+/* A set of one value with its tags (tags_set.c), step by step:
+ *
+ *     begin --STRATA_MORE--> send --> stepped(), once, on the loop (perhaps before send() returns)
+ *       ^                                '--> step, by whom you like, answers as begin() --.
+ *       '----------------------------------------------------------------------------------'
+ *
+ * Anything else is what strata_set_tagged() says, and it is over. */
+struct sta_tags_set {
+    struct sta_cache *cache;
+    struct strata_item item;         /* readable until the end, as are the tags */
+    const struct strata_bytes *tags; /* count of them */
+    size_t count;
+    void (*stepped)(struct sta_tags_set *set);
+
+    /* the room's own */
+    void (*send)(struct sta_tags_set *set); /* of what is under way */
+    int (*next)(struct sta_tags_set *set);  /* when that has ended */
+    uint64_t begun_ns;
+    uint64_t ttl_ms; /* of the value */
+    unsigned rounds;
+    size_t longer;                  /* the first tag whose TTL has not been looked at */
+    bool hears;                     /* L1 may keep versions */
+    struct sta_envelope envelope;   /* with the versions that have been found */
+    struct sta_buffer stored, name; /* the value with its head; a tag's key as Redis has it */
+    struct strata_item whole;
+    struct sta_tags_name names[STA_ENVELOPE_TAGS_MOST];
+    struct strata_bytes keys[STA_ENVELOPE_TAGS_MOST];
+    struct strata_value values[STA_ENVELOPE_TAGS_MOST];
+    int statuses[STA_ENVELOPE_TAGS_MOST];
+    uint64_t left_ms[STA_ENVELOPE_TAGS_MOST]; /* UINT64_MAX: no end, or not known */
+    union {                                   /* one after the other */
+        struct sta_read read;
+        struct sta_batch batch;
+        struct sta_command command;
+        struct sta_write write;
+    };
+};
+
+int sta_tags_set_begin(struct sta_tags_set *set, uint64_t now_ns);
+void sta_tags_set_send(struct sta_tags_set *set);
+int sta_tags_set_step(struct sta_tags_set *set);
+
+/* The same, and waits. Not on the loop's thread. */
 int sta_tags_set(struct sta_cache *cache, const struct strata_item *item,
                  const struct strata_bytes *tags, size_t count, uint64_t now_ns);
+
+/* ---- between the files of a set; both answer as begin() ---- */
+
+/* The keys of its tags shall not end before its value (tags_lengthen.c). Where their TTLs cannot be
+ * told or changed, they stay: the value is read from its source once more then. Costs nothing for a
+ * TTL of which a new tag's is longer in any case: STRATA_OK; else a round trip, behind which the
+ * value is written. */
+int sta_tags_lengthen(struct sta_tags_set *set);
+
+/* Writes the value. */
+int sta_tags_set_write(struct sta_tags_set *set);
 
 #endif

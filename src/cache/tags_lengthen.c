@@ -13,96 +13,114 @@
 #include "cache/tags.h"
 #include "cache/tiers.h"
 #include "core/clock.h"
-#include "l2/command.h"
-#include "net/waiter.h"
 #include "strata/status.h"
 
-struct asking {
-    struct sta_batch batch;
-    struct sta_waiter waiter;
-    uint64_t left_ms[STA_ENVELOPE_TAGS_MOST]; /* UINT64_MAX: no end, or not known */
-};
+static uint64_t deadline_ns(const struct sta_tags_set *set)
+{
+    return sta_clock_after(set->begun_ns, sta_live(&set->cache->live.budget_ns));
+}
+
+/* ---- the change ---- */
+
+static int change_next(struct sta_tags_set *set);
+
+static void on_changed(struct sta_command *command, int status, struct strata_bytes replies)
+{
+    struct sta_tags_set *set = STA_CONTAINER(command, struct sta_tags_set, command);
+    (void)status;
+    (void)replies;
+    set->stepped(set);
+}
+
+static int changed(struct sta_tags_set *set)
+{
+    sta_command_fini(&set->command);
+    sta_buffer_fini(&set->name);
+    return change_next(set);
+}
+
+static void send_change(struct sta_tags_set *set)
+{
+    sta_command_submit(&set->command, sta_buffer_bytes(&set->name), deadline_ns(set));
+}
+
+static int encode(struct sta_tags_set *set, struct strata_bytes key)
+{
+    uint64_t ttl_ms = sta_tags_ttl_ms(set->ttl_ms);
+    char text[24];
+    bool ends = ttl_ms <= INT64_MAX / 2;
+    (void)snprintf(text, sizeof text, "%" PRIu64, ttl_ms);
+    int status = sta_buffer_append(&set->name, set->cache->prefix);
+    if (status == STRATA_OK)
+        status = sta_buffer_append(&set->name, key);
+    const struct strata_bytes words[] = {strata_text(ends ? "PEXPIRE" : "PERSIST"),
+                                         sta_buffer_bytes(&set->name), strata_text(text)};
+    return status == STRATA_OK ? sta_command_add(&set->command, words, ends ? 3 : 2) : status;
+}
+
+/* As of the one that is next; behind the last one the value is written. */
+static int change_next(struct sta_tags_set *set)
+{
+    if (set->cache->l2 == NULL) /* it is being closed */
+        return STRATA_ERR_CLOSED;
+    while (set->longer < set->count) {
+        size_t at = set->longer++;
+        if (set->left_ms[at] >= set->ttl_ms)
+            continue;
+        sta_buffer_init(&set->name, SIZE_MAX);
+        sta_command_init(&set->command, set->cache->l2, on_changed);
+        set->send = send_change;
+        set->next = changed;
+        if (encode(set, set->keys[at]) == STRATA_OK)
+            return STRATA_MORE;
+        sta_command_fini(&set->command);
+        sta_buffer_fini(&set->name);
+    }
+    return sta_tags_set_write(set);
+}
+
+/* ---- the look ---- */
 
 static void on_answered(struct sta_batch *batch, uint32_t tag, int status,
                         struct strata_bytes replies)
 {
-    struct asking *asking = STA_CONTAINER(batch, struct asking, batch);
+    struct sta_tags_set *set = STA_CONTAINER(batch, struct sta_tags_set, batch);
     struct strata_bytes version;
     uint64_t left_ms;
     if (status == STRATA_OK)
         status = sta_batch_read_get(replies, &version, &left_ms);
-    asking->left_ms[tag] = status == STRATA_OK ? left_ms : UINT64_MAX;
+    set->left_ms[tag] = status == STRATA_OK ? left_ms : UINT64_MAX;
 }
 
 static void on_ended(struct sta_batch *batch)
 {
-    sta_waiter_signal(&STA_CONTAINER(batch, struct asking, batch)->waiter);
+    struct sta_tags_set *set = STA_CONTAINER(batch, struct sta_tags_set, batch);
+    set->stepped(set);
 }
 
-static int ask(struct sta_cache *cache, struct asking *asking, const struct strata_bytes *keys,
-               size_t count, uint64_t deadline_ns)
+static int looked(struct sta_tags_set *set)
+{
+    sta_batch_fini(&set->batch);
+    return change_next(set);
+}
+
+static void send_look(struct sta_tags_set *set)
+{
+    sta_batch_submit(&set->batch, deadline_ns(set));
+}
+
+int sta_tags_lengthen(struct sta_tags_set *set)
 {
     int status = STRATA_OK;
-    sta_batch_init(&asking->batch, cache->l2, cache->prefix, on_answered, on_ended);
-    for (size_t i = 0; i < count && status == STRATA_OK; i++)
-        status = sta_batch_get(&asking->batch, (uint32_t)i, keys[i]);
-    if (status == STRATA_OK) {
-        sta_waiter_init(&asking->waiter, cache->loop);
-        sta_batch_submit(&asking->batch, deadline_ns);
-        sta_waiter_wait(&asking->waiter);
-    }
-    sta_batch_fini(&asking->batch);
-    return status;
-}
-
-struct change {
-    struct sta_command command;
-    struct sta_waiter waiter;
-};
-
-static void on_changed(struct sta_command *command, int status, struct strata_bytes replies)
-{
-    (void)status;
-    (void)replies;
-    sta_waiter_signal(&STA_CONTAINER(command, struct change, command)->waiter);
-}
-
-static void change_ttl(struct sta_cache *cache, struct strata_bytes key, uint64_t ttl_ms,
-                       uint64_t deadline_ns)
-{
-    struct change change;
-    struct sta_buffer name;
-    char text[24];
-    bool ends = ttl_ms <= INT64_MAX / 2;
-    (void)snprintf(text, sizeof text, "%" PRIu64, ttl_ms);
-    sta_buffer_init(&name, SIZE_MAX);
-    sta_command_init(&change.command, cache->l2, on_changed);
-    int status = sta_buffer_append(&name, cache->prefix);
+    if (sta_tags_ttl_ms(set->ttl_ms) <= STA_TAGS_TTL_MS)
+        return STRATA_OK;
+    sta_batch_init(&set->batch, set->cache->l2, set->cache->prefix, on_answered, on_ended);
+    for (size_t i = 0; i < set->count && status == STRATA_OK; i++)
+        status = sta_batch_get(&set->batch, (uint32_t)i, set->keys[i]);
+    set->send = send_look;
+    set->next = looked;
     if (status == STRATA_OK)
-        status = sta_buffer_append(&name, key);
-    struct strata_bytes whole = sta_buffer_bytes(&name);
-    const struct strata_bytes words[] = {strata_text(ends ? "PEXPIRE" : "PERSIST"), whole,
-                                         strata_text(text)};
-    if (status == STRATA_OK)
-        status = sta_command_add(&change.command, words, ends ? 3 : 2);
-    if (status == STRATA_OK) {
-        sta_waiter_init(&change.waiter, cache->loop);
-        sta_command_submit(&change.command, whole, deadline_ns);
-        sta_waiter_wait(&change.waiter);
-    }
-    sta_command_fini(&change.command);
-    sta_buffer_fini(&name);
-}
-
-void sta_tags_lengthen(struct sta_cache *cache, const struct strata_bytes *keys, size_t count,
-                       uint64_t ttl_ms, uint64_t now_ns)
-{
-    uint64_t deadline_ns = sta_clock_after(now_ns, sta_live(&cache->live.budget_ns));
-    struct asking asking;
-    if (sta_tags_ttl_ms(ttl_ms) <= STA_TAGS_TTL_MS ||
-        ask(cache, &asking, keys, count, deadline_ns) != STRATA_OK)
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (asking.left_ms[i] < ttl_ms)
-            change_ttl(cache, keys[i], sta_tags_ttl_ms(ttl_ms), deadline_ns);
+        return STRATA_MORE;
+    sta_batch_fini(&set->batch);
+    return STRATA_OK;
 }

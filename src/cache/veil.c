@@ -132,8 +132,7 @@ static bool begins(struct strata_bytes text, struct strata_bytes with)
 static bool is_own_name(const struct sta_veil *veil, struct strata_bytes key)
 {
     size_t len = veil->before.len;
-    return begins(strata_bytes((const uint8_t *)key.data + len, key.len - len),
-                  strata_text(STA_TAGS_PREFIX));
+    return sta_tags_is_key(strata_bytes((const uint8_t *)key.data + len, key.len - len));
 }
 
 /* Its place, or the free one where it belongs. */

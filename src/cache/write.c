@@ -55,7 +55,7 @@ static struct sta_l1_entry write_entry(const struct sta_write *write, size_t ind
     return (struct sta_l1_entry){
         .value = item->value,
         .deadline_ms = sta_clock_after(since_ms, ttl_ms),
-        .flags = write->flags,
+        .flags = STA_MUTANT(TAG_FLAG) ? 0 : write->flags,
     };
 }
 

@@ -28,6 +28,14 @@
     X(VEIL_SWEEP, ANY, "what a barrier hides stays in L1 when it leaves")                          \
     X(VEIL_NAMED, ANY, "nobody looks at the barriers when they are named")                         \
     X(VEIL_RENEWED, ANY, "a barrier is not renewed")                                               \
+    X(TAG_HIT, TAGS, "L1 answers without a look at the versions of tags")                          \
+    X(TAG_ANSWER, TAGS, "what Redis answers is handed out whatever the versions of its tags")      \
+    X(TAG_FLAG, TAGS, "an own write with tags is kept as one without")                             \
+    X(TAG_LOST, TAGS, "what was read loses its tags in L1")                                        \
+    X(TAG_WORD, TAGS, "a tag that fell gets the version again that it had")                        \
+    X(TAG_MADE, TAGS, "a version counts that was made, though others were first")                  \
+    X(TAG_TOLD, TAGS, "nobody listens where a tag is named")                                       \
+    X(TAG_ADMIT, TAGS, "a version is kept whoever answered it, and never doubted")                 \
     X(ASKED, CLUSTERS, "answers that came by ASK, or from who does not serve the slot, are kept")  \
     X(SLOTS, CLUSTERS,                                                                             \
       "a slot that has another owner leaves what came from the old one unsuspected")               \

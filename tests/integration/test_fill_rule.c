@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "cache/cache.h"
+#include "cache/tags.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
+#include "l2/command.h"
 #include "net/waiter.h"
 #include "support/redis_server.h"
 
@@ -239,6 +241,102 @@ static void a_failed_write_removes_what_a_read_filled_meanwhile(void **state)
     assert_null(in_l1());
 }
 
+/* ---- values with tags ---- */
+
+struct together {
+    struct sta_read older, newer;
+    struct sta_command between;
+    struct strata_bytes key;
+    struct strata_value values[2];
+    int statuses[2];
+    unsigned pending;
+    struct sta_waiter waiter;
+};
+
+static void together_settle(struct together *together)
+{
+    if (--together->pending == 0)
+        sta_waiter_signal(&together->waiter);
+}
+
+static void older_done(struct sta_read *read)
+{
+    together_settle(STA_CONTAINER(read, struct together, older));
+}
+
+static void newer_done(struct sta_read *read)
+{
+    together_settle(STA_CONTAINER(read, struct together, newer));
+}
+
+static void between_done(struct sta_command *command, int status, struct strata_bytes replies)
+{
+    (void)replies;
+    assert_int_equal(status, STRATA_OK);
+    together_settle(STA_CONTAINER(command, struct together, between));
+}
+
+static void one_begins(struct together *together, struct sta_read *read, unsigned which,
+                       void (*done)(struct sta_read *read))
+{
+    *read = (struct sta_read){
+        .cache = cache,
+        .keys = &together->key,
+        .count = 1,
+        .values = &together->values[which],
+        .statuses = &together->statuses[which],
+        .done = done,
+    };
+    assert_int_equal(sta_read_begin(read, sta_clock_now_ns()), STRATA_MORE);
+}
+
+static void set_tagged_in_redis(const char *value)
+{
+    struct sta_envelope envelope = {
+        .tag_count = 1,
+        .tags = {{strata_text("t"), 0x0123456789abcdef}},
+        .value = strata_text(value),
+    };
+    struct sta_buffer stored;
+    sta_buffer_init(&stored, SIZE_MAX);
+    assert_int_equal(sta_envelope_write(&stored, &envelope), STRATA_OK);
+    struct strata_bytes bytes = sta_buffer_bytes(&stored);
+    redisContext *foreign = redisConnectUnix(redis_server_socket(server));
+    freeReplyObject(redisCommand(foreign, "SET " STA_TAGS_PREFIX "t 0123456789abcdef"));
+    freeReplyObject(redisCommand(foreign, "SET k %b", bytes.data, bytes.len));
+    redisFree(foreign);
+    sta_buffer_fini(&stored);
+}
+
+/* When it is connected, GET k, SET k new, GET k go out together. The older read asks for the
+ * version when its value has come; the newer one is over before that is answered. */
+static void a_value_with_tags_does_not_replace_what_was_read_after_it(void **state)
+{
+    (void)state;
+    struct together together = {.key = strata_text("k"), .pending = 3};
+    const struct strata_bytes set[] = {strata_text("SET"), together.key, strata_text("new")};
+    set_tagged_in_redis("old");
+    struct reading first;
+    assert_int_equal(reading_begin(&first), STRATA_MORE);
+    assert_int_equal(reading_end(&first), STRATA_OK);
+    make_doubtful();
+    one_begins(&together, &together.older, 0, older_done);
+    one_begins(&together, &together.newer, 1, newer_done);
+    sta_command_init(&together.between, cache->l2, between_done);
+    assert_int_equal(sta_command_add(&together.between, set, 3), STRATA_OK);
+    sta_waiter_init(&together.waiter, sta_cache_loop(cache));
+    sta_read_send(&together.older);
+    sta_command_submit(&together.between, together.key, STA_NEVER);
+    sta_read_send(&together.newer);
+    sta_waiter_wait(&together.waiter);
+    sta_command_fini(&together.between);
+    assert_memory_equal(together.values[0].bytes.data, "old", 3);
+    assert_memory_equal(together.values[1].bytes.data, "new", 3);
+    sta_value_release(&together.values[0]);
+    sta_value_release(&together.values[1]);
+    assert_string_equal(in_l1(), "new");
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -251,6 +349,7 @@ int main(void)
         RULE(of_two_writes_under_way_neither_leaves_its_value),
         RULE(a_value_leaves_l1_before_its_replacement_is_sent),
         RULE(a_failed_write_removes_what_a_read_filled_meanwhile),
+        RULE(a_value_with_tags_does_not_replace_what_was_read_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cache/behind_inside.h"
+#include "cache/tags.h"
 #include "cache/tiers.h"
 #include "cache/value.h"
 #include "core/clock.h"
@@ -47,9 +48,16 @@ struct sim_cache {
     bool dead; /* what is told of its calls now is told nobody */
     struct sta_list calls, purges;
     uint64_t call_count;
-    struct doubt doubts[SIM_KEYS_MOST];
-    bool pending[SIM_KEYS_MOST]; /* a write of it is not for the queue, or not in it yet */
+    struct doubt doubts[SIM_NAMES_MOST];
+    bool pending[SIM_NAMES_MOST]; /* a write of it is not for the queue, or not in it yet */
     struct sim_cache_numbers numbers;
+};
+
+/* More of a set with tags. */
+struct tagged {
+    struct call *call;
+    struct strata_bytes names[SIM_TAGS_MOST];
+    struct sta_tags_set set;
 };
 
 struct call {
@@ -61,6 +69,7 @@ struct call {
     size_t count;
     unsigned keys[SIM_BATCH_MOST];
     unsigned floors[SIM_BATCH_MOST];
+    struct sim_told told;
     bool hits[SIM_BATCH_MOST]; /* were answered where they stood */
     bool owed[SIM_BATCH_MOST]; /* the cache owed them when it was asked */
     uint64_t known;            /* barriers, when it began */
@@ -71,6 +80,7 @@ struct call {
     int statuses[SIM_BATCH_MOST];
     struct sta_read read;
     struct sta_write write;
+    struct tagged *tagged; /* owned; NULL: it is none */
     struct sim_deleted deleted;
     unsigned owed_number; /* write-behind; 0: it is not for its queue */
 };
@@ -109,6 +119,7 @@ static struct call *call_create(struct sim_cache *cache, const unsigned *keys, s
     call->number = ++cache->call_count;
     call->from_ns = sim_now_ns(cache->sim);
     call->known = known_barriers(cache);
+    call->told = sim_tags_told(sim_oracle_tags(cache->oracle), cache->reader);
     call->count = count;
     for (size_t i = 0; i < count; i++) {
         call->keys[i] = keys[i];
@@ -124,6 +135,7 @@ static void call_destroy(struct call *call)
 {
     sta_list_remove(&call->link);
     free((void *)call->item.value.data);
+    free(call->tagged);
     free(call);
 }
 
@@ -180,6 +192,7 @@ static void check_key(const struct call *call, size_t i, bool hit)
         .key = call->keys[i],
         .from_ns = call->from_ns,
         .floor = call->floors[i],
+        .told = call->told,
         .known = call->known | (call->hits[i] ? 0 : known_barriers(cache)),
         .hit = hit,
         .value = call->values[i].bytes,
@@ -292,9 +305,21 @@ static bool owed_ended(const struct call *call)
     return !through;
 }
 
-static void on_write(struct sta_write *write)
+static void check_write(const struct call *call, enum sta_write_kind kind)
 {
-    struct call *call = STA_CONTAINER(write, struct call, write);
+    struct sim_cache *cache = call->owner;
+    if (call->strict && call->statuses[0] < 0)
+        sim_fail(cache->sim, "cache %u: %s cannot be written, though nothing is amiss: %s",
+                 cache->reader, (const char *)call->names[0].data,
+                 strata_status_text(call->statuses[0]));
+    else if (call->statuses[0] >= 0 && kind == STA_WRITE_SET)
+        sim_oracle_wrote(cache->oracle, cache->reader, call->keys[0], call->serial);
+    else if (call->statuses[0] >= 0)
+        sim_oracle_deleted(cache->oracle, cache->reader, call->keys[0], call->from_ns);
+}
+
+static void write_over(struct call *call, enum sta_write_kind kind)
+{
     struct sim_cache *cache = call->owner;
     struct doubt *doubt = &cache->doubts[call->keys[0]];
     int status = call->statuses[0];
@@ -308,17 +333,18 @@ static void on_write(struct sta_write *write)
         cache->numbers.acknowledged++;
         doubt->over |= call->number >= doubt->since;
     }
-    if (!owed_ended(call) && status >= 0) {
-        if (write->kind == STA_WRITE_SET)
-            sim_oracle_wrote(cache->oracle, cache->reader, call->keys[0], call->serial);
-        else
-            sim_oracle_deleted(cache->oracle, cache->reader, call->keys[0], call->from_ns);
-    }
+    if (!owed_ended(call))
+        check_write(call, kind);
     struct sim_deleted deleted = call->deleted;
     unsigned key = call->keys[0];
     call_destroy(call);
     if (deleted.run != NULL)
         deleted.run(deleted.arg, key, status);
+}
+
+static void on_write(struct sta_write *write)
+{
+    write_over(STA_CONTAINER(write, struct call, write), write->kind);
 }
 
 static void write_begin(struct call *call, enum sta_write_kind kind)
@@ -374,16 +400,77 @@ void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t t
     write_begin(call, STA_WRITE_SET);
 }
 
+static void tagged_go_on(struct call *call, int status)
+{
+    if (status == STRATA_MORE) {
+        sta_tags_set_send(&call->tagged->set);
+        return;
+    }
+    call->statuses[0] = status;
+    /* Since when its SET was under way nobody has told us. */
+    call->owner->doubts[call->keys[0]].over |= status >= 0;
+    write_over(call, STA_WRITE_SET);
+}
+
+static void on_stepped(struct sta_tags_set *set)
+{
+    tagged_go_on(STA_CONTAINER(set, struct tagged, set)->call, sta_tags_set_step(set));
+}
+
+static void tagged_create(struct call *call, unsigned tags)
+{
+    struct sim_cache *cache = call->owner;
+    struct tagged *tagged = calloc(1, sizeof *tagged);
+    assert(tagged != NULL);
+    call->tagged = tagged;
+    tagged->call = call;
+    for (unsigned i = 0; i < SIM_TAGS_MOST; i++)
+        if ((tags >> i & 1) != 0)
+            tagged->names[tagged->set.count++] = sim_oracle_tag(cache->oracle, i);
+    tagged->set.cache = cache->cache;
+    tagged->set.item = call->item;
+    tagged->set.tags = tagged->names;
+    tagged->set.stepped = on_stepped;
+}
+
+void sim_cache_set_tagged(struct sim_cache *cache, unsigned key, const struct sim_tagged *tagged)
+{
+    struct call *call = call_create(cache, &key, 1);
+    call->strict = tagged->strict;
+    call->item.key = call->names[0];
+    call->item.ttl_ms = tagged->ttl_ms;
+    call->item.value = sim_oracle_value(cache->oracle, key, tagged->len, &call->serial);
+    sim_log(cache->sim, "c%u set %.*s, %zu bytes, tags %x", cache->reader, shown(call->item.value),
+            (const char *)call->item.value.data, call->item.value.len, tagged->tags);
+    cache->numbers.writes++;
+    tagged_create(call, tagged->tags);
+    tagged_go_on(call, sta_tags_set_begin(&call->tagged->set, call->from_ns));
+}
+
+static void delete_begin(struct call *call)
+{
+    struct sim_cache *cache = call->owner;
+    call->item.key = call->names[0];
+    sim_log(cache->sim, "c%u delete %s", cache->reader, (const char *)call->names[0].data);
+    owed_begin(call);
+    write_begin(call, STA_WRITE_DELETE);
+}
+
+void sim_cache_fell(struct sim_cache *cache, unsigned tag, bool strict)
+{
+    unsigned name = SIM_KEYS_MOST + tag;
+    struct call *call = call_create(cache, &name, 1);
+    call->strict = strict;
+    delete_begin(call);
+}
+
 void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted)
 {
     if (!may_write(cache, key))
         return;
     struct call *call = call_create(cache, &key, 1);
     call->deleted = deleted;
-    call->item.key = call->names[0];
-    sim_log(cache->sim, "c%u delete %s", cache->reader, (const char *)call->names[0].data);
-    owed_begin(call);
-    write_begin(call, STA_WRITE_DELETE);
+    delete_begin(call);
 }
 
 /* ---- life ---- */
@@ -432,7 +519,7 @@ static void cache_open(struct sim_cache *cache)
         .null_values = config->null_values,
         .null_ttl_ms = config->l1_ttl_ms,
     };
-    for (unsigned i = 0; i < SIM_KEYS_MOST; i++)
+    for (unsigned i = 0; i < SIM_NAMES_MOST; i++)
         cache->doubts[i].over = true;
     wanted.behind.journal = config->journals ? cache->name : NULL;
     plan_connection(cache, cache->name, &wanted);

@@ -43,12 +43,24 @@ void sim_cache_read(struct sim_cache *cache, const unsigned *keys, size_t count,
 /* A set of a new value of `len` bytes. ttl_ms 0: none is asked for. */
 void sim_cache_set(struct sim_cache *cache, unsigned key, size_t len, uint64_t ttl_ms);
 
+/* The same with these tags (a bit for each). `strict`: it must go well. */
+struct sim_tagged {
+    unsigned tags;
+    size_t len;
+    uint64_t ttl_ms;
+    bool strict;
+};
+void sim_cache_set_tagged(struct sim_cache *cache, unsigned key, const struct sim_tagged *tagged);
+
 /* Who wants to know what became of a delete; run NULL: nobody. */
 struct sim_deleted {
     void (*run)(void *arg, unsigned key, int status);
     void *arg;
 };
 void sim_cache_delete(struct sim_cache *cache, unsigned key, struct sim_deleted deleted);
+
+/* As strata_invalidate_tag() does it. `strict`: as above. */
+void sim_cache_fell(struct sim_cache *cache, unsigned tag, bool strict);
 
 /* How far its queue is with a key. */
 struct sim_owed_queued sim_cache_queued(const struct sim_cache *cache, unsigned key);

@@ -23,9 +23,10 @@ struct wish {
 };
 
 /* Which seeds need the guard. */
-#define ANY      {60, 150}, ""
-#define CLUSTERS {1000, 0}, " of clusters"
-#define BEHIND   {60, 1000}, " of write-behind"
+#define ANY      {60, 150, 250}, ""
+#define TAGS     {60, 0, 1000}, " of tags"
+#define CLUSTERS {1000, 0, 0}, " of clusters"
+#define BEHIND   {60, 1000, 0}, " of write-behind"
 
 static const struct {
     const char *name, *what;
@@ -62,10 +63,10 @@ static bool run_seed(uint64_t seed, const struct wish *wish, struct sim_result *
     sim_scenario_run(seed, &wish->shares, wish->hearing, &one);
     sum(all, &one);
     if (one.failed)
-        printf("not ok - seed %" PRIu64
-               ": %s\n#   again, aloud: scripts/sim --clusters %u --behind %u --seed %" PRIu64
-               " --verbose\n",
-               seed, one.reason, wish->shares.clusters, wish->shares.behind, seed);
+        printf("not ok - seed %" PRIu64 ": %s\n#   again, aloud: scripts/sim --clusters %u "
+               "--behind %u --tags %u --seed %" PRIu64 " --verbose\n",
+               seed, one.reason, wish->shares.clusters, wish->shares.behind, wish->shares.tags,
+               seed);
     return !one.failed;
 }
 
@@ -146,15 +147,11 @@ static enum sta_mutant mutant_by_name(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"mutants", no_argument, NULL, 'm'},
-        {"mutant", required_argument, NULL, 'M'},
-        {"repeat", no_argument, NULL, 'r'},
-        {"clusters", required_argument, NULL, 'c'},
-        {"behind", required_argument, NULL, 'b'},
-        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},        {"mutants", no_argument, NULL, 'm'},
+        {"mutant", required_argument, NULL, 'M'},   {"repeat", no_argument, NULL, 'r'},
+        {"clusters", required_argument, NULL, 'c'}, {"behind", required_argument, NULL, 'b'},
+        {"tags", required_argument, NULL, 't'},     {NULL, 0, NULL, 0},
     };
     struct wish wish = {.first = 1, .count = 1, .shares = sim_shares_usual};
     bool all_mutants = false, repeat = false;
@@ -181,6 +178,9 @@ int main(int argc, char **argv)
             break;
         case 'b':
             wish.shares.behind = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            wish.shares.tags = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'r':
             repeat = true;

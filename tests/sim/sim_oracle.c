@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/envelope.h"
+#include "cache/tags.h"
 #include "core/clock.h"
 
 #define ABSENT      UINT64_C(0) /* as a serial */
@@ -24,6 +26,7 @@ struct state {
     uint64_t since_ns;
     uint64_t until_ns; /* STA_NEVER: it is there now */
     uint64_t expire_ms;
+    struct sim_tagging tagging;
 };
 
 struct deletion {
@@ -41,6 +44,7 @@ struct key {
     char name[SIM_KEY_CAP];
     struct state *states;
     unsigned count, cap;
+    unsigned own; /* the last of what was done to the key itself */
     struct reader_key readers[SIM_READERS_MOST];
 };
 
@@ -50,7 +54,8 @@ struct sim_oracle {
     uint64_t serials;
     struct sim_barriers *barriers;
     struct sim_owed *owed;
-    struct key keys[SIM_KEYS_MOST];
+    struct sim_tags *tags;
+    struct key keys[SIM_NAMES_MOST]; /* of tags names and deletions alone */
 };
 
 /* ---- names and values ---- */
@@ -58,6 +63,11 @@ struct sim_oracle {
 struct strata_bytes sim_oracle_key(const struct sim_oracle *oracle, unsigned key)
 {
     return strata_text(oracle->keys[key].name);
+}
+
+struct strata_bytes sim_oracle_tag(const struct sim_oracle *oracle, unsigned tag)
+{
+    return strata_text(oracle->keys[SIM_KEYS_MOST + tag].name + sizeof STA_TAGS_PREFIX - 1);
 }
 
 /* What stands behind the head: some letters, over and over, beginning with another one each
@@ -130,6 +140,7 @@ static void key_append(struct key *key, struct state state)
     }
     if (key->count > 0)
         key->states[key->count - 1].until_ns = state.since_ns;
+    key->own = key->count;
     key->states[key->count++] = state;
 }
 
@@ -139,23 +150,67 @@ static void key_settle(struct sim_oracle *oracle, struct key *key)
     const struct state *last = &key->states[key->count - 1];
     if (last->expire_ms == SIM_NO_TTL || last->expire_ms >= sim_now_ms(oracle->sim))
         return;
-    key_append(key,
-               (struct state){ABSENT, (last->expire_ms + 1) * STA_NS_MS, STA_NEVER, SIM_NO_TTL});
+    key_append(key, (struct state){.since_ns = (last->expire_ms + 1) * STA_NS_MS,
+                                   .until_ns = STA_NEVER,
+                                   .expire_ms = SIM_NO_TTL});
 }
 
-void sim_oracle_changed(struct sim_oracle *oracle, unsigned index, struct strata_bytes value,
+/* What is stored behind a head is the value that it has. */
+static struct sta_envelope open_stored(struct strata_bytes stored)
+{
+    struct sta_envelope envelope = {.value = stored};
+    if (stored.data != NULL && sta_envelope_begins(stored))
+        (void)sta_envelope_read(stored, &envelope);
+    return envelope;
+}
+
+static void key_fell(struct sim_oracle *oracle, unsigned index, unsigned tag, uint64_t fell_ns)
+{
+    struct key *key = &oracle->keys[index];
+    unsigned own = key->own;
+    key_append(key, (struct state){.since_ns = sim_now_ns(oracle->sim),
+                                   .until_ns = STA_NEVER,
+                                   .expire_ms = SIM_NO_TTL});
+    key->own = own;
+    key->states[key->count - 2].until_ns = fell_ns;
+    sim_log(oracle->sim, "%s is %u: fallen with tag %u", key->name, key->count - 1, tag);
+}
+
+void sim_oracle_changed(struct sim_oracle *oracle, unsigned index, struct strata_bytes stored,
                         uint64_t expire_ms)
 {
     struct key *key = &oracle->keys[index];
-    uint64_t serial = value.data != NULL ? read_value(key, value) : ABSENT;
+    if (index >= SIM_KEYS_MOST) {
+        sim_tags_changed(oracle->tags, index - SIM_KEYS_MOST, stored);
+        return;
+    }
     key_settle(oracle, key);
+    const struct sta_envelope opened = open_stored(stored);
+    uint64_t serial = stored.data != NULL ? read_value(key, opened.value) : ABSENT;
     if (oracle->owed != NULL)
         sim_owed_changed(oracle->owed, index, serial);
+    key->own = key->count - 1;
     if (serial == ABSENT && key->states[key->count - 1].serial == ABSENT)
         return;
-    key_append(key, (struct state){serial, sim_now_ns(oracle->sim), STA_NEVER, expire_ms});
+    const struct sim_tagging tagging = sim_tags_of(oracle->tags, &opened);
+    key_append(key, (struct state){serial, sim_now_ns(oracle->sim), STA_NEVER, expire_ms, tagging});
     sim_log(oracle->sim, "%s is %u: %" PRIu64 "%s", key->name, key->count - 1, serial,
             serial == ABSENT ? " (absent)" : "");
+    if (tagging.fell_ns != STA_NEVER) /* whoever wrote it had not heard */
+        key_fell(oracle, index, tagging.fell, tagging.fell_ns);
+}
+
+void sim_oracle_fell(struct sim_oracle *oracle, unsigned index, unsigned tag)
+{
+    struct key *key = &oracle->keys[index];
+    key_settle(oracle, key);
+    if (key->states[key->count - 1].serial != ABSENT)
+        key_fell(oracle, index, tag, sim_now_ns(oracle->sim));
+}
+
+const struct sim_tagging *sim_oracle_tagging(const struct sim_oracle *oracle, unsigned key)
+{
+    return &oracle->keys[key].states[oracle->keys[key].count - 1].tagging;
 }
 
 void sim_oracle_comes(struct sim_oracle *oracle, unsigned reader, unsigned key,
@@ -175,8 +230,10 @@ void sim_oracle_came(struct sim_oracle *oracle, unsigned reader, unsigned key)
 unsigned sim_oracle_state(struct sim_oracle *oracle, unsigned index)
 {
     struct key *key = &oracle->keys[index];
+    if (index >= SIM_KEYS_MOST)
+        return sim_tags_gone(oracle->tags, index - SIM_KEYS_MOST);
     key_settle(oracle, key);
-    return key->count - 1;
+    return key->own;
 }
 
 /* ---- readers ---- */
@@ -189,6 +246,10 @@ unsigned sim_oracle_floor(const struct sim_oracle *oracle, unsigned reader, unsi
 void sim_oracle_raise(struct sim_oracle *oracle, unsigned reader, unsigned key, unsigned state)
 {
     unsigned *floor = &oracle->keys[key].readers[reader].floor;
+    if (key >= SIM_KEYS_MOST) {
+        sim_tags_tell(oracle->tags, reader, key - SIM_KEYS_MOST, state);
+        return;
+    }
     *floor = state > *floor ? state : *floor;
 }
 
@@ -197,6 +258,7 @@ void sim_oracle_forget(struct sim_oracle *oracle, unsigned reader)
     for (unsigned i = 0; i < oracle->config.keys; i++)
         oracle->keys[i].readers[reader].floor = 0;
     sim_barriers_forget(oracle->barriers, reader);
+    sim_tags_forget(oracle->tags, reader);
 }
 
 void sim_oracle_wrote(struct sim_oracle *oracle, unsigned reader, unsigned index, uint64_t serial)
@@ -256,6 +318,8 @@ static const char *objection(const struct sim_oracle *oracle, const struct sim_a
     const struct state *state = &key->states[number];
     if (number < answer->floor)
         return "it went back: the cache had been told of, read, or written something newer";
+    if (sim_told_of(&answer->told, &state->tagging))
+        return "it has a tag that fell, as the cache had been told";
     if (has_run_out(state, answer->from_ns))
         return "it is past its TTL";
     if (state->until_ns != STA_NEVER &&
@@ -300,12 +364,26 @@ static void judge(struct sim_oracle *oracle, const struct sim_answer *answer, ui
         sim_oracle_raise(oracle, answer->reader, answer->key, number);
 }
 
+/* Who reads a value and has not heard of its tag, that it fell and has a new version, takes the
+ * value for one of before. That is a miss too many, which is no harm. */
+static bool may_miss(const struct sim_oracle *oracle, const struct sim_answer *answer)
+{
+    const struct key *key = &oracle->keys[answer->key];
+    uint64_t bound_ns = oracle->config.bound_ns + GRAIN_NS;
+    for (unsigned i = answer->floor; i < key->count; i++)
+        if (key->states[i].tagging.tags != 0 && objection(oracle, answer, i) == NULL &&
+            sim_tags_moved(oracle->tags, key->states[i].tagging.tags, bound_ns, answer->from_ns))
+            return true;
+    return false;
+}
+
 void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *answer)
 {
     struct key *key = &oracle->keys[answer->key];
     uint64_t serial = answer->absent ? ABSENT : read_value(key, answer->value);
     key_settle(oracle, key);
-    if (answer->absent && !answer->newest && sim_barriers_may_hide(oracle->barriers, answer->key))
+    if (answer->absent && !answer->newest &&
+        (sim_barriers_may_hide(oracle->barriers, answer->key) || may_miss(oracle, answer)))
         return; /* it may be hidden */
     if (!answer->absent && serial == ABSENT)
         sim_fail(oracle->sim, "cache %u: %s answered with bytes that are no value of it",
@@ -319,6 +397,11 @@ void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *ans
 struct sim_barriers *sim_oracle_barriers(const struct sim_oracle *oracle)
 {
     return oracle->barriers;
+}
+
+struct sim_tags *sim_oracle_tags(const struct sim_oracle *oracle)
+{
+    return oracle->tags;
 }
 
 void sim_oracle_owes(struct sim_oracle *oracle, struct sim_owed *owed)
@@ -339,8 +422,12 @@ struct sim_oracle *sim_oracle_create(struct sim *sim, const struct sim_oracle_co
     oracle->config = *config;
     for (unsigned i = 0; i < config->keys; i++) {
         (void)snprintf(oracle->keys[i].name, sizeof oracle->keys[i].name, "key%u", i);
-        key_append(&oracle->keys[i], (struct state){ABSENT, 0, STA_NEVER, SIM_NO_TTL});
+        key_append(&oracle->keys[i],
+                   (struct state){.until_ns = STA_NEVER, .expire_ms = SIM_NO_TTL});
     }
+    for (unsigned i = 0; i < SIM_TAGS_MOST; i++)
+        (void)snprintf(oracle->keys[SIM_KEYS_MOST + i].name, SIM_KEY_CAP, STA_TAGS_PREFIX "%u", i);
+    oracle->tags = sim_tags_create(oracle, config->keys);
     oracle->barriers = sim_barriers_create(oracle, config->bound_ns, config->prompt_ns);
     return oracle;
 }
@@ -352,5 +439,6 @@ void sim_oracle_destroy(struct sim_oracle **at)
     for (unsigned i = 0; i < oracle->config.keys; i++)
         free(oracle->keys[i].states);
     sim_barriers_destroy(&oracle->barriers);
+    sim_tags_destroy(&oracle->tags);
     free(oracle);
 }

@@ -50,6 +50,13 @@ static void plan_behind(struct sim *sim, struct sim_plan *plan)
     plan->foreign = others < 500 ? 100 : others < 900 ? 10 : SIM_OTHERS_MANY;
 }
 
+static void plan_tags(struct sim *sim, struct sim_plan *plan)
+{
+    plan->tags = (unsigned)sim_between(sim, 1, SIM_TAGS_MOST);
+    plan->tagged = (unsigned)sim_between(sim, 300, 900);
+    plan->falling = (unsigned)sim_between(sim, 10, 60);
+}
+
 void sim_plan_draw(struct sim *sim, const struct sim_shares *shares, struct sim_plan *plan)
 {
     static const uint64_t staleness_ms[] = {150, 300, 1500};
@@ -84,7 +91,9 @@ void sim_plan_draw(struct sim *sim, const struct sim_shares *shares, struct sim_
         plan->redis.table_most = (unsigned)sim_between(sim, 1, plan->keys);
     if (sim_chance(sim, shares->behind))
         plan_behind(sim, plan);
-    plan->redis.met = sim_chance(sim, 250) ? 100 : 0;
+    else if (sim_chance(sim, shares->tags)) /* which write-behind has not */
+        plan_tags(sim, plan);
+    plan->redis.met = sim_chance(sim, 400) ? 150 : 0;
 }
 
 static void behind_tell(struct sim *sim, const struct sim_plan *plan)
@@ -110,6 +119,8 @@ void sim_plan_tell(struct sim *sim, const struct sim_plan *plan)
         sim_log(sim, "a cluster of %u nodes", plan->redis.nodes);
     if (plan->redis.table_most > 0)
         sim_log(sim, "the tracking table holds %u keys", plan->redis.table_most);
+    if (plan->tags > 0)
+        sim_log(sim, "%u tags", plan->tags);
     if (plan->cache.writes_behind)
         behind_tell(sim, plan);
 }

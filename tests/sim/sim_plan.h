@@ -16,6 +16,9 @@ struct sim_plan {
     unsigned large;    /* per mille of values that have a lane of their own */
     unsigned expiring; /* per mille of writes with a TTL */
     unsigned purging;  /* per mille of calls that delete by pattern */
+    unsigned tags;     /* that there are; 0: none */
+    unsigned tagged;   /* per mille of caches' sets that have some of them */
+    unsigned falling;  /* per mille of calls that invalidate one */
     unsigned foreign;  /* per mille of calls that are another client's */
     uint64_t fault_ns; /* between two faults, on average; 0: there are none */
     struct sim_net_config net;

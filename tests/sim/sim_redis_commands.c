@@ -115,11 +115,17 @@ static void run_pttl(const struct call *call)
 static void run_set(const struct call *call)
 {
     uint64_t ttl_ms = SIM_NO_TTL;
-    if (call->argc == 5 && is_word(call->argv[3], "PX"))
-        (void)sta_number_parse(call->argv[4], INT64_MAX, &ttl_ms);
+    bool only_new = call->argc > 3 && is_word(call->argv[3], "NX");
+    unsigned options = only_new ? 4 : 3;
+    if (call->argc == options + 2 && is_word(call->argv[options], "PX"))
+        (void)sta_number_parse(call->argv[options + 1], INT64_MAX, &ttl_ms);
     unsigned entry = sim_entry_of(redis_of(call), call->argv[1]);
     if (!sim_cluster_serves(call->conn, entry))
         return;
+    if (only_new && sim_entry_look(redis_of(call), entry)->value.data != NULL) {
+        sta_resp_write_null(&call->conn->out, 3);
+        return;
+    }
     sim_entry_set_for(call->conn, entry, call->argv[2], ttl_ms);
     sta_resp_write_simple(&call->conn->out, "OK");
 }
@@ -131,6 +137,29 @@ static void run_unlink(const struct call *call)
     if (!sim_cluster_serves(call->conn, entry))
         return;
     sta_resp_write_integer(&call->conn->out, sim_entry_remove_for(call->conn, entry));
+}
+
+static void run_exists(const struct call *call)
+{
+    unsigned entry = sim_entry_of(redis_of(call), call->argv[1]);
+    if (!sim_cluster_serves(call->conn, entry))
+        return;
+    sim_tracking_read(call->conn, entry);
+    sta_resp_write_integer(&call->conn->out,
+                           sim_entry_look(redis_of(call), entry)->value.data != NULL);
+}
+
+static void run_persist(const struct call *call)
+{
+    struct sim_redis *redis = redis_of(call);
+    unsigned index = sim_entry_of(redis, call->argv[1]);
+    if (!sim_cluster_serves(call->conn, index))
+        return;
+    const struct sim_entry *entry = sim_entry_look(redis, index);
+    bool ends = entry->value.data != NULL && entry->expire_ms != SIM_NO_TTL;
+    if (ends)
+        sim_entry_set(redis, index, entry->value, SIM_NO_TTL);
+    sta_resp_write_integer(&call->conn->out, ends);
 }
 
 static void run_hgetall(const struct call *call)
@@ -157,6 +186,7 @@ static const struct {
     {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},      {"PING", 1, run_ping},
     {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client},   {"ASKING", 1, run_asking},
     {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 7, run_eval},
+    {"EXISTS", 2, run_exists},   {"PERSIST", 2, run_persist},
 };
 
 /* Between two commands that a cache sent together. */
@@ -164,8 +194,8 @@ static void meet_another(struct sim_redis *redis, struct strata_bytes name)
 {
     unsigned key = redis->entries[sim_entry_of(redis, name)].key;
     uint64_t ttl_ms = sim_between(redis->sim, 1, 50);
-    if (key == SIM_NOBODY)
-        return;
+    if (key >= SIM_KEYS_MOST)
+        return; /* nobody's, or a tag's */
     if (sim_chance(redis->sim, 500))
         sim_redis_expire(redis, key, ttl_ms);
     else

@@ -15,7 +15,7 @@ static unsigned known_key(const struct sim_redis *redis, struct strata_bytes nam
     size_t prefix = strlen(redis->config.prefix);
     if (name.len < prefix || memcmp(name.data, redis->config.prefix, prefix) != 0)
         return SIM_NOBODY;
-    for (unsigned i = 0; i < SIM_KEYS_MOST; i++) {
+    for (unsigned i = 0; i < SIM_NAMES_MOST; i++) {
         struct strata_bytes key = sim_oracle_key(redis->oracle, i);
         if (key.len > 0 && key.len == name.len - prefix &&
             memcmp((const char *)name.data + prefix, key.data, key.len) == 0)

@@ -16,15 +16,15 @@
 #include "sim/sim_purge.h"
 #include "sim/sim_redis.h"
 
-#define STEPS              300u
-#define LATE_MOST_NS       (700 * STA_NS_MS)
-#define DEAF_NS            (4 * STA_NS_SEC)
-#define SILENT_MOST_NS     (300 * STA_NS_MS)
-#define CALM_NS            (16 * STA_NS_SEC) /* after the last fault: links end, backoffs too */
-#define KEPT_TRIES         3u
-#define KEPT_TRIES_CLUSTER 60u /* a node with one slot seeks a canary's name for seconds */
-#define PROMPT_NS          (100 * STA_NS_MS) /* all hear of a barrier, without faults */
-#define SETTLED_NS         (200 * STA_NS_MS) /* for what is pushed or answered in peace */
+#define STEPS           300u
+#define LATE_MOST_NS    (700 * STA_NS_MS)
+#define DEAF_NS         (4 * STA_NS_SEC)
+#define SILENT_MOST_NS  (300 * STA_NS_MS)
+#define CALM_NS         (16 * STA_NS_SEC) /* after the last fault: links end, backoffs too */
+#define KEPT_TRIES      3u
+#define KEPT_TRIES_MANY 60u /* a node with one slot seeks a canary's name for seconds */
+#define PROMPT_NS       (100 * STA_NS_MS) /* all hear of a barrier, without faults */
+#define SETTLED_NS      (200 * STA_NS_MS) /* for what is pushed or answered in peace */
 
 struct run {
     struct sim *sim;
@@ -76,6 +76,22 @@ static uint64_t pick_ttl(struct run *run, uint64_t none)
     return sim_chance(run->sim, run->plan.expiring) ? sim_between(run->sim, 1, 1500) : none;
 }
 
+static unsigned pick_tags(struct run *run)
+{
+    return (unsigned)sim_between(run->sim, 1, (1u << run->plan.tags) - 1);
+}
+
+static void set_step(struct run *run, struct sim_cache *cache, unsigned key)
+{
+    size_t len = pick_len(run);
+    uint64_t ttl_ms = pick_ttl(run, 0);
+    if (run->plan.tags > 0 && sim_chance(run->sim, run->plan.tagged))
+        sim_cache_set_tagged(
+            cache, key, &(struct sim_tagged){.tags = pick_tags(run), .len = len, .ttl_ms = ttl_ms});
+    else
+        sim_cache_set(cache, key, len, ttl_ms);
+}
+
 static void read_batch(struct run *run, struct sim_cache *cache)
 {
     unsigned keys[SIM_BATCH_MOST];
@@ -98,7 +114,7 @@ static void cache_step(struct run *run)
     else if (what < 70)
         read_batch(run, cache);
     else if (what < 93)
-        sim_cache_set(cache, key, pick_len(run), pick_ttl(run, 0));
+        set_step(run, cache, key);
     else
         sim_cache_delete(cache, key, (struct sim_deleted){NULL, NULL});
     /* What begins and ends with the write is where things go wrong. */
@@ -116,6 +132,16 @@ static void foreign_step(struct run *run)
         sim_redis_delete(run->redis, key);
     else
         sim_redis_expire(run->redis, key, pick_ttl(run, SIM_NO_TTL));
+}
+
+/* Any client may do it. */
+static void fall_step(struct run *run)
+{
+    unsigned tag = (unsigned)sim_below(run->sim, run->plan.tags);
+    if (sim_chance(run->sim, 300))
+        sim_redis_delete(run->redis, SIM_KEYS_MOST + tag);
+    else
+        sim_cache_fell(pick_cache(run), tag, false);
 }
 
 /* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would
@@ -241,6 +267,8 @@ static void on_step(void *arg)
     run->steps_left--;
     if (sim_chance(run->sim, run->plan.purging))
         purge_step(run);
+    else if (run->plan.tags > 0 && sim_chance(run->sim, run->plan.falling))
+        fall_step(run);
     else if (sim_chance(run->sim, run->plan.foreign))
         foreign_step(run);
     else
@@ -427,14 +455,38 @@ static bool is_kept(struct run *run)
 }
 
 /* Where the table is full L1 need not have them. Where a key shares its generation with a canary, a
- * fill may be refused now and then. */
+ * fill may be refused now and then: of a tag's version, which several ask for at once, often. */
 static void must_answer(struct run *run)
 {
-    unsigned tries = run->plan.cache.cluster ? KEPT_TRIES_CLUSTER : KEPT_TRIES;
+    bool tags = run->plan.tags > 0 && run->plan.redis.table_most == 0;
+    bool many = run->plan.cache.cluster || tags;
+    unsigned tries = many ? KEPT_TRIES_MANY : KEPT_TRIES;
     while (!is_kept(run) && tries > 0 && sim_failure(run->sim) == NULL)
         tries--;
     if (tries == 0 && run->plan.redis.table_most == 0)
         sim_fail(run->sim, "L1 does not answer what was read just now, though nothing is amiss");
+}
+
+static void set_by_others(struct run *run)
+{
+    for (unsigned key = 0; key < run->plan.keys; key++)
+        sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
+    run_for(run, SETTLED_NS);
+}
+
+/* Values with tags are kept as others are, and fall everywhere at once. */
+static void must_converge_tagged(struct run *run)
+{
+    for (unsigned key = 0; key < run->plan.keys; key++)
+        sim_cache_set_tagged(pick_cache(run), key,
+                             &(struct sim_tagged){.tags = pick_tags(run), .strict = true});
+    run_for(run, SETTLED_NS);
+    must_answer(run);
+    for (unsigned tag = 0; tag < run->plan.tags; tag++)
+        sim_cache_fell(pick_cache(run), tag, true);
+    run_for(run, SETTLED_NS);
+    read_all(run);
+    run_for(run, SETTLED_NS);
 }
 
 /* Bounded time after the last fault all is well again, and what others write is seen. */
@@ -449,13 +501,13 @@ static void must_converge(struct run *run)
         sim_owed_must_be_empty(run->owed);
     read_all(run);
     run_for(run, SETTLED_NS);
-    for (unsigned key = 0; key < run->plan.keys; key++)
-        sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
-    run_for(run, SETTLED_NS);
+    set_by_others(run);
     must_answer(run);
-    for (unsigned key = 0; key < run->plan.keys; key++)
-        sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
-    run_for(run, SETTLED_NS);
+    if (run->plan.tags > 0) {
+        must_converge_tagged(run);
+        return;
+    }
+    set_by_others(run);
     must_answer(run);
 }
 

@@ -21,13 +21,13 @@ struct sim_result {
 };
 
 /* Of a thousand seeds, how many have a cluster, which take ten times as long, and how many write
- * behind. */
+ * behind; and of a thousand others, how many have tags. */
 struct sim_shares {
-    unsigned clusters, behind;
+    unsigned clusters, behind, tags;
 };
 
 /* As a rule. */
-static const struct sim_shares sim_shares_usual = {.clusters = 60, .behind = 150};
+static const struct sim_shares sim_shares_usual = {.clusters = 60, .behind = 150, .tags = 250};
 
 void sim_scenario_run(uint64_t seed, const struct sim_shares *shares, struct sim_hearing hearing,
                       struct sim_result *result);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pauses of a reader (pause.h), while others insert into a full cache, and of a reader and a
- * writer while a tier is resized. Each time also while the same number of threads only use the
- * processors: what the machine does by itself to a thread is in there, and is no fault of a cache.
+ * Pauses of a reader (pause.h), while others insert into a full cache, and of a reader or a
+ * writer while a tier is resized. Each time also while nothing of the kind happens; and beside a
+ * resize a thread only reads the clock: what the machine does by itself to a thread is in there,
+ * and is no fault of a cache.
  */
 #include "bench/l1/pause.h"
 
@@ -92,6 +93,21 @@ static void *write_keys(void *arg)
         uint64_t began_ns = sta_clock_now_ns();
         actor->who->peer.set(actor->cache, key, len, value, sizeof value);
         pause_note(actor->pause, began_ns, sta_clock_now_ns());
+        actor->calls++;
+    }
+    return NULL;
+}
+
+/* Only the clock, without an end: how long the machine itself takes a thread away. */
+static void *read_clock(void *arg)
+{
+    struct actor *actor = arg;
+    pause_mark(actor->pause);
+    uint64_t last_ns = sta_clock_now_ns();
+    while (!atomic_load_explicit(actor->stop, memory_order_relaxed)) {
+        uint64_t now_ns = sta_clock_now_ns();
+        pause_note(actor->pause, last_ns, now_ns);
+        last_ns = actor->pause->since_mark == 0 ? sta_clock_now_ns() : now_ns;
         actor->calls++;
     }
     return NULL;
@@ -235,7 +251,7 @@ static void resize(struct resizer *resizer, uint64_t max_bytes, uint32_t directi
     uint64_t began_ns = sta_clock_now_ns();
     own_strata_resize(resizer->cache, resizer->idle ? resizer->max_bytes : max_bytes);
     uint64_t took_ns = sta_clock_now_ns() - began_ns;
-    if (took_ns > resizer->longest_ns[direction])
+    if (!resizer->idle && took_ns > resizer->longest_ns[direction])
         resizer->longest_ns[direction] = took_ns;
     sleep_seconds(1);
 }
@@ -246,22 +262,26 @@ static const struct report_column resize_columns[] = {
     {NULL, NULL, 0},
 };
 
+/* One thread that reads or writes, beside one that only looks at the clock. */
 static void resize_beside(struct bench *bench, const struct workload *workload,
-                          struct resizer *resizer, struct pause pauses[2])
+                          struct resizer *resizer, bool writes, struct pause pauses[2])
 {
-    const struct contender *who = &bench->contenders.list[CONTENDER_STRATA];
+    static const char *const names[2][2][2] = {
+        {{"reader", "clock beside it"}, {"reader, no resize", "clock beside it, no resize"}},
+        {{"writer", "clock beside it"}, {"writer, no resize", "clock beside it, no resize"}}};
     _Atomic bool stop = false;
     struct actor actors[2];
     for (uint32_t i = 0; i < 2; i++) {
         memset(&pauses[i], 0, sizeof pauses[i]);
-        actors[i] = (struct actor){.who = who,
+        actors[i] = (struct actor){.who = &bench->contenders.list[CONTENDER_STRATA],
                                    .cache = resizer->cache,
                                    .keys = workload->keys,
                                    .random = i + 1,
                                    .stop = &stop,
                                    .pause = &pauses[i]};
-        pthread_create(&actors[i].thread, NULL, i == 0 ? read_keys : write_keys, &actors[i]);
     }
+    pthread_create(&actors[0].thread, NULL, writes ? write_keys : read_keys, &actors[0]);
+    pthread_create(&actors[1].thread, NULL, read_clock, &actors[1]);
     for (uint32_t i = 0; i < RESIZES; i++) {
         resize(resizer, resizer->max_bytes / SMALL_PART, 0);
         resize(resizer, resizer->max_bytes, 1);
@@ -269,8 +289,8 @@ static void resize_beside(struct bench *bench, const struct workload *workload,
     atomic_store(&stop, true);
     for (uint32_t i = 0; i < 2; i++)
         pthread_join(actors[i].thread, NULL);
-    print(bench, resizer->idle ? "reader, idle" : "reader", &actors[0], NAN);
-    print(bench, resizer->idle ? "writer, idle" : "writer", &actors[1], NAN);
+    for (uint32_t i = 0; i < 2; i++)
+        print(bench, names[writes][resizer->idle][i], &actors[i], NAN);
 }
 
 bool pause_run_resizes(struct bench *bench, const struct workload *workload)
@@ -285,10 +305,10 @@ bool pause_run_resizes(struct bench *bench, const struct workload *workload)
         own_strata_resize(cache, resizer.max_bytes);
         contender_fill(who, cache, workload->keys);
         report_begin(&bench->report, workload->name, 3, columns);
-        resizer.idle = true;
-        resize_beside(bench, workload, &resizer, pauses);
-        resizer = (struct resizer){.cache = cache, .max_bytes = resizer.max_bytes};
-        resize_beside(bench, workload, &resizer, pauses);
+        for (uint32_t pass = 0; pass < 4; pass++) {
+            resizer.idle = pass < 2;
+            resize_beside(bench, workload, &resizer, pass % 2 != 0, pauses);
+        }
         double values[] = {(double)resizer.longest_ns[0] / STA_NS_MS,
                            (double)resizer.longest_ns[1] / STA_NS_MS};
         report_begin(&bench->report, workload->name, 3, resize_columns);

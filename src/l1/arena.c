@@ -143,22 +143,44 @@ static void push_free(struct sta_arena *arena, uint32_t segment)
     atomic_fetch_add_explicit(&arena->free_count, 1, memory_order_relaxed);
 }
 
-/* The pages go while the arena is locked: they are few at a time, and nobody may take the segment
- * in between. */
-static void make_bare(struct sta_arena *arena, uint32_t segment)
+/* A free segment that shall be bare is not counted any more, and in nobody's list but the caller's
+ * until its pages have gone (make_bare()). */
+static void push_leaving(struct sta_arena *arena, uint32_t *leaving, uint32_t segment)
 {
-    if (arena->segment_bytes >= PAGE_BYTES)
-        madvise(arena->base + ((uint64_t)segment << arena->segment_shift), arena->segment_bytes,
-                MADV_DONTNEED);
-    push(arena, &arena->bare_first, segment);
+    push(arena, leaving, segment);
     atomic_fetch_sub_explicit(&arena->backed, 1, memory_order_relaxed);
     sta_budget_give(arena->budget, sta_arena_segment_cost(arena));
 }
 
+/* The arena is not locked while the pages go: other processors have to be told, and where one of
+ * them is not running, that may take milliseconds. So neighbours go at once. */
+static void make_bare(struct sta_arena *arena, uint32_t leaving)
+{
+    uint32_t last = 0;
+    for (uint32_t at = leaving; at != 0;) {
+        uint32_t low = at;
+        uint32_t high = at;
+        for (; at != 0 && at + 1 >= low && at <= high + 1; at = arena->segments[at].next) {
+            low = at < low ? at : low;
+            high = at > high ? at : high;
+            last = at;
+        }
+        if (arena->segment_bytes >= PAGE_BYTES)
+            madvise(arena->base + ((uint64_t)low << arena->segment_shift),
+                    (uint64_t)(high - low + 1) << arena->segment_shift, MADV_DONTNEED);
+    }
+    if (last == 0)
+        return;
+    pthread_mutex_lock(&arena->lock);
+    arena->segments[last].next = arena->bare_first;
+    arena->bare_first = leaving;
+    pthread_mutex_unlock(&arena->lock);
+}
+
 /* Moves what is no longer pinned from limbo to the free list or, where the bound was lowered
- * meanwhile and is not kept yet, gives it back: nothing is stored beyond the bound. Looks at a few:
- * a pinned one goes to the end, so that the next call looks at others. */
-static void settle(struct sta_arena *arena)
+ * meanwhile and is not kept yet, to those that leave: nothing is stored beyond the bound. Looks at
+ * a few: a pinned one goes to the end, so that the next call looks at others. */
+static void settle(struct sta_arena *arena, uint32_t *leaving)
 {
     uint32_t kept = 0;
     for (uint32_t looks = 0; looks < LIMBO_LOOKS && arena->limbo_first != 0; looks++) {
@@ -171,7 +193,7 @@ static void settle(struct sta_arena *arena)
         if (sta_budget_fits(arena->budget, 0))
             push_free(arena, segment);
         else
-            make_bare(arena, segment);
+            push_leaving(arena, leaving, segment);
         atomic_fetch_sub_explicit(&arena->limbo_count, 1, memory_order_relaxed);
     }
     if (kept == 0)
@@ -210,15 +232,17 @@ static uint32_t take_bare(struct sta_arena *arena)
 
 uint32_t sta_arena_take(struct sta_arena *arena)
 {
+    uint32_t leaving = 0;
     pthread_mutex_lock(&arena->lock);
     uint32_t segment = take_free(arena);
     if (segment == 0)
         segment = take_bare(arena);
     if (segment == 0 && arena->limbo_first != 0) {
-        settle(arena);
+        settle(arena, &leaving);
         segment = take_free(arena);
     }
     pthread_mutex_unlock(&arena->lock);
+    make_bare(arena, leaving);
     sta_racing_begin(); /* its items were unlinked before: a copy (lookup.c) finds out */
     return segment;
 }
@@ -239,11 +263,13 @@ void sta_arena_retire(struct sta_arena *arena, uint32_t segment)
 
 void sta_arena_settle(struct sta_arena *arena)
 {
+    uint32_t leaving = 0;
     if (atomic_load_explicit(&arena->limbo_count, memory_order_relaxed) == 0)
         return;
     pthread_mutex_lock(&arena->lock);
-    settle(arena);
+    settle(arena, &leaving);
     pthread_mutex_unlock(&arena->lock);
+    make_bare(arena, leaving);
 }
 
 uint64_t sta_arena_held_ms(struct sta_arena *arena)
@@ -262,16 +288,15 @@ uint64_t sta_arena_held_ms(struct sta_arena *arena)
     return oldest_ms;
 }
 
-bool sta_arena_give_back(struct sta_arena *arena)
+bool sta_arena_give_back(struct sta_arena *arena, uint32_t most)
 {
+    uint32_t leaving = 0;
     pthread_mutex_lock(&arena->lock);
-    uint64_t backed = atomic_load_explicit(&arena->backed, memory_order_relaxed);
     if (arena->free_first == 0)
-        settle(arena);
-    uint32_t segment = take_free(arena);
-    if (segment != 0)
-        make_bare(arena, segment);
-    bool gave = atomic_load_explicit(&arena->backed, memory_order_relaxed) < backed;
+        settle(arena, &leaving);
+    for (uint32_t i = 0; i < most && arena->free_first != 0; i++)
+        push_leaving(arena, &leaving, take_free(arena));
     pthread_mutex_unlock(&arena->lock);
-    return gave;
+    make_bare(arena, leaving);
+    return leaving != 0;
 }

@@ -130,9 +130,10 @@ void sta_arena_settle(struct sta_arena *arena);
  * none. */
 uint64_t sta_arena_held_ms(struct sta_arena *arena);
 
-/* Gives the pages of one free segment, or more, back to the kernel and their bytes to the budget;
- * false where there is none. */
-bool sta_arena_give_back(struct sta_arena *arena);
+/* Gives the bytes of up to `most` free segments to the budget, and their pages back to the kernel
+ * an instant later; of some more where those that left limbo are too many. False where there is
+ * none. */
+bool sta_arena_give_back(struct sta_arena *arena, uint32_t most);
 
 static inline uint32_t sta_arena_free(const struct sta_arena *arena)
 {

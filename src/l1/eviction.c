@@ -113,7 +113,7 @@ static bool step_in(struct sta_l1 *l1, struct sta_lane *giver, struct sta_lane *
         return false;
     uint64_t places = sta_lane_places(giver);
     giver->by_bytes = lane->by_bytes;
-    bool going = sta_eviction_step(l1, giver, (enum sta_queue_name)lane->turn, now_ms);
+    bool going = 0 < sta_eviction_step(l1, giver, (enum sta_queue_name)lane->turn, now_ms);
     sta_lane_set_places(lane, sta_lane_places(lane) + sta_lane_places(giver) - places);
     sta_lane_set_places(giver, places);
     lane->evicting |= giver->evicting;
@@ -133,7 +133,7 @@ static bool step_in_turn(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_
             return true;
         lane->giver = (uint8_t)lane->number;
     }
-    return sta_eviction_step(l1, lane, (enum sta_queue_name)lane->turn, now_ms);
+    return sta_eviction_step(l1, lane, (enum sta_queue_name)lane->turn, now_ms) > 0;
 }
 
 /* A step for a store's sake. */
@@ -144,7 +144,7 @@ static bool step_for_store(struct sta_l1 *l1, struct sta_lane *lane, uint64_t no
         return false;
     }
     if (sta_tier_lanes(l1) == 1)
-        return sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms);
+        return sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms) > 0;
     return step_in_turn(l1, lane, now_ms);
 }
 
@@ -386,8 +386,8 @@ static void retire_oldest(struct sta_l1 *l1, struct sta_lane *lane, enum sta_que
 
 void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane)
 {
-    lane->ahead = 0;
     for (uint32_t name = 0; name < STA_QUEUES; name++) {
+        lane->ahead[name] = 0;
         if (sta_queue_entries(&lane->queues[name]) > 0)
             continue; /* stored meanwhile */
         sta_queue_change(&lane->queues[name].own.dead, -sta_queue_dead(&lane->queues[name]));
@@ -408,51 +408,56 @@ static uint32_t end_of_oldest(struct sta_l1 *l1, const struct sta_queue *queue)
 
 /* Looks at the item whose turn will be next in this queue, so that its bucket and the place of its
  * ghost are near by then. */
-static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, const struct sta_queue *queue)
+static void look_ahead(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name name)
 {
-    lane->ahead = 0; /* what is behind the cursor may soon be another item */
+    const struct sta_queue *queue = &lane->queues[name];
+    lane->ahead[name] = 0; /* what is behind the cursor may soon be another item */
     if (queue->cursor == end_of_oldest(l1, queue))
         return;
-    lane->ahead = offset_in(l1, queue->oldest, queue->cursor);
-    const struct sta_item *item = sta_arena_item(&l1->arena, lane->ahead);
+    lane->ahead[name] = offset_in(l1, queue->oldest, queue->cursor);
+    const struct sta_item *item = sta_arena_item(&l1->arena, lane->ahead[name]);
     struct sta_item_head head = sta_item_head(item);
-    lane->ahead_hash = sta_item_hash(item, head, l1->index.hash_seed);
-    sta_tier_fetch(sta_index_likely(&l1->index, lane->ahead_hash));
-    sta_ghost_fetch(&l1->ghost, lane->ahead_hash);
+    uint64_t hash = sta_item_hash(item, head, l1->index.hash_seed);
+    lane->ahead_hash[name] = hash;
+    sta_tier_fetch(sta_index_likely(&l1->index, hash));
+    sta_ghost_fetch(&l1->ghost, hash);
     const char *behind = (const char *)item + sta_item_size_of(head); /* the one after it */
     __builtin_prefetch(behind);
     __builtin_prefetch(behind + KEY_NEAR);
 }
 
-bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
-                       uint64_t now_ms)
+uint64_t sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
+                           uint64_t now_ms)
 {
     struct victim victim = {.lane = lane, .queue = wasteful(lane) ? dirtier(lane) : turn};
     struct sta_queue *queue = &lane->queues[victim.queue];
     if (queue->oldest == 0)
-        return false;
+        return 0;
     if (queue->cursor == end_of_oldest(l1, queue)) {
         retire_oldest(l1, lane, victim.queue);
-        return true;
+        return 1;
     }
     victim.offset = offset_in(l1, queue->oldest, queue->cursor);
     victim.item = sta_arena_item(&l1->arena, victim.offset);
     victim.head = sta_item_head(victim.item);
     victim.size = sta_arena_align(&l1->arena, sta_item_size_of(victim.head));
-    victim.hash = victim.offset == lane->ahead
-                      ? lane->ahead_hash
+    victim.hash = victim.offset == lane->ahead[victim.queue]
+                      ? lane->ahead_hash[victim.queue]
                       : sta_item_hash(victim.item, victim.head, l1->index.hash_seed);
     queue->cursor += (uint32_t)victim.size;
     struct sta_bucket *bucket = sta_index_lock(&l1->index, victim.hash);
     struct sta_slot slot =
         sta_index_find_offset_locked(&l1->index, bucket, victim.hash, victim.offset);
-    if (slot.bucket != NULL)
+    uint64_t bytes = victim.size;
+    if (slot.bucket != NULL) {
+        bytes = sta_tier_cost(l1, victim.item);
         judge_locked(l1, &victim, slot, now_ms);
-    else
+    } else {
         sta_queue_change(&queue->own.dead, -victim.size);
+    }
     sta_index_unlock(bucket);
-    look_ahead(l1, lane, queue);
-    return true;
+    look_ahead(l1, lane, victim.queue);
+    return bytes;
 }
 
 /* ---- bounds ---- */
@@ -461,7 +466,8 @@ bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes
 {
     lane->by_bytes = true;
     while (!sta_budget_claim(&l1->memory, bytes)) {
-        if (sta_arena_give_back(&l1->arena))
+        /* In a tier that is coming down it is not for a store to give what is free. */
+        if (!sta_tier_resizing(l1) && sta_arena_give_back(&l1->arena, 1))
             continue;
         if (!step_for_store(l1, lane, now_ms))
             return false;
@@ -491,7 +497,7 @@ bool sta_eviction_keep_quota(struct sta_l1 *l1, struct sta_lane *lane, uint64_t 
         if (!wide && !is_over_entries(lane, entries))
             return true;
         lane->by_bytes = wide;
-        if (!sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms))
+        if (sta_eviction_step(l1, lane, turn_in(l1, lane), now_ms) == 0)
             return false;
     }
 }
@@ -502,7 +508,7 @@ bool sta_eviction_thin_quota(struct sta_l1 *l1, struct sta_lane *lane, uint32_t 
         lane->by_bytes = is_over_bytes(lane, 0);
         if (!lane->by_bytes && !is_over_entries(lane, 0))
             return false;
-        if (!sta_eviction_step(l1, lane, turn_in(l1, lane), 0))
+        if (sta_eviction_step(l1, lane, turn_in(l1, lane), 0) == 0)
             return false;
     }
     return true;
@@ -522,7 +528,7 @@ static bool relieve_lane(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queu
                                      sta_lane_bytes(lane) < least
                                : sta_lane_places(lane) >= PLACES_KEPT))
             break;
-        if (!sta_eviction_step(l1, lane, turn, now_ms))
+        if (sta_eviction_step(l1, lane, turn, now_ms) == 0)
             break;
         moved = true;
     }
@@ -543,11 +549,21 @@ bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint
     return moved;
 }
 
+static uint32_t segments_wanted(const struct sta_l1 *l1)
+{
+    return PACE_FREE + sta_tier_lanes(l1);
+}
+
+uint64_t sta_eviction_pace_bytes(const struct sta_l1 *l1)
+{
+    return (1 + segments_wanted(l1)) * sta_arena_segment_cost(&l1->arena);
+}
+
 void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, uint64_t now_ms)
 {
-    uint32_t wanted = PACE_FREE + sta_tier_lanes(l1);
-    if (sta_arena_free(&l1->arena) >= wanted ||
-        sta_budget_fits(&l1->memory, (1 + wanted) * sta_arena_segment_cost(&l1->arena)))
+    uint32_t wanted = segments_wanted(l1);
+    if (sta_tier_resizing(l1) || sta_arena_free(&l1->arena) >= wanted ||
+        sta_budget_fits(&l1->memory, sta_eviction_pace_bytes(l1)))
         return;
     sta_arena_settle(&l1->arena); /* before entries go for what nobody holds any more */
     if (sta_arena_free(&l1->arena) >= wanted)

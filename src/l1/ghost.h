@@ -32,8 +32,9 @@ struct sta_ghost {
     _Atomic uint32_t depth;     /* fingerprints per set that count */
 };
 
-/* Address space for ghosts that take `bytes`; none is kept yet. STRATA_ERR_NOMEM. */
-int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes);
+/* Address space for ghosts that take `bytes`, in huge pages where `huge`; none is kept yet.
+ * STRATA_ERR_NOMEM. */
+int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes, bool huge);
 void sta_ghost_fini(struct sta_ghost *ghost);
 
 /* Bytes that ghosts for `entries` take, as far as there is address space for them. */

@@ -15,7 +15,10 @@
 #include "l1/tier.h"
 #include "strata/status.h"
 
-#define RESIZE_STEPS  128u /* items or buckets under one hold of a lock */
+#define RESIZE_STEPS  128u                /* items or buckets under one hold of a lock, */
+#define RESIZE_BYTES  (UINT64_C(1) << 20) /*   and bytes of items */
+#define RESIZE_FREE   8u                  /* segments that go back to the kernel at once */
+#define SPARE_PART    16u  /* of max_bytes that a resize leaves free at the most: spare_bytes() */
 #define INDEX_PART    8u   /* of max_bytes that the index keeps after a resize */
 #define GHOST_PART    32u  /* of the arena's address space that ghosts may have */
 #define SEGMENT_PARTS 128u /* of a tier with one lane; of each lane of many, twice as many */
@@ -70,7 +73,7 @@ static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
     if (status == STRATA_OK)
         status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes, segment_parts(l1));
     if (status == STRATA_OK)
-        status = sta_ghost_init(&l1->ghost, l1->arena.reserved / GHOST_PART);
+        status = sta_ghost_init(&l1->ghost, l1->arena.reserved / GHOST_PART, l1->arena.huge);
     if (status == STRATA_OK)
         status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
     return status;
@@ -161,8 +164,18 @@ static bool narrow_index(struct sta_l1 *l1)
     return going;
 }
 
+/* Whether there are free segments enough to give back: for `spare` bytes below the bound, or so
+ * many that it pays. */
+static bool has_come_down(const struct sta_l1 *l1, uint64_t spare)
+{
+    uint32_t free = sta_arena_free(&l1->arena);
+    return free >= RESIZE_FREE ||
+           sta_budget_used(&l1->memory) + spare <=
+               sta_budget_most(&l1->memory) + free * sta_arena_segment_cost(&l1->arena);
+}
+
 /* Some steps of eviction in the lane with the oldest entries. False where no lane has anything. */
-static bool thin_out(struct sta_l1 *l1, bool by_bytes)
+static bool thin_out(struct sta_l1 *l1, bool by_bytes, uint64_t spare)
 {
     enum sta_queue_name turn;
     struct sta_lane *lane = sta_lane_stalest(l1, &turn);
@@ -171,12 +184,13 @@ static bool thin_out(struct sta_l1 *l1, bool by_bytes)
     sta_lane_let_in(lane);
     pthread_mutex_lock(&lane->lock);
     lane->by_bytes = by_bytes;
-    bool going = true;
-    for (uint32_t i = 0; i < RESIZE_STEPS && going; i++) {
-        going = sta_eviction_step(l1, lane, turn, 0);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < RESIZE_STEPS && bytes < RESIZE_BYTES; i++) {
+        uint64_t more = sta_eviction_step(l1, lane, turn, 0);
         sta_lane_give_places(l1, lane);
-        if (by_bytes ? sta_arena_free(&l1->arena) > 0 : sta_budget_fits(&l1->places, 0))
+        if (more == 0 || (by_bytes ? has_come_down(l1, spare) : sta_budget_fits(&l1->places, 0)))
             break;
+        bytes += more;
     }
     pthread_mutex_unlock(&lane->lock);
     return true; /* where this one is empty now, others need not be */
@@ -193,21 +207,33 @@ static void give_up_spare(struct sta_l1 *l1)
     sta_upkeep_forget(l1);
 }
 
+/* What is left free below a lower bound: as much as stores keep free when they evict ahead. Or the
+ * first ones behind the resize would find nothing free, and would have to empty whole segments
+ * before they are through. */
+static uint64_t spare_bytes(const struct sta_l1 *l1)
+{
+    uint64_t most = sta_budget_most(&l1->memory) / SPARE_PART;
+    uint64_t wanted = sta_eviction_pace_bytes(l1);
+    return wanted < most ? wanted : most;
+}
+
 /* Down to the bounds, in pieces: others store in between, under the new bounds. */
 static void come_down(struct sta_l1 *l1)
 {
+    uint64_t spare = sta_budget_fits(&l1->memory, 0) ? 0 : spare_bytes(l1);
     if (!sta_budget_fits(&l1->places, 0) || !sta_budget_fits(&l1->memory, 0))
         give_up_spare(l1);
-    while (!sta_budget_fits(&l1->places, 0) && thin_out(l1, false)) {
+    while (!sta_budget_fits(&l1->places, 0) && thin_out(l1, false, spare)) {
     }
     while (index_is_wide(l1) && narrow_index(l1)) {
     }
-    while (!sta_budget_fits(&l1->memory, 0)) {
-        if (sta_arena_give_back(&l1->arena) || (index_is_wide(l1) && narrow_index(l1)) ||
-            thin_out(l1, true))
+    while (!sta_budget_fits(&l1->memory, spare)) {
+        sta_arena_settle(&l1->arena); /* before entries go for what nobody holds any more */
+        if ((has_come_down(l1, spare) && sta_arena_give_back(&l1->arena, RESIZE_FREE)) ||
+            (index_is_wide(l1) && narrow_index(l1)) || thin_out(l1, true, spare))
             continue;
         give_up_spare(l1);
-        if (!sta_arena_give_back(&l1->arena))
+        if (!sta_arena_give_back(&l1->arena, RESIZE_FREE))
             break;
     }
 }

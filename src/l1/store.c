@@ -300,8 +300,7 @@ static int store_somehow(struct sta_l1 *l1, struct store *store)
 {
     uint64_t bytes =
         2 * sta_arena_segment_cost(&l1->arena) + (store->block != NULL ? store->block->size : 0);
-    uint32_t most = sta_tier_resizing(l1) ? 1 : RELIEFS;
-    for (uint32_t tries = 0; tries < most; tries++) {
+    for (uint32_t tries = 0; tries < RELIEFS; tries++) {
         struct sta_lane *lane = sta_lane_take(l1, store->key);
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
@@ -309,7 +308,9 @@ static int store_somehow(struct sta_l1 *l1, struct store *store)
         sta_lane_unlock(lane);
         if (status != NO_ROOM)
             return status;
-        if (!sta_eviction_relieve(l1, bytes, store->by_bytes, store->now_ms))
+        /* Room in a tier that is coming down is not for this store to make. */
+        if (sta_tier_resizing(l1) ||
+            !sta_eviction_relieve(l1, bytes, store->by_bytes, store->now_ms))
             break;
     }
     sta_tier_count(l1, STA_L1_fills_no_room);

@@ -71,7 +71,6 @@ struct sta_lane {
     _Atomic uint32_t waiting; /* stores that want the lock; see sta_lane_let_in() */
     uint32_t patience;        /* steps of eviction that a store may still go; see there */
     uint32_t upkeeps;         /* stores that upkeep was run for, once there are evictions */
-    uint32_t ahead;           /* the item whose turn is next, as far as it was looked at; 0: none */
     uint16_t moves;           /* items kept or promoted since the last eviction */
     bool by_bytes;            /* what is evicted for: bytes, else entries */
     bool evicting;            /* there has been an eviction */
@@ -79,12 +78,12 @@ struct sta_lane {
     uint8_t turn;             /*   in this queue, */
     uint8_t giver_lasts;      /*   for so many questions; see sta_lane_giver() */
     _Alignas(64) struct sta_queue queues[STA_QUEUES];
-    uint64_t ahead_hash;     /* of its key */
-    _Atomic uint64_t places; /* claimed and not used */
-
-    _Atomic uint64_t claimed_bytes; /* likewise: for an overflow bucket */
-    uint32_t spare;                 /* a segment that is kept for moves; 0: none */
-    uint64_t dither;                /* for prices that are parts of a visit */
+    uint32_t ahead[STA_QUEUES];      /* items whose turn is next, as far as looked at; 0: none; */
+    uint64_t ahead_hash[STA_QUEUES]; /*   of their keys */
+    _Atomic uint64_t places;         /* claimed and not used */
+    _Atomic uint64_t claimed_bytes;  /* likewise: for an overflow bucket */
+    uint64_t dither;                 /* for prices that are parts of a visit */
+    uint32_t spare;                  /* a segment that is kept for moves; 0: none */
     /* written with a segment, read by all lanes: when the oldest of each queue was begun */
     _Alignas(64) _Atomic uint32_t begun[STA_QUEUES];
     _Atomic bool has[STA_QUEUES]; /* one */
@@ -265,7 +264,7 @@ struct sta_lane *sta_lane_of_namespace(const struct sta_l1 *l1, const struct sta
 /* The one through which the calling thread stores the key, locked. While the tier comes down to new
  * bounds, a store that has gone STA_LANE_PATIENCE steps of eviction gives up (the resize goes on),
  * and so waits for nobody else's more than that many. */
-#define STA_LANE_PATIENCE 512u
+#define STA_LANE_PATIENCE 128u
 struct sta_lane *sta_lane_take(struct sta_l1 *l1, const struct sta_key *key);
 
 static inline void sta_lane_unlock(struct sta_lane *lane)
@@ -352,10 +351,10 @@ bool sta_eviction_prefers(const struct sta_l1 *l1, struct sta_lane *lane, uint64
 enum sta_queue_name sta_eviction_turn(const struct sta_l1 *l1, uint64_t small, uint64_t all);
 
 /* Goes one item on at the old end of a queue: evicts, promotes or keeps it. A lane that is mostly
- * dead is cleaned instead. False where there is nothing left to go through. `now_ms` 0: nothing
- * counts as expired. */
-bool sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
-                       uint64_t now_ms);
+ * dead is cleaned instead. How many bytes it has gone through, a block's too; 0 where there is
+ * nothing left to go through. `now_ms` 0: nothing counts as expired. */
+uint64_t sta_eviction_step(struct sta_l1 *l1, struct sta_lane *lane, enum sta_queue_name turn,
+                           uint64_t now_ms);
 
 /* Claims `bytes` for the caller, evicting; false where the lane cannot or need not make room. */
 bool sta_eviction_claim(struct sta_l1 *l1, struct sta_lane *lane, uint64_t bytes, uint64_t now_ms);
@@ -373,6 +372,9 @@ bool sta_eviction_thin_quota(struct sta_l1 *l1, struct sta_lane *lane, uint32_t 
 /* Evicts ahead of need where memory is nearly used up, in proportion to the `size` stored, so
  * that no single store has to empty a whole segment. */
 void sta_eviction_pace(struct sta_l1 *l1, struct sta_lane *lane, uint64_t size, uint64_t now_ms);
+
+/* With so many bytes unclaimed no store has to evict ahead. */
+uint64_t sta_eviction_pace_bytes(const struct sta_l1 *l1);
 
 /* Gives back what the lane keeps: places, the spare segment, and queues without an entry. */
 void sta_eviction_give_up(struct sta_l1 *l1, struct sta_lane *lane);

@@ -107,6 +107,8 @@ static bool duel_wants(const struct sta_l1 *l1, struct sta_lane *lane)
 
 void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms)
 {
+    if (sta_tier_resizing(l1))
+        return; /* there is no room, and the numbers change */
     if (lane->evicting && duel_wants(l1, lane) && pthread_mutex_trylock(&l1->duel_lock) == 0) {
         sta_duel_drain(&l1->duel);
         ghosts_keep_up(l1, lane, now_ms);

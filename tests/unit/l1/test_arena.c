@@ -161,17 +161,17 @@ static void a_segment_that_is_given_back_is_empty_and_not_claimed(void **state)
 {
     (void)state;
     struct rig *rig = rig_create(MIB, 1);
-    assert_false(sta_arena_give_back(&rig->arena));
+    assert_false(sta_arena_give_back(&rig->arena, 1));
     uint32_t segment = sta_arena_take(&rig->arena);
     assert_true(rig->arena.segment_bytes >= 4096); /* whole pages */
     memset(bytes_of(rig, segment), 0xff, rig->arena.segment_bytes);
-    assert_false(sta_arena_give_back(&rig->arena)); /* in use */
+    assert_false(sta_arena_give_back(&rig->arena, 1)); /* in use */
     sta_arena_retire(&rig->arena, segment);
-    assert_true(sta_arena_give_back(&rig->arena));
+    assert_true(sta_arena_give_back(&rig->arena, 1));
     assert_int_equal(sta_budget_used(&rig->budget), 0);
     assert_int_equal(atomic_load(&rig->arena.backed), 0);
     assert_int_equal(sta_arena_free(&rig->arena), 0);
-    assert_false(sta_arena_give_back(&rig->arena));
+    assert_false(sta_arena_give_back(&rig->arena, 1));
     assert_int_equal(bytes_of(rig, segment)[0], 0); /* the kernel has the pages */
     assert_int_equal(bytes_of(rig, segment)[rig->arena.segment_bytes - 1], 0);
     assert_int_equal(sta_arena_take(&rig->arena), segment); /* before one that was never used */
@@ -189,11 +189,39 @@ static void a_neighbour_keeps_its_bytes_when_a_segment_is_given_back(void **stat
         memset(bytes_of(rig, segments[i]), (int)i + 1, rig->arena.segment_bytes);
     }
     sta_arena_retire(&rig->arena, segments[1]);
-    assert_true(sta_arena_give_back(&rig->arena));
+    assert_true(sta_arena_give_back(&rig->arena, 1));
     for (uint32_t i = 0; i < 3; i += 2) {
         for (uint32_t at = 0; at < rig->arena.segment_bytes; at++)
             assert_int_equal(bytes_of(rig, segments[i])[at], i + 1);
     }
+    rig_destroy(rig);
+}
+
+/* Neighbours in one go, and nothing between those that are none. */
+static void several_segments_are_given_back_at_once(void **state)
+{
+    (void)state;
+    static const uint32_t order[] = {3, 1, 0, 5};
+    struct rig *rig = rig_create(MIB, 6);
+    uint32_t segments[6];
+    for (uint32_t i = 0; i < 6; i++) {
+        segments[i] = sta_arena_take(&rig->arena);
+        memset(bytes_of(rig, segments[i]), 0xff, rig->arena.segment_bytes);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        sta_arena_retire(&rig->arena, segments[order[i]]);
+    assert_true(sta_arena_give_back(&rig->arena, 3));
+    assert_int_equal(sta_arena_free(&rig->arena), 1);
+    assert_true(sta_arena_give_back(&rig->arena, 3));
+    assert_int_equal(sta_budget_used(&rig->budget), 2 * cost(rig));
+    for (uint32_t i = 0; i < 6; i++) {
+        int is = i == 2 || i == 4 ? 0xff : 0;
+        assert_int_equal(bytes_of(rig, segments[i])[0], is);
+        assert_int_equal(bytes_of(rig, segments[i])[rig->arena.segment_bytes - 1], is);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_not_equal(sta_arena_take(&rig->arena), 0);
+    assert_int_equal(sta_budget_used(&rig->budget), 6 * cost(rig));
     rig_destroy(rig);
 }
 
@@ -209,7 +237,7 @@ static void a_pinned_segment_waits_until_its_reader_lets_go(void **state)
     sta_arena_retire(&rig->arena, segment);
     assert_int_equal(limbo(rig), 1);
     assert_int_equal(sta_arena_take(&rig->arena), 0);
-    assert_false(sta_arena_give_back(&rig->arena));
+    assert_false(sta_arena_give_back(&rig->arena, 1));
     assert_int_equal(sta_budget_used(&rig->budget), cost(rig)); /* it counts all the time */
     sta_arena_unpin(pin);
     assert_int_equal(sta_arena_take(&rig->arena), segment);
@@ -248,7 +276,7 @@ static void a_segment_in_limbo_may_be_given_back_once_it_is_let_go(void **state)
     struct sta_pin *pin = sta_arena_pin(&rig->arena, segment);
     sta_arena_retire(&rig->arena, segment);
     sta_arena_unpin(pin);
-    assert_true(sta_arena_give_back(&rig->arena));
+    assert_true(sta_arena_give_back(&rig->arena, 1));
     assert_int_equal(limbo(rig), 0);
     assert_int_equal(sta_budget_used(&rig->budget), 0);
     rig_destroy(rig);
@@ -502,6 +530,7 @@ int main(void)
         cmocka_unit_test(an_offset_leads_to_its_segment),
         cmocka_unit_test(a_segment_that_is_given_back_is_empty_and_not_claimed),
         cmocka_unit_test(a_neighbour_keeps_its_bytes_when_a_segment_is_given_back),
+        cmocka_unit_test(several_segments_are_given_back_at_once),
         cmocka_unit_test(a_pinned_segment_waits_until_its_reader_lets_go),
         cmocka_unit_test(a_reader_without_a_pin_of_its_own_counts_itself_in_the_segment),
         cmocka_unit_test(a_segment_in_limbo_may_be_given_back_once_it_is_let_go),

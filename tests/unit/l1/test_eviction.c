@@ -151,6 +151,24 @@ static void what_was_pinned_while_the_tier_shrank_is_of_use_again(void **state)
     sta_l1_destroy(&l1);
 }
 
+/* By which whoever holds the lane for many steps sees how much it did. */
+static void a_step_says_how_many_bytes_it_has_gone_through(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = BOUND});
+    (void)request(l1, 1, 100);
+    (void)request(l1, 2, sizeof bytes);
+    struct sta_lane *lane = &l1->lanes[0];
+    pthread_mutex_lock(&lane->lock);
+    assert_in_range(sta_eviction_step(l1, lane, STA_QUEUE_SMALL, RIG_NOW), 100, 200);
+    assert_in_range(sta_eviction_step(l1, lane, STA_QUEUE_SMALL, RIG_NOW), sizeof bytes,
+                    sizeof bytes + 8192);
+    assert_int_equal(sta_eviction_step(l1, lane, STA_QUEUE_SMALL, RIG_NOW), 1); /* the segment */
+    assert_int_equal(sta_eviction_step(l1, lane, STA_QUEUE_SMALL, RIG_NOW), 0);
+    pthread_mutex_unlock(&lane->lock);
+    rig_destroy(l1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +176,7 @@ int main(void)
         cmocka_unit_test(large_values_that_are_read_more_stay),
         cmocka_unit_test(what_comes_back_while_its_ghost_is_there_is_kept),
         cmocka_unit_test(what_was_pinned_while_the_tier_shrank_is_of_use_again),
+        cmocka_unit_test(a_step_says_how_many_bytes_it_has_gone_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

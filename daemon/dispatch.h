@@ -67,7 +67,6 @@ enum sta_local_command {
 enum sta_refusal {
     STA_REFUSAL_NONE,
     STA_REFUSAL_CONNECTION,   /* it would change a connection that others use as well */
-    STA_REFUSAL_CLUSTER,      /* not offered before a cluster */
     STA_REFUSAL_EACH_NODE,    /* MONITOR before a cluster: of which node? */
     STA_REFUSAL_WRITES,       /* WAIT before a cluster: the writes went by many connections */
     STA_REFUSAL_NOT_PASSED_ON /* SHUTDOWN: would reach a server that others use */

@@ -34,14 +34,14 @@ static struct sta_exchange *only_of(const struct sta_own_lane *lane)
 static struct sta_exchange *home_wanderer(const struct sta_own_lane *lane)
 {
     struct sta_exchange *only = only_of(lane);
-    bool may = only != NULL && only->own == STA_OWN_BLOCKS && !lane->watching &&
+    bool may = only != NULL && only->own != STA_OWN_REPLIES && !lane->watching &&
                sta_subscriptions_count(&lane->subscribed) == 0;
     return may ? only : NULL;
 }
 
 static uint64_t until_ns(const struct sta_own_lane *lane, const struct sta_exchange *exchange)
 {
-    uint64_t deadline_ns = exchange->operation.request.deadline_ns;
+    uint64_t deadline_ns = exchange != NULL ? exchange->operation.request.deadline_ns : STA_NEVER;
     return deadline_ns < lane->home.until_ns ? deadline_ns : lane->home.until_ns;
 }
 
@@ -71,13 +71,15 @@ bool sta_own_home_waits(struct sta_own_lane *lane)
     struct sta_own_home *home = &lane->home;
     const struct sta_exchange *exchange = home_wanderer(lane);
     uint64_t now_ns = sta_loop_now_ns(lane->worker->loop);
-    if (lane->worker->router == NULL || home->slot == STA_OPERATION_ANY_NODE || exchange == NULL)
+    if (lane->worker->router == NULL || home->slot == STA_OPERATION_ANY_NODE ||
+        (exchange == NULL && !home->rejoins))
         return false;
     sta_router_hear(lane->worker->router, NULL, NULL);
     sta_own_lane_leave(lane);
     home->named = false;
     home->asking = false;
     home->again = true;
+    home->joining = 0;
     if (now_ns >= until_ns(lane, exchange))
         return false;
     sta_timer_start(lane->worker->loop, &home->timer, sta_clock_after(now_ns, AGAIN_NS));
@@ -97,9 +99,14 @@ void sta_own_home_go(struct sta_own_lane *lane)
         sta_own_lane_refuse(lane, reason);
 }
 
+/* While it subscribes anew the timer is that of the answer. */
 static void on_timer(struct sta_timer *timer)
 {
-    sta_own_home_go(STA_CONTAINER(timer, struct sta_own_lane, home.timer));
+    struct sta_own_lane *lane = STA_CONTAINER(timer, struct sta_own_lane, home.timer);
+    if (lane->home.joining > 0)
+        sta_own_lane_end(lane, "no answer in time");
+    else
+        sta_own_home_go(lane);
 }
 
 /* ---- saying it again ---- */
@@ -183,8 +190,11 @@ static void home_follow(struct sta_own_lane *lane, struct sta_exchange *exchange
     struct sta_own_home *home = &lane->home;
     bool later = decision->at_ns > sta_loop_now_ns(lane->worker->loop);
     if (leads_away(redirect->kind))
-        home->slot = exchange->operation.slot = redirect->slot;
+        home->slot = redirect->slot;
+    if (leads_away(redirect->kind) && exchange != NULL)
+        exchange->operation.slot = redirect->slot;
     sta_own_lane_leave(lane);
+    home->joining = 0;
     home->again = true;
     home->named = !later && decision->action != STA_REDIRECT_RETRY;
     home->asking = home->named && decision->action == STA_REDIRECT_ASK;
@@ -205,18 +215,100 @@ bool sta_own_home_takes(struct sta_own_lane *lane, struct strata_bytes replies)
     sta_redirect_read(&redirect, replies, &lane->home.endpoint);
     if (is_sent_away(replies))
         redirect.kind = STA_REDIRECT_READONLY;
-    struct sta_exchange *exchange = home_wanderer(lane);
+    const bool joins = lane->home.joining > 0;
+    struct sta_exchange *exchange = joins ? NULL : home_wanderer(lane);
     struct sta_redirect_decision decision = {.action = STA_REDIRECT_GIVE_UP};
-    if (exchange != NULL)
+    if (exchange != NULL || joins)
         decision = home_decide(lane, exchange, &redirect);
     if (decision.refresh || leads_away(redirect.kind))
         sta_router_hear(router, &redirect, &lane->home.endpoint);
     if (decision.action != STA_REDIRECT_GIVE_UP)
         home_follow(lane, exchange, &redirect, &decision);
+    else if (joins)
+        sta_own_lane_end(lane, "what it was subscribed to cannot be subscribed to anew");
     else if (leads_away(redirect.kind))
         sta_own_lane_refuse(lane, "the slot is served by another node");
     else
         return true;
+    return false;
+}
+
+/* ---- shard channels ---- */
+
+/* What else is held cannot be taken along: then the client has to begin anew. */
+static bool home_may_rejoin(const struct sta_own_lane *lane)
+{
+    const struct sta_exchange *only = only_of(lane);
+    return !lane->watching && lane->subscribed.channels == 0 && lane->subscribed.patterns == 0 &&
+           (sta_list_empty(&lane->requests) || (only != NULL && only->own != STA_OWN_BLOCKS));
+}
+
+static void home_rejoin(struct sta_own_lane *lane)
+{
+    struct sta_own_home *home = &lane->home;
+    if (!home_may_rejoin(lane)) {
+        sta_own_lane_end(lane, "the slot of what it was subscribed to has moved");
+        return;
+    }
+    sta_own_lane_leave(lane);
+    sta_own_home_begin(lane);
+    sta_router_hear(lane->worker->router, NULL, NULL);
+    home->again = true;
+    home->ended = 0;
+    home->rejoins = true;
+    sta_own_home_go(lane);
+}
+
+void sta_own_home_join(struct sta_own_lane *lane)
+{
+    struct sta_own_home *home = &lane->home;
+    sta_buffer_clear(&home->wire);
+    int status = sta_own_shards_write(&home->shards, &home->wire);
+    if (status == STRATA_OK)
+        status = sta_raw_link_send(lane->raw, sta_buffer_bytes(&home->wire));
+    if (status < 0) {
+        sta_own_lane_end(lane, strata_status_text(status));
+        return;
+    }
+    home->attempts++;
+    home->sent_ns = sta_loop_now_ns(lane->worker->loop);
+    home->joining = home->shards.count;
+    sta_timer_start(lane->worker->loop, &home->timer, home->until_ns);
+}
+
+static void home_joined(struct sta_own_lane *lane)
+{
+    if (--lane->home.joining > 0)
+        return;
+    lane->home.rejoins = false;
+    sta_timer_stop(lane->worker->loop, &lane->home.timer);
+    sta_own_lane_opened(lane);
+}
+
+bool sta_own_home_hears(struct sta_own_lane *lane, struct strata_bytes frame,
+                        enum sta_subscriptions_word word, bool asked_for)
+{
+    struct sta_own_home *home = &lane->home;
+    struct strata_bytes name;
+    bool begins = word == STA_SUBSCRIPTIONS_SSUBSCRIBE;
+    if (lane->worker->router == NULL || (!begins && word != STA_SUBSCRIPTIONS_SUNSUBSCRIBE) ||
+        !sta_subscriptions_channel(frame, &name))
+        return false;
+    if (begins && home->joining > 0) {
+        home_joined(lane);
+        return true;
+    }
+    if (begins && sta_own_shards_add(&home->shards, name) < 0) {
+        sta_own_lane_end(lane, "out of memory");
+        return true;
+    }
+    if (!begins && !asked_for && sta_own_shards_has(&home->shards, name)) {
+        if (++home->ended == home->shards.count)
+            home_rejoin(lane);
+        return true;
+    }
+    if (!begins)
+        sta_own_shards_remove(&home->shards, name);
     return false;
 }
 
@@ -229,10 +321,12 @@ void sta_own_home_init(struct sta_own_lane *lane)
     home->random = sta_random_seed();
     sta_timer_init(&home->timer, on_timer);
     sta_buffer_init(&home->wire, SIZE_MAX);
+    sta_own_shards_init(&home->shards);
 }
 
 void sta_own_home_fini(struct sta_own_lane *lane)
 {
     sta_timer_stop(lane->worker->loop, &lane->home.timer);
     sta_buffer_fini(&lane->home.wire);
+    sta_own_shards_fini(&lane->home.shards);
 }

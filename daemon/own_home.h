@@ -13,6 +13,9 @@
  * blocks, with the time that is left to it. All of that lasts as long as the budget of any other
  * command at most, counted anew whenever a node has let the command wait.
  *
+ * Where the slot of shard channels has moved, Redis ends each of them unasked (sunsubscribe). The
+ * client is not told: the connection goes where the slot is, and subscribes to them anew.
+ *
  * A connection on which something is held besides stays where it is. Where Redis redirects what is
  * said there, what was held is worth nothing any more, and the connection ends.
  * Threads: the worker's loop.
@@ -24,6 +27,8 @@
 #include <stdint.h>
 
 #include "core/buffer.h"
+#include "daemon/own_shards.h"
+#include "daemon/subscriptions.h"
 #include "net/endpoint.h"
 #include "net/loop.h"
 #include "strata/bytes.h"
@@ -45,6 +50,10 @@ struct sta_own_home {
     uint64_t random;              /* spreads the waits */
     struct sta_timer timer;       /* of WAITING */
     struct sta_buffer wire;       /* what is sent again, with the time that is left */
+    struct sta_own_shards shards; /* what it is subscribed to of them, */
+    size_t ended;                 /*   and how many of these Redis has ended unasked */
+    bool rejoins;                 /* on its way to where they are: subscribes first of all, */
+    size_t joining;               /*   and so many have not been confirmed */
 };
 
 void sta_own_home_init(struct sta_own_lane *lane);
@@ -65,6 +74,13 @@ struct strata_bytes sta_own_home_wire(struct sta_own_lane *lane, const struct st
 /* The replies to the first request are there. False: they are none for its client. Then it is said
  * elsewhere, or the lane has ended. */
 bool sta_own_home_takes(struct sta_own_lane *lane, struct strata_bytes replies);
+
+/* A confirmation has come. True: it is not the client's to hear; the lane may have ended. */
+bool sta_own_home_hears(struct sta_own_lane *lane, struct strata_bytes frame,
+                        enum sta_subscriptions_word word, bool asked_for);
+
+/* Connected: subscribes anew. May end the lane. */
+void sta_own_home_join(struct sta_own_lane *lane);
 
 /* The connection could not be had. False: the lane is to end. */
 bool sta_own_home_waits(struct sta_own_lane *lane);

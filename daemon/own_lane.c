@@ -94,6 +94,11 @@ static void lane_end(struct sta_own_lane *lane, bool expired, const char *reason
     lane_free(lane);
 }
 
+void sta_own_lane_end(struct sta_own_lane *lane, const char *reason)
+{
+    lane_end(lane, false, reason);
+}
+
 void sta_own_lane_refuse(struct sta_own_lane *lane, const char *reason)
 {
     const struct sta_exchange *first = lane_first(lane);
@@ -172,6 +177,8 @@ static void lane_reply(struct sta_own_lane *lane, struct strata_bytes frame)
     const struct sta_exchange *first = lane_first(lane);
     if (lane->home.asked)
         lane->home.asked = false;
+    else if (lane->home.joining > 0)
+        (void)sta_own_home_takes(lane, frame);
     else if (first == NULL)
         lane_end(lane, false, "a reply that nobody asked for");
     else if (first->own == STA_OWN_CONFIRMS) /* an error, instead of them */
@@ -203,8 +210,11 @@ static void lane_confirmation(struct sta_own_lane *lane, struct strata_bytes fra
                               enum sta_subscriptions_word word, uint64_t count)
 {
     struct sta_exchange *first = lane_first(lane);
+    bool asked_for = first != NULL && first->own == STA_OWN_CONFIRMS && first->own_word == word;
+    if (sta_own_home_hears(lane, frame, word, asked_for))
+        return;
     sta_subscriptions_note(&lane->subscribed, word, count);
-    if (first == NULL || first->own != STA_OWN_CONFIRMS || first->own_word != word) {
+    if (!asked_for) {
         lane_unasked(lane, frame); /* a shard's slot has moved */
         return;
     }
@@ -254,9 +264,8 @@ static int lane_send(struct sta_own_lane *lane, const struct sta_request *reques
     return wire.len > 0 ? sta_raw_link_send(lane->raw, wire) : STRATA_ERR_NOMEM;
 }
 
-static void on_opened(void *arg)
+void sta_own_lane_opened(struct sta_own_lane *lane)
 {
-    struct sta_own_lane *lane = arg;
     int status = STRATA_OK;
     lane->open = true;
     for (struct sta_list *node = lane->requests.next;
@@ -264,6 +273,15 @@ static void on_opened(void *arg)
         status = lane_send(lane, &exchange_of(node)->operation.request);
     if (status < 0)
         lane_end(lane, false, strata_status_text(status));
+}
+
+static void on_opened(void *arg)
+{
+    struct sta_own_lane *lane = arg;
+    if (lane->home.rejoins)
+        sta_own_home_join(lane);
+    else
+        sta_own_lane_opened(lane);
 }
 
 static void on_ended(void *arg, int status, const char *reason)
@@ -287,7 +305,7 @@ void sta_own_lane_submit(struct sta_own_lane *lane, struct sta_request *request)
     lane->exclusive += exchange->own != STA_OWN_REPLIES;
     if (request->deadline_ns < lane->deadline.due_ns)
         sta_timer_start(lane->worker->loop, &lane->deadline, request->deadline_ns);
-    if (lane->raw == NULL)
+    if (lane->raw == NULL && !lane->home.rejoins)
         sta_own_home_go(lane);
     else if (lane->open && lane_send(lane, request) < 0)
         lane_end(lane, false, "out of memory");
@@ -426,7 +444,7 @@ void sta_own_lane_settle(struct sta_session *session)
     if (lane == NULL || lane->ending)
         return;
     if (sta_list_empty(&lane->requests) &&
-        (session->state != STA_SESSION_OPEN || lane->raw == NULL)) {
+        (session->state != STA_SESSION_OPEN || (lane->raw == NULL && !lane->home.rejoins))) {
         sta_own_lane_drop(session); /* nothing more is to be told, or nothing came of it */
         return;
     }

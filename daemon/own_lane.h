@@ -122,6 +122,12 @@ int sta_own_lane_connect(struct sta_own_lane *lane);
 /* Closes the connection; the requests stay. */
 void sta_own_lane_leave(struct sta_own_lane *lane);
 
+/* It can be spoken on: sends the requests. */
+void sta_own_lane_opened(struct sta_own_lane *lane);
+
+/* Ends the lane. */
+void sta_own_lane_end(struct sta_own_lane *lane, const char *reason);
+
 /* Redis has not carried out the first request, and the lane ends. */
 void sta_own_lane_refuse(struct sta_own_lane *lane, const char *reason);
 

@@ -40,9 +40,6 @@ static int serve_refusal(struct sta_session *session, enum sta_refusal refusal,
                        "ERR strata: before a Redis Cluster '%s' has nothing to count: what a "
                        "client writes goes to several nodes, on shared connections",
                        name);
-    else if (refusal == STA_REFUSAL_CLUSTER)
-        (void)snprintf(text, sizeof text, "ERR strata: '%s' is not offered before a Redis Cluster",
-                       name);
     else
         (void)snprintf(text, sizeof text,
                        "ERR strata: '%s' would change a connection to Redis, and stratad shares "
@@ -101,23 +98,16 @@ static int serve_own_by_slot(struct sta_session *session, struct sta_route *rout
                                             : sta_own_path(session, route, argv, argc);
 }
 
-/* Before a cluster. */
-static enum sta_refusal refusal_of(enum sta_own_command own)
-{
-    if (own == STA_OWN_MONITOR)
-        return STA_REFUSAL_EACH_NODE;
-    return own == STA_OWN_WAIT ? STA_REFUSAL_WRITES : STA_REFUSAL_CLUSTER;
-}
-
 static int serve_own(struct sta_session *session, struct sta_route *route,
                      struct strata_bytes *argv, size_t argc)
 {
     if (session->worker->router == NULL || any_node_does(route, argv[0]))
         return sta_own_path(session, route, argv, argc);
-    if (route->own == STA_OWN_BLOCKING || route->own == STA_OWN_WATCH ||
-        route->own == STA_OWN_UNWATCH)
-        return serve_own_by_slot(session, route, argv, argc);
-    return serve_refusal(session, refusal_of(route->own), argv);
+    if (route->own == STA_OWN_MONITOR)
+        return serve_refusal(session, STA_REFUSAL_EACH_NODE, argv);
+    if (route->own == STA_OWN_WAIT)
+        return serve_refusal(session, STA_REFUSAL_WRITES, argv);
+    return serve_own_by_slot(session, route, argv, argc);
 }
 
 static int serve_route(struct sta_session *session, struct sta_route *route,

@@ -170,14 +170,25 @@ static struct sta_slot_plan plan_without_keys(const struct rule *rule, bool loca
     return plan_of(located ? STA_SLOT_PLAN_ALONE : STA_SLOT_PLAN_ANY, STA_SLOT_PLAN_FIRST);
 }
 
+/* A shard channel has a slot, and is no key: how many of the words are such. */
+static size_t shard_channels(const struct strata_bytes *argv, size_t argc)
+{
+    if (argc > 1 && sta_dispatch_word_is(argv[0], "spublish"))
+        return 1;
+    return sta_dispatch_word_is(argv[0], "ssubscribe") ||
+                   sta_dispatch_word_is(argv[0], "sunsubscribe")
+               ? argc - 1
+               : 0;
+}
+
 struct sta_slot_plan sta_slot_plan_make(const struct sta_route *route,
                                         const struct strata_bytes *argv, size_t argc)
 {
     struct slots slots = {.argv = argv};
     bool in_table = route->keys_known && route->command == NULL;
     bool located = look_at_keys(route, argc, &slots);
-    if (argc > 1 && sta_dispatch_word_is(argv[0], "spublish"))
-        look_at_key(&slots, 1); /* a shard channel has a slot, and is no key */
+    for (size_t i = 1; i <= shard_channels(argv, argc); i++)
+        look_at_key(&slots, i);
     if (slots.several || (slots.keys > 1 && split_rule(argv, argc) != NULL))
         return plan_split(argv, argc);
     if (slots.keys == 0 && in_table) /* too few words: Redis says so */

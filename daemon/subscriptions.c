@@ -62,6 +62,17 @@ enum sta_subscriptions_word sta_subscriptions_read(struct strata_bytes frame, in
     return !sta_subscriptions_is_confirmation(word) || read_count(&walk, count) ? word : otherwise;
 }
 
+bool sta_subscriptions_channel(struct strata_bytes frame, struct strata_bytes *name)
+{
+    struct sta_resp_walk walk = sta_resp_walk(frame);
+    struct sta_resp_value value;
+    for (int i = 0; i < 3; i++) /* the head, the word, the channel */
+        if (sta_resp_next(&walk, &value) != STRATA_OK)
+            return false;
+    *name = value.bytes;
+    return value.type == STA_RESP_BULK;
+}
+
 void sta_subscriptions_note(struct sta_subscriptions *subscriptions,
                             enum sta_subscriptions_word word, uint64_t count)
 {

@@ -44,6 +44,9 @@ enum sta_subscriptions_word sta_subscriptions_command(struct strata_bytes name);
 enum sta_subscriptions_word sta_subscriptions_read(struct strata_bytes frame, int protocol,
                                                    uint64_t *count);
 
+/* The channel that a confirmation is about. False: none, for there was nothing to end. */
+bool sta_subscriptions_channel(struct strata_bytes frame, struct strata_bytes *name);
+
 /* A confirmation has come. */
 void sta_subscriptions_note(struct sta_subscriptions *subscriptions,
                             enum sta_subscriptions_word word, uint64_t count);

@@ -166,8 +166,7 @@ static void what_concerns_one_node_is_refused(void **state)
 {
     static const char *const commands[] = {
         "CONFIG GET maxmemory", "CLUSTER SLOTS", "CLIENT LIST", "SWAPDB 0 1", "DEBUG SLEEP 0",
-        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "SSUBSCRIBE c",
-        "SUNSUBSCRIBE",         "SCRIPT KILL",
+        "REPLICAOF NO ONE",     "SLOWLOG GET",   "BGSAVE",      "SELECT 1",   "SCRIPT KILL",
     };
     struct bench bench = open_bench(state);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

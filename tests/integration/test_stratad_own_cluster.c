@@ -122,8 +122,8 @@ static void what_is_published_on_any_node_is_heard(void **state)
     subscribe(fds[0]);
     subscribe(fds[1]);
     say(pattern, "PSUBSCRIBE n*\nSSUBSCRIBE shard\n");
-    expect(pattern, "*3\n$10\npsubscribe\n$2\nn*\n:1\n-ERR strata: 'ssubscribe' is not offered "
-                    "before a Redis Cluster\n");
+    expect(pattern, "*3\n$10\npsubscribe\n$2\nn*\n:1\n-ERR strata: before a Redis Cluster "
+                    "'ssubscribe' and what the client is subscribed to need a connection each\n");
     every_nodes_word_is_heard(rig->cluster, fds, 2, "word");
     expect_until(pattern, "\r\nword-0\r\n");
     say(three, "HELLO 3\nSUBSCRIBE other\n");
@@ -217,6 +217,101 @@ static void a_node_that_dies_closes_its_listeners_and_no_others(void **state)
     stratad_process_stop(&stratad);
 }
 
+/* ---- shard channels ---- */
+
+struct shard {
+    const struct redis_cluster *cluster;
+    unsigned node;
+    long long wanted;
+};
+
+static bool has_listeners(void *arg)
+{
+    const struct shard *shard = arg;
+    redisReply *reply = redis_cluster_ask(shard->cluster, shard->node, "PUBSUB SHARDNUMSUB {s}a");
+    assert_non_null(reply);
+    long long count = reply->element[1]->integer;
+    freeReplyObject(reply);
+    return count == shard->wanted;
+}
+
+static void wait_for_listeners(const struct redis_cluster *cluster, unsigned node, long long count)
+{
+    struct shard shard = {cluster, node, count};
+    assert_true(wait_until(has_listeners, &shard, OWN_RIG_PATIENCE_MS));
+}
+
+/* What comes next is the word on both channels, and nothing before it. */
+static void shards_word_is_heard(redisContext *client, const int fds[3], const char *word)
+{
+    char text[256];
+    for (unsigned i = 0; i < 2; i++) {
+        const char *channel = i == 0 ? "{s}a" : "{s}b";
+        redisReply *reply = redisCommand(client, "SPUBLISH %s %s", channel, word);
+        if (reply->type != REDIS_REPLY_INTEGER)
+            fail_msg("SPUBLISH: %s", reply->str);
+        freeReplyObject(reply);
+    }
+    (void)snprintf(text, sizeof text,
+                   "*3\n$8\nsmessage\n$4\n{s}a\n$%zu\n%s\n*3\n$8\nsmessage\n$4\n{s}b\n$%zu\n%s\n",
+                   strlen(word), word, strlen(word), word);
+    expect(fds[0], text);
+    (void)snprintf(text, sizeof text, ">3\n$8\nsmessage\n$4\n{s}a\n$%zu\n%s\n", strlen(word), word);
+    expect(fds[1], text);
+    text[0] = '*';
+    expect(fds[2], text);
+}
+
+/* In both protocols. Who has become a replica tells its listeners all the same. */
+static void shard_channels_follow_their_slot(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    redisContext *client;
+    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
+    int fds[3] = {rig_socket(stratad), rig_socket(stratad), rig_socket(stratad)};
+    unsigned slot = redis_cluster_slot(cluster, "{s}a");
+    unsigned from = stratad_cluster_owner_of(cluster, "{s}a");
+    unsigned to = stratad_cluster_other_primary(cluster, from);
+    say(fds[0], "SSUBSCRIBE {s}a other\nSSUBSCRIBE {s}a {s}b\n");
+    expect(fds[0], "-CROSSSLOT Keys in request don't hash to the same slot\n"
+                   "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n*3\n$10\nssubscribe\n$4\n{s}b\n:2\n");
+    say(fds[1], "HELLO 3\nSSUBSCRIBE {s}a\n");
+    expect_until(fds[1], ">3\r\n$10\r\nssubscribe\r\n$4\r\n{s}a\r\n:1\r\n");
+    say(fds[2], "SSUBSCRIBE {s}a\n");
+    expect(fds[2], "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n");
+    shards_word_is_heard(client, fds, "first");
+    assert_int_equal(redis_cluster_move_slot(cluster, slot, to), 0);
+    wait_for_listeners(cluster, to, 3);
+    shards_word_is_heard(client, fds, "moved");
+    assert_int_equal(redis_cluster_move_slot(cluster, slot, from), 0);
+    wait_for_listeners(cluster, from, 3);
+    shards_word_is_heard(client, fds, "back");
+    int replica = redis_cluster_replica(cluster, from);
+    assert_int_equal(redis_cluster_failover(cluster, (unsigned)replica, ""), 0);
+    shards_word_is_heard(client, fds, "failover");
+    assert_int_equal(redis_cluster_move_slot(cluster, slot, to), 0);
+    wait_for_listeners(cluster, to, 3);
+    shards_word_is_heard(client, fds, "again");
+    say(fds[0], "SUNSUBSCRIBE {s}b\nPING\nSUNSUBSCRIBE\nPING\n");
+    expect(fds[0], "*3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n*2\n$4\npong\n$0\n\n"
+                   "*3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n+PONG\n");
+    say(fds[1], "GET none\nSSUBSCRIBE other\nSUNSUBSCRIBE {s}a\nSSUBSCRIBE other\n");
+    expect(fds[1], "_\n-ERR strata: before a Redis Cluster 'ssubscribe' and what the client is "
+                   "subscribed to need a connection each\n"
+                   ">3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n>3\n$10\nssubscribe\n$5\nother\n:1\n");
+    redis_cluster_kill9(cluster, to);
+    expect_closed(fds[2]);
+    fds[2] = rig_socket(stratad);
+    say(fds[2], "SSUBSCRIBE {s}a\n");
+    expect(fds[2], "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n");
+    wait_for_listeners(cluster, stratad_cluster_owner_of(cluster, "{s}a"), 1);
+    for (unsigned i = 0; i < 3; i++)
+        (void)close(fds[i]);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +320,7 @@ int main(void)
                                cluster_rig_settle),
         cmocka_unit_test_setup(a_node_that_dies_closes_its_listeners_and_no_others,
                                cluster_rig_settle),
+        cmocka_unit_test_setup(shard_channels_follow_their_slot, cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
 }

@@ -44,7 +44,8 @@ struct strata_pattern_progress {
 
 /* Zero fields mean the defaults. */
 struct strata_pattern_options {
-    uint64_t page;        /* keys that Redis looks at at a time, 1 to 100 000; 200 */
+    uint64_t page;        /* keys that Redis looks at at a time, 1 to 100 000; 200; as many, but not
+                             more than 64, are deleted at a time */
     uint64_t share;       /* percent of the time, 1 to 100; 25 */
     uint64_t patience_ms; /* how long a node may answer nothing, 1 to 3 600 000; 30 000 */
 

@@ -185,10 +185,11 @@ static int slice_fill(struct purge *purge, struct sta_listing *listing)
 {
     struct strata_bytes name;
     int status = STRATA_OK;
+    uint64_t page = purge->config->walk.count,
+             most = page < STA_PURGE_SLICE ? page : STA_PURGE_SLICE;
     sta_buffer_truncate(&purge->names, 0);
     purge->count = 0;
-    while (purge->count < STA_PURGE_SLICE &&
-           sta_buffer_len(&purge->names) < STA_PURGE_SLICE_BYTES &&
+    while (purge->count < most && sta_buffer_len(&purge->names) < STA_PURGE_SLICE_BYTES &&
            (status = sta_listing_next(listing, &name)) == STRATA_OK) {
         status = sta_buffer_append(&purge->names, name);
         if (status < 0)

@@ -27,7 +27,7 @@
 #include "cache/cache.h"
 #include "cache/listing.h"
 
-#define STA_PURGE_SLICE       64u
+#define STA_PURGE_SLICE       64u /* at the most; and not more than a page */
 #define STA_PURGE_SLICE_BYTES ((size_t)1 << 20)
 
 struct sta_purge_tally {

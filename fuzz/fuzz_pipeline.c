@@ -104,7 +104,7 @@ static void run_feed(struct run *run, struct arrival *arrival, bool timeouts)
         const char *reason = NULL;
         size_t used = 0;
         struct strata_bytes bytes = arrival_bytes(arrival);
-        run->status = sta_pipeline_feed(&run->pipeline, bytes, &used, &reason);
+        run->status = sta_pipeline_feed(&run->pipeline, bytes, NULL, &used, &reason);
         CHECK(run->status == STRATA_OK || reason != NULL);
         CHECK(used <= bytes.len);
         arrival->begin += used;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bench/calm_herd.h"
+#include "bench/tools.h"
 #include "core/clock.h"
 #include "strata/strata.h"
 #include "support/fault_proxy.h"
@@ -26,14 +27,6 @@
 #define SAMPLES_MAX (1u << 20)
 #define PATIENT_MS  30000u
 #define KEYS        100u
-
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    (void)fprintf(stderr, "bench_calm: %s\n", what);
-    exit(1);
-}
 
 /* ---- calls without a break ---- */
 
@@ -108,15 +101,16 @@ static void start_calls(struct calls *calls, struct strata_options options)
     options.log_sink = on_line;
     options.log_arg = calls;
     if (strata_open(&calls->cache, &options, &error) != STRATA_OK)
-        must(false, error.text);
-    must(wait_until(is_answered, calls, PATIENT_MS), "Redis does not answer");
+        bench_must(false, error.text);
+    bench_must(wait_until(is_answered, calls, PATIENT_MS), "Redis does not answer");
     for (unsigned i = 0; i < THREADS; i++) {
         struct caller *caller = &calls->callers[i];
         caller->calls = calls;
         caller->number = i;
         caller->samples = malloc(SAMPLES_MAX * sizeof *caller->samples);
-        must(caller->samples != NULL && pthread_create(&caller->thread, NULL, call_on, caller) == 0,
-             "out of memory");
+        bench_must(caller->samples != NULL &&
+                       pthread_create(&caller->thread, NULL, call_on, caller) == 0,
+                   "out of memory");
     }
 }
 
@@ -183,7 +177,7 @@ static uint32_t failed_us(const struct calls *calls, uint64_t from_ns, uint64_t 
 {
     uint32_t *took = malloc(THREADS * SAMPLES_MAX * sizeof *took);
     size_t count = 0;
-    must(took != NULL, "out of memory");
+    bench_must(took != NULL, "out of memory");
     for (unsigned i = 0; i < THREADS; i++)
         for (unsigned k = 0; k < calls->callers[i].count; k++) {
             const struct sample *sample = &calls->callers[i].samples[k];
@@ -208,7 +202,7 @@ static void freeze_once(void)
     struct redis_server *server = NULL;
     struct calls calls;
     char url[64];
-    must(redis_server_start(&server, NULL) == 0, "redis-server");
+    bench_must(redis_server_start(&server, NULL) == 0, "redis-server");
     (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", redis_server_port(server));
     start_calls(&calls, (struct strata_options){.redis_url = url});
     pass_ms(500);
@@ -270,7 +264,7 @@ static void kill_once(struct redis_cluster *cluster, unsigned shard)
     struct heir heir = {cluster, (unsigned)redis_cluster_replica(cluster, victim)};
     uint64_t killed_ns = sta_clock_now_ns();
     redis_cluster_kill9(cluster, victim);
-    must(wait_until(is_promoted, &heir, PATIENT_MS), "no fail-over");
+    bench_must(wait_until(is_promoted, &heir, PATIENT_MS), "no fail-over");
     uint64_t promoted_ns = sta_clock_now_ns();
     pass_ms(4000);
     stop_calls(&calls);
@@ -283,9 +277,9 @@ static void kill_once(struct redis_cluster *cluster, unsigned shard)
             (double)look_between(&calls, killed_ns, look.last_failure_ns + 1).calls,
         (double)look.longest_us / 1000);
     free_calls(&calls);
-    must(redis_cluster_restart(cluster, victim) == 0 &&
-             redis_cluster_settle(cluster, PATIENT_MS) == 0,
-         "the cluster does not settle");
+    bench_must(redis_cluster_restart(cluster, victim) == 0 &&
+                   redis_cluster_settle(cluster, PATIENT_MS) == 0,
+               "the cluster does not settle");
 }
 
 /* Every slot goes to another primary, one after the other, with its keys. */
@@ -303,7 +297,8 @@ static void move_all_slots(struct redis_cluster *cluster)
         unsigned end = (share + 1) * REDIS_CLUSTER_SLOTS / 3;
         int to = redis_cluster_primary(cluster, end % REDIS_CLUSTER_SLOTS);
         for (unsigned slot = first; slot < end; slot++, moved++)
-            must(redis_cluster_move_slot(cluster, slot, (unsigned)to) == 0, "a slot does not move");
+            bench_must(redis_cluster_move_slot(cluster, slot, (unsigned)to) == 0,
+                       "a slot does not move");
     }
     uint64_t end_ns = sta_clock_now_ns();
     asked = redis_cluster_calls(cluster, "cluster|slots:") - asked;
@@ -326,8 +321,9 @@ static void replace_all(struct redis_cluster **cluster)
     start_calls(&calls, (struct strata_options){.cluster_enabled = STRATA_ON,
                                                 .cluster_nodes = seeds,
                                                 .cluster_node_count = 1});
-    must(redis_cluster_start(&second, &(struct redis_cluster_config){.host = "127.0.0.2"}) == 0,
-         "a second cluster");
+    bench_must(redis_cluster_start(&second, &(struct redis_cluster_config){.host = "127.0.0.2"}) ==
+                   0,
+               "a second cluster");
     fault_proxy_set_target(proxy, redis_cluster_address(second, 0));
     fault_proxy_cut(proxy);
     uint64_t start_ns = sta_clock_now_ns();
@@ -362,7 +358,8 @@ static double get_many_us(struct strata *cache, const struct strata_bytes *keys,
     struct strata_value values[KEYS];
     int statuses[KEYS];
     uint64_t start_ns = sta_clock_now_ns();
-    must(strata_get_many(cache, keys, count, values, statuses) == STRATA_OK, "a batch failed");
+    bench_must(strata_get_many(cache, keys, count, values, statuses) == STRATA_OK,
+               "a batch failed");
     double took = (double)(sta_clock_now_ns() - start_ns) / 1000;
     for (size_t i = 0; i < count; i++)
         strata_release(&values[i]);
@@ -382,7 +379,7 @@ static void compare_batches(const struct redis_cluster *cluster)
     struct strata *cache = NULL;
     struct strata_options options = options_of(cluster, seeds);
     options.l1_enabled = STRATA_OFF;
-    must(strata_open(&cache, &options, NULL) == STRATA_OK, "strata_open");
+    bench_must(strata_open(&cache, &options, NULL) == STRATA_OK, "strata_open");
     for (unsigned i = 0; i < KEYS; i++) {
         char name[64];
         (void)snprintf(texts[i], sizeof texts[i], "batch:%u", i);
@@ -390,8 +387,8 @@ static void compare_batches(const struct redis_cluster *cluster)
         all[i] = strata_text(texts[i]);
         int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, name));
         mine[owner][counts[owner]++] = all[i];
-        must(strata_set(cache, all[i], strata_text("a value of some bytes"), 0) == STRATA_OK,
-             "set");
+        bench_must(strata_set(cache, all[i], strata_text("a value of some bytes"), 0) == STRATA_OK,
+                   "set");
     }
     for (unsigned round = 0; round < ROUNDS; round++) {
         whole[round] = get_many_us(cache, all, KEYS);
@@ -426,13 +423,13 @@ static void herds_run(void)
 {
     static const unsigned away_ms[] = {0, 300, 1000, 5000};
     for (size_t i = 0; i < sizeof away_ms / sizeof away_ms[0]; i++)
-        must(calm_herd_run(away_ms[i]) == 0, "a herd does not come back");
+        bench_must(calm_herd_run(away_ms[i]) == 0, "a herd does not come back");
 }
 
 static void clusters_run(unsigned rounds, int argc, char **argv)
 {
     struct redis_cluster *cluster = NULL;
-    must(redis_cluster_start(&cluster, NULL) == 0, "a cluster");
+    bench_must(redis_cluster_start(&cluster, NULL) == 0, "a cluster");
     if (is_wanted("batch", argc, argv))
         compare_batches(cluster);
     for (unsigned i = 0; i < rounds && is_wanted("kill", argc, argv); i++)

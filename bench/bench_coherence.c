@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench/tools.h"
 #include "core/clock.h"
 #include "core/histogram.h"
 #include "core/random.h"
@@ -50,13 +50,6 @@ struct reader {
     struct sta_histogram ages; /* of the stale ones */
 };
 
-static void sleep_until(uint64_t ns)
-{
-    const struct timespec at = {(time_t)(ns / STA_NS_SEC), (long)(ns % STA_NS_SEC)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0) {
-    }
-}
-
 static void *write_paced(void *arg)
 {
     struct bench *bench = arg;
@@ -77,7 +70,7 @@ static void *write_paced(void *arg)
             atomic_store(&bench->acked_version[n % KEYS], n / KEYS);
         }
         next_ns += STA_NS_SEC / PIECES;
-        sleep_until(next_ns);
+        bench_sleep_until(next_ns);
     }
     bench->written = n - KEYS;
     redisFree(redis);
@@ -131,7 +124,7 @@ static void *read_paced(void *arg)
         for (uint64_t i = 0; i < each; i++)
             read_one(reader);
         next_ns += STA_NS_SEC / PIECES;
-        sleep_until(next_ns);
+        bench_sleep_until(next_ns);
     }
     return NULL;
 }
@@ -209,7 +202,7 @@ int main(int argc, char **argv)
         readers[i].random = i + 1;
         pthread_create(&readers[i].thread, NULL, read_paced, &readers[i]);
     }
-    sleep_until(begin_ns + seconds * STA_NS_SEC);
+    bench_sleep_until(begin_ns + seconds * STA_NS_SEC);
     atomic_store(&bench.stopping, true);
     pthread_join(writer, NULL);
     for (unsigned i = 0; i < READERS; i++)

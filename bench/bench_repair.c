@@ -15,8 +15,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench/tools.h"
 #include "core/clock.h"
 #include "core/histogram.h"
 #include "core/random.h"
@@ -50,38 +50,16 @@ struct reader {
     uint64_t failed[OVER];
 };
 
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    (void)fprintf(stderr, "bench_repair: %s\n", what);
-    exit(1);
-}
-
-static void sleep_until(uint64_t ns)
-{
-    const struct timespec at = {(time_t)(ns / STA_NS_SEC), (long)(ns % STA_NS_SEC)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0) {
-    }
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * STA_NS_SEC + (uint64_t)now.tv_nsec;
-}
-
 static void read_one(struct reader *reader, unsigned phase)
 {
     char name[NAME_CAP], value[VALUE_CAP];
     size_t len;
     unsigned key = reader->keys[sta_random_below(&reader->random, reader->count)];
     (void)snprintf(name, sizeof name, "%u", key);
-    uint64_t began_ns = sta_clock_now_ns(), began_cpu_ns = cpu_ns();
+    uint64_t began_ns = sta_clock_now_ns(), began_cpu_ns = bench_cpu_ns();
     int status =
         strata_get_copy(reader->bench->cache, strata_text(name), value, sizeof value, &len);
-    sta_histogram_record(&reader->cpu[phase], cpu_ns() - began_cpu_ns);
+    sta_histogram_record(&reader->cpu[phase], bench_cpu_ns() - began_cpu_ns);
     sta_histogram_record(&reader->wall[phase], sta_clock_now_ns() - began_ns);
     reader->failed[phase] += status != STRATA_OK;
 }
@@ -95,7 +73,7 @@ static void *read_paced(void *arg)
         for (uint64_t i = 0; i < reader->bench->reads_per_second / PIECES; i++)
             read_one(reader, phase);
         next_ns += STA_NS_SEC / PIECES;
-        sleep_until(next_ns);
+        bench_sleep_until(next_ns);
     }
     return NULL;
 }
@@ -118,9 +96,9 @@ static void fill(struct bench *bench, struct reader readers[READERS])
         (void)snprintf(name, sizeof name, PREFIX "%u", i);
         struct reader *reader = &readers[is_of_node_0(bench->cluster, name) ? 0 : 1];
         reader->keys[reader->count++] = i;
-        must(strata_set(bench->cache, strata_text(name + sizeof PREFIX - 1),
-                        strata_bytes(value, sizeof value), 0) == STRATA_OK,
-             "a key cannot be set");
+        bench_must(strata_set(bench->cache, strata_text(name + sizeof PREFIX - 1),
+                              strata_bytes(value, sizeof value), 0) == STRATA_OK,
+                   "a key cannot be set");
     }
 }
 
@@ -147,13 +125,14 @@ static void report(const struct reader *reader, unsigned phase)
 static void watch(struct bench *bench, uint64_t rate)
 {
     uint64_t begin_ns = sta_clock_now_ns(), before = gets(bench);
-    sleep_until(begin_ns + WATCH_S * STA_NS_SEC);
+    bench_sleep_until(begin_ns + WATCH_S * STA_NS_SEC);
     uint64_t idle = gets(bench) - before;
-    must(redis_cluster_tell(bench->cluster, 0, "CLIENT KILL TYPE normal SKIPME yes") == 0, "kill");
+    bench_must(redis_cluster_tell(bench->cluster, 0, "CLIENT KILL TYPE normal SKIPME yes") == 0,
+               "kill");
     atomic_store(&bench->phase, AFTER);
     uint64_t killed_ns = sta_clock_now_ns(), at_kill = gets(bench);
     for (unsigned second = 1; second <= WATCH_S; second++) {
-        sleep_until(killed_ns + second * STA_NS_SEC);
+        bench_sleep_until(killed_ns + second * STA_NS_SEC);
         if (second == 1 || second == 5 || second == WATCH_S)
             (void)printf("  GETs at the nodes %2u s after the kill: %" PRIu64
                          " (the rate allows %" PRIu64 ")\n",
@@ -181,7 +160,7 @@ static struct strata *open_cache(const struct redis_cluster *cluster, uint64_t r
                                            .repair_rate = rate};
     struct strata *cache = NULL;
     struct strata_error error;
-    must(strata_open(&cache, &options, &error) == STRATA_OK, error.text);
+    bench_must(strata_open(&cache, &options, &error) == STRATA_OK, error.text);
     return cache;
 }
 
@@ -197,15 +176,16 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    must(redis_cluster_start(&bench.cluster, &(struct redis_cluster_config){.no_replicas = true}) ==
-             0,
-         "no cluster");
+    bench_must(redis_cluster_start(&bench.cluster,
+                                   &(struct redis_cluster_config){.no_replicas = true}) == 0,
+               "no cluster");
     bench.cache = open_cache(bench.cluster, rate);
     fill(&bench, readers);
     for (unsigned i = 0; i < READERS; i++) {
         readers[i].bench = &bench;
         readers[i].random = i + 1;
-        must(pthread_create(&readers[i].thread, NULL, read_paced, &readers[i]) == 0, "no thread");
+        bench_must(pthread_create(&readers[i].thread, NULL, read_paced, &readers[i]) == 0,
+                   "no thread");
     }
     watch(&bench, rate);
     for (unsigned i = 0; i < READERS; i++)

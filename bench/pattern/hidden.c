@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/tools.h"
 #include "core/clock.h"
 #include "core/nap.h"
 #include "strata/strata.h"
@@ -38,14 +39,6 @@ struct hidden {
     _Atomic bool ending;
 };
 
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    (void)fprintf(stderr, "bench_pattern: %s\n", what);
-    exit(1);
-}
-
 static bool cache_has(struct watcher *watcher, unsigned number)
 {
     char key[64];
@@ -53,7 +46,7 @@ static bool cache_has(struct watcher *watcher, unsigned number)
     (void)snprintf(key, sizeof key, "%s:%u", watcher->hidden->name, number);
     int status = strata_get(watcher->cache, strata_text(key), &value);
     strata_release(&value);
-    must(status >= 0, strata_status_text(status));
+    bench_must(status >= 0, strata_status_text(status));
     return status == STRATA_OK;
 }
 
@@ -61,7 +54,7 @@ static bool stratad_has(struct watcher *watcher, unsigned number)
 {
     redisReply *reply =
         redisCommand(watcher->redis, "GET atp:cache:%s:%u", watcher->hidden->name, number);
-    must(reply != NULL && reply->type != REDIS_REPLY_ERROR, "stratad does not answer");
+    bench_must(reply != NULL && reply->type != REDIS_REPLY_ERROR, "stratad does not answer");
     bool has = reply->type == REDIS_REPLY_STRING;
     freeReplyObject(reply);
     return has;
@@ -93,7 +86,7 @@ void hidden_begin(struct hidden *hidden, const char *name)
         struct watcher *watcher = &hidden->watchers[i];
         atomic_store(&watcher->answers, 0);
         atomic_store(&watcher->last_ns, 0);
-        must(pthread_create(&watcher->thread, NULL, watch, watcher) == 0, "no thread");
+        bench_must(pthread_create(&watcher->thread, NULL, watch, watcher) == 0, "no thread");
     }
     for (unsigned i = 0; i < HIDDEN_WATCHERS; i++)
         while (atomic_load(&hidden->watchers[i].answers) <= KEYS + KEYS / 10)
@@ -128,17 +121,17 @@ struct hidden *hidden_create(const char *redis_url)
     const struct strata_options options = {.redis_url = redis_url};
     struct strata_error error;
     struct hidden *hidden = calloc(1, sizeof *hidden);
-    must(hidden != NULL, "out of memory");
-    must(stratad_process_start(&hidden->stratad, redis_url, args) == 0, "no stratad");
+    bench_must(hidden != NULL, "out of memory");
+    bench_must(stratad_process_start(&hidden->stratad, redis_url, args) == 0, "no stratad");
     for (unsigned i = 0; i < HIDDEN_WATCHERS; i++) {
         struct watcher *watcher = &hidden->watchers[i];
         watcher->hidden = hidden;
         if (i + 1 < HIDDEN_WATCHERS) {
-            must(strata_open(&watcher->cache, &options, &error) == STRATA_OK, error.text);
+            bench_must(strata_open(&watcher->cache, &options, &error) == STRATA_OK, error.text);
             continue;
         }
         watcher->redis = redisConnectUnix(stratad_process_socket(hidden->stratad));
-        must(watcher->redis != NULL && watcher->redis->err == 0, "stratad cannot be reached");
+        bench_must(watcher->redis != NULL && watcher->redis->err == 0, "stratad cannot be reached");
     }
     return hidden;
 }

@@ -137,4 +137,7 @@ int sta_tags_lengthen(struct sta_tags_set *set);
 /* Writes the value. */
 int sta_tags_set_write(struct sta_tags_set *set);
 
+/* Of each of its round trips. */
+uint64_t sta_tags_set_deadline_ns(const struct sta_tags_set *set);
+
 #endif

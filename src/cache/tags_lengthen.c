@@ -12,13 +12,7 @@
 
 #include "cache/tags.h"
 #include "cache/tiers.h"
-#include "core/clock.h"
 #include "strata/status.h"
-
-static uint64_t deadline_ns(const struct sta_tags_set *set)
-{
-    return sta_clock_after(set->begun_ns, sta_live(&set->cache->live.budget_ns));
-}
 
 /* ---- the change ---- */
 
@@ -41,7 +35,7 @@ static int changed(struct sta_tags_set *set)
 
 static void send_change(struct sta_tags_set *set)
 {
-    sta_command_submit(&set->command, sta_buffer_bytes(&set->name), deadline_ns(set));
+    sta_command_submit(&set->command, sta_buffer_bytes(&set->name), sta_tags_set_deadline_ns(set));
 }
 
 static int encode(struct sta_tags_set *set, struct strata_bytes key)
@@ -106,7 +100,7 @@ static int looked(struct sta_tags_set *set)
 
 static void send_look(struct sta_tags_set *set)
 {
-    sta_batch_submit(&set->batch, deadline_ns(set));
+    sta_batch_submit(&set->batch, sta_tags_set_deadline_ns(set));
 }
 
 int sta_tags_lengthen(struct sta_tags_set *set)

@@ -24,7 +24,7 @@
 /* Others may delete a version as soon as we have made it, but not for ever. */
 #define ROUNDS 8u
 
-static uint64_t deadline_ns(const struct sta_tags_set *set)
+uint64_t sta_tags_set_deadline_ns(const struct sta_tags_set *set)
 {
     return sta_clock_after(set->begun_ns, sta_live(&set->cache->live.budget_ns));
 }
@@ -198,7 +198,7 @@ static int versions_append(struct sta_tags_set *set, uint64_t *random)
 
 static void send_add(struct sta_tags_set *set)
 {
-    sta_batch_submit(&set->batch, deadline_ns(set));
+    sta_batch_submit(&set->batch, sta_tags_set_deadline_ns(set));
 }
 
 /* Makes versions of what has none; somebody else may be first. */

@@ -4,6 +4,7 @@
  */
 #include "cache/value.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ int sta_value_from_memory(struct strata_value *value, struct strata_bytes bytes,
 {
     if (memory == NULL || bytes.len < memory->cap - memory->cap / 4)
         return sta_value_from_bytes(value, bytes);
+    assert(memory->data != NULL); /* each request's is given once */
     *value = (struct strata_value){.bytes = bytes, .owner = {NULL, sta_buffer_take(memory)}};
     return STRATA_OK;
 }

@@ -20,7 +20,7 @@ struct sta_gate *sta_gate_join(struct sta_loop *loop)
 struct sta_gate *sta_gate_stand_aside(struct sta_loop *loop)
 {
     struct sta_gate *gate = &loop->gates[STA_GATE_ASIDE];
-    (void)atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_relaxed); /* nobody asks */
+    (void)atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_relaxed); /* for note() */
     return gate;
 }
 

@@ -28,7 +28,7 @@ struct sta_gate {
 /* Any thread. seq_cst, partner: sta_gate_pass_on() of a leader that has just left. */
 struct sta_gate *sta_gate_join(struct sta_loop *loop);
 
-/* Any thread. */
+/* Any thread. To be told, by note() and tell() as the others, and nothing else. */
 struct sta_gate *sta_gate_stand_aside(struct sta_loop *loop);
 
 /* Any thread: does anybody follow? */

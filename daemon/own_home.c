@@ -22,18 +22,10 @@
 #define AGAIN_NS (50 * STA_NS_MS)  /* a node that cannot be had is looked for again */
 #define TAKEN_NS (100 * STA_NS_MS) /* who has answered so late had taken the command in */
 
-static struct sta_exchange *only_of(const struct sta_own_lane *lane)
-{
-    struct sta_list *node = lane->requests.next;
-    return node != &lane->requests && node->next == &lane->requests
-               ? STA_CONTAINER(node, struct sta_exchange, operation.request.link)
-               : NULL;
-}
-
 /* What may be said elsewhere: nothing is held here but by it. NULL: nothing may. */
 static struct sta_exchange *home_wanderer(const struct sta_own_lane *lane)
 {
-    struct sta_exchange *only = only_of(lane);
+    struct sta_exchange *only = sta_own_lane_only(lane);
     bool may = only != NULL && only->own != STA_OWN_REPLIES && !lane->watching &&
                sta_subscriptions_count(&lane->subscribed) == 0;
     return may ? only : NULL;
@@ -49,9 +41,7 @@ static uint64_t until_ns(const struct sta_own_lane *lane, const struct sta_excha
 
 void sta_own_home_begin(struct sta_own_lane *lane)
 {
-    lane->home.named = false;
-    lane->home.asking = false;
-    lane->home.again = false;
+    lane->home.way = STA_OWN_HOME_FIRST;
     lane->home.attempts = 0;
     lane->home.until_ns = sta_worker_deadline_ns(lane->worker);
 }
@@ -66,32 +56,36 @@ bool sta_own_home_find(const struct sta_worker *worker, uint16_t slot, struct st
     return true;
 }
 
+static void home_wait(struct sta_own_lane *lane, uint64_t at_ns)
+{
+    lane->home.state = STA_OWN_HOME_WAITING;
+    sta_timer_start(lane->worker->loop, &lane->home.timer, at_ns);
+}
+
 bool sta_own_home_waits(struct sta_own_lane *lane)
 {
     struct sta_own_home *home = &lane->home;
     const struct sta_exchange *exchange = home_wanderer(lane);
     uint64_t now_ns = sta_loop_now_ns(lane->worker->loop);
     if (lane->worker->router == NULL || home->slot == STA_OPERATION_ANY_NODE ||
-        (exchange == NULL && !home->rejoins))
+        (exchange == NULL && home->shards.count == 0))
         return false;
     sta_router_hear(lane->worker->router, NULL, NULL);
     sta_own_lane_leave(lane);
-    home->named = false;
-    home->asking = false;
-    home->again = true;
-    home->joining = 0;
+    home->way = STA_OWN_HOME_AGAIN;
     if (now_ns >= until_ns(lane, exchange))
         return false;
-    sta_timer_start(lane->worker->loop, &home->timer, sta_clock_after(now_ns, AGAIN_NS));
+    home_wait(lane, sta_clock_after(now_ns, AGAIN_NS));
     return true;
 }
 
 void sta_own_home_go(struct sta_own_lane *lane)
 {
     struct sta_own_home *home = &lane->home;
+    const bool named = home->way == STA_OWN_HOME_MOVED || home->way == STA_OWN_HOME_ASK;
     const char *reason = "nobody serves the slot";
     int status = STRATA_ERR_UNAVAILABLE;
-    if (home->named || sta_own_home_find(lane->worker, home->slot, &home->endpoint)) {
+    if (named || sta_own_home_find(lane->worker, home->slot, &home->endpoint)) {
         status = sta_own_lane_connect(lane);
         reason = strata_status_text(status);
     }
@@ -99,17 +93,16 @@ void sta_own_home_go(struct sta_own_lane *lane)
         sta_own_lane_refuse(lane, reason);
 }
 
-/* While it subscribes anew the timer is that of the answer. */
 static void on_timer(struct sta_timer *timer)
 {
     struct sta_own_lane *lane = STA_CONTAINER(timer, struct sta_own_lane, home.timer);
-    if (lane->home.joining > 0)
-        sta_own_lane_end(lane, "no answer in time");
-    else
+    if (lane->home.state == STA_OWN_HOME_WAITING)
         sta_own_home_go(lane);
+    else
+        sta_own_lane_end(lane, "no answer in time");
 }
 
-/* ---- saying it again ---- */
+/* ---- saying it otherwise ---- */
 
 /* With the time that is left of its own. */
 static int home_renew(struct sta_own_lane *lane, const struct sta_request *request)
@@ -138,17 +131,22 @@ struct strata_bytes sta_own_home_wire(struct sta_own_lane *lane, const struct st
 {
     static const struct strata_bytes asking = {"ASKING", 6};
     struct sta_own_home *home = &lane->home;
-    struct sta_exchange *only = home_wanderer(lane);
+    struct sta_exchange *wanderer = home_wanderer(lane);
+    const bool asks = wanderer != NULL && home->way == STA_OWN_HOME_ASK;
+    const bool renews =
+        wanderer != NULL && home->way != STA_OWN_HOME_FIRST && wanderer->own == STA_OWN_BLOCKS;
+    int status = STRATA_OK;
     home->sent_ns = sta_loop_now_ns(lane->worker->loop);
     home->attempts++;
-    if (!home->again || only == NULL)
+    if (wanderer != NULL)
+        wanderer->operation.asked = asks;
+    if (!asks && !renews)
         return request->wire;
     sta_buffer_clear(&home->wire);
-    home->asked = home->asking;
-    only->operation.asked = home->asking;
-    int status = home->asking ? sta_resp_write_command(&home->wire, &asking, 1) : STRATA_OK;
+    if (asks)
+        status = sta_resp_write_command(&home->wire, &asking, 1);
     if (status == STRATA_OK)
-        status = home_renew(lane, request);
+        status = renews ? home_renew(lane, request) : sta_buffer_append(&home->wire, request->wire);
     return status == STRATA_OK ? sta_buffer_bytes(&home->wire) : strata_bytes(NULL, 0);
 }
 
@@ -168,6 +166,13 @@ static bool leads_away(enum sta_redirect_kind kind)
            kind == STA_REDIRECT_MALFORMED;
 }
 
+/* What is watched where an ASK leads is watched for nothing: of what is said behind WATCH, nobody
+ * but the nodes knows which of them has its key. It is waited for until the slot has one owner. */
+static bool waits_for_owner(const struct sta_exchange *exchange, enum sta_redirect_kind kind)
+{
+    return kind == STA_REDIRECT_ASKED && exchange != NULL && exchange->own == STA_OWN_WATCHES;
+}
+
 static struct sta_redirect_decision home_decide(struct sta_own_lane *lane,
                                                 const struct sta_exchange *exchange,
                                                 const struct sta_redirect *redirect)
@@ -183,6 +188,13 @@ static struct sta_redirect_decision home_decide(struct sta_own_lane *lane,
     return sta_redirect_decide(redirect, &call, now_ns, &home->random);
 }
 
+static enum sta_own_home_way way_of(enum sta_redirect_action action)
+{
+    if (action == STA_REDIRECT_ASK)
+        return STA_OWN_HOME_ASK;
+    return action == STA_REDIRECT_GO ? STA_OWN_HOME_MOVED : STA_OWN_HOME_AGAIN;
+}
+
 static void home_follow(struct sta_own_lane *lane, struct sta_exchange *exchange,
                         const struct sta_redirect *redirect,
                         const struct sta_redirect_decision *decision)
@@ -194,14 +206,11 @@ static void home_follow(struct sta_own_lane *lane, struct sta_exchange *exchange
     if (leads_away(redirect->kind) && exchange != NULL)
         exchange->operation.slot = redirect->slot;
     sta_own_lane_leave(lane);
-    home->joining = 0;
-    home->again = true;
-    home->named = !later && decision->action != STA_REDIRECT_RETRY;
-    home->asking = home->named && decision->action == STA_REDIRECT_ASK;
-    if (home->named)
+    home->way = later ? STA_OWN_HOME_AGAIN : way_of(decision->action);
+    if (home->way == STA_OWN_HOME_MOVED || home->way == STA_OWN_HOME_ASK)
         home->endpoint = redirect->endpoint;
     if (later)
-        sta_timer_start(lane->worker->loop, &home->timer, decision->at_ns);
+        home_wait(lane, decision->at_ns);
     else
         sta_own_home_go(lane);
 }
@@ -213,10 +222,13 @@ bool sta_own_home_takes(struct sta_own_lane *lane, struct strata_bytes replies)
     if (router == NULL || !sta_redirect_is_error(replies))
         return true;
     sta_redirect_read(&redirect, replies, &lane->home.endpoint);
-    if (is_sent_away(replies))
-        redirect.kind = STA_REDIRECT_READONLY;
-    const bool joins = lane->home.joining > 0;
+    const bool joins = lane->home.state == STA_OWN_HOME_JOINING;
     struct sta_exchange *exchange = joins ? NULL : home_wanderer(lane);
+    const bool on_its_way = waits_for_owner(exchange, redirect.kind);
+    if (on_its_way)
+        redirect.kind = STA_REDIRECT_TRYAGAIN;
+    else if (is_sent_away(replies))
+        redirect.kind = STA_REDIRECT_READONLY;
     struct sta_redirect_decision decision = {.action = STA_REDIRECT_GIVE_UP};
     if (exchange != NULL || joins)
         decision = home_decide(lane, exchange, &redirect);
@@ -226,89 +238,12 @@ bool sta_own_home_takes(struct sta_own_lane *lane, struct strata_bytes replies)
         home_follow(lane, exchange, &redirect, &decision);
     else if (joins)
         sta_own_lane_end(lane, "what it was subscribed to cannot be subscribed to anew");
+    else if (on_its_way)
+        sta_own_lane_refuse(lane, "the slot is on its way to another node");
     else if (leads_away(redirect.kind))
         sta_own_lane_refuse(lane, "the slot is served by another node");
     else
         return true;
-    return false;
-}
-
-/* ---- shard channels ---- */
-
-/* What else is held cannot be taken along: then the client has to begin anew. */
-static bool home_may_rejoin(const struct sta_own_lane *lane)
-{
-    const struct sta_exchange *only = only_of(lane);
-    return !lane->watching && lane->subscribed.channels == 0 && lane->subscribed.patterns == 0 &&
-           (sta_list_empty(&lane->requests) || (only != NULL && only->own != STA_OWN_BLOCKS));
-}
-
-static void home_rejoin(struct sta_own_lane *lane)
-{
-    struct sta_own_home *home = &lane->home;
-    if (!home_may_rejoin(lane)) {
-        sta_own_lane_end(lane, "the slot of what it was subscribed to has moved");
-        return;
-    }
-    sta_own_lane_leave(lane);
-    sta_own_home_begin(lane);
-    sta_router_hear(lane->worker->router, NULL, NULL);
-    home->again = true;
-    home->ended = 0;
-    home->rejoins = true;
-    sta_own_home_go(lane);
-}
-
-void sta_own_home_join(struct sta_own_lane *lane)
-{
-    struct sta_own_home *home = &lane->home;
-    sta_buffer_clear(&home->wire);
-    int status = sta_own_shards_write(&home->shards, &home->wire);
-    if (status == STRATA_OK)
-        status = sta_raw_link_send(lane->raw, sta_buffer_bytes(&home->wire));
-    if (status < 0) {
-        sta_own_lane_end(lane, strata_status_text(status));
-        return;
-    }
-    home->attempts++;
-    home->sent_ns = sta_loop_now_ns(lane->worker->loop);
-    home->joining = home->shards.count;
-    sta_timer_start(lane->worker->loop, &home->timer, home->until_ns);
-}
-
-static void home_joined(struct sta_own_lane *lane)
-{
-    if (--lane->home.joining > 0)
-        return;
-    lane->home.rejoins = false;
-    sta_timer_stop(lane->worker->loop, &lane->home.timer);
-    sta_own_lane_opened(lane);
-}
-
-bool sta_own_home_hears(struct sta_own_lane *lane, struct strata_bytes frame,
-                        enum sta_subscriptions_word word, bool asked_for)
-{
-    struct sta_own_home *home = &lane->home;
-    struct strata_bytes name;
-    bool begins = word == STA_SUBSCRIPTIONS_SSUBSCRIBE;
-    if (lane->worker->router == NULL || (!begins && word != STA_SUBSCRIPTIONS_SUNSUBSCRIBE) ||
-        !sta_subscriptions_channel(frame, &name))
-        return false;
-    if (begins && home->joining > 0) {
-        home_joined(lane);
-        return true;
-    }
-    if (begins && sta_own_shards_add(&home->shards, name) < 0) {
-        sta_own_lane_end(lane, "out of memory");
-        return true;
-    }
-    if (!begins && !asked_for && sta_own_shards_has(&home->shards, name)) {
-        if (++home->ended == home->shards.count)
-            home_rejoin(lane);
-        return true;
-    }
-    if (!begins)
-        sta_own_shards_remove(&home->shards, name);
     return false;
 }
 
@@ -321,7 +256,7 @@ void sta_own_home_init(struct sta_own_lane *lane)
     home->random = sta_random_seed();
     sta_timer_init(&home->timer, on_timer);
     sta_buffer_init(&home->wire, SIZE_MAX);
-    sta_own_shards_init(&home->shards);
+    sta_own_shards_init(&home->shards, sta_random_next(&home->random));
 }
 
 void sta_own_home_fini(struct sta_own_lane *lane)

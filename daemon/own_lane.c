@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "daemon/cluster_way.h"
 #include "daemon/exchange.h"
+#include "daemon/own_rejoin.h"
 #include "daemon/session.h"
 #include "daemon/stratad.h"
 #include "daemon/worker.h"
@@ -31,6 +32,12 @@ static struct sta_exchange *exchange_of(struct sta_list *node)
 static struct sta_exchange *lane_first(const struct sta_own_lane *lane)
 {
     return sta_list_empty(&lane->requests) ? NULL : exchange_of(lane->requests.next);
+}
+
+struct sta_exchange *sta_own_lane_only(const struct sta_own_lane *lane)
+{
+    const struct sta_list *node = lane->requests.next;
+    return node != &lane->requests && node->next == &lane->requests ? lane_first(lane) : NULL;
 }
 
 static void lane_remove(struct sta_own_lane *lane, struct sta_exchange *exchange)
@@ -56,7 +63,7 @@ static void lane_free(struct sta_own_lane *lane)
 static int end_status(const struct sta_own_lane *lane, const struct sta_request *request,
                       bool expired)
 {
-    if (!lane->open || request == lane->refused)
+    if (lane->home.state != STA_OWN_HOME_OPEN || request == lane->refused)
         return STRATA_ERR_UNAVAILABLE;
     return expired && request->deadline_ns <= sta_loop_now_ns(lane->worker->loop)
                ? STRATA_ERR_TIMEOUT
@@ -109,10 +116,12 @@ void sta_own_lane_refuse(struct sta_own_lane *lane, const char *reason)
 void sta_own_lane_leave(struct sta_own_lane *lane)
 {
     sta_raw_link_close(&lane->raw);
-    lane->open = false;
+    sta_timer_stop(lane->worker->loop, &lane->home.timer);
+    sta_own_shards_end_all(&lane->home.shards);
+    sta_buffer_clear(&lane->parted);
+    lane->home.state = STA_OWN_HOME_AWAY;
     lane->paused = false;
     lane->replies = 0;
-    sta_buffer_clear(&lane->parted);
 }
 
 void sta_own_lane_drop(struct sta_session *session)
@@ -159,6 +168,8 @@ static void lane_conclude(struct sta_own_lane *lane, struct strata_bytes replies
     sta_buffer_init(&lane->parted, SIZE_MAX);
     lane->replies = 0;
     lane_remove(lane, exchange);
+    if (exchange->own == STA_OWN_LEAVES)
+        sta_own_rejoin_settle(lane);
     request->done(request, STRATA_OK, replies);
     sta_buffer_fini(&parted);
 }
@@ -172,21 +183,34 @@ static void lane_part(struct sta_own_lane *lane, struct strata_bytes frame, bool
         lane_conclude(lane, sta_buffer_bytes(&lane->parted));
 }
 
+static void lane_leaves(struct sta_own_lane *lane, const struct sta_exchange *first,
+                        struct strata_bytes frame)
+{
+    int status = sta_own_rejoin_leaves(lane, first, frame);
+    if (status < 0)
+        lane_end(lane, false, strata_status_text(status));
+    else if (status == STRATA_OK)
+        lane_conclude(lane, sta_buffer_bytes(&lane->parted));
+}
+
 static void lane_reply(struct sta_own_lane *lane, struct strata_bytes frame)
 {
     const struct sta_exchange *first = lane_first(lane);
-    if (lane->home.asked)
-        lane->home.asked = false;
-    else if (lane->home.joining > 0)
+    if (lane->home.state == STA_OWN_HOME_JOINING)
         (void)sta_own_home_takes(lane, frame);
     else if (first == NULL)
         lane_end(lane, false, "a reply that nobody asked for");
+    else if (first->operation.asked && lane->replies == 0) /* to ASKING */
+        lane->replies = 1;
+    else if (first->own == STA_OWN_LEAVES)
+        lane_leaves(lane, first, frame);
     else if (first->own == STA_OWN_CONFIRMS) /* an error, instead of them */
         lane_part(lane, frame, true);
     else if (first->operation.request.commands == 1)
         lane_conclude(lane, frame);
     else
-        lane_part(lane, frame, ++lane->replies == first->operation.request.commands);
+        lane_part(lane, frame,
+                  ++lane->replies == first->operation.request.commands + first->operation.asked);
 }
 
 /* A message must not overtake the confirmations that are kept until all have come. */
@@ -211,7 +235,7 @@ static void lane_confirmation(struct sta_own_lane *lane, struct strata_bytes fra
 {
     struct sta_exchange *first = lane_first(lane);
     bool asked_for = first != NULL && first->own == STA_OWN_CONFIRMS && first->own_word == word;
-    if (sta_own_home_hears(lane, frame, word, asked_for))
+    if (sta_own_rejoin_hears(lane, frame, word))
         return;
     sta_subscriptions_note(&lane->subscribed, word, count);
     if (!asked_for) {
@@ -235,7 +259,7 @@ static bool may_be_unasked(const struct sta_own_lane *lane)
 {
     const struct sta_exchange *first = lane_first(lane);
     return lane->protocol == 3 || sta_subscriptions_count(&lane->subscribed) > 0 ||
-           (first != NULL && first->own == STA_OWN_CONFIRMS);
+           (first != NULL && (first->own == STA_OWN_CONFIRMS || first->own == STA_OWN_LEAVES));
 }
 
 static void on_frame(void *arg, struct strata_bytes frame)
@@ -267,7 +291,8 @@ static int lane_send(struct sta_own_lane *lane, const struct sta_request *reques
 void sta_own_lane_opened(struct sta_own_lane *lane)
 {
     int status = STRATA_OK;
-    lane->open = true;
+    lane->home.state = STA_OWN_HOME_OPEN;
+    sta_timer_stop(lane->worker->loop, &lane->home.timer);
     for (struct sta_list *node = lane->requests.next;
          node != &lane->requests && status == STRATA_OK; node = node->next)
         status = lane_send(lane, &exchange_of(node)->operation.request);
@@ -278,8 +303,8 @@ void sta_own_lane_opened(struct sta_own_lane *lane)
 static void on_opened(void *arg)
 {
     struct sta_own_lane *lane = arg;
-    if (lane->home.rejoins)
-        sta_own_home_join(lane);
+    if (lane->home.shards.count > 0)
+        sta_own_rejoin_join(lane);
     else
         sta_own_lane_opened(lane);
 }
@@ -288,7 +313,7 @@ static void on_ended(void *arg, int status, const char *reason)
 {
     struct sta_own_lane *lane = arg;
     (void)status;
-    if (lane->open || !sta_own_home_waits(lane))
+    if (lane->home.state == STA_OWN_HOME_OPEN || !sta_own_home_waits(lane))
         lane_end(lane, false, reason);
 }
 
@@ -305,9 +330,9 @@ void sta_own_lane_submit(struct sta_own_lane *lane, struct sta_request *request)
     lane->exclusive += exchange->own != STA_OWN_REPLIES;
     if (request->deadline_ns < lane->deadline.due_ns)
         sta_timer_start(lane->worker->loop, &lane->deadline, request->deadline_ns);
-    if (lane->raw == NULL && !lane->home.rejoins)
+    if (lane->home.state == STA_OWN_HOME_AWAY)
         sta_own_home_go(lane);
-    else if (lane->open && lane_send(lane, request) < 0)
+    else if (lane->home.state == STA_OWN_HOME_OPEN && lane_send(lane, request) < 0)
         lane_end(lane, false, "out of memory");
 }
 
@@ -376,7 +401,10 @@ int sta_own_lane_connect(struct sta_own_lane *lane)
         .deadline_ns = sta_worker_deadline_ns(worker),
         .max_pending_bytes = PENDING_BYTES + stratad->options.query_limit,
     };
-    return sta_raw_link_open(&lane->raw, worker->loop, &config, &link_events, lane);
+    int status = sta_raw_link_open(&lane->raw, worker->loop, &config, &link_events, lane);
+    if (status == STRATA_OK)
+        lane->home.state = STA_OWN_HOME_CONNECTING;
+    return status;
 }
 
 /* What is about a slot is connected when it is sent, and goes where that is then. */
@@ -444,7 +472,7 @@ void sta_own_lane_settle(struct sta_session *session)
     if (lane == NULL || lane->ending)
         return;
     if (sta_list_empty(&lane->requests) &&
-        (session->state != STA_SESSION_OPEN || (lane->raw == NULL && !lane->home.rejoins))) {
+        (session->state != STA_SESSION_OPEN || lane->home.state == STA_OWN_HOME_AWAY)) {
         sta_own_lane_drop(session); /* nothing more is to be told, or nothing came of it */
         return;
     }

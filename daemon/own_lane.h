@@ -47,9 +47,11 @@ struct sta_worker;
 
 /* What ends a request on it (sta_exchange.own). */
 enum sta_own_kind {
-    STA_OWN_REPLIES, /* as many replies as it has commands */
-    STA_OWN_BLOCKS,  /* the same, and nothing is sent behind it */
-    STA_OWN_CONFIRMS /* confirmations of subscriptions, or an error; likewise */
+    STA_OWN_REPLIES,  /* as many replies as it has commands */
+    STA_OWN_BLOCKS,   /* the same, and nothing is sent behind it */
+    STA_OWN_WATCHES,  /* before a cluster the first WATCH; likewise */
+    STA_OWN_CONFIRMS, /* confirmations of subscriptions, or an error; likewise */
+    STA_OWN_LEAVES    /* SUNSUBSCRIBE before a cluster (own_rejoin.h); likewise */
 };
 
 struct sta_own_lane {
@@ -59,7 +61,6 @@ struct sta_own_lane {
     struct sta_raw_link *raw;    /* NULL: not connected yet, or not at the moment */
     struct sta_own_home home;
     int protocol;
-    bool open;   /* it has been greeted: requests are sent */
     bool ending; /* requests are being ended: whoever drops it leaves the rest to that */
     bool paused; /* the client does not read, nothing is under way */
     bool watching;
@@ -67,8 +68,8 @@ struct sta_own_lane {
     struct sta_subscriptions subscribed;
     struct sta_list requests; /* the oldest first */
     unsigned exclusive;       /* of them: behind which nothing may be sent */
-    unsigned replies;         /* of the first one's, how many have come, */
-    struct sta_buffer parted; /*   and these */
+    unsigned replies;         /* of the first one's, and its ASKING's, how many have come, */
+    struct sta_buffer parted; /*   and what is kept of them */
     struct sta_timer deadline;
     uint64_t idle_ns;                  /* since when */
     const struct sta_request *refused; /* that Redis did not carry out, and so it ends */
@@ -114,15 +115,18 @@ void sta_own_lane_drop(struct sta_session *session);
 /* The daemon ends: what may take long, ends now. */
 void sta_own_lane_interrupt(struct sta_session *session);
 
-/* ---- for own_home.c ---- */
+/* ---- for own_home.c and own_rejoin.c ---- */
+
+/* The only request; NULL: there is none, or another. */
+struct sta_exchange *sta_own_lane_only(const struct sta_own_lane *lane);
 
 /* To home.endpoint. What sta_raw_link_open() returns. */
 int sta_own_lane_connect(struct sta_own_lane *lane);
 
-/* Closes the connection; the requests stay. */
+/* AWAY: closes the connection; the requests stay. */
 void sta_own_lane_leave(struct sta_own_lane *lane);
 
-/* It can be spoken on: sends the requests. */
+/* OPEN: sends the requests. */
 void sta_own_lane_opened(struct sta_own_lane *lane);
 
 /* Ends the lane. */

@@ -85,7 +85,7 @@ static int run_watch(struct sta_session *session, const struct sta_route *route,
         session->watch_lost = STA_WATCH_KEPT;
     if (session->worker->router != NULL && !session->own_lane->watching) {
         exchange->conclude = conclude_first_watch;
-        exchange->own = STA_OWN_BLOCKS;
+        exchange->own = STA_OWN_WATCHES;
     } else {
         session->own_lane->watching = true;
     }
@@ -125,16 +125,22 @@ static int run_unwatch(struct sta_session *session)
 
 /* ---- subscriptions, MONITOR ---- */
 
+/* Before a cluster a PING goes behind SUNSUBSCRIBE (own_rejoin.h). */
 static int run_subscription(struct sta_session *session, const struct sta_route *route,
                             struct strata_bytes *argv, size_t argc)
 {
+    const struct strata_bytes ping = strata_bytes("PING", 4);
+    const enum sta_subscriptions_word word = sta_subscriptions_command(argv[0]);
+    const bool leaves = session->worker->router != NULL && word == STA_SUBSCRIPTIONS_SUNSUBSCRIBE;
     struct sta_exchange *exchange = own_prepare(session, route, argv, argc);
+    if (exchange != NULL && leaves && sta_exchange_write(exchange, &ping, 1) < 0)
+        sta_exchange_destroy(&exchange);
     if (exchange == NULL)
         return STRATA_ERR_NOMEM;
-    exchange->own = STA_OWN_CONFIRMS;
-    exchange->own_word = (uint8_t)sta_subscriptions_command(argv[0]);
+    exchange->own = leaves ? STA_OWN_LEAVES : STA_OWN_CONFIRMS;
+    exchange->own_word = (uint8_t)word;
     exchange->own_left = argc - 1;
-    return own_send(session, exchange, 1);
+    return own_send(session, exchange, leaves ? 2 : 1);
 }
 
 static int conclude_monitor(struct sta_exchange *exchange, int status, struct strata_bytes replies,

@@ -1,105 +1,194 @@
 /* SPDX-License-Identifier: MIT
  *
- * See own_shards.h.
+ * See own_shards.h. Every name stands between the slot of its hash and the next free one behind
+ * that, so what is removed leaves no mark: who stands behind it moves up.
  */
 #include "daemon/own_shards.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/key.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
-struct name {
-    size_t at; /* of its length, */
-    struct strata_bytes bytes;
+#define SLOTS_LEAST 8u
+
+struct sta_own_shard {
+    uint64_t hash;
+    bool ended;
+    size_t len;
+    char name[];
 };
 
-/* The one at `at`. */
-static struct name name_at(struct strata_bytes names, size_t at)
+static struct strata_bytes name_of(const struct sta_own_shard *shard)
 {
-    uint32_t len;
-    memcpy(&len, (const uint8_t *)names.data + at, sizeof len);
-    return (struct name){at, strata_bytes((const uint8_t *)names.data + at + sizeof len, len)};
+    return strata_bytes(shard->name, shard->len);
 }
 
-static size_t name_end(const struct name *name)
+static bool is_named(const struct sta_own_shard *shard, const struct sta_key *key)
 {
-    return name->at + sizeof(uint32_t) + name->bytes.len;
+    return shard->hash == key->hash && shard->len == key->bytes.len &&
+           memcmp(shard->name, key->bytes.data, shard->len) == 0;
 }
 
-static bool find(const struct sta_own_shards *shards, struct strata_bytes wanted, struct name *name)
+/* Where it stands, or the free one where it would. There are slots. */
+static struct sta_own_shard **slot_of(const struct sta_own_shards *shards,
+                                      const struct sta_key *key)
 {
-    struct strata_bytes names = sta_buffer_bytes(&shards->names);
-    for (size_t at = 0; at < names.len; at = name_end(name)) {
-        *name = name_at(names, at);
-        if (name->bytes.len == wanted.len &&
-            (wanted.len == 0 || memcmp(name->bytes.data, wanted.data, wanted.len) == 0))
-            return true;
+    size_t at = key->hash & (shards->slot_count - 1);
+    while (shards->slots[at] != NULL && !is_named(shards->slots[at], key))
+        at = (at + 1) & (shards->slot_count - 1);
+    return &shards->slots[at];
+}
+
+/* NULL: it is not there. */
+static struct sta_own_shard **slot_find(const struct sta_own_shards *shards,
+                                        struct strata_bytes name)
+{
+    const struct sta_key key = sta_key_make(name, shards->seed);
+    struct sta_own_shard **slot = shards->count > 0 ? slot_of(shards, &key) : NULL;
+    return slot != NULL && *slot != NULL ? slot : NULL;
+}
+
+static void set_ended(struct sta_own_shards *shards, struct sta_own_shard *shard, bool ended)
+{
+    shards->ended += (size_t)ended - (size_t)shard->ended;
+    shard->ended = ended;
+}
+
+/* Room for one more. */
+static int shards_grow(struct sta_own_shards *shards)
+{
+    struct sta_own_shards grown = *shards;
+    if (2 * (shards->count + 1) <= shards->slot_count)
+        return STRATA_OK;
+    grown.slot_count = shards->slot_count > 0 ? 2 * shards->slot_count : SLOTS_LEAST;
+    grown.slots = calloc(grown.slot_count, sizeof *grown.slots);
+    if (grown.slots == NULL)
+        return STRATA_ERR_NOMEM;
+    for (size_t i = 0; i < shards->slot_count; i++) {
+        struct sta_own_shard *shard = shards->slots[i];
+        if (shard == NULL)
+            continue;
+        const struct sta_key key = {.bytes = name_of(shard), .hash = shard->hash};
+        *slot_of(&grown, &key) = shard;
     }
-    return false;
+    free(shards->slots);
+    *shards = grown;
+    return STRATA_OK;
 }
 
-void sta_own_shards_init(struct sta_own_shards *shards)
+void sta_own_shards_init(struct sta_own_shards *shards, uint64_t seed)
 {
-    sta_buffer_init(&shards->names, UINT32_MAX);
-    shards->count = 0;
+    *shards = (struct sta_own_shards){.seed = seed};
+}
+
+void sta_own_shards_clear(struct sta_own_shards *shards)
+{
+    for (size_t i = 0; i < shards->slot_count; i++)
+        free(shards->slots[i]);
+    free(shards->slots);
+    sta_own_shards_init(shards, shards->seed);
 }
 
 void sta_own_shards_fini(struct sta_own_shards *shards)
 {
-    sta_buffer_fini(&shards->names);
-}
-
-bool sta_own_shards_has(const struct sta_own_shards *shards, struct strata_bytes name)
-{
-    struct name found;
-    return find(shards, name, &found);
+    sta_own_shards_clear(shards);
 }
 
 int sta_own_shards_add(struct sta_own_shards *shards, struct strata_bytes name)
 {
-    const uint32_t len = (uint32_t)name.len;
-    if (sta_own_shards_has(shards, name))
+    struct sta_own_shard **slot = slot_find(shards, name);
+    if (slot != NULL) {
+        set_ended(shards, *slot, false);
         return STRATA_OK;
-    int status = sta_buffer_reserve(&shards->names, sizeof len + name.len);
-    if (status < 0)
+    }
+    struct sta_own_shard *shard = malloc(sizeof *shard + name.len);
+    if (shard == NULL || shards_grow(shards) < 0) {
+        free(shard);
         return STRATA_ERR_NOMEM;
-    (void)sta_buffer_append(&shards->names, strata_bytes(&len, sizeof len));
-    (void)sta_buffer_append(&shards->names, name);
+    }
+    const struct sta_key key = sta_key_make(name, shards->seed);
+    *shard = (struct sta_own_shard){.hash = key.hash, .len = name.len};
+    if (name.len > 0)
+        memcpy(shard->name, name.data, name.len);
+    *slot_of(shards, &key) = shard;
     shards->count++;
     return STRATA_OK;
 }
 
-/* The bytes behind it move up; those that are left over at the end go. */
+/* Who stands behind the hole `at` moves into it, unless his place is behind it. */
+static void close_up(struct sta_own_shards *shards, size_t at)
+{
+    const size_t mask = shards->slot_count - 1;
+    for (size_t next = (at + 1) & mask; shards->slots[next] != NULL; next = (next + 1) & mask) {
+        size_t place = shards->slots[next]->hash & mask;
+        if (((next - place) & mask) < ((next - at) & mask))
+            continue;
+        shards->slots[at] = shards->slots[next];
+        shards->slots[next] = NULL;
+        at = next;
+    }
+}
+
 void sta_own_shards_remove(struct sta_own_shards *shards, struct strata_bytes name)
 {
-    struct name found;
-    if (!find(shards, name, &found))
+    struct sta_own_shard **slot = slot_find(shards, name);
+    if (slot == NULL)
         return;
-    struct strata_bytes names = sta_buffer_bytes(&shards->names);
-    size_t end = name_end(&found);
-    uint8_t *bytes = shards->names.data + shards->names.head;
-    memmove(bytes + found.at, bytes + end, names.len - end);
-    sta_buffer_truncate(&shards->names, names.len - (end - found.at));
-    shards->count--;
+    set_ended(shards, *slot, false);
+    free(*slot);
+    *slot = NULL;
+    close_up(shards, (size_t)(slot - shards->slots));
+    if (--shards->count == 0)
+        sta_own_shards_clear(shards);
+}
+
+void sta_own_shards_end(struct sta_own_shards *shards, struct strata_bytes name)
+{
+    struct sta_own_shard **slot = slot_find(shards, name);
+    if (slot != NULL)
+        set_ended(shards, *slot, true);
+}
+
+void sta_own_shards_end_all(struct sta_own_shards *shards)
+{
+    for (size_t i = 0; i < shards->slot_count; i++)
+        if (shards->slots[i] != NULL)
+            set_ended(shards, shards->slots[i], true);
+}
+
+int sta_own_shards_each(const struct sta_own_shards *shards,
+                        int (*visit)(void *arg, struct strata_bytes name), void *arg)
+{
+    int status = STRATA_OK;
+    for (size_t i = 0; i < shards->slot_count && status >= 0; i++)
+        if (shards->slots[i] != NULL)
+            status = visit(arg, name_of(shards->slots[i]));
+    return status;
+}
+
+struct words {
+    struct strata_bytes *argv;
+    size_t argc;
+};
+
+static int take_word(void *arg, struct strata_bytes name)
+{
+    struct words *words = arg;
+    words->argv[words->argc++] = name;
+    return STRATA_OK;
 }
 
 int sta_own_shards_write(const struct sta_own_shards *shards, struct sta_buffer *wire)
 {
-    struct strata_bytes names = sta_buffer_bytes(&shards->names);
-    struct strata_bytes *argv = calloc(shards->count + 1, sizeof *argv);
-    size_t argc = 1;
-    if (argv == NULL)
+    struct words words = {calloc(shards->count + 1, sizeof *words.argv), 0};
+    if (words.argv == NULL)
         return STRATA_ERR_NOMEM;
-    argv[0] = strata_bytes("SSUBSCRIBE", 10);
-    for (size_t at = 0; at < names.len;) {
-        struct name name = name_at(names, at);
-        argv[argc++] = name.bytes;
-        at = name_end(&name);
-    }
-    int status = sta_resp_write_command(wire, argv, argc);
-    free(argv);
+    (void)take_word(&words, strata_bytes("SSUBSCRIBE", 10));
+    (void)sta_own_shards_each(shards, take_word, &words);
+    int status = sta_resp_write_command(wire, words.argv, words.argc);
+    free(words.argv);
     return status;
 }

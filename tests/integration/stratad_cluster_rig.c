@@ -50,6 +50,28 @@ struct stratad_process *stratad_cluster_start_patient(struct cluster_rig *rig,
     return stratad;
 }
 
+struct stratad_cluster_bench stratad_cluster_bench_open(void **state)
+{
+    struct cluster_rig *rig = *state;
+    struct stratad_cluster_bench bench = {.cluster = rig->cluster};
+    bench.stratad = stratad_cluster_start_patient(rig, &bench.client);
+    return bench;
+}
+
+struct stratad_cluster_bench stratad_cluster_bench_open_untracked(void **state)
+{
+    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    (void)unsetenv("STRATA_TRACKING");
+    return bench;
+}
+
+void stratad_cluster_bench_close(struct stratad_cluster_bench *bench)
+{
+    redisFree(bench->client);
+    stratad_process_stop(&bench->stratad);
+}
+
 unsigned stratad_cluster_owner_of(const struct redis_cluster *cluster, const char *key)
 {
     int owner = redis_cluster_primary(cluster, redis_cluster_slot(cluster, key));
@@ -63,6 +85,33 @@ unsigned stratad_cluster_other_primary(const struct redis_cluster *cluster, unsi
     while (other == node || !redis_cluster_is_primary(cluster, other))
         assert_true(++other < redis_cluster_count(cluster));
     return other;
+}
+
+struct stratad_cluster_move stratad_cluster_move_of(struct redis_cluster *cluster, const char *key)
+{
+    unsigned from = stratad_cluster_owner_of(cluster, key);
+    return (struct stratad_cluster_move){cluster, redis_cluster_slot(cluster, key), from,
+                                         stratad_cluster_other_primary(cluster, from)};
+}
+
+void stratad_cluster_move_there(const struct stratad_cluster_move *move)
+{
+    assert_int_equal(redis_cluster_move_slot(move->cluster, move->slot, move->to), 0);
+}
+
+void stratad_cluster_move_back(const struct stratad_cluster_move *move)
+{
+    assert_int_equal(redis_cluster_move_slot(move->cluster, move->slot, move->from), 0);
+}
+
+void stratad_cluster_move_begin(const struct stratad_cluster_move *move)
+{
+    assert_int_equal(redis_cluster_begin_move(move->cluster, move->slot, move->to), 0);
+}
+
+void stratad_cluster_move_finish(const struct stratad_cluster_move *move)
+{
+    assert_int_equal(redis_cluster_finish_move(move->cluster, move->slot, move->to), 0);
 }
 
 void stratad_cluster_key_of(const struct redis_cluster *cluster, unsigned node, const char *prefix,

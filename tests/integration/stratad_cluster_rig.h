@@ -22,9 +22,34 @@ struct stratad_process *stratad_cluster_start(struct cluster_rig *rig, const cha
 struct stratad_process *stratad_cluster_start_patient(struct cluster_rig *rig,
                                                       redisContext **client);
 
+/* Those two, and the cluster. */
+struct stratad_cluster_bench {
+    struct redis_cluster *cluster;
+    struct stratad_process *stratad;
+    redisContext *client;
+};
+
+struct stratad_cluster_bench stratad_cluster_bench_open(void **state);
+/* Without tracking: L1 is told of nothing, and what it has is old until stratad drops it. */
+struct stratad_cluster_bench stratad_cluster_bench_open_untracked(void **state);
+void stratad_cluster_bench_close(struct stratad_cluster_bench *bench);
+
 /* The node that owns the key's slot; and the first primary that is another than `node`. */
 unsigned stratad_cluster_owner_of(const struct redis_cluster *cluster, const char *key);
 unsigned stratad_cluster_other_primary(const struct redis_cluster *cluster, unsigned node);
+
+/* A slot and the way that it may go: from its owner to another primary. */
+struct stratad_cluster_move {
+    struct redis_cluster *cluster;
+    unsigned slot, from, to;
+};
+
+struct stratad_cluster_move stratad_cluster_move_of(struct redis_cluster *cluster, const char *key);
+void stratad_cluster_move_there(const struct stratad_cluster_move *move);
+void stratad_cluster_move_back(const struct stratad_cluster_move *move);
+/* In steps (redis_cluster.h): half moved, until it is finished. */
+void stratad_cluster_move_begin(const struct stratad_cluster_move *move);
+void stratad_cluster_move_finish(const struct stratad_cluster_move *move);
 
 /* The text "prefix:n" of a key (as Redis has it) in a slot of the node, the first at or after *n,
  * which is set behind it. */

@@ -93,49 +93,39 @@ static void what_blocks_goes_to_the_owner_of_its_keys(void **state)
         {"BZMPOP 0 2 {%s}:none {%s}:a MIN", "ZADD {%s}:a 1 x"},
         {"XREAD COUNT 1 BLOCK 0 STREAMS {%s}:a $", "XADD {%s}:a * f x"},
     };
-    struct cluster_rig *rig = *state;
-    redisContext *client;
-    assert_int_equal(setenv("STRATA_TRACKING", "off", 1), 0);
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    (void)unsetenv("STRATA_TRACKING");
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open_untracked(state);
     unsigned nodes = 0;
-    for (unsigned node = 0; node < redis_cluster_count(rig->cluster); node++) {
+    for (unsigned node = 0; node < redis_cluster_count(bench.cluster); node++) {
         unsigned n = 0;
         char tag[64];
-        if (!redis_cluster_is_primary(rig->cluster, node))
+        if (!redis_cluster_is_primary(bench.cluster, node))
             continue;
-        stratad_cluster_key_of(rig->cluster, node, "tag", &n, tag, sizeof tag);
+        stratad_cluster_key_of(bench.cluster, node, "tag", &n, tag, sizeof tag);
         for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-            block_on(rig->cluster, client, node, tag, formats[i]);
+            block_on(bench.cluster, bench.client, node, tag, formats[i]);
         nodes++;
     }
     assert_int_equal(nodes, 3);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 static void a_group_of_a_stream_is_read_where_it_is(void **state)
 {
-    struct cluster_rig *rig = *state;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int fd = rig_socket(stratad);
-    ASSERT_SAYS(client, "OK", "XGROUP CREATE stream block $ MKSTREAM");
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int fd = rig_socket(bench.stratad);
+    ASSERT_SAYS(bench.client, "OK", "XGROUP CREATE stream block $ MKSTREAM");
     say(fd, "XREADGROUP GROUP block 5 BLOCK 0 STREAMS stream >\nPING\n");
-    wait_for_blocked_at(rig->cluster, stratad_cluster_owner_of(rig->cluster, "stream"), 1);
-    ASSERT_SAYS(client, "1-1", "XADD stream 1-1 f v");
+    wait_for_blocked_at(bench.cluster, stratad_cluster_owner_of(bench.cluster, "stream"), 1);
+    ASSERT_SAYS(bench.client, "1-1", "XADD stream 1-1 f v");
     expect(fd, "*1\n*2\n$6\nstream\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n+PONG\n");
     (void)close(fd);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 static void what_redis_refuses_it_refuses_here(void **state)
 {
-    struct cluster_rig *rig = *state;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int fd = rig_socket(stratad);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int fd = rig_socket(bench.stratad);
     say(fd, "BLPOP a b 0\nBLPOP a x\nBLPOP a -1\nBLPOP\nBLPOP a 0.01\n"
             "MULTI\nBLPOP a 0\nEXEC\nSET a 1\nBLPOP a 0\nPING\n");
     expect(fd, "-CROSSSLOT Keys in request don't hash to the same slot\n"
@@ -145,15 +135,14 @@ static void what_redis_refuses_it_refuses_here(void **state)
                "*-1\n+OK\n+QUEUED\n*1\n*-1\n+OK\n"
                "-WRONGTYPE Operation against a key holding the wrong kind of value\n+PONG\n");
     (void)close(fd);
-    fd = rig_socket(stratad);
+    fd = rig_socket(bench.stratad);
     say(fd, "HELLO 3\nSUBSCRIBE news\n");
     expect_until(fd, ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
     say(fd, "BLPOP a 0\nUNSUBSCRIBE\nBLPOP none 0.01\n");
     expect(fd, "-ERR strata: before a Redis Cluster 'blpop' and what the client is subscribed to "
                "need a connection each\n>3\n$11\nunsubscribe\n$4\nnews\n:0\n_\n");
     (void)close(fd);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 /* ---- slots that move ---- */
@@ -176,36 +165,32 @@ static double watched_time(redisContext *monitor, const char *command)
 /* Twice, and there is and back again: with an end that is to come, and without one. */
 static void a_slot_that_moves_takes_along_who_waits(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int fd = rig_socket(stratad), ends = rig_socket(stratad), stream = rig_socket(stratad);
-    unsigned from = stratad_cluster_owner_of(cluster, "{m}q"),
-             to = stratad_cluster_other_primary(cluster, from);
-    redisContext *monitor = redis_cluster_connect(cluster, to);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int fd = rig_socket(bench.stratad), ends = rig_socket(bench.stratad),
+        stream = rig_socket(bench.stratad);
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench.cluster, "{m}q");
+    redisContext *monitor = redis_cluster_connect(bench.cluster, move.to);
     ASSERT_SAYS(monitor, "OK", "MONITOR");
     say(fd, "BLPOP {m}q 0\nPING\n");
     say(ends, "BLPOP {m}other {m}ends 600\nPING\n");
     say(stream, "XREAD BLOCK 600000 STREAMS {m}block $\nPING\n");
-    wait_for_blocked_at(cluster, from, 3);
-    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "{m}q"), to), 0);
-    wait_for_blocked_at(cluster, to, 3);
-    wait_for_blocked_at(cluster, from, 0);
+    wait_for_blocked_at(bench.cluster, move.from, 3);
+    stratad_cluster_move_there(&move);
+    wait_for_blocked_at(bench.cluster, move.to, 3);
+    wait_for_blocked_at(bench.cluster, move.from, 0);
     double left = watched_time(monitor, "\"{m}ends\"");
     assert_true(left > 0 && left < 600);
     redisFree(monitor);
-    push(client, "{m}q", "one");
+    push(bench.client, "{m}q", "one");
     expect_popped(fd, "{m}q", "one");
     say(fd, "BLPOP {m}q 0\nPING\n");
     expect(fd, "+PONG\n");
-    wait_for_blocked_at(cluster, to, 3);
-    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "{m}q"), from),
-                     0);
-    wait_for_blocked_at(cluster, from, 3);
-    push(client, "{m}q", "two");
-    push(client, "{m}ends", "three");
-    ASSERT_SAYS(client, "1-1", "XADD {m}block 1-1 f v");
+    wait_for_blocked_at(bench.cluster, move.to, 3);
+    stratad_cluster_move_back(&move);
+    wait_for_blocked_at(bench.cluster, move.from, 3);
+    push(bench.client, "{m}q", "two");
+    push(bench.client, "{m}ends", "three");
+    ASSERT_SAYS(bench.client, "1-1", "XADD {m}block 1-1 f v");
     expect_popped(fd, "{m}q", "two");
     expect_popped(ends, "{m}ends", "three");
     expect(stream, "*1\n*2\n$8\n{m}block\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n+PONG\n");
@@ -214,133 +199,115 @@ static void a_slot_that_moves_takes_along_who_waits(void **state)
     (void)close(fd);
     (void)close(ends);
     (void)close(stream);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 /* The list is not there, so who asks for it now is asked to ask the other one (ASK). */
 static void a_slot_on_its_way_is_waited_for_where_it_goes(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int early = rig_socket(stratad), fd = rig_socket(stratad), more = rig_socket(stratad);
-    unsigned slot = redis_cluster_slot(cluster, "half");
-    unsigned from = stratad_cluster_owner_of(cluster, "half"),
-             to = stratad_cluster_other_primary(cluster, from);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int early = rig_socket(bench.stratad), fd = rig_socket(bench.stratad),
+        more = rig_socket(bench.stratad);
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench.cluster, "half");
     say(early, "BLPOP half 0\n");
-    wait_for_blocked_at(cluster, from, 1);
-    assert_int_equal(redis_cluster_begin_move(cluster, slot, to), 0);
+    wait_for_blocked_at(bench.cluster, move.from, 1);
+    stratad_cluster_move_begin(&move);
     say(fd, "BLPOP half 0\nPING\n");
-    wait_for_blocked_at(cluster, to, 1);
+    wait_for_blocked_at(bench.cluster, move.to, 1);
     say(more, "BLPOP half 0.01\nPING\n");
     expect(more, "*-1\n+PONG\n");
-    push(client, "half", "one");
+    push(bench.client, "half", "one");
     expect_popped(fd, "half", "one");
     expect(fd, "+PONG\n");
-    wait_for_blocked_at(cluster, from, 1);
-    assert_int_equal(redis_cluster_finish_move(cluster, slot, to), 0);
-    wait_for_blocked_at(cluster, to, 1);
-    push(client, "half", "two");
+    wait_for_blocked_at(bench.cluster, move.from, 1);
+    stratad_cluster_move_finish(&move);
+    wait_for_blocked_at(bench.cluster, move.to, 1);
+    push(bench.client, "half", "two");
     expect_popped(early, "half", "two");
     (void)close(early);
     (void)close(fd);
     (void)close(more);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 /* ---- nodes ---- */
 
 static void who_waits_follows_a_fail_over(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int fd = rig_socket(stratad), ends = rig_socket(stratad);
-    unsigned from = stratad_cluster_owner_of(cluster, "{o}q");
-    int replica = redis_cluster_replica(cluster, from);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int fd = rig_socket(bench.stratad), ends = rig_socket(bench.stratad);
+    unsigned from = stratad_cluster_owner_of(bench.cluster, "{o}q");
+    int replica = redis_cluster_replica(bench.cluster, from);
     assert_true(replica >= 0);
     say(fd, "BLPOP {o}q 0\nPING\n");
     say(ends, "BZPOPMIN {o}z 600\nPING\n");
-    wait_for_blocked_at(cluster, from, 2);
-    assert_int_equal(redis_cluster_failover(cluster, (unsigned)replica, ""), 0);
-    wait_for_blocked_at(cluster, (unsigned)replica, 2);
-    push(client, "{o}q", "x");
+    wait_for_blocked_at(bench.cluster, from, 2);
+    assert_int_equal(redis_cluster_failover(bench.cluster, (unsigned)replica, ""), 0);
+    wait_for_blocked_at(bench.cluster, (unsigned)replica, 2);
+    push(bench.client, "{o}q", "x");
     expect_popped(fd, "{o}q", "x");
-    freeReplyObject(redisCommand(client, "ZADD {o}z 1 m"));
+    freeReplyObject(redisCommand(bench.client, "ZADD {o}z 1 m"));
     expect(ends, "*3\n$4\n{o}z\n$1\nm\n$1\n1\n+PONG\n");
     expect(fd, "+PONG\n");
     (void)close(fd);
     (void)close(ends);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 /* Nobody knows whether it was served. Who asks anew waits for the new primary. */
 static void a_node_that_dies_ends_what_waits_on_it(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    unsigned n = 0, victim = stratad_cluster_owner_of(cluster, "dies"),
-             other = stratad_cluster_other_primary(cluster, victim);
-    int replica = redis_cluster_replica(cluster, victim);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    unsigned n = 0, victim = stratad_cluster_owner_of(bench.cluster, "dies"),
+             other = stratad_cluster_other_primary(bench.cluster, victim);
+    int replica = redis_cluster_replica(bench.cluster, victim);
     char key[64];
-    stratad_cluster_key_of(cluster, other, "lives", &n, key, sizeof key);
-    int fd = rig_socket(stratad), stays = rig_socket(stratad);
+    stratad_cluster_key_of(bench.cluster, other, "lives", &n, key, sizeof key);
+    int fd = rig_socket(bench.stratad), stays = rig_socket(bench.stratad);
     char line[128];
     (void)snprintf(line, sizeof line, "BLPOP %s 0\n", key);
     say(fd, "BLPOP dies 0\n");
     say(stays, line);
-    wait_for_blocked_at(cluster, victim, 1);
-    wait_for_blocked_at(cluster, other, 1);
-    redis_cluster_kill9(cluster, victim);
+    wait_for_blocked_at(bench.cluster, victim, 1);
+    wait_for_blocked_at(bench.cluster, other, 1);
+    redis_cluster_kill9(bench.cluster, victim);
     expect(fd, LOST);
     say(fd, "BLPOP dies 0\n");
-    wait_for_blocked_at(cluster, (unsigned)replica, 1);
-    assert_int_equal(redis_cluster_tell(cluster, (unsigned)replica, "RPUSH dies back"), 0);
+    wait_for_blocked_at(bench.cluster, (unsigned)replica, 1);
+    assert_int_equal(redis_cluster_tell(bench.cluster, (unsigned)replica, "RPUSH dies back"), 0);
     expect_popped(fd, "dies", "back");
-    push(client, key, "x");
+    push(bench.client, key, "x");
     expect_popped(stays, key, "x");
     (void)close(fd);
     (void)close(stays);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 /* ---- ends ---- */
 
 static void who_leaves_takes_it_along(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    unsigned from = stratad_cluster_owner_of(cluster, "left"),
-             to = stratad_cluster_other_primary(cluster, from);
-    int fd = rig_socket(stratad), moved = rig_socket(stratad), last = rig_socket(stratad);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench.cluster, "left");
+    int fd = rig_socket(bench.stratad), moved = rig_socket(bench.stratad),
+        last = rig_socket(bench.stratad);
     say(fd, "BLPOP left 0\nGET a\n");
     say(moved, "BLPOP left 0\nGET a\n");
-    wait_for_blocked_at(cluster, from, 2);
+    wait_for_blocked_at(bench.cluster, move.from, 2);
     (void)close(fd);
-    wait_for_blocked_at(cluster, from, 1);
-    assert_int_equal(redis_cluster_move_slot(cluster, redis_cluster_slot(cluster, "left"), to), 0);
-    wait_for_blocked_at(cluster, to, 1);
+    wait_for_blocked_at(bench.cluster, move.from, 1);
+    stratad_cluster_move_there(&move);
+    wait_for_blocked_at(bench.cluster, move.to, 1);
     (void)close(moved);
-    wait_for_blocked_at(cluster, to, 0);
-    struct fact fact = {client, "open", 0};
+    wait_for_blocked_at(bench.cluster, move.to, 0);
+    struct fact fact = {bench.client, "open", 0};
     assert_true(wait_until(own_is, &fact, OWN_RIG_PATIENCE_MS));
     say(last, "BLPOP left 0\n");
-    wait_for_blocked_at(cluster, to, 1);
-    assert_int_equal(stratad_process_terminate(stratad, OWN_RIG_PATIENCE_MS), 0);
+    wait_for_blocked_at(bench.cluster, move.to, 1);
+    assert_int_equal(stratad_process_terminate(bench.stratad, OWN_RIG_PATIENCE_MS), 0);
     expect(last, LOST);
     expect_closed(last);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
 }
 
 int main(void)

@@ -265,14 +265,9 @@ static void shards_word_is_heard(redisContext *client, const int fds[3], const c
 /* In both protocols. Who has become a replica tells its listeners all the same. */
 static void shard_channels_follow_their_slot(void **state)
 {
-    struct cluster_rig *rig = *state;
-    struct redis_cluster *cluster = rig->cluster;
-    redisContext *client;
-    struct stratad_process *stratad = stratad_cluster_start_patient(rig, &client);
-    int fds[3] = {rig_socket(stratad), rig_socket(stratad), rig_socket(stratad)};
-    unsigned slot = redis_cluster_slot(cluster, "{s}a");
-    unsigned from = stratad_cluster_owner_of(cluster, "{s}a");
-    unsigned to = stratad_cluster_other_primary(cluster, from);
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    int fds[3] = {rig_socket(bench.stratad), rig_socket(bench.stratad), rig_socket(bench.stratad)};
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench.cluster, "{s}a");
     say(fds[0], "SSUBSCRIBE {s}a other\nSSUBSCRIBE {s}a {s}b\n");
     expect(fds[0], "-CROSSSLOT Keys in request don't hash to the same slot\n"
                    "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n*3\n$10\nssubscribe\n$4\n{s}b\n:2\n");
@@ -280,19 +275,19 @@ static void shard_channels_follow_their_slot(void **state)
     expect_until(fds[1], ">3\r\n$10\r\nssubscribe\r\n$4\r\n{s}a\r\n:1\r\n");
     say(fds[2], "SSUBSCRIBE {s}a\n");
     expect(fds[2], "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n");
-    shards_word_is_heard(client, fds, "first");
-    assert_int_equal(redis_cluster_move_slot(cluster, slot, to), 0);
-    wait_for_listeners(cluster, to, 3);
-    shards_word_is_heard(client, fds, "moved");
-    assert_int_equal(redis_cluster_move_slot(cluster, slot, from), 0);
-    wait_for_listeners(cluster, from, 3);
-    shards_word_is_heard(client, fds, "back");
-    int replica = redis_cluster_replica(cluster, from);
-    assert_int_equal(redis_cluster_failover(cluster, (unsigned)replica, ""), 0);
-    shards_word_is_heard(client, fds, "failover");
-    assert_int_equal(redis_cluster_move_slot(cluster, slot, to), 0);
-    wait_for_listeners(cluster, to, 3);
-    shards_word_is_heard(client, fds, "again");
+    shards_word_is_heard(bench.client, fds, "first");
+    stratad_cluster_move_there(&move);
+    wait_for_listeners(bench.cluster, move.to, 3);
+    shards_word_is_heard(bench.client, fds, "moved");
+    stratad_cluster_move_back(&move);
+    wait_for_listeners(bench.cluster, move.from, 3);
+    shards_word_is_heard(bench.client, fds, "back");
+    int replica = redis_cluster_replica(bench.cluster, move.from);
+    assert_int_equal(redis_cluster_failover(bench.cluster, (unsigned)replica, ""), 0);
+    shards_word_is_heard(bench.client, fds, "failover");
+    stratad_cluster_move_there(&move);
+    wait_for_listeners(bench.cluster, move.to, 3);
+    shards_word_is_heard(bench.client, fds, "again");
     say(fds[0], "SUNSUBSCRIBE {s}b\nPING\nSUNSUBSCRIBE\nPING\n");
     expect(fds[0], "*3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n*2\n$4\npong\n$0\n\n"
                    "*3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n+PONG\n");
@@ -300,16 +295,126 @@ static void shard_channels_follow_their_slot(void **state)
     expect(fds[1], "_\n-ERR strata: before a Redis Cluster 'ssubscribe' and what the client is "
                    "subscribed to need a connection each\n"
                    ">3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n>3\n$10\nssubscribe\n$5\nother\n:1\n");
-    redis_cluster_kill9(cluster, to);
+    redis_cluster_kill9(bench.cluster, move.to);
     expect_closed(fds[2]);
-    fds[2] = rig_socket(stratad);
+    fds[2] = rig_socket(bench.stratad);
     say(fds[2], "SSUBSCRIBE {s}a\n");
     expect(fds[2], "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n");
-    wait_for_listeners(cluster, stratad_cluster_owner_of(cluster, "{s}a"), 1);
+    wait_for_listeners(bench.cluster, stratad_cluster_owner_of(bench.cluster, "{s}a"), 1);
     for (unsigned i = 0; i < 3; i++)
         (void)close(fds[i]);
-    redisFree(client);
-    stratad_process_stop(&stratad);
+    stratad_cluster_bench_close(&bench);
+}
+
+/* ---- SUNSUBSCRIBE that crosses its slot ---- */
+
+static bool has_forwarded(void *arg)
+{
+    const struct fact *fact = arg;
+    return stratad_cluster_number(fact->client, "forwarded") >= fact->wanted;
+}
+
+static void hand_over(const struct stratad_cluster_move *move)
+{
+    assert_int_equal(redis_cluster_tell(move->cluster, move->to, "CLUSTER SETSLOT %u NODE %s",
+                                        move->slot, redis_cluster_id(move->cluster, move->to)),
+                     0);
+}
+
+/* Each says its lines to a node that stands still, which then learns that the slot has another
+ * owner, before it reads them or behind them. */
+static void cross(const struct stratad_cluster_bench *bench,
+                  const struct stratad_cluster_move *move, const int *fds, const char *const *lines,
+                  unsigned count, bool moved_first)
+{
+    struct fact fact = {bench->client, NULL, 0};
+    fact.wanted = (long)stratad_cluster_number(bench->client, "forwarded") + (long)count;
+    stratad_cluster_move_begin(move);
+    redis_cluster_freeze(move->cluster, move->from);
+    if (moved_first)
+        hand_over(move);
+    for (unsigned i = 0; i < count; i++)
+        say(fds[i], lines[i]);
+    assert_true(wait_until(has_forwarded, &fact, OWN_RIG_PATIENCE_MS));
+    if (!moved_first)
+        hand_over(move);
+    redis_cluster_thaw(move->cluster, move->from);
+    stratad_cluster_move_finish(move);
+}
+
+static void say_on_shard(const struct stratad_cluster_bench *bench, const char *channel,
+                         long long listeners)
+{
+    redisReply *reply = redisCommand(bench->client, "SPUBLISH %s word", channel);
+    assert_non_null(reply);
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    assert_int_equal(reply->integer, listeners);
+    freeReplyObject(reply);
+}
+
+/* What is left goes along, what was ended does not, and each is confirmed once. */
+static void part_of_it_is_ended(const struct stratad_cluster_bench *bench, bool moved_first)
+{
+    static const char *const lines[] = {"SUNSUBSCRIBE {s}b\nPING\n",
+                                        "PING\nSUNSUBSCRIBE {s}c {s}b\nGET none\n"};
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench->cluster, "{s}a");
+    int fds[2] = {rig_socket(bench->stratad), rig_socket(bench->stratad)};
+    say(fds[0], "SSUBSCRIBE {s}a {s}b\n");
+    expect_until(fds[0], "{s}b\r\n:2\r\n");
+    say(fds[1], "HELLO 3\nSSUBSCRIBE {s}a {s}b {s}c\n");
+    expect_until(fds[1], "{s}c\r\n:3\r\n");
+    cross(bench, &move, fds, lines, 2, moved_first);
+    expect(fds[0], "*3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n*2\n$4\npong\n$0\n\n");
+    expect(fds[1], "+PONG\n>3\n$12\nsunsubscribe\n$4\n{s}c\n:2\n"
+                   ">3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n_\n");
+    wait_for_listeners(bench->cluster, move.to, 2);
+    say_on_shard(bench, "{s}b", 0);
+    say_on_shard(bench, "{s}a", 2);
+    expect(fds[0], "*3\n$8\nsmessage\n$4\n{s}a\n$4\nword\n");
+    expect(fds[1], ">3\n$8\nsmessage\n$4\n{s}a\n$4\nword\n");
+    say(fds[0], "SUNSUBSCRIBE\nPING\n");
+    expect(fds[0], "*3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n+PONG\n");
+    say(fds[1], "SSUBSCRIBE {s}b\nPING\n");
+    expect(fds[1], ">3\n$10\nssubscribe\n$4\n{s}b\n:2\n+PONG\n");
+    wait_for_listeners(bench->cluster, move.to, 1);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+/* What is said behind it gets its own answer, and not one that is about what was ended. */
+static void all_of_it_is_ended(const struct stratad_cluster_bench *bench, bool moved_first)
+{
+    static const char *const lines[] = {"SUNSUBSCRIBE {s}b {s}none {s}b {s}a\nBLPOP {s}q 0.01\n",
+                                        "SUNSUBSCRIBE\nSUNSUBSCRIBE\nBLPOP {s}q 0.01\n"};
+    const struct stratad_cluster_move move = stratad_cluster_move_of(bench->cluster, "{s}a");
+    int fds[2] = {rig_socket(bench->stratad), rig_socket(bench->stratad)};
+    say(fds[0], "SSUBSCRIBE {s}a {s}b\n");
+    expect_until(fds[0], "{s}b\r\n:2\r\n");
+    say(fds[1], "HELLO 3\nSSUBSCRIBE {s}a\n");
+    expect_until(fds[1], "{s}a\r\n:1\r\n");
+    cross(bench, &move, fds, lines, 2, moved_first);
+    expect(fds[0], "*3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n"
+                   "*3\n$12\nsunsubscribe\n$7\n{s}none\n:1\n"
+                   "*3\n$12\nsunsubscribe\n$4\n{s}b\n:1\n"
+                   "*3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n*-1\n");
+    expect(fds[1], ">3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n"
+                   ">3\n$12\nsunsubscribe\n_\n:0\n_\n");
+    say(fds[0], "SSUBSCRIBE {s}a\nSUNSUBSCRIBE {s}a\nPING\n");
+    expect(fds[0], "*3\n$10\nssubscribe\n$4\n{s}a\n:1\n"
+                   "*3\n$12\nsunsubscribe\n$4\n{s}a\n:0\n+PONG\n");
+    wait_for_listeners(bench->cluster, move.to, 0);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+static void what_ends_a_subscription_may_cross_its_slot(void **state)
+{
+    struct stratad_cluster_bench bench = stratad_cluster_bench_open(state);
+    part_of_it_is_ended(&bench, true);
+    part_of_it_is_ended(&bench, false);
+    all_of_it_is_ended(&bench, true);
+    all_of_it_is_ended(&bench, false);
+    stratad_cluster_bench_close(&bench);
 }
 
 int main(void)
@@ -321,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup(a_node_that_dies_closes_its_listeners_and_no_others,
                                cluster_rig_settle),
         cmocka_unit_test_setup(shard_channels_follow_their_slot, cluster_rig_settle),
+        cmocka_unit_test_setup(what_ends_a_subscription_may_cross_its_slot, cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);
 }

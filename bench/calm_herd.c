@@ -14,10 +14,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/random.h"
 #include "l2/router.h"
 #include "strata/status.h"
@@ -41,8 +43,11 @@ struct client {
     struct sta_router *router;
     struct sta_operation operation;
     struct sta_timer timer;
-    uint64_t back_ns; /* when it was READY last */
-    bool well;        /* its latest question was answered */
+    struct sta_log log;
+    uint64_t tried_ns;   /* when its latest attempt to connect began, */
+    uint64_t greeted_ns; /*   and when somebody listened to it */
+    uint64_t back_ns;    /* when it was READY last */
+    bool well;           /* its latest question was answered */
 };
 
 struct flock {
@@ -138,6 +143,24 @@ static void on_state(void *arg, struct sta_node_lane *lane, enum sta_connection_
         client->back_ns = sta_clock_now_ns();
 }
 
+static bool ends_with(const char *line, const char *end)
+{
+    size_t len = strlen(line), end_len = strlen(end);
+    return len >= end_len && strcmp(line + len - end_len, end) == 0;
+}
+
+/* What nobody but the log is told. */
+static void on_line(void *arg, enum strata_log_level level, const char *room, const char *line)
+{
+    struct client *client = arg;
+    (void)level;
+    (void)room;
+    if (ends_with(line, ": connecting"))
+        client->tried_ns = sta_clock_now_ns();
+    else if (ends_with(line, ": connected, greeting"))
+        client->greeted_ns = sta_clock_now_ns();
+}
+
 static const struct sta_router_events router_events = {.state = on_state};
 
 /* ---- a flock ---- */
@@ -173,8 +196,9 @@ static int flock_open(struct flock *flock, struct herd *herd)
         struct client *client = &flock->clients[i];
         client->flock = flock;
         sta_timer_init(&client->timer, client_ask);
-        if (sta_router_create(&client->router, flock->loop, NULL, &config, &router_events, client) <
-            0)
+        sta_log_init(&client->log, on_line, client, STRATA_LOG_DEBUG);
+        if (sta_router_create(&client->router, flock->loop, &client->log, &config, &router_events,
+                              client) < 0)
             return -1;
         client_rest(client);
     }
@@ -240,16 +264,17 @@ static int compare(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/* Of the times at which they came back, in order: the most within any 100 ms. */
-static unsigned most_at_once(const uint64_t *back_ns)
+/* Sorts times of all clients. The most within any 100 ms, in percent. */
+static double most_at_once(uint64_t *times_ns)
 {
     unsigned most = 0;
+    qsort(times_ns, CLIENTS, sizeof times_ns[0], compare);
     for (unsigned last = 0, first = 0; last < CLIENTS; last++) {
-        while (back_ns[last] - back_ns[first] >= WINDOW_NS)
+        while (times_ns[last] - times_ns[first] >= WINDOW_NS)
             first++;
         most = last - first + 1 > most ? last - first + 1 : most;
     }
-    return most;
+    return 100.0 * most / CLIENTS;
 }
 
 static double seconds(uint64_t from_ns, uint64_t to_ns)
@@ -267,11 +292,13 @@ static double processor_seconds(void)
 
 /* What the flocks have seen, together. */
 struct sums {
+    uint64_t tried_ns[CLIENTS];
     uint64_t back_ns[CLIENTS];
     uint64_t attempts; /* in vain */
     uint64_t calls;
     uint64_t failed;
     uint64_t last_failure_ns;
+    uint64_t listened_ns; /* to the first who then was answered */
 };
 
 static void sums_add(struct sums *sums, const struct flock *flock, unsigned first)
@@ -280,7 +307,10 @@ static void sums_add(struct sums *sums, const struct flock *flock, unsigned firs
         struct sta_connection_statistics statistics;
         sta_router_statistics(flock->clients[i].router, &statistics);
         sums->attempts += statistics.failures;
+        sums->tried_ns[first + i] = flock->clients[i].tried_ns;
         sums->back_ns[first + i] = flock->clients[i].back_ns;
+        if (flock->clients[i].greeted_ns < sums->listened_ns)
+            sums->listened_ns = flock->clients[i].greeted_ns;
     }
     sums->calls += flock->calls;
     sums->failed += flock->failed;
@@ -290,19 +320,21 @@ static void sums_add(struct sums *sums, const struct flock *flock, unsigned firs
 
 static void herd_print(struct herd *herd, uint64_t killed_ns, uint64_t up_ns, double processor)
 {
-    struct sums sums = {.calls = 0};
+    struct sums sums = {.listened_ns = up_ns};
     for (unsigned i = 0; i < FLOCKS; i++)
         sums_add(&sums, &herd->flocks[i], i * FLOCK);
-    qsort(sums.back_ns, CLIENTS, sizeof sums.back_ns[0], compare);
-    printf("%u clients, Redis away for %.2f s: after that half are back in %.2f s, all in %.2f s, "
-           "%.1f %% at most within 100 ms, %u connecting at a time; %llu attempts in vain; %llu of "
-           "%llu calls failed, the last %.2f s after; at most %u under way; %.2f s of processor "
-           "time\n",
-           CLIENTS, seconds(killed_ns, up_ns), seconds(up_ns, sums.back_ns[CLIENTS / 2]),
-           seconds(up_ns, sums.back_ns[CLIENTS - 1]), 100.0 * most_at_once(sums.back_ns) / CLIENTS,
-           atomic_load(&herd->most_connecting), (unsigned long long)sums.attempts,
-           (unsigned long long)sums.failed, (unsigned long long)sums.calls,
-           seconds(up_ns, sums.last_failure_ns), atomic_load(&herd->most_under_way), processor);
+    double tried = most_at_once(sums.tried_ns);
+    double back = most_at_once(sums.back_ns);
+    printf(
+        "%u clients, Redis away for %.2f s, of which it listened for %.2f s: after that half are "
+        "back in %.2f s, all in %.2f s, %.1f %% at most within 100 ms, who began to connect "
+        "%.1f %% at most; %u connecting at a time; %llu attempts in vain; %llu of %llu calls "
+        "failed, the last %.2f s after; at most %u under way; %.2f s of processor time\n",
+        CLIENTS, seconds(killed_ns, up_ns), seconds(sums.listened_ns, up_ns),
+        seconds(up_ns, sums.back_ns[CLIENTS / 2]), seconds(up_ns, sums.back_ns[CLIENTS - 1]), back,
+        tried, atomic_load(&herd->most_connecting), (unsigned long long)sums.attempts,
+        (unsigned long long)sums.failed, (unsigned long long)sums.calls,
+        seconds(up_ns, sums.last_failure_ns), atomic_load(&herd->most_under_way), processor);
 }
 
 /* ---- one restart ---- */

@@ -17,6 +17,8 @@
  * one of the two sees the other: the poster wakes the loop, or the loop does not wait. Whoever
  * turns `asleep` off pays for the one write to the event descriptor, all others pay nothing, and
  * a loop at work costs its posters no system call at all.
+ * The descriptor is our own: uv_async_send() marks itself as busy around its write, and the loop
+ * spins until that is over; where both share a processor the write makes the loop run at once.
  *
  * Threads: post() and stop() any, everything else the loop's own.
  * Memory: one block for the loop's life, no allocation per task, timer or hook.
@@ -41,7 +43,7 @@ static void loop_wake(struct sta_loop *loop)
 {
     /* seq_cst, partner: loop_may_wait(). The load keeps busy posters off the cache line. */
     if (atomic_load(&loop->asleep) && atomic_exchange(&loop->asleep, false))
-        (void)uv_async_send(&loop->wake);
+        (void)eventfd_write(loop->woken, 1);
     /* Asked in any case: who was woken may have been about to leave. Partner: leader.c. */
     if (atomic_load(&loop->leader) == STA_LEADER_NOBODY)
         (void)sta_keeper_call(loop);
@@ -160,9 +162,13 @@ static void on_check(uv_check_t *check)
 }
 
 /* libuv only needs to return from its wait. */
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
-    (void)wake;
+    struct sta_loop *loop = wake->data;
+    eventfd_t count;
+    (void)status;
+    (void)events;
+    (void)eventfd_read(loop->woken, &count);
 }
 
 /* Says that the loop sleeps, then looks once more: see the file's head. */
@@ -310,6 +316,8 @@ static void loop_start_handles(struct sta_loop *loop)
     (void)uv_prepare_init(&loop->uv, &loop->prepare);
     (void)uv_check_init(&loop->uv, &loop->check);
     (void)uv_idle_init(&loop->uv, &loop->restless);
+    loop->wake.data = loop;
+    (void)uv_poll_start(&loop->wake, UV_READABLE, on_wake);
     loop->alarm.data = loop;
     loop->prepare.data = loop;
     loop->check.data = loop;
@@ -329,11 +337,16 @@ int sta_loop_create(struct sta_loop **out)
     sta_list_init(&loop->guests);
     if (uv_loop_init(&loop->uv) != 0)
         goto free_loop;
-    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0)
+    loop->woken = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->woken < 0)
         goto close_uv;
+    if (uv_poll_init(&loop->uv, &loop->wake, loop->woken) != 0)
+        goto close_woken;
     loop_start_handles(loop);
     *out = loop;
     return STRATA_OK;
+close_woken:
+    (void)close(loop->woken);
 close_uv:
     (void)uv_loop_close(&loop->uv);
 free_loop:
@@ -358,6 +371,7 @@ void sta_loop_destroy(struct sta_loop **at)
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->restless, NULL);
+    (void)close(loop->woken);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* until everything has been closed */
     int open = uv_loop_close(&loop->uv);
     assert(open == 0);

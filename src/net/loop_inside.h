@@ -43,9 +43,11 @@ struct sta_loop {
     char name[16];
     int bell; /* wakes the loop's own thread from its rest, from start() to join() */
 
+    int woken; /* wakes who leads from its wait; fixed at creation */
+
     /* Of who leads. */
     uv_loop_t uv;
-    uv_async_t wake;
+    uv_poll_t wake;   /* of `woken` */
     uv_timer_t alarm; /* the one libuv timer, set for the first of `timers` */
     uv_prepare_t prepare;
     uv_check_t check;

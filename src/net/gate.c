@@ -43,6 +43,8 @@ void sta_gate_note(struct sta_loop *loop, struct sta_gate *gate)
 {
     (void)atomic_fetch_sub_explicit(&gate->waiting, 1, memory_order_relaxed);
     loop->noted |= 1u << (gate - loop->gates);
+    if (gate != &loop->gates[STA_GATE_ASIDE])
+        sta_gather_add(&loop->gather);
 }
 
 unsigned sta_gate_take_noted(struct sta_loop *loop)

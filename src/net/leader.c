@@ -22,6 +22,9 @@
  */
 #include "net/leader.h"
 
+#include <sched.h>
+
+#include "core/clock.h"
 #include "net/loop_inside.h"
 
 bool sta_leader_try(struct sta_loop *loop)
@@ -36,6 +39,29 @@ bool sta_leader_try(struct sta_loop *loop)
     (void)atomic_fetch_add(&loop->led, 1); /* partner: the load in keeper_watch() */
     loop->now_ns = 0;
     return true;
+}
+
+/* Nothing is taken off `posted` but by who leads, so what lay on top is still there. */
+static unsigned leader_count_since(const struct sta_loop *loop, const struct sta_task *before)
+{
+    unsigned count = 0;
+    /* acquire, partner: the push in task_push(). */
+    const struct sta_task *task = atomic_load_explicit(&loop->posted, memory_order_acquire);
+    for (; task != before; task = task->next)
+        count++;
+    return count;
+}
+
+void sta_leader_gather(struct sta_loop *loop)
+{
+    if (!sta_gather_has_company(&loop->gather))
+        return;
+    uint64_t from_ns = sta_clock_now_ns();
+    if (!sta_gather_pays(&loop->gather, from_ns))
+        return;
+    const struct sta_task *before = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+    (void)sched_yield();
+    sta_gather_note(&loop->gather, from_ns, sta_clock_now_ns(), leader_count_since(loop, before));
 }
 
 bool sta_leader_turn(struct sta_loop *loop)

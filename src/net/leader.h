@@ -21,6 +21,9 @@ struct sta_loop;
 /* A caller takes the lead, where it is free. */
 bool sta_leader_try(struct sta_loop *loop);
 
+/* By a caller that has just taken the lead: lets those post who are likely to, where it pays. */
+void sta_leader_gather(struct sta_loop *loop);
+
 /* By a caller that leads: one tick, which waits for something to happen. False once the loop is
  * to stop. */
 bool sta_leader_turn(struct sta_loop *loop);

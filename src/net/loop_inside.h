@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "net/gate.h"
+#include "net/gather.h"
 #include "net/leader.h"
 #include "net/loop.h"
 
@@ -51,9 +52,10 @@ struct sta_loop {
     uv_timer_t alarm; /* the one libuv timer, set for the first of `timers` */
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t restless;        /* active: libuv does not wait */
-    bool yields;               /* the lead is given up where somebody follows */
-    unsigned noted;            /* gates to be told, a bit each */
+    uv_idle_t restless; /* active: libuv does not wait */
+    bool yields;        /* the lead is given up where somebody follows */
+    unsigned noted;     /* gates to be told, a bit each */
+    struct sta_gather gather;
     uint64_t watched_until_ns; /* when the loop's own thread looks again by itself */
     uint32_t watched_led;      /* `led` when it last began to watch */
     uint64_t now_ns;           /* 0: to be read again */

@@ -47,6 +47,7 @@ static void waiter_lead(struct sta_waiter *waiter)
     struct sta_loop *loop = waiter->loop;
     int cancelling;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    sta_leader_gather(loop);
     while (!atomic_load_explicit(&waiter->done, memory_order_relaxed) && sta_leader_turn(loop))
         continue;
     if (!atomic_load_explicit(&waiter->done, memory_order_relaxed))

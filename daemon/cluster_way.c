@@ -44,8 +44,14 @@ static void on_trust(void *arg, uint16_t source, uint64_t until_ns)
                  until_ns == STA_NEVER ? STA_NEVER : until_ns / STA_NS_MS);
 }
 
+static bool on_keeps(void *arg, size_t len)
+{
+    const struct sta_worker *worker = arg;
+    return sta_l1_takes(worker->stratad->l1, len);
+}
+
 static const struct sta_tracking_sink sink = {
-    .forget = on_forget, .doubt = on_doubt, .trust = on_trust};
+    .forget = on_forget, .doubt = on_doubt, .trust = on_trust, .keeps = on_keeps};
 
 /* ---- numbers ---- */
 

@@ -103,6 +103,7 @@ void sta_exchange_destroy(struct sta_exchange **pointer)
     exchange->keys_unknown = false;
     exchange->heeds_barriers = false;
     exchange->stamped = false;
+    exchange->by_size = false;
     exchange->replaces = false;
     exchange->operation = (struct sta_operation){0};
     sta_list_push_front(&worker->pool, &exchange->link);

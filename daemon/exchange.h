@@ -67,6 +67,7 @@ struct sta_exchange {
     bool keys_unknown;        /* may touch keys that are not in `keys` */
     bool heeds_barriers;      /* not concluded before it is known what barriers there are */
     bool stamped;             /* the keys' tokens are; a spread's parts have done it */
+    bool by_size;             /* before a cluster: by any connection of the node (l2/node.h) */
     bool replaces;            /* +OK or :1 means that the keys hold what the command says */
     uint8_t timed_as;         /* enum sta_timing_operation and one; 0: not at all */
     uint8_t own;              /* enum sta_own_kind, and of CONFIRMS: */

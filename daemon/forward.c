@@ -28,7 +28,8 @@ static bool is_alike(struct strata_bytes frame)
 int sta_forward_reply(const struct sta_exchange *exchange, struct strata_bytes frame,
                       struct sta_buffer *out)
 {
-    bool as_it_is = exchange->lane != STA_LANE_SHARED || exchange->protocol == 3;
+    bool is_resp3 = exchange->lane == STA_LANE_SHARED || exchange->lane == STA_LANE_PLAIN3;
+    bool as_it_is = exchange->protocol == 3 || !is_resp3;
     if (as_it_is || is_alike(frame))
         return sta_buffer_append(out, frame);
     return sta_resp_downgrade(out, frame);
@@ -98,6 +99,7 @@ struct sta_exchange *sta_forward_prepare(struct sta_session *session, const stru
     if (exchange == NULL)
         return NULL;
     exchange->operation.repeatable = route->repeatable;
+    exchange->by_size = route->kind == STA_DISPATCH_GET || route->kind == STA_DISPATCH_MGET;
     exchange->keys_unknown = route->plan != NULL ? route->plan->keys_unknown : !route->keys_known;
     if (sta_exchange_write(exchange, argv, argc) < 0 ||
         forward_plan(exchange, route, argv, argc) < 0 ||

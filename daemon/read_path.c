@@ -28,6 +28,40 @@
 static int get_slow(struct sta_session *session, struct strata_bytes *argv,
                     const struct sta_key *key);
 
+/* ---- what is large ----
+ *
+ * Before a single Redis a GET whose answer was large the last time goes by the plain lane of RESP3,
+ * and so does one while something large comes in on the shared lane: nothing small waits for it,
+ * or it for that. There nobody tracks what is read, so L1 keeps nothing of it; what it would keep
+ * is not large in this sense. Before a cluster the router does the same for each node.
+ */
+
+static bool is_clogged(const struct sta_lane *lane)
+{
+    return lane->connection != NULL &&
+           sta_connection_partial_bytes(lane->connection) >= STA_LARGE_ANSWERS_BYTES;
+}
+
+static enum sta_lane_kind get_lane(const struct sta_session *session, struct strata_bytes key)
+{
+    const struct sta_worker *worker = session->worker;
+    const struct sta_lane *shared = &worker->lanes[STA_LANE_SHARED],
+                          *plain = &worker->lanes[STA_LANE_PLAIN3];
+    if (worker->router != NULL || sta_lane_speaks_only_2(shared))
+        return STA_LANE_SHARED;
+    bool aside = sta_large_answers_expects(&worker->large, key) ||
+                 (session->in_flight == 0 && is_clogged(shared) && !is_clogged(plain));
+    return aside ? STA_LANE_PLAIN3 : STA_LANE_SHARED;
+}
+
+static void note_size(struct sta_worker *worker, struct strata_bytes key, size_t len)
+{
+    const struct sta_l1 *l1 = worker->stratad->l1;
+    bool is_large = len >= STA_LARGE_ANSWERS_BYTES && (l1 == NULL || !sta_l1_takes(l1, len));
+    if (worker->router == NULL)
+        sta_large_answers_note(&worker->large, key, is_large);
+}
+
 /* L1's answer, where nothing unanswered may concern the key. The lease must be released. */
 static bool read_l1(struct sta_session *session, const struct sta_key *key, uint64_t now_ms,
                     struct sta_l1_lease *lease)
@@ -114,7 +148,8 @@ int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv)
     if (session->queue_len == 0)
         return is_sampled(worker) ? get_timed(session, argv, &key)
                                   : get_next_in_line(session, argv, &key);
-    if (!sta_session_may_send(session, STA_LANE_SHARED) || !sta_session_may_ask(session, key.hash))
+    if (!sta_session_may_send(session, get_lane(session, argv[1])) ||
+        !sta_session_may_ask(session, key.hash))
         return STRATA_MORE; /* before L1 is asked: it is served again, and is one get */
     if (!read_l1(session, &key, worker->now_ms, &lease))
         return get_slow(session, argv, &key);
@@ -290,6 +325,7 @@ static int conclude_get(struct sta_exchange *exchange, int status, struct strata
     if (sta_resp_skip(&walk, &value_frame) != STRATA_OK ||
         sta_resp_skip(&walk, &pttl_frame) != STRATA_OK)
         return STRATA_ERR_PROTOCOL; /* the connection counted two replies */
+    note_size(exchange->worker, exchange->keys[0].key.bytes, value_frame.len);
     value_frame = behind_barriers(exchange, &exchange->keys[0], value_frame);
     count_answer(exchange->worker, exchange->keys[0].key.bytes, value_frame);
     deliver(exchange, &exchange->keys[0], value_frame, pttl_frame);
@@ -331,10 +367,10 @@ void sta_read_path_ask(struct sta_exchange *exchange, uint64_t now_ms)
 }
 
 /* Completes the wire of a read of the keys in argv[1..], which the exchange has already, and
- * sends it: the command and a PTTL for each key. The tokens are read before Redis is asked. Takes
- * the exchange, also on failure. */
+ * sends it on the lane: the command and a PTTL for each key. The tokens are read before Redis is
+ * asked. Takes the exchange, also on failure. */
 static int read_send(struct sta_session *session, struct sta_exchange *exchange,
-                     struct strata_bytes *argv, size_t argc)
+                     enum sta_lane_kind lane, struct strata_bytes *argv, size_t argc)
 {
     struct strata_bytes pttl[2] = {strata_bytes("PTTL", 4), {0}};
     const size_t suspects = sta_read_turn_mark(exchange);
@@ -357,13 +393,14 @@ static int read_send(struct sta_session *session, struct sta_exchange *exchange,
         return status;
     }
     exchange->heeds_barriers = true;
+    exchange->by_size = true;
     exchange->operation.repeatable = true;
     exchange->operation.hurried = hurried;
     exchange->timed_as = STA_TIMING_GET + 1;
     for (size_t i = 1; i < argc; i++)
         exchange->keys[i - 1].key.bytes = argv[i];
     sta_read_path_ask(exchange, session->worker->now_ms);
-    sta_session_enter(session, exchange, STA_LANE_SHARED, (unsigned)argc);
+    sta_session_enter(session, exchange, lane, (unsigned)argc);
     sta_read_turn_submit(exchange, suspects);
     return STRATA_OK;
 }
@@ -381,7 +418,7 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
         sta_exchange_destroy(&exchange);
         return status;
     }
-    return read_send(session, exchange, argv, 2);
+    return read_send(session, exchange, get_lane(session, argv[1]), argv, 2);
 }
 
 /* ---- MGET ----
@@ -582,5 +619,25 @@ int sta_read_path_mget(struct sta_session *session, const struct sta_route *rout
     }
     exchange->conclude = conclude_mget;
     exchange->part_count = argc - 1;
-    return read_send(session, exchange, argv, missing + 1);
+    return read_send(session, exchange, STA_LANE_SHARED, argv, missing + 1);
+}
+
+/* ---- without L1 ---- */
+
+static int conclude_passed(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                           struct sta_buffer *out)
+{
+    struct strata_bytes argv[2];
+    if (status < 0)
+        return sta_forward_error(exchange, status, out);
+    if (sta_exchange_rebase(exchange, argv, 2) == STRATA_OK)
+        note_size(exchange->worker, argv[1], replies.len);
+    return out != NULL ? sta_forward_reply(exchange, replies, out) : STRATA_OK;
+}
+
+int sta_read_path_pass(struct sta_session *session, struct sta_route *route,
+                       struct strata_bytes *argv)
+{
+    route->lane = get_lane(session, argv[1]);
+    return sta_forward_to(session, route, argv, 2, conclude_passed);
 }

@@ -25,6 +25,10 @@ struct sta_session;
 /* argv is GET key. */
 int sta_read_path_get(struct sta_session *session, struct strata_bytes *argv);
 
+/* The same without L1. */
+int sta_read_path_pass(struct sta_session *session, struct sta_route *route,
+                       struct strata_bytes *argv);
+
 /* argv is MGET key [key ...]. What L1 has is taken from there, the rest from Redis in one MGET; so
  * the reply is of one moment for each key, not for all of them together. */
 int sta_read_path_mget(struct sta_session *session, const struct sta_route *route,

@@ -124,7 +124,7 @@ static int serve_route(struct sta_session *session, struct sta_route *route,
     case STA_DISPATCH_OWN:
         return serve_own(session, route, argv, argc);
     case STA_DISPATCH_GET:
-        return cached ? sta_read_path_get(session, argv) : sta_forward(session, route, argv, argc);
+        return cached ? sta_read_path_get(session, argv) : sta_read_path_pass(session, route, argv);
     case STA_DISPATCH_MGET:
         return cached ? sta_read_path_mget(session, route, argv, argc)
                       : sta_forward(session, route, argv, argc);

@@ -386,10 +386,12 @@ void sta_session_submit(struct sta_exchange *exchange)
         return;
     }
     if (worker->router == NULL) {
+        operation->aside = exchange->lane != STA_LANE_SHARED;
         sta_lane_submit(&worker->lanes[exchange->lane], &operation->request);
         return;
     }
-    operation->way = (uint8_t)sta_lane_way(exchange->lane);
+    operation->way =
+        (uint8_t)(exchange->by_size ? STA_OPERATION_BY_SIZE : sta_lane_way(exchange->lane));
     operation->done = on_operated;
     if (exchange->spread != NULL)
         sta_spread_send(exchange);

@@ -208,7 +208,9 @@ bool sta_tracked_lane_stamp(struct sta_tracked_lane *tracked, const struct sta_o
                             const struct sta_key *key, struct sta_l1_token *token)
 {
     struct sta_worker *worker = worker_of(tracked);
-    int source = worker->router != NULL ? sta_tracking_source(operation) : tracked->source;
+    int source = operation->aside ? STA_TRACKING_NOBODY : tracked->source;
+    if (worker->router != NULL)
+        source = sta_tracking_source(operation);
     if (source == STA_TRACKING_NOBODY)
         return false;
     if (!is_on(tracked))

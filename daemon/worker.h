@@ -28,6 +28,7 @@
 #include "daemon/node_board.h"
 #include "daemon/stats.h"
 #include "daemon/tracked_lane.h"
+#include "l2/large_answers.h"
 #include "net/loop.h"
 #include "resp/command_table.h"
 
@@ -63,9 +64,10 @@ struct sta_worker {
     bool told_ready;
     bool told_refused;
     struct sta_list sessions;
-    struct sta_list waiting; /* answers, for what is known of barriers */
-    struct sta_turns turns;  /* reads of what is in doubt, for theirs */
-    struct sta_list pool;    /* spare exchanges */
+    struct sta_large_answers large; /* of which GETs, before a single Redis */
+    struct sta_list waiting;        /* answers, for what is known of barriers */
+    struct sta_turns turns;         /* reads of what is in doubt, for theirs */
+    struct sta_list pool;           /* spare exchanges */
     unsigned pool_count;
     struct sta_list idle_own;  /* own lanes that no client has; the longest idle first */
     unsigned any_turn;         /* of the cluster's nodes: whose turn it is (cluster_way.h) */

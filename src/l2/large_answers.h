@@ -13,11 +13,15 @@
 #define STA_LARGE_ANSWERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "strata/bytes.h"
 
 #define STA_LARGE_ANSWERS_PLACES 256u /* a power of two */
+
+/* Bytes that a line of 1 Gbit/s carries in half a millisecond: what is larger, others feel. */
+#define STA_LARGE_ANSWERS_BYTES ((size_t)64 << 10)
 
 /* Zeroed is empty. */
 struct sta_large_answers {

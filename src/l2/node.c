@@ -12,9 +12,6 @@
 
 #define ADDRESS_CAP 288
 
-/* Bytes that a line of 1 Gbit/s carries in half a millisecond: what is larger, others feel. */
-#define LARGE_BYTES ((size_t)64 << 10)
-
 /* A time-out says something about the server only where a healthy one would have answered. */
 #define TIMEOUT_COUNTS_NS (100 * STA_NS_MS)
 #define PROBE_TIMEOUT_NS  STA_NS_SEC
@@ -176,7 +173,7 @@ void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind
 static bool lane_is_clogged(const struct sta_node_lane *lane)
 {
     return lane->connection != NULL &&
-           sta_connection_partial_bytes(lane->connection) >= LARGE_BYTES;
+           sta_connection_partial_bytes(lane->connection) >= STA_LARGE_ANSWERS_BYTES;
 }
 
 static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
@@ -185,7 +182,7 @@ static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
     const struct sta_node_lane *lanes = node->lanes;
     if (!node->has_bulk)
         return STA_NODE_MAIN;
-    if (request->wire.len >= LARGE_BYTES ||
+    if (request->wire.len >= STA_LARGE_ANSWERS_BYTES ||
         sta_large_answers_expects(&node->large_answers, request->wire))
         return STA_NODE_BULK;
     bool aside = lane_is_clogged(&lanes[STA_NODE_MAIN]) && !lane_is_clogged(&lanes[STA_NODE_BULK]);
@@ -268,7 +265,7 @@ void sta_node_note_size(struct sta_node *node, const struct sta_operation *opera
 {
     if (node->has_bulk && operation->way == STA_OPERATION_BY_SIZE)
         sta_large_answers_note(&node->large_answers, operation->request.wire,
-                               len >= LARGE_BYTES && !is_kept);
+                               len >= STA_LARGE_ANSWERS_BYTES && !is_kept);
 }
 
 bool sta_node_is_open(const struct sta_node *node)

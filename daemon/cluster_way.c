@@ -160,6 +160,45 @@ const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker)
     return node != NULL ? &node->url : NULL;
 }
 
+struct search {
+    const struct sta_endpoint *endpoint;
+    const struct sta_node *found;
+};
+
+static void on_search(const struct sta_node *node, void *arg)
+{
+    struct search *search = arg;
+    if (!node->retired && sta_endpoint_equal(&node->url.endpoint, search->endpoint))
+        search->found = node;
+}
+
+/* Who takes a connection, and then says nothing on it. */
+static bool greets_nobody(const struct sta_node *node)
+{
+    bool greets_nobody = false;
+    for (unsigned kind = 0; kind < STA_NODE_LANE_KINDS; kind++) {
+        struct sta_connection_statistics seen;
+        if (node->lanes[kind].connection == NULL || node->lanes[kind].ready)
+            continue;
+        sta_connection_statistics(node->lanes[kind].connection, &seen);
+        greets_nobody |= seen.last_failure == STRATA_ERR_TIMEOUT;
+    }
+    return greets_nobody;
+}
+
+uint64_t sta_cluster_way_silent_ms(const struct sta_worker *worker,
+                                   const struct sta_endpoint *endpoint)
+{
+    struct search search = {.endpoint = endpoint};
+    sta_router_each_node(worker->router, on_search, &search);
+    const struct sta_node *node = search.found;
+    if (node == NULL)
+        return 0;
+    if (node->breaker.state != STA_BREAKER_CLOSED && node->lanes[STA_NODE_MAIN].ready)
+        return 1 + (sta_loop_now_ns(worker->loop) - node->breaker.opened_ns) / STA_NS_MS;
+    return greets_nobody(node) ? sta_stratad_live(&worker->stratad->live.timeout_ms) : 0;
+}
+
 void sta_cluster_way_tick(struct sta_worker *worker)
 {
     look_whether_up(worker);

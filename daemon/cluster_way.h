@@ -15,6 +15,9 @@
 #ifndef STA_CLUSTER_WAY_H
 #define STA_CLUSTER_WAY_H
 
+#include <stdint.h>
+
+struct sta_endpoint;
 struct sta_redis_url;
 struct sta_worker;
 
@@ -27,6 +30,10 @@ void sta_cluster_way_close(struct sta_worker *worker);
 /* A node that may answer, another one each time: for what any of them does alike. NULL: none may.
  * Of use until the loop goes on. */
 const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker);
+
+/* For how long this node, which takes connections, has not answered; 0: it is not so. */
+uint64_t sta_cluster_way_silent_ms(const struct sta_worker *worker,
+                                   const struct sta_endpoint *endpoint);
 
 /* About once a second: stores the numbers. */
 void sta_cluster_way_tick(struct sta_worker *worker);

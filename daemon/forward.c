@@ -6,7 +6,9 @@
  */
 #include "daemon/forward.h"
 
+#include "daemon/cluster_way.h"
 #include "daemon/exchange.h"
+#include "daemon/own_home.h"
 #include "daemon/own_lane.h"
 #include "daemon/session.h"
 #include "daemon/slot_plan.h"
@@ -47,25 +49,56 @@ static void count_error(struct sta_stats *stats, int status)
         sta_stats_add(&stats->errors_unavailable, 1);
 }
 
-/* Why its lane is not usable; empty: no trouble is known of. */
-static const char *lane_reason(const struct sta_exchange *exchange)
+/* On a connection of the client's own. */
+static void blame_own(const struct sta_exchange *exchange, struct sta_upstream_error *error,
+                      struct sta_endpoint *whose)
 {
-    if (exchange->lane != STA_LANE_OWN)
-        return exchange->worker->lanes[exchange->lane].reason;
     const struct sta_own_lane *own = exchange->session->own_lane;
-    return own != NULL ? own->reason : "";
+    if (own == NULL)
+        return;
+    *whose = own->home.endpoint;
+    error->reason = own->reason;
+    error->refused = own->refused == &exchange->operation.request;
+    error->silent_ms = own->silent ? error->timeout_ms : 0;
+}
+
+/* Before a cluster what is known is the node's; which one said what stands in its lane's reason,
+ * nobody knows. */
+static void blame_node(const struct sta_exchange *exchange, struct sta_upstream_error *error,
+                       struct sta_endpoint *whose)
+{
+    const struct sta_worker *worker = exchange->worker;
+    const uint16_t slot = exchange->operation.slot;
+    if (slot == STA_OPERATION_ANY_NODE || !sta_own_home_find(worker, slot, whose)) {
+        error->reason = worker->lanes[exchange->lane].reason;
+        return;
+    }
+    error->silent_ms = sta_cluster_way_silent_ms(worker, whose);
 }
 
 int sta_forward_error(const struct sta_exchange *exchange, int status, struct sta_buffer *out)
 {
     struct sta_worker *worker = exchange->worker;
-    char text[320];
+    struct sta_endpoint whose = {0};
+    struct sta_upstream_error error = {.timeout_ms =
+                                           sta_stratad_live(&worker->stratad->live.timeout_ms)};
+    char text[512], address[288];
     count_error(&worker->stats, status);
     if (out == NULL)
         return STRATA_OK;
-    const char *reason = lane_reason(exchange);
-    sta_upstream_error_text(status, reason[0] != '\0' ? reason : NULL,
-                            sta_stratad_live(&worker->stratad->live.timeout_ms), text, sizeof text);
+    if (exchange->lane == STA_LANE_OWN)
+        blame_own(exchange, &error, &whose);
+    else if (worker->router != NULL)
+        blame_node(exchange, &error, &whose);
+    else
+        error.reason = worker->lanes[exchange->lane].reason;
+    if (error.reason != NULL && error.reason[0] == '\0')
+        error.reason = NULL;
+    if (worker->router != NULL && whose.address[0] != '\0') {
+        sta_endpoint_format(&whose, address, sizeof address);
+        error.node = address;
+    }
+    sta_upstream_error_text(status, &error, text, sizeof text);
     return sta_resp_write_error(out, text);
 }
 

@@ -90,7 +90,8 @@ static void lane_end(struct sta_own_lane *lane, bool expired, const char *reason
     const bool told = !sta_list_empty(&lane->requests);
     struct sta_list *node;
     lane->ending = true;
-    (void)snprintf(lane->reason, sizeof lane->reason, "%s", reason);
+    if (reason != lane->reason)
+        (void)snprintf(lane->reason, sizeof lane->reason, "%s", reason);
     sta_raw_link_close(&lane->raw);
     while ((node = lane->requests.next) != &lane->requests) {
         struct sta_request *request = &exchange_of(node)->operation.request;
@@ -150,10 +151,13 @@ static void on_deadline(struct sta_timer *timer)
         uint64_t deadline_ns = exchange_of(node)->operation.request.deadline_ns;
         due_ns = deadline_ns < due_ns ? deadline_ns : due_ns;
     }
-    if (due_ns <= sta_loop_now_ns(lane->worker->loop))
-        lane_end(lane, true, "no answer in time");
-    else
+    if (due_ns > sta_loop_now_ns(lane->worker->loop)) {
         sta_timer_start(lane->worker->loop, timer, due_ns);
+        return;
+    }
+    const bool waits = lane->home.state == STA_OWN_HOME_WAITING; /* it was told why */
+    lane->silent |= !waits;
+    lane_end(lane, true, waits ? lane->reason : "no answer in time");
 }
 
 /* ---- frames ---- */
@@ -312,7 +316,8 @@ static void on_opened(void *arg)
 static void on_ended(void *arg, int status, const char *reason)
 {
     struct sta_own_lane *lane = arg;
-    (void)status;
+    lane->silent = status == STRATA_ERR_TIMEOUT;
+    (void)snprintf(lane->reason, sizeof lane->reason, "%s", reason);
     if (lane->home.state == STA_OWN_HOME_OPEN || !sta_own_home_waits(lane))
         lane_end(lane, false, reason);
 }

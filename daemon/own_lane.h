@@ -73,7 +73,8 @@ struct sta_own_lane {
     struct sta_timer deadline;
     uint64_t idle_ns;                  /* since when */
     const struct sta_request *refused; /* that Redis did not carry out, and so it ends */
-    char reason[160];                  /* why it ended; empty: it has not */
+    char reason[160];                  /* why it ended, or could not be had; empty: neither */
+    bool silent;                       /*   its node did not answer */
 };
 
 /* Gives the session a lane where it has none; before a cluster one for the slot (or

@@ -29,7 +29,7 @@ static int say_no_lane(struct sta_session *session, int status)
         return sta_session_say_error(session,
                                      "BUSY strata: no more connections of clients' own are allowed "
                                      "(own_connections_max); try again later");
-    sta_upstream_error_text(status, NULL, 0, text, sizeof text);
+    sta_upstream_error_text(status, &(struct sta_upstream_error){0}, text, sizeof text);
     return sta_session_say_error(session, text);
 }
 

@@ -319,6 +319,8 @@ static void part_done(struct sta_operation *operation, int status, struct strata
         return;
     if (status == STRATA_OK)
         part_stamp(spread, part);
+    else
+        spread->exchange->operation.slot = operation->slot; /* who is to blame */
     if (sta_lane_is_unknown(status) && !operation->repeatable)
         sta_lane_doubt(&spread->exchange->worker->lanes[spread->exchange->lane], operation);
     if (spread->count == 1 && !spread->over_all) { /* nothing is to be merged */

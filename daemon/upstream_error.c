@@ -9,13 +9,31 @@
 
 #include "strata/status.h"
 
-void sta_upstream_error_text(int status, const char *reason, uint64_t timeout_ms, char *text,
+static void unavailable_text(const struct sta_upstream_error *error, const char *who, char *text,
                              size_t cap)
 {
+    if (error->refused)
+        (void)snprintf(text, cap, "UNAVAILABLE strata: %s; nothing was carried out", error->reason);
+    else if (error->silent_ms > 0)
+        (void)snprintf(text, cap,
+                       "UNAVAILABLE strata: %s did not answer within %" PRIu64
+                       " ms; nothing was carried out",
+                       who, error->silent_ms);
+    else
+        (void)snprintf(text, cap, "UNAVAILABLE strata: %s cannot be reached%s%s", who,
+                       error->reason != NULL ? ": " : "",
+                       error->reason != NULL ? error->reason : "");
+}
+
+void sta_upstream_error_text(int status, const struct sta_upstream_error *error, char *text,
+                             size_t cap)
+{
+    char who[300];
+    (void)snprintf(who, sizeof who, "%s%s", error->node != NULL ? "node " : "redis",
+                   error->node != NULL ? error->node : "");
     switch (status) {
     case STRATA_ERR_UNAVAILABLE:
-        (void)snprintf(text, cap, "UNAVAILABLE strata: redis cannot be reached%s%s",
-                       reason != NULL ? ": " : "", reason != NULL ? reason : "");
+        unavailable_text(error, who, text, cap);
         return;
     case STRATA_ERR_CLOSED:
         (void)snprintf(text, cap, "UNAVAILABLE strata: stratad is shutting down");
@@ -25,9 +43,9 @@ void sta_upstream_error_text(int status, const char *reason, uint64_t timeout_ms
         return;
     case STRATA_ERR_TIMEOUT:
         (void)snprintf(text, cap,
-                       "TIMEOUT strata: no answer from redis within %" PRIu64
+                       "TIMEOUT strata: no answer from %s within %" PRIu64
                        " ms; a write may have happened",
-                       timeout_ms);
+                       who, error->timeout_ms);
         return;
     case STRATA_ERR_LOST:
         (void)snprintf(text, cap,

@@ -283,6 +283,40 @@ static void a_node_that_dies_ends_what_waits_on_it(void **state)
     stratad_cluster_bench_close(&bench);
 }
 
+/* It can be connected to, and so it is not said that it cannot. */
+static void who_does_not_answer_is_named(void **state)
+{
+    static const char *const args[] = {"--socket-timeout", "0.3", NULL};
+    struct cluster_rig *rig = *state;
+    struct redis_cluster *cluster = rig->cluster;
+    struct stratad_process *stratad = stratad_cluster_start(rig, args);
+    redisContext *client = rig_client(stratad), *other = rig_client(stratad);
+    char late[128], silent[128];
+    unsigned owner = stratad_cluster_owner_of(cluster, "frozen");
+    const char *address = redis_cluster_address(cluster, owner);
+    assert_true(wait_until(answers_ok, client, OWN_RIG_PATIENCE_MS));
+    push(client, "frozen", "x");
+    (void)snprintf(silent, sizeof silent, "UNAVAILABLE strata: node %s did not answer within ",
+                   address);
+    (void)snprintf(late, sizeof late, "TIMEOUT strata: no answer from node %s within 300 ms",
+                   address);
+    redis_cluster_freeze(cluster, owner);
+    ASSERT_SAYS(other, silent, "BLPOP none{frozen} 1"); /* on a connection of its own, */
+    for (bool told = false; !told;) {                   /* and on one that there is */
+        redisReply *reply = redisCommand(client, "STRLEN {frozen}none");
+        assert_non_null(reply);
+        told = reply->str != NULL && strncmp(reply->str, silent, strlen(silent)) == 0;
+        if (told)
+            freeReplyObject(reply);
+        else
+            rig_assert_says(reply, late);
+    }
+    redis_cluster_thaw(cluster, owner);
+    redisFree(other);
+    redisFree(client);
+    stratad_process_stop(&stratad);
+}
+
 /* ---- ends ---- */
 
 static void who_leaves_takes_it_along(void **state)
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup(a_slot_on_its_way_is_waited_for_where_it_goes, cluster_rig_settle),
         cmocka_unit_test_setup(who_waits_follows_a_fail_over, cluster_rig_settle),
         cmocka_unit_test_setup(a_node_that_dies_ends_what_waits_on_it, cluster_rig_settle),
+        cmocka_unit_test_setup(who_does_not_answer_is_named, cluster_rig_settle),
         cmocka_unit_test_setup(who_leaves_takes_it_along, cluster_rig_settle),
     };
     return cmocka_run_group_tests(tests, cluster_rig_start, cluster_rig_stop);

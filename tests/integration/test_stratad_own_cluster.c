@@ -31,7 +31,7 @@ static void subscribe(int fd)
 /* Until one is confirmed: what dies this moment may still be asked. */
 static int subscribe_patiently(const struct stratad_process *stratad)
 {
-    static const char unavailable[] = "UNAVAILABLE strata: redis cannot be reached";
+    static const char unavailable[] = "UNAVAILABLE strata: node ";
     for (;;) {
         char first, rest[512];
         int fd = rig_socket(stratad);

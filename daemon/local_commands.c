@@ -12,6 +12,7 @@
 #include "daemon/client_auth.h"
 #include "daemon/lane.h"
 #include "daemon/own_lane.h"
+#include "daemon/own_path.h"
 #include "daemon/session.h"
 #include "daemon/stats.h"
 #include "daemon/stratad.h"
@@ -181,7 +182,7 @@ static int write_bad_name(struct sta_buffer *out)
         out, "ERR Client names cannot contain spaces, newlines or special characters.");
 }
 
-static int write_hello(const struct sta_session *session, struct sta_buffer *out)
+int sta_local_commands_hello(const struct sta_session *session, struct sta_buffer *out)
 {
     const char *version = session->worker->upstream_version;
     int status = sta_resp_write_header(out, STA_RESP_MAP, 7, session->protocol);
@@ -260,8 +261,10 @@ static int hello_apply(struct local_call *call, const struct hello *hello)
         if (status < 0)
             return status;
     }
+    if (hello->protocol != session->protocol && session->own_lane != NULL)
+        return sta_own_path_hello(session, hello->protocol);
     session->protocol = hello->protocol;
-    return write_hello(session, call->out);
+    return sta_local_commands_hello(session, call->out);
 }
 
 static int run_hello(struct local_call *call)
@@ -276,9 +279,6 @@ static int run_hello(struct local_call *call)
             return sta_resp_write_error(call->out, "NOPROTO unsupported protocol version");
         if (protocol == 3 && sta_lane_speaks_only_2(&call->session->worker->lanes[STA_LANE_SHARED]))
             return sta_resp_write_error(call->out, "NOPROTO redis behind stratad has no RESP3");
-        if (protocol != call->session->protocol && call->session->own_lane != NULL)
-            return sta_resp_write_error(call->out, "ERR strata: the protocol cannot change while "
-                                                   "keys are watched or channels subscribed to");
         hello.protocol = (int)protocol;
     }
     size_t wrong = hello_read_options(call, &hello);

@@ -12,6 +12,7 @@
 #include "daemon/dispatch.h"
 #include "strata/bytes.h"
 
+struct sta_buffer;
 struct sta_session;
 
 /* Answers as sta_serve(). */
@@ -20,5 +21,8 @@ int sta_local_commands_run(struct sta_session *session, enum sta_local_command c
 
 /* Whether a client that has not authenticated may say this. */
 bool sta_local_commands_open_to_all(const struct strata_bytes *argv, size_t argc);
+
+/* Appends the answer to HELLO in the session's protocol. */
+int sta_local_commands_hello(const struct sta_session *session, struct sta_buffer *out);
 
 #endif

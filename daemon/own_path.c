@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "daemon/exchange.h"
 #include "daemon/forward.h"
+#include "daemon/local_commands.h"
 #include "daemon/own_lane.h"
 #include "daemon/own_time.h"
 #include "daemon/session.h"
@@ -121,6 +122,33 @@ static int run_unwatch(struct sta_session *session)
     return session->own_lane != NULL && session->own_lane->watching
                ? sta_own_path_unwatch(session, NULL)
                : sta_session_say(session, "OK");
+}
+
+/* ---- HELLO ---- */
+
+static int conclude_hello(struct sta_exchange *exchange, int status, struct strata_bytes replies,
+                          struct sta_buffer *out)
+{
+    struct sta_session *session = exchange->session;
+    if (status < 0 || session == NULL || *(const char *)replies.data == '-')
+        return conclude_as_it_is(exchange, status, replies, out);
+    session->protocol = session->protocol == 2 ? 3 : 2;
+    session->own_lane->protocol = session->protocol;
+    return sta_local_commands_hello(session, out);
+}
+
+int sta_own_path_hello(struct sta_session *session, int protocol)
+{
+    const struct strata_bytes argv[] = {strata_bytes("HELLO", 5),
+                                        strata_bytes(protocol == 2 ? "2" : "3", 1)};
+    struct sta_exchange *exchange = sta_exchange_create(session->worker, session);
+    if (exchange == NULL || sta_exchange_write(exchange, argv, 2) < 0) {
+        sta_exchange_destroy(&exchange);
+        return STRATA_ERR_NOMEM;
+    }
+    exchange->conclude = conclude_hello;
+    exchange->own = STA_OWN_BLOCKS;
+    return own_send(session, exchange, 1);
 }
 
 /* ---- subscriptions, MONITOR ---- */

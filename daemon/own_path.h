@@ -25,6 +25,10 @@ int sta_own_path(struct sta_session *session, const struct sta_route *route,
 int sta_own_path_held(struct sta_session *session, struct strata_bytes *argv, size_t argc,
                       bool *done);
 
+/* HELLO of another protocol while something is held: the connection is to speak it, too. What else
+ * HELLO says has been done. Answers as sta_serve(). */
+int sta_own_path_hello(struct sta_session *session, int protocol);
+
 /* Sends UNWATCH, for EXEC or DISCARD of watched keys where nothing is carried out; the client is
  * given `error`, or the reply where that is NULL (constant text). Answers as sta_serve(). */
 int sta_own_path_unwatch(struct sta_session *session, const char *error);

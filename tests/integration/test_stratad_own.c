@@ -497,6 +497,38 @@ static void beyond_the_bound_clients_are_told_so(void **state)
     stratad_process_stop(&stratad);
 }
 
+/* As with Redis: what is held stays, and is told of in the other protocol. */
+static void the_protocol_may_change_while_something_is_held(void **state)
+{
+    (void)state;
+    struct stratad_process *stratad = rig_start(NULL);
+    redisContext *direct = direct_client();
+    int fd = rig_socket(stratad), news = rig_socket(stratad);
+    say(fd, "WATCH held\nHELLO 3 SETNAME me\n");
+    expect_until(fd, "modules\r\n*0\r\n");
+    say(fd, "GET none\nCLIENT GETNAME\nMULTI\nGET none\nEXEC\nGET none\n");
+    expect(fd, "_\n$2\nme\n+OK\n+QUEUED\n*1\n_\n_\n");
+    say(fd, "WATCH held\nHELLO 2\n");
+    expect_until(fd, "modules\r\n*0\r\n");
+    ASSERT_SAYS(direct, "OK", "SET held others");
+    say(fd, "MULTI\nSET held mine\nEXEC\nGET held\nGET none\n");
+    expect(fd, "+OK\n+QUEUED\n*-1\n$6\nothers\n$-1\n");
+
+    say(news, "HELLO 3\nSUBSCRIBE held:news\n");
+    expect_until(news, "held:news\r\n:1\r\n");
+    say(news, "GET none\nHELLO 2\n");
+    expect_until(news, "modules\r\n*0\r\n");
+    freeReplyObject(redisCommand(direct, "PUBLISH held:news x"));
+    expect(news, "*3\n$7\nmessage\n$9\nheld:news\n$1\nx\n");
+    say(news, "HELLO 3\nUNSUBSCRIBE\nHELLO 3\n");
+    expect_until(news, "in this context\r\n");
+    expect(news, "*3\n$11\nunsubscribe\n$9\nheld:news\n:0\n%7\n");
+    (void)close(fd);
+    (void)close(news);
+    redisFree(direct);
+    stratad_process_stop(&stratad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +545,7 @@ int main(void)
         cmocka_unit_test(monitor_shows_what_redis_is_told),
         cmocka_unit_test(wait_waits_for_what_the_client_has_written),
         cmocka_unit_test(beyond_the_bound_clients_are_told_so),
+        cmocka_unit_test(the_protocol_may_change_while_something_is_held),
     };
     return cmocka_run_group_tests(tests, rig_start_server, rig_stop_server);
 }

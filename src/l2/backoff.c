@@ -41,7 +41,7 @@ uint64_t sta_backoff_next(struct sta_backoff *backoff, uint64_t spent_ns)
     uint64_t delay_ns = draw(backoff);
     if (backoff->failures < UINT32_MAX)
         backoff->failures++;
-    return delay_ns > spent_ns ? delay_ns - spent_ns : 0;
+    return spent_ns <= delay_ns / 2 ? delay_ns - 2 * spent_ns : 0;
 }
 
 void sta_backoff_reset(struct sta_backoff *backoff)

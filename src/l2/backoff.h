@@ -35,9 +35,10 @@ struct sta_backoff {
 };
 
 /* Counts a failure and returns the delay before the next attempt. `spent_ns` is how long the
- * attempt that failed took, 0 after a loss: it counts as waited. A server that takes connections
- * and does not answer (frozen, or behind a dead link) has cost a time-out already, and whoever
- * waits beside it is not there when it comes back. */
+ * attempt that failed took, 0 after a loss: it counts as waited, and twice. A server that takes
+ * connections and does not answer (frozen, or behind a dead link) has cost a time-out already, and
+ * whoever waits beside it is not there when it comes back: after a time-out of half of `max_ns`
+ * or more the next attempt begins at once. */
 uint64_t sta_backoff_next(struct sta_backoff *backoff, uint64_t spent_ns);
 
 /* It worked: the next failure is the first again. */

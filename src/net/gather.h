@@ -8,8 +8,10 @@
  * Who yields gives its turn to anybody, a process that never sleeps among them. So there are
  * accounts: who came is worth something, the time that it took is to be paid. Where more was paid
  * than there had been earned, there is none for sixteen times as long as what is missing, so
- * that yields in vain cost a seventeenth of the time at most. What has been earned before counts
- * up to a limit: a process beside us has its turns anyway, and now and then in a yield.
+ * that yields in vain cost a seventeenth of the time at most; and for twice as long each time that
+ * they go on to be in vain, so that the slowest calls do not become slower by them. What has been
+ * earned before counts up to a limit: a process beside us has its turns anyway, and now and then
+ * in a yield.
  * Pure: no clock, no system call.
  */
 #ifndef STA_GATHER_H
@@ -22,6 +24,7 @@
 struct sta_gather {
     unsigned company;      /* callers that were told since somebody gathered */
     uint64_t earned_ns;    /* and not paid yet */
+    unsigned in_vain;      /* how often more was missing than earned, of late */
     uint64_t not_until_ns; /* it did not pay */
 };
 

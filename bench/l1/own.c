@@ -11,10 +11,12 @@
 #include "l1/l1.h"
 #include "strata/status.h"
 
-#define SEED        42u
 #define NOW_MS      1u
 #define ENTRY_BYTES 256u /* more than an entry takes */
 #define BYTES_LEAST (UINT64_C(64) << 20)
+
+/* Read anew with each key: it is the same for all, and no compiler may know it. */
+static const volatile uint64_t seed = 42;
 
 /* ---- the floor ---- */
 
@@ -37,14 +39,14 @@ static void floor_destroy(void *cache)
 
 static int floor_get_key(void *cache, const void *key, size_t key_len, void *out)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     return floor_get(cache, &hashed, out);
 }
 
 static void floor_set(void *cache, const void *key, size_t key_len, const void *value,
                       size_t value_len)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     floor_add(cache, &hashed, strata_bytes(value, value_len));
 }
 
@@ -63,7 +65,7 @@ static void *strata_create(uint64_t capacity)
     uint64_t bytes = capacity * ENTRY_BYTES;
     struct sta_l1_config config = {.max_bytes = bytes > BYTES_LEAST ? bytes : BYTES_LEAST,
                                    .max_entries = capacity,
-                                   .hash_seed = SEED};
+                                   .hash_seed = seed};
     return sta_l1_create(&l1, &config) == STRATA_OK ? l1 : NULL;
 }
 
@@ -75,7 +77,7 @@ static void strata_destroy(void *cache)
 
 static int strata_get_key(void *cache, const void *key, size_t key_len, void *out)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     struct sta_l1_copy copy = {.buffer = out, .cap = PEER_VALUE_MOST};
     return sta_l1_copy(cache, &hashed, NOW_MS, &copy) == STRATA_OK ? (int)copy.len : -1;
 }
@@ -83,7 +85,7 @@ static int strata_get_key(void *cache, const void *key, size_t key_len, void *ou
 static void strata_set_key(void *cache, const void *key, size_t key_len, const void *value,
                            size_t value_len)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     struct sta_l1_entry entry = {.value = strata_bytes(value, value_len), .deadline_ms = STA_NEVER};
     sta_l1_set(cache, &hashed, &entry, NOW_MS);
 }
@@ -100,7 +102,7 @@ uint32_t own_strata_get_batch(void *cache, const struct request *requests, void 
     struct sta_key keys[OWN_BATCH];
     uint32_t hits = 0;
     for (uint32_t i = 0; i < OWN_BATCH; i++)
-        keys[i] = sta_key_make(strata_bytes(requests[i].key, requests[i].len), SEED);
+        keys[i] = sta_key_make(strata_bytes(requests[i].key, requests[i].len), seed);
     sta_l1_prefetch(cache, keys, OWN_BATCH);
     for (uint32_t i = 0; i < OWN_BATCH; i++) {
         struct sta_l1_copy copy = {.buffer = out, .cap = PEER_VALUE_MOST};
@@ -111,7 +113,7 @@ uint32_t own_strata_get_batch(void *cache, const struct request *requests, void 
 
 int own_strata_lease(void *cache, const void *key, size_t key_len)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     struct sta_l1_lease lease;
     if (sta_l1_get(cache, &hashed, NOW_MS, &lease) != STRATA_OK)
         return -1;
@@ -123,7 +125,7 @@ int own_strata_lease(void *cache, const void *key, size_t key_len)
 void own_strata_fill(void *cache, const void *key, size_t key_len, const void *value,
                      size_t value_len)
 {
-    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), SEED);
+    struct sta_key hashed = sta_key_make(strata_bytes(key, key_len), seed);
     struct sta_l1_entry entry = {.value = strata_bytes(value, value_len), .deadline_ms = STA_NEVER};
     sta_l1_fill(cache, &hashed, &entry, sta_l1_token(cache, &hashed), NOW_MS);
 }

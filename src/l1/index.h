@@ -196,27 +196,29 @@ static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t t
 }
 #endif
 
-/* The head of a bucket, and which of its words are offsets of slots with that tag, a bit each: the
- * first slot's is word 4. Read at once, as far as the machine does that: the head is of one moment,
- * the tags of others may be newer. Good for who looks at the head again. */
+/* The head of a bucket, and which of its words are offsets of slots with the hash's tag, a bit each:
+ * the first slot's is word 4. Read at once, as far as the machine does that: the head is of one
+ * moment, the tags of others may be newer. Good for who looks at the head again. Where the hash's
+ * first byte is 0, as one in 256 is, that is asked for instead of its tag: empty slots. */
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint8_t tag,
+static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint64_t hash,
                                         uint32_t *head)
 {
     __m128i words = *(const volatile __m128i *)(const void *)bucket; /* a load keeps its order */
-    __m128i equal = _mm_cmpeq_epi8(words, _mm_set1_epi8((char)tag));
+    __m128i tags = _mm_set1_epi32((int)((uint32_t)(hash >> 56) * UINT32_C(0x01010101)));
+    __m128i equal = _mm_cmpeq_epi8(words, tags);
     *head = (uint32_t)_mm_cvtsi128_si32(words);
     return (uint32_t)_mm_movemask_epi8(equal) & ((1u << STA_INDEX_SLOTS) - 1) << 4;
 }
 #else
-static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint8_t tag,
+static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint64_t hash,
                                         uint32_t *head)
 {
     /* acquire: pairs with the unlock of the last writer */
     uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_acquire);
     uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_acquire);
     *head = (uint32_t)word0;
-    return sta_index_match(word0, word1, tag) << 4;
+    return sta_index_match(word0, word1, (uint8_t)(hash >> 56)) << 4;
 }
 #endif
 

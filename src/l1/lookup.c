@@ -5,8 +5,8 @@
  * once the tier evicts, the samples of the duel (duel.h). An entry with a stamp costs one more
  * line, which all entries of its source share (stamp.h). Whether stamps or a veil have to be asked
  * is one word of the tier's own line; what a veil hides is asked of its owner only while there is
- * one. Instructions of the usual copy of 100 bytes, 24 bytes of key, without the key's hash (46):
- * 136, of which 16 + 14 compare and copy bytes, 24 find the slot, 13 save registers.
+ * one. Instructions of the usual copy of 100 bytes, 24 bytes of key, without the key's hash (36):
+ * 134; docs/internals/l1.md has them step by step.
  *
  * A copy (the first function) takes no pin. It reads the item as it finds it, copies, and then
  * looks whether the version of the chain is what it was. An item whose memory is used again was
@@ -36,8 +36,8 @@ ASIDE int copy_chain(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
                      struct sta_l1_copy *copy);
 ASIDE int copy_by_lease(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_ms,
                         struct sta_l1_copy *copy);
-ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, _Atomic uint32_t *slot,
-                       const struct sta_l1_copy *copy);
+ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, struct sta_bucket *bucket,
+                       uint32_t meta);
 
 /* What stands before the key of an inline item. */
 struct terms {
@@ -91,13 +91,13 @@ static inline bool unchanged(const struct sta_bucket *first, uint32_t head)
  * duel does not want to see it. */
 static inline __attribute__((always_inline)) int count_copy(struct sta_l1 *l1,
                                                             const struct sta_key *key,
-                                                            uint32_t meta, _Atomic uint32_t *slot,
-                                                            const struct sta_l1_copy *copy)
+                                                            struct sta_bucket *bucket,
+                                                            uint32_t meta)
 {
     struct sta_stripe *own = sta_stripe_own(l1->stripes);
     if ((meta & (META_FLAGS | META_VISITS)) != META_VISITS || own == NULL ||
         sta_duel_samples(&l1->duel, key->hash))
-        return leave_traces(l1, key, slot, copy);
+        return leave_traces(l1, key, bucket, meta);
     sta_stripe_more(own, STA_L1_hits);
     return STRATA_OK;
 }
@@ -113,13 +113,14 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
 {
     uint32_t head;
     struct sta_bucket *bucket = sta_index_likely(&l1->index, key->hash);
-    uint32_t words = sta_index_glance(bucket, sta_index_tag(key->hash), &head);
+    uint32_t words = sta_index_glance(bucket, key->hash, &head);
     if (words == 0 || !sta_index_is_steady(head))
         return copy_chain(l1, key, now_ms, copy);
-    _Atomic uint32_t *slot = (_Atomic uint32_t *)(void *)bucket + (uint32_t)__builtin_ctz(words);
     /* acquire: pairs with the store that linked the item. 0 is an item, too (arena.c). */
     const struct sta_item *item =
-        sta_arena_item(&l1->arena, atomic_load_explicit(slot, memory_order_acquire));
+        sta_arena_item(&l1->arena, atomic_load_explicit((_Atomic uint32_t *)(void *)bucket +
+                                                            (uint32_t)__builtin_ctz(words),
+                                                        memory_order_acquire));
     /* Most small items are on three lines. Where the last bytes are, the first line says: so all
      * are asked for before. */
     __builtin_prefetch((const char *)item + 64);
@@ -127,7 +128,8 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
     uint32_t meta = atomic_load_explicit(&item->meta, memory_order_relaxed);
     uint32_t value_len = atomic_load_explicit(&item->value_len, memory_order_relaxed);
     uint32_t unusual = META_LONG_KEY | META_BLOCK | (stamps ? 0 : META_STAMP);
-    if ((uint16_t)meta != key->bytes.len || (meta & unusual) != 0 || value_len > STA_RACING_SMALL)
+    if ((uint16_t)meta != key->bytes.len || (meta & unusual) != 0 || value_len > STA_RACING_SMALL ||
+        value_len > copy->cap)
         return copy_chain(l1, key, now_ms, copy);
     const uint8_t *from = item->bytes;
     copy->len = value_len;
@@ -148,11 +150,10 @@ static inline __attribute__((always_inline)) int copy_first(struct sta_l1 *l1,
     }
     if (!sta_racing_same_small(from, key->bytes.data, (uint16_t)meta))
         return copy_chain(l1, key, now_ms, copy);
-    sta_racing_read_small(copy->buffer, from + (uint16_t)meta,
-                          value_len < copy->cap ? value_len : copy->cap);
+    sta_racing_read_small(copy->buffer, from + (uint16_t)meta, value_len);
     if (!unchanged(bucket, head))
         return copy_chain(l1, key, now_ms, copy);
-    return count_copy(l1, key, meta, slot, copy);
+    return count_copy(l1, key, bucket, meta);
 }
 
 /* Hits that ask for more than the usual: whether there is a veil, whether the source is in
@@ -225,7 +226,7 @@ ASIDE int copy_chain(struct sta_l1 *l1, const struct sta_key *key, uint64_t now_
             uint32_t at = (uint32_t)__builtin_ctz(bits);
             enum copied copied = copy_slot(l1, key, &seen, at, now_ms, &meta, copy);
             if (copied == COPIED)
-                return count_copy(l1, key, meta, &seen.bucket->offset[at], copy);
+                return count_copy(l1, key, seen.bucket, meta);
             if (copied == COPIED_UNUSUAL)
                 return copy_by_lease(l1, key, now_ms, copy);
         }
@@ -264,26 +265,6 @@ static inline void drop(uintptr_t pin)
         atomic_fetch_sub_explicit((_Atomic uint32_t *)pin_target(pin), 1, memory_order_release);
     else
         sta_entry_unref_block(pin_target(pin));
-}
-
-/* What a copy leaves behind. A visit needs the memory to be the item's while it is written: under a
- * pin. The slot may have become another item's by now, which then has a visit too many. */
-ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, _Atomic uint32_t *slot,
-                       const struct sta_l1_copy *copy)
-{
-    uint32_t offset = atomic_load_explicit(slot, memory_order_acquire);
-    struct sta_item *item = sta_arena_item(&l1->arena, offset);
-    if ((sta_item_head(item).state & STA_ITEM_VISITS) != STA_ITEM_VISITS) {
-        uintptr_t pin = hold(l1, sta_arena_segment_of(&l1->arena, offset));
-        /* seq_cst: the second step of the reader's side in arena.h */
-        if (atomic_load_explicit(slot, memory_order_seq_cst) == offset)
-            sta_item_visit(item);
-        drop(pin);
-    }
-    sta_duel_note(&l1->duel, key->hash);
-    if (copy->flags == 0)
-        sta_tier_count(l1, STA_L1_hits);
-    return STRATA_OK;
 }
 
 /* ---- finding, under a pin ---- */
@@ -334,6 +315,28 @@ static inline enum find_result find_in(struct sta_l1 *l1, struct sta_bucket *buc
         drop(pin);
     }
     return FIND_NONE;
+}
+
+/* What a copy of an item with this `meta` leaves behind. A visit needs the memory to be the item's
+ * while it is written: it is looked for in its bucket again, under a pin. Where it has moved by now
+ * it has a visit less. */
+ASIDE int leave_traces(struct sta_l1 *l1, const struct sta_key *key, struct sta_bucket *bucket,
+                       uint32_t meta)
+{
+    if ((meta & META_VISITS) != META_VISITS) {
+        struct found found;
+        uint64_t word0 = atomic_load_explicit(&bucket->word[0], memory_order_acquire);
+        uint64_t word1 = atomic_load_explicit(&bucket->word[1], memory_order_acquire);
+        uint32_t bits = sta_index_match(word0, word1, sta_index_tag(key->hash));
+        if (find_in(l1, bucket, bits, key, &found) == FIND_ITEM) {
+            sta_item_visit(found.item);
+            drop(found.pin);
+        }
+    }
+    sta_duel_note(&l1->duel, key->hash);
+    if ((meta & META_FLAGS) == 0)
+        sta_tier_count(l1, STA_L1_hits);
+    return STRATA_OK;
 }
 
 /* The chain, once. */

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "core/clock.h"
 #include "core/key.h"
 #include "core/random.h"
@@ -56,6 +59,23 @@ static void a_key_keeps_its_bytes_and_hashes_by_content_and_seed(void **state)
     assert_true(one.hash != sta_key_make(strata_bytes("key", 4), 1).hash);
 }
 
+/* Some lengths are hashed in line (key.h): nobody can tell. */
+static void keys_of_all_lengths_hash_as_xxh3_does(void **state)
+{
+    (void)state;
+    uint8_t bytes[300];
+    uint64_t random = 1;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)sta_random_next(&random);
+    for (size_t len = 0; len < sizeof bytes - 8; len++) {
+        for (size_t from = 0; from < 8; from++) {
+            uint64_t seed = from == 0 ? 0 : sta_random_next(&random);
+            struct sta_key key = sta_key_make(strata_bytes(bytes + from, len), seed);
+            assert_true(key.hash == XXH3_64bits_withSeed(bytes + from, len, seed));
+        }
+    }
+}
+
 static void a_deadline_beyond_all_time_is_never(void **state)
 {
     (void)state;
@@ -72,6 +92,7 @@ int main(void)
         cmocka_unit_test(numbers_below_a_bound_reach_all_of_it_and_no_more),
         cmocka_unit_test(seeds_differ),
         cmocka_unit_test(a_key_keeps_its_bytes_and_hashes_by_content_and_seed),
+        cmocka_unit_test(keys_of_all_lengths_hash_as_xxh3_does),
         cmocka_unit_test(a_deadline_beyond_all_time_is_never),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "bench/l1/own.h"
 #include "bench/l1/workload.h"
@@ -32,8 +33,25 @@ static uint64_t cpu_now_ns(void)
     return (uint64_t)now.tv_sec * STA_NS_SEC + (uint64_t)now.tv_nsec;
 }
 
+static struct pause_events events_now(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0)
+        return (struct pause_events){0};
+    return (struct pause_events){(uint64_t)(usage.ru_minflt + usage.ru_majflt),
+                                 (uint64_t)usage.ru_nvcsw, (uint64_t)usage.ru_nivcsw};
+}
+
+static struct pause_events events_since(struct pause_events before)
+{
+    struct pause_events now = events_now();
+    return (struct pause_events){now.faults - before.faults, now.waits - before.waits,
+                                 now.preempted - before.preempted};
+}
+
 void pause_mark(struct pause *pause)
 {
+    pause->mark_events = events_now();
     pause->mark_cpu_ns = cpu_now_ns();
     pause->mark_ns = sta_clock_now_ns();
     pause->since_mark = 0;
@@ -45,6 +63,8 @@ void pause_note_long(struct pause *pause, uint64_t began_ns, uint64_t ended_ns)
     uint64_t ran_ns = cpu_now_ns() - pause->mark_cpu_ns;
     uint64_t passed_ns = ended_ns - pause->mark_ns;
     uint64_t away_ns = passed_ns > ran_ns ? passed_ns - ran_ns : 0;
+    if (took_ns > pause->by_clock.max)
+        pause->longest = events_since(pause->mark_events);
     sta_histogram_record(&pause->by_clock, took_ns);
     sta_histogram_record(&pause->by_cpu, took_ns > away_ns ? took_ns - away_ns : 0);
     pause_mark(pause);
@@ -140,6 +160,9 @@ static const struct report_column columns[] = {
     {"max_us", "max", 0},
     {"cpu_p9999_us", "cpu 99.99", 1},
     {"cpu_max_us", "cpu max", 0},
+    {"max_faults", "faults", 0},
+    {"max_waits", "waits", 0},
+    {"max_preempted", "preempted", 0},
     {"hit_ratio", "hits", 3},
     {"others_per_second", "others/s", 0},
     {NULL, NULL, 0},
@@ -161,6 +184,9 @@ static void print(const struct bench *bench, const char *name, const struct acto
         us_at(&pause->by_clock, 1),
         us_at(&pause->by_cpu, 0.9999),
         us_at(&pause->by_cpu, 1),
+        (double)pause->longest.faults,
+        (double)pause->longest.waits,
+        (double)pause->longest.preempted,
         actor->hits == 0 ? NAN : (double)actor->hits / (double)actor->calls,
         others,
     };
@@ -262,61 +288,64 @@ static const struct report_column resize_columns[] = {
     {NULL, NULL, 0},
 };
 
-/* One thread that reads or writes, beside one that only looks at the clock. */
+/* One thread, alone with the one that resizes: with more threads than processors it would be the
+ * scheduler's slices that are measured. */
 static void resize_beside(struct bench *bench, const struct workload *workload,
-                          struct resizer *resizer, bool writes, struct pause pauses[2])
+                          struct resizer *resizer, const char *name, void *(*run)(void *),
+                          struct pause *pause)
 {
-    static const char *const names[2][2][2] = {
-        {{"reader", "clock beside it"}, {"reader, no resize", "clock beside it, no resize"}},
-        {{"writer", "clock beside it"}, {"writer, no resize", "clock beside it, no resize"}}};
+    char title[64];
     _Atomic bool stop = false;
-    struct actor actors[2];
-    for (uint32_t i = 0; i < 2; i++) {
-        memset(&pauses[i], 0, sizeof pauses[i]);
-        actors[i] = (struct actor){.who = &bench->contenders.list[CONTENDER_STRATA],
-                                   .cache = resizer->cache,
-                                   .keys = workload->keys,
-                                   .random = i + 1,
-                                   .stop = &stop,
-                                   .pause = &pauses[i]};
-    }
-    pthread_create(&actors[0].thread, NULL, writes ? write_keys : read_keys, &actors[0]);
-    pthread_create(&actors[1].thread, NULL, read_clock, &actors[1]);
+    struct actor actor = {.who = &bench->contenders.list[CONTENDER_STRATA],
+                          .cache = resizer->cache,
+                          .keys = workload->keys,
+                          .random = 1,
+                          .stop = &stop,
+                          .pause = pause};
+    memset(pause, 0, sizeof *pause);
+    pthread_create(&actor.thread, NULL, run, &actor);
     for (uint32_t i = 0; i < RESIZES; i++) {
         resize(resizer, resizer->max_bytes / SMALL_PART, 0);
         resize(resizer, resizer->max_bytes, 1);
     }
     atomic_store(&stop, true);
-    for (uint32_t i = 0; i < 2; i++)
-        pthread_join(actors[i].thread, NULL);
-    for (uint32_t i = 0; i < 2; i++)
-        print(bench, names[writes][resizer->idle][i], &actors[i], NAN);
+    pthread_join(actor.thread, NULL);
+    snprintf(title, sizeof title, "%s%s", name, resizer->idle ? ", no resize" : "");
+    print(bench, title, &actor, NAN);
 }
+
+static const struct {
+    const char *name;
+    void *(*run)(void *);
+} resize_actors[] = {{"reader", read_keys}, {"writer", write_keys}, {"only the clock", read_clock}};
+
+#define RESIZE_ACTORS (sizeof resize_actors / sizeof resize_actors[0])
 
 bool pause_run_resizes(struct bench *bench, const struct workload *workload)
 {
     const struct contender *who = &bench->contenders.list[CONTENDER_STRATA];
-    struct pause *pauses = malloc(2 * sizeof *pauses);
+    struct pause *pause = malloc(sizeof *pause);
     void *cache = who->peer.create(workload->keys);
-    bool right = pauses != NULL && cache != NULL;
+    bool right = pause != NULL && cache != NULL;
     if (right) {
         /* 160 bytes for each: full, when all are there */
         struct resizer resizer = {.cache = cache, .max_bytes = workload->keys * 160ull};
         own_strata_resize(cache, resizer.max_bytes);
         contender_fill(who, cache, workload->keys);
-        report_begin(&bench->report, workload->name, 3, columns);
-        for (uint32_t pass = 0; pass < 4; pass++) {
-            resizer.idle = pass < 2;
-            resize_beside(bench, workload, &resizer, pass % 2 != 0, pauses);
+        report_begin(&bench->report, workload->name, 2, columns);
+        for (uint32_t pass = 0; pass < 2 * RESIZE_ACTORS; pass++) {
+            resizer.idle = pass < RESIZE_ACTORS;
+            resize_beside(bench, workload, &resizer, resize_actors[pass % RESIZE_ACTORS].name,
+                          resize_actors[pass % RESIZE_ACTORS].run, pause);
         }
         double values[] = {(double)resizer.longest_ns[0] / STA_NS_MS,
                            (double)resizer.longest_ns[1] / STA_NS_MS};
-        report_begin(&bench->report, workload->name, 3, resize_columns);
+        report_begin(&bench->report, workload->name, 2, resize_columns);
         report_row(&bench->report, "strata", values);
         right = contender_check(who, cache, workload->keys, 1, NULL);
     }
     if (cache != NULL)
         who->peer.destroy(cache);
-    free(pauses);
+    free(pause);
     return right;
 }

@@ -16,11 +16,20 @@
 #define PAUSE_LONG_NS 20000u
 #define PAUSE_MARK    64u /* calls between two marks */
 
+/* What a thread has met so far, or between two moments. */
+struct pause_events {
+    uint64_t faults;    /* pages that it was the first to touch, or that were not mapped */
+    uint64_t waits;     /* times that it slept, for a lock for instance */
+    uint64_t preempted; /* times that another thread was given its processor */
+};
+
 struct pause {
     struct sta_histogram by_clock;
     struct sta_histogram by_cpu;
+    struct pause_events longest; /* what was met in the longest call, and since the mark before */
     uint64_t mark_ns;
     uint64_t mark_cpu_ns;
+    struct pause_events mark_events;
     uint32_t since_mark;
 };
 

@@ -93,7 +93,8 @@ int sta_arena_init(struct sta_arena *arena, struct sta_budget *budget, uint64_t 
     arena->segments = sta_arena_reserve(arena->segment_count * sizeof *arena->segments, false);
     if (arena->segments == NULL)
         return STRATA_ERR_NOMEM;
-    arena->fresh = 1; /* so that no item is at offset 0, but what every reader leaves alone: */
+    atomic_init(&arena->fresh,
+                1); /* so that no item is at offset 0, but what every reader leaves alone: */
     sta_item_set_head(sta_arena_item(arena, 0), (struct sta_item_head){.state = STA_ITEM_BLOCK});
     return STRATA_OK;
 }
@@ -216,13 +217,22 @@ static uint32_t take_free(struct sta_arena *arena)
     return segment;
 }
 
+static uint32_t take_fresh(struct sta_arena *arena)
+{
+    uint32_t fresh = atomic_load_explicit(&arena->fresh, memory_order_relaxed);
+    if (fresh == arena->segment_count)
+        return 0;
+    atomic_store_explicit(&arena->fresh, fresh + 1, memory_order_relaxed);
+    return fresh;
+}
+
 static uint32_t take_bare(struct sta_arena *arena)
 {
     if (!sta_budget_claim(arena->budget, sta_arena_segment_cost(arena)))
         return 0;
     uint32_t segment = pop(arena, &arena->bare_first);
-    if (segment == 0 && arena->fresh < arena->segment_count)
-        segment = arena->fresh++;
+    if (segment == 0)
+        segment = take_fresh(arena);
     if (segment != 0)
         atomic_fetch_add_explicit(&arena->backed, 1, memory_order_relaxed);
     else

@@ -75,8 +75,8 @@ struct sta_arena {
     pthread_mutex_t lock;
     uint32_t free_first;
     _Atomic uint32_t free_count;
-    uint32_t bare_first; /* given back to the kernel */
-    uint32_t fresh;      /* the first that was never used */
+    uint32_t bare_first;    /* given back to the kernel */
+    _Atomic uint32_t fresh; /* the first that was never used */
     uint32_t limbo_first;
     _Atomic uint32_t limbo_count;
     _Atomic uint64_t backed; /* claimed */
@@ -92,6 +92,13 @@ void sta_arena_fini(struct sta_arena *arena);
 
 /* Address space of `bytes`, aligned to huge pages and asking for them where `huge`; NULL. */
 void *sta_arena_reserve(uint64_t bytes, bool huge);
+
+/* Bytes of the reservation that segments have been taken from so far. */
+static inline uint64_t sta_arena_used(const struct sta_arena *arena)
+{
+    return (uint64_t)atomic_load_explicit(&arena->fresh, memory_order_relaxed)
+           << arena->segment_shift;
+}
 
 /* What a backed segment costs. */
 static inline uint64_t sta_arena_segment_cost(const struct sta_arena *arena)

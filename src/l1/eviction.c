@@ -187,6 +187,7 @@ static void append_segment(struct sta_l1 *l1, struct sta_lane *lane, enum sta_qu
     }
     queue->newest = segment;
     queue->used = 0;
+    lane->began = true;
 }
 
 static uint32_t offset_in(const struct sta_l1 *l1, uint32_t segment, uint32_t within)

@@ -23,10 +23,10 @@ static uint64_t sets_for(const struct sta_ghost *ghost, uint64_t entries)
     return sets < ghost->sets_most ? sets : ghost->sets_most;
 }
 
-int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes, bool huge)
+int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes)
 {
     ghost->sets_most = bytes / sizeof *ghost->sets;
-    ghost->sets = sta_arena_reserve(ghost->sets_most * sizeof *ghost->sets, huge);
+    ghost->sets = sta_arena_reserve(ghost->sets_most * sizeof *ghost->sets, false);
     return ghost->sets != NULL ? STRATA_OK : STRATA_ERR_NOMEM;
 }
 

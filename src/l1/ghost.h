@@ -5,7 +5,9 @@
  *
  * A table of sets; a set is one cache line: a cursor and up to 30 fingerprints of 16 bits, a
  * FIFO. Two keys with one fingerprint in one set cost a wrong promotion, rarely.
- * Memory: address space for as many as there may ever be; 2 bytes for each that is kept.
+ * Memory: address space for as many as there may ever be; 2 bytes for each that is kept. In small
+ * pages: stores are the first to touch them, anywhere and under locks, so a huge one would have to
+ * be cleared there; and the line of a store's ghost is asked for long before it is read.
  * Threads: add, take and fetch from any; they lock nothing, and two at one set at the same time may
  * lose a ghost to each other. Init, fini, resize and limit need somebody's lock.
  */
@@ -32,9 +34,8 @@ struct sta_ghost {
     _Atomic uint32_t depth;     /* fingerprints per set that count */
 };
 
-/* Address space for ghosts that take `bytes`, in huge pages where `huge`; none is kept yet.
- * STRATA_ERR_NOMEM. */
-int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes, bool huge);
+/* Address space for ghosts that take `bytes`; none is kept yet. STRATA_ERR_NOMEM. */
+int sta_ghost_init(struct sta_ghost *ghost, uint64_t bytes);
 void sta_ghost_fini(struct sta_ghost *ghost);
 
 /* Bytes that ghosts for `entries` take, as far as there is address space for them. */

@@ -36,7 +36,7 @@ int sta_index_init(struct sta_index *index, struct sta_arena *arena, uint64_t ha
     if (index->overflow == NULL)
         return STRATA_ERR_NOMEM;
     sta_budget_take(index->budget, STA_INDEX_LEAST * sizeof(struct sta_bucket));
-    index->overflow_fresh = 1;
+    atomic_init(&index->overflow_fresh, 1);
     atomic_init(&index->bucket_count, STA_INDEX_LEAST);
     atomic_init(&index->mask_hint, sta_index_mask(STA_INDEX_LEAST));
     atomic_init(&index->bytes, STA_INDEX_LEAST * sizeof(struct sta_bucket));
@@ -235,10 +235,12 @@ static uint32_t overflow_take_locked(struct sta_index *index, _Atomic uint64_t *
         atomic_store_explicit(&bucket->word[1], 0, memory_order_relaxed);
         return taken;
     }
-    if (index->overflow_fresh >= index->bucket_limit || !pay_overflow(index, claimed))
+    uint32_t fresh = atomic_load_explicit(&index->overflow_fresh, memory_order_relaxed);
+    if (fresh >= index->bucket_limit || !pay_overflow(index, claimed))
         return 0;
     atomic_fetch_add_explicit(&index->bytes, sizeof(struct sta_bucket), memory_order_relaxed);
-    return index->overflow_fresh++;
+    atomic_store_explicit(&index->overflow_fresh, fresh + 1, memory_order_relaxed);
+    return fresh;
 }
 
 static uint32_t overflow_take(struct sta_index *index, _Atomic uint64_t *claimed)

@@ -64,9 +64,9 @@ struct sta_index {
     _Atomic uint32_t version_floor; /* written under grow_lock before pages go */
     /* guarded by overflow_lock */
     pthread_mutex_t overflow_lock;
-    uint32_t overflow_first; /* free ones */
-    uint32_t overflow_fresh;
-    _Atomic uint64_t bytes; /* read from anywhere */
+    uint32_t overflow_first;         /* free ones */
+    _Atomic uint32_t overflow_fresh; /* read from anywhere */
+    _Atomic uint64_t bytes;          /* read from anywhere */
 };
 
 /* A place in a chain; `bucket` NULL: none. */
@@ -196,10 +196,10 @@ static inline uint32_t sta_index_match(uint64_t word0, uint64_t word1, uint8_t t
 }
 #endif
 
-/* The head of a bucket, and which of its words are offsets of slots with the hash's tag, a bit each:
- * the first slot's is word 4. Read at once, as far as the machine does that: the head is of one
- * moment, the tags of others may be newer. Good for who looks at the head again. Where the hash's
- * first byte is 0, as one in 256 is, that is asked for instead of its tag: empty slots. */
+/* The head of a bucket, and which of its words are offsets of slots with the hash's tag, a bit
+ * each: the first slot's is word 4. Read at once, as far as the machine does that: the head is of
+ * one moment, the tags of others may be newer. Good for who looks at the head again. Where the
+ * hash's first byte is 0, as one in 256 is, that is asked for instead of its tag: empty slots. */
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 static inline uint32_t sta_index_glance(const struct sta_bucket *bucket, uint64_t hash,
                                         uint32_t *head)

@@ -73,7 +73,7 @@ static int init_parts(struct sta_l1 *l1, const struct sta_l1_config *config)
     if (status == STRATA_OK)
         status = sta_arena_init(&l1->arena, &l1->memory, config->max_bytes, segment_parts(l1));
     if (status == STRATA_OK)
-        status = sta_ghost_init(&l1->ghost, l1->arena.reserved / GHOST_PART, l1->arena.huge);
+        status = sta_ghost_init(&l1->ghost, l1->arena.reserved / GHOST_PART);
     if (status == STRATA_OK)
         status = sta_index_init(&l1->index, &l1->arena, config->hash_seed);
     return status;
@@ -99,6 +99,7 @@ int sta_l1_create(struct sta_l1 **out, const struct sta_l1_config *config)
         return status;
     }
     sta_budget_take(&l1->memory, sta_departed_bytes(&l1->departed) + sta_stamp_bytes(&l1->stamp));
+    sta_upkeep_begin(l1);
     *out = l1;
     return STRATA_OK;
 }

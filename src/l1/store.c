@@ -305,7 +305,11 @@ static int store_somehow(struct sta_l1 *l1, struct store *store)
         int status = store_in_lane(l1, lane, store);
         if (status == NO_ROOM)
             lane->giver_lasts = 0;
+        bool began = lane->began;
+        lane->began = false;
         sta_lane_unlock(lane);
+        if (began)
+            sta_upkeep_ahead(l1);
         if (status != NO_ROOM)
             return status;
         /* Room in a tier that is coming down is not for this store to make. */

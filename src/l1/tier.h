@@ -31,6 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "l1/ahead.h"
 #include "l1/arena.h"
 #include "l1/budget.h"
 #include "l1/departed.h"
@@ -74,6 +75,7 @@ struct sta_lane {
     uint16_t moves;           /* items kept or promoted since the last eviction */
     bool by_bytes;            /* what is evicted for: bytes, else entries */
     bool evicting;            /* there has been an eviction */
+    bool began;               /* a segment, since a store looked what to touch ahead */
     uint8_t giver;            /* the lane that should make room, or STA_LANE_NONE, */
     uint8_t turn;             /*   in this queue, */
     uint8_t giver_lasts;      /*   for so many questions; see sta_lane_giver() */
@@ -99,6 +101,14 @@ struct sta_lane {
 
 _Static_assert(sizeof(struct sta_queue) == 64 && offsetof(struct sta_lane, begun) == 4 * 64UL,
                "what a store writes");
+
+/* What is used from its beginning on. */
+enum sta_tier_ahead {
+    STA_TIER_SEGMENTS,
+    STA_TIER_BUCKETS,
+    STA_TIER_OVERFLOW, /* buckets */
+    STA_TIER_AHEADS
+};
 
 struct sta_l1 {
     /* read by every get; the index's bucket count changes while it grows */
@@ -130,6 +140,8 @@ struct sta_l1 {
     uint32_t ghost_tenths;          /*   so many for ten of them at most */
     _Atomic uint64_t ghost_bytes;   /* claimed for them */
     _Atomic uint64_t ghost_claimed; /* for those that are to be made */
+
+    _Alignas(64) struct sta_ahead ahead[STA_TIER_AHEADS]; /* see sta_upkeep_ahead() */
 
     _Atomic uint32_t segments_begun; /* by all lanes, and wraps */
     struct sta_stripe stripes[STA_STRIPES + 1];
@@ -388,7 +400,15 @@ bool sta_eviction_relieve(struct sta_l1 *l1, uint64_t bytes, bool by_bytes, uint
 /* sta_l1_statistics() without held_ms. */
 void sta_numbers_read(const struct sta_l1 *l1, struct sta_l1_statistics *out);
 
-/* ---- upkeep.c: under the lane's lock ---- */
+/* ---- upkeep.c ---- */
+
+/* Before there are stores: what may be touched ahead, and the first page of each. */
+void sta_upkeep_begin(struct sta_l1 *l1);
+
+/* Touches a page that stores will need soon, if there is one; no lock may be held. */
+void sta_upkeep_ahead(struct sta_l1 *l1);
+
+/* The others under the lane's lock. */
 
 /* Lets the index, the ghosts and the shadows follow the number of entries. */
 void sta_upkeep_run(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now_ms);

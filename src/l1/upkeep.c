@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * What has to follow the number of entries: the index by one bucket at a time, ghosts and shadows
- * by being made anew. Ghosts and shadows are there only once there are evictions.
+ * by being made anew. Ghosts and shadows are there only once there are evictions. And memory that
+ * is touched before stores need it (ahead.h).
  *
- * Threads: under a lane's lock; what all lanes share is left to whoever has its lock just now.
+ * Threads: under a lane's lock; what all lanes share is left to whoever has its lock just now. What
+ * touches memory, under no lock.
  */
 #include "l1/tier.h"
 
-#define SHADOW_PART  32u                             /* of the bytes may go to shadows */
-#define GROW_BYTES   (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
-#define GROW_EVICTS  (64u * 1024)
-#define CLAIM_BYTES  (UINT64_C(16) * 1024) /* that one store claims for ghosts */
-#define DUEL_EVERY   16u /* stores: one of so many looks whether there is something to do */
-#define SHADOWS_MOST ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
+#define SHADOW_PART    32u                             /* of the bytes may go to shadows */
+#define GROW_BYTES     (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
+#define GROW_EVICTS    (64u * 1024)
+#define CLAIM_BYTES    (UINT64_C(16) * 1024) /* that one store claims for ghosts */
+#define DUEL_EVERY     16u /* stores: one of so many looks whether there is something to do */
+#define AHEAD_SEGMENTS (2 * STA_AHEAD_PAGE) /* about what two threads store while one touches */
+#define AHEAD_BUCKETS  (STA_AHEAD_PAGE / 4) /* for more entries than a segment has */
+#define SHADOWS_MOST   ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
 
 /* By the places in use: entries and a few that lanes keep, on one line. */
 static bool index_is_full(const struct sta_l1 *l1)
@@ -34,6 +38,44 @@ static void index_keep_up(struct sta_l1 *l1, struct sta_lane *lane, uint64_t now
         return; /* somebody else is at it */
     sta_index_grow_locked(&l1->index);
     pthread_mutex_unlock(&l1->index.grow_lock);
+}
+
+void sta_upkeep_begin(struct sta_l1 *l1)
+{
+    if (!l1->arena.huge)
+        return;
+    uint64_t bytes = l1->index.bucket_limit * sizeof(struct sta_bucket);
+    sta_ahead_init(&l1->ahead[STA_TIER_SEGMENTS], l1->arena.base, l1->arena.reserved);
+    sta_ahead_init(&l1->ahead[STA_TIER_BUCKETS], l1->index.buckets, bytes);
+    sta_ahead_init(&l1->ahead[STA_TIER_OVERFLOW], l1->index.overflow, bytes);
+    for (uint32_t i = 0; i < STA_TIER_AHEADS; i++)
+        sta_ahead_touch(&l1->ahead[i]);
+}
+
+/* How far it should be touched. */
+static uint64_t wanted(const struct sta_l1 *l1, enum sta_tier_ahead what)
+{
+    const struct sta_index *index = &l1->index;
+    if (what == STA_TIER_SEGMENTS)
+        return sta_arena_used(&l1->arena) + AHEAD_SEGMENTS;
+    uint64_t buckets = what == STA_TIER_BUCKETS
+                           ? sta_tier_load(&index->bucket_count)
+                           : atomic_load_explicit(&index->overflow_fresh, memory_order_relaxed);
+    return buckets * sizeof(struct sta_bucket) + AHEAD_BUCKETS;
+}
+
+/* One page at most: who begins the next segment touches the next one. What stores could not claim
+ * they will not need. */
+void sta_upkeep_ahead(struct sta_l1 *l1)
+{
+    for (uint32_t i = 0; i < STA_TIER_AHEADS; i++) {
+        if (!sta_ahead_is_short(&l1->ahead[i], wanted(l1, i)))
+            continue;
+        if (sta_budget_fits(&l1->memory, AHEAD_SEGMENTS) && !sta_tier_resizing(l1)) {
+            sta_ahead_touch(&l1->ahead[i]);
+            return;
+        }
+    }
 }
 
 static void give_claimed(struct sta_l1 *l1)

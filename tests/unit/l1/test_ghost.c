@@ -23,7 +23,7 @@ static void without_room_nothing_is_remembered(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, BYTES, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, BYTES), STRATA_OK);
     sta_ghost_add(&ghost, 1);
     assert_false(sta_ghost_take(&ghost, 1));
     sta_ghost_resize(&ghost, 100);
@@ -37,7 +37,7 @@ static void a_ghost_is_taken_once(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, BYTES, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, BYTES), STRATA_OK);
     sta_ghost_resize(&ghost, 100);
     sta_ghost_add(&ghost, hash_of(5));
     assert_false(sta_ghost_take(&ghost, hash_of(6)));
@@ -58,7 +58,7 @@ static void the_newest_are_remembered_and_the_oldest_forgotten(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, BYTES, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, BYTES), STRATA_OK);
     sta_ghost_resize(&ghost, 10000);
     for (uint64_t id = 0; id < 100000; id++)
         sta_ghost_add(&ghost, hash_of(id));
@@ -71,7 +71,7 @@ static void there_are_no_more_than_there_is_address_space_for(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, 4096, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, 4096), STRATA_OK);
     assert_int_equal(sta_ghost_bytes(&ghost, 30), 64);
     assert_int_equal(sta_ghost_bytes(&ghost, 31), 128);
     assert_int_equal(sta_ghost_bytes(&ghost, 1000000), 4096);
@@ -86,7 +86,7 @@ static void a_resize_forgets(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, BYTES, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, BYTES), STRATA_OK);
     sta_ghost_resize(&ghost, 100);
     sta_ghost_add(&ghost, hash_of(5));
     sta_ghost_resize(&ghost, 200);
@@ -98,7 +98,7 @@ static void only_as_many_count_as_the_limit_says(void **state)
 {
     (void)state;
     struct sta_ghost ghost = {0};
-    assert_int_equal(sta_ghost_init(&ghost, BYTES, false), STRATA_OK);
+    assert_int_equal(sta_ghost_init(&ghost, BYTES), STRATA_OK);
     sta_ghost_resize(&ghost, 20000);
     sta_ghost_limit(&ghost, 5000);
     for (uint64_t id = 0; id < 20000; id++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The arena by itself (l1/arena.h): segments that are used again, pins, limbo, pages given back,
- * and less address space than wanted. mmap() and munmap() are redirected (ld --wrap).
+ * and less address space than wanted. mmap(), munmap() and madvise() are redirected (ld --wrap).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +47,29 @@ int __wrap_munmap(void *at, size_t len)
 {
     mapped -= (int64_t)((len + 4095) & ~(size_t)4095);
     return __real_munmap(at, len);
+}
+
+/* What is looked at while pages go. */
+static struct sta_arena *watched; /* NULL: nothing */
+static unsigned given_back;       /* times */
+static unsigned under_lock;       /*   with the arena locked, */
+static uint32_t taken_meanwhile;  /*   and what was taken then */
+
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+    if (advice == MADV_DONTNEED && watched != NULL) {
+        bool locked = pthread_mutex_trylock(&watched->lock) != 0;
+        if (!locked)
+            pthread_mutex_unlock(&watched->lock);
+        given_back++;
+        under_lock += locked;
+        if (!locked)
+            taken_meanwhile = sta_arena_take(watched);
+    }
+    return __real_madvise(at, len, advice);
 }
 
 /* ---- the rig ---- */
@@ -223,6 +246,70 @@ static void several_segments_are_given_back_at_once(void **state)
         assert_int_not_equal(sta_arena_take(&rig->arena), 0);
     assert_int_equal(sta_budget_used(&rig->budget), 6 * cost(rig));
     rig_destroy(rig);
+}
+
+static void watch(struct rig *rig)
+{
+    watched = rig != NULL ? &rig->arena : NULL;
+    given_back = under_lock = 0;
+    taken_meanwhile = 0;
+}
+
+/* One that was full. */
+static uint32_t give_one_back(struct rig *rig)
+{
+    uint32_t segment = sta_arena_take(&rig->arena);
+    memset(bytes_of(rig, segment), 0xff, rig->arena.segment_bytes);
+    sta_arena_retire(&rig->arena, segment);
+    watch(rig);
+    assert_true(sta_arena_give_back(&rig->arena, 1));
+    return segment;
+}
+
+/* One leaves limbo behind a bound that was lowered: what settles it gives it back. */
+static uint32_t leave_limbo(struct rig *rig, void (*settle)(struct sta_arena *arena))
+{
+    uint32_t segment = sta_arena_take(&rig->arena);
+    struct sta_pin *pin = sta_arena_pin(&rig->arena, segment);
+    memset(bytes_of(rig, segment), 0xff, rig->arena.segment_bytes);
+    sta_arena_retire(&rig->arena, segment);
+    sta_arena_unpin(pin);
+    sta_budget_set_most(&rig->budget, cost(rig) - 1);
+    watch(rig);
+    settle(&rig->arena);
+    return segment;
+}
+
+static void settle_by_taking(struct sta_arena *arena)
+{
+    assert_int_equal(sta_arena_take(arena), 0);
+}
+
+/* Pages go while others take and retire segments: telling all processors of it may take
+ * milliseconds. None of them gets the one that is about to be bare. */
+static void the_arena_is_not_locked_while_pages_go(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create(MIB, 2);
+    uint32_t segment = give_one_back(rig);
+    assert_int_equal(given_back, 1);
+    assert_int_equal(under_lock, 0);
+    assert_int_not_equal(taken_meanwhile, 0);
+    assert_int_not_equal(taken_meanwhile, segment);
+    watch(NULL);
+    rig_destroy(rig);
+    void (*const ways[])(struct sta_arena *) = {sta_arena_settle, settle_by_taking};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        rig = rig_create(MIB, 1);
+        segment = leave_limbo(rig, ways[i]);
+        assert_int_equal(given_back, 1);
+        assert_int_equal(under_lock, 0);
+        watch(NULL);
+        sta_budget_set_most(&rig->budget, cost(rig));
+        assert_int_equal(sta_arena_take(&rig->arena), segment);
+        assert_int_equal(bytes_of(rig, segment)[0], 0); /* the kernel had the pages */
+        rig_destroy(rig);
+    }
 }
 
 /* ---- pins and limbo ---- */
@@ -531,6 +618,7 @@ int main(void)
         cmocka_unit_test(a_segment_that_is_given_back_is_empty_and_not_claimed),
         cmocka_unit_test(a_neighbour_keeps_its_bytes_when_a_segment_is_given_back),
         cmocka_unit_test(several_segments_are_given_back_at_once),
+        cmocka_unit_test(the_arena_is_not_locked_while_pages_go),
         cmocka_unit_test(a_pinned_segment_waits_until_its_reader_lets_go),
         cmocka_unit_test(a_reader_without_a_pin_of_its_own_counts_itself_in_the_segment),
         cmocka_unit_test(a_segment_in_limbo_may_be_given_back_once_it_is_let_go),

@@ -6,25 +6,25 @@
 #ifndef TEST_HELD_PATTERN_H
 #define TEST_HELD_PATTERN_H
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "strata/strata.h"
 
+struct held_pattern_run;
+
+/* May lie on the stack of a test that fails while it is held: its thread knows only `run`. */
 struct held_pattern {
     struct strata *cache;
-    const char *pattern;
-    uint64_t share; /* percent of the time; 0: 20 */
-    bool give_up;   /* when it goes on, it ends there */
+    const char *pattern; /* to its end */
+    uint64_t share;      /* percent of the time; 0: 20 */
+    bool give_up;        /* when it goes on, it ends there */
 
     /* after end() */
     int status;
     struct strata_pattern_progress result;
 
-    bool told;
-    sem_t held, go_on;
-    pthread_t thread;
+    struct held_pattern_run *run;
 };
 
 /* Returns once it is held, with its first keys deleted: 64 at most. There must be more that

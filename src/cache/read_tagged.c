@@ -66,6 +66,10 @@ static void open_all(struct sta_read *read)
 static void version_keep(struct sta_read *read, struct sta_read_missing *tag, int status,
                          struct strata_bytes text, uint64_t ttl_ms, uint64_t now_ms)
 {
+    if (STA_MUTANT(TAG_FILL))
+        tag->token = sta_l1_token(read->cache->l1, &tag->key);
+    if (status != STRATA_OK && STA_MUTANT(TAG_GONE))
+        return;
     if (status != STRATA_OK)
         sta_read_keep_nothing(read, tag, now_ms);
     else if (STA_MUTANT(TAG_ADMIT) ||

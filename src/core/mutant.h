@@ -36,6 +36,8 @@
     X(TAG_MADE, TAGS, "a version counts that was made, though others were first")                  \
     X(TAG_TOLD, TAGS, "nobody listens where a tag is named")                                       \
     X(TAG_ADMIT, TAGS, "a version is kept whoever answered it, and never doubted")                 \
+    X(TAG_FILL, TAGS, "a tag's version fills L1 whatever has happened since it was asked for")     \
+    X(TAG_GONE, TAGS, "a version that is gone leaves what is older in L1")                         \
     X(ASKED, CLUSTERS, "answers that came by ASK, or from who does not serve the slot, are kept")  \
     X(SLOTS, CLUSTERS,                                                                             \
       "a slot that has another owner leaves what came from the old one unsuspected")               \

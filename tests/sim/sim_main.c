@@ -4,6 +4,7 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -13,6 +14,7 @@
 #include "sim/sim_scenario.h"
 
 #define MUTANT_SECONDS 60.0
+#define HEAP_BYTES     (32 << 20)
 
 enum sta_mutant sta_mutant_now;
 
@@ -156,6 +158,8 @@ int main(int argc, char **argv)
     struct wish wish = {.first = 1, .count = 1, .shares = sim_shares_usual};
     bool all_mutants = false, repeat = false;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_BYTES); /* see sim_memory.c */
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_BYTES);
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'n':

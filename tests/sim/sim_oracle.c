@@ -15,6 +15,7 @@
 #include "core/clock.h"
 
 #define ABSENT      UINT64_C(0) /* as a serial */
+#define NONE        UINT32_MAX  /* as a state */
 #define DELETES_CAP 64u         /* of which somebody may still be waiting to hear */
 #define PERIOD      23u         /* of what fills a value */
 
@@ -346,50 +347,63 @@ static void fail(struct sim_oracle *oracle, const struct sim_answer *answer, uin
              (now_ns - replaced_ns) / 1000, why);
 }
 
-/* Where the same has been there more than once, the earliest that may be. */
-static void judge(struct sim_oracle *oracle, const struct sim_answer *answer, uint64_t serial)
+/* Where the same has been there more than once, the earliest that may be, but for `most` at the
+ * most. */
+static void judge(struct sim_oracle *oracle, const struct sim_answer *answer, uint64_t serial,
+                  unsigned most)
 {
     struct key *key = &oracle->keys[answer->key];
     const char *why = "nobody wrote this";
     unsigned number = 0;
-    for (unsigned i = 0; i < key->count && why != NULL; i++) {
+    for (unsigned i = 0; i < key->count && i < most && why != NULL; i++) {
         if (key->states[i].serial == serial) {
             why = objection(oracle, answer, i);
             number = i;
         }
     }
-    if (why != NULL)
+    if (why != NULL && most == NONE)
         fail(oracle, answer, serial, number, why);
     else
-        sim_oracle_raise(oracle, answer->reader, answer->key, number);
+        sim_oracle_raise(oracle, answer->reader, answer->key, why == NULL ? number : most);
 }
 
-/* Who reads a value and has not heard of its tag, that it fell and has a new version, takes the
- * value for one of before. That is a miss too many, which is no harm. */
-static bool may_miss(const struct sim_oracle *oracle, const struct sim_answer *answer)
+/* What a reader that was answered nothing has seen at the least. Who reads a value and has not
+ * heard of its tag, that it fell and has a new version, takes the value for one of before: that is
+ * a miss too many, which is no harm, and says nothing (0). Who reads one that has been replaced and
+ * then sees it fall has seen what is behind it. NONE: neither. */
+static unsigned least_missed(const struct sim_oracle *oracle, const struct sim_answer *answer)
 {
     const struct key *key = &oracle->keys[answer->key];
     uint64_t bound_ns = oracle->config.bound_ns + GRAIN_NS;
-    for (unsigned i = answer->floor; i < key->count; i++)
-        if (key->states[i].tagging.tags != 0 && objection(oracle, answer, i) == NULL &&
-            sim_tags_moved(oracle->tags, key->states[i].tagging.tags, bound_ns, answer->from_ns))
-            return true;
-    return false;
+    uint64_t young_ns = answer->from_ns > bound_ns ? answer->from_ns - bound_ns : 0;
+    unsigned least = NONE;
+    for (unsigned i = answer->floor; i < key->count; i++) {
+        const struct sim_tagging *tagging = &key->states[i].tagging;
+        if (tagging->tags == 0 || objection(oracle, answer, i) != NULL)
+            continue;
+        enum sim_age age = sim_tags_age(oracle->tags, tagging, young_ns);
+        if (age == SIM_YOUNG)
+            return 0;
+        if (age == SIM_FALLEN && least == NONE)
+            least = i + 1;
+    }
+    return least;
 }
 
 void sim_oracle_answered(struct sim_oracle *oracle, const struct sim_answer *answer)
 {
     struct key *key = &oracle->keys[answer->key];
     uint64_t serial = answer->absent ? ABSENT : read_value(key, answer->value);
+    unsigned most = NONE;
     key_settle(oracle, key);
-    if (answer->absent && !answer->newest &&
-        (sim_barriers_may_hide(oracle->barriers, answer->key) || may_miss(oracle, answer)))
-        return; /* it may be hidden */
+    if (answer->absent && !answer->newest)
+        most =
+            sim_barriers_may_hide(oracle->barriers, answer->key) ? 0 : least_missed(oracle, answer);
     if (!answer->absent && serial == ABSENT)
         sim_fail(oracle->sim, "cache %u: %s answered with bytes that are no value of it",
                  answer->reader, key->name);
-    else
-        judge(oracle, answer, serial);
+    else if (most > 0)
+        judge(oracle, answer, serial, most);
 }
 
 /* ---- life ---- */

@@ -228,6 +228,12 @@ void sim_redis_flush(struct sim_redis *redis)
     }
 }
 
+void sim_redis_fall_when_asked(struct sim_redis *redis, unsigned tag, unsigned nth)
+{
+    redis->awaited = SIM_KEYS_MOST + tag;
+    redis->awaited_in = nth;
+}
+
 /* ---- what befalls a node ---- */
 
 void sim_redis_freeze(struct sim_redis *redis, unsigned index, uint64_t until_ns)
@@ -286,6 +292,7 @@ void sim_redis_heal(struct sim_redis *redis)
 {
     sim_cluster_heal(redis);
     redis->config.met = 0;
+    redis->awaited_in = 0;
     for (unsigned n = 0; n < redis->config.nodes; n++) {
         struct sim_node *node = &redis->nodes[n];
         node->frozen_until_ns = 0;

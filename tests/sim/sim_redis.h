@@ -45,6 +45,10 @@ void sim_redis_delete(struct sim_redis *redis, unsigned key);
 void sim_redis_expire(struct sim_redis *redis, unsigned key, uint64_t ttl_ms);
 void sim_redis_flush(struct sim_redis *redis);
 
+/* It invalidates the tag just before that is asked for once more, or the n-th time from now on;
+ * perhaps somebody sets something with it at once. Of its GET and its PTTL each counts. */
+void sim_redis_fall_when_asked(struct sim_redis *redis, unsigned tag, unsigned nth);
+
 /* ---- what befalls a node ---- */
 
 void sim_redis_freeze(struct sim_redis *redis, unsigned node, uint64_t until_ns);

@@ -3,14 +3,18 @@
  * The commands that the modelled Redis knows.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "cache/tags.h"
 #include "core/number.h"
 #include "resp/resp.h"
 #include "sim/sim_redis_inside.h"
+
+#define FALLING 500u /* per mille of tags that might */
 
 struct call {
     struct sim_conn *conn;
@@ -162,6 +166,21 @@ static void run_persist(const struct call *call)
     sta_resp_write_integer(&call->conn->out, ends);
 }
 
+static void run_pexpire(const struct call *call)
+{
+    struct sim_redis *redis = redis_of(call);
+    uint64_t ttl_ms = 0;
+    unsigned index = sim_entry_of(redis, call->argv[1]);
+    if (!sim_cluster_serves(call->conn, index))
+        return;
+    const struct sim_entry *entry = sim_entry_look(redis, index);
+    bool is_there = entry->value.data != NULL;
+    (void)sta_number_parse(call->argv[2], INT64_MAX, &ttl_ms);
+    if (is_there)
+        sim_entry_set(redis, index, entry->value, ttl_ms);
+    sta_resp_write_integer(&call->conn->out, is_there);
+}
+
 static void run_hgetall(const struct call *call)
 {
     sim_hash_read(call->conn, call->argv[1]);
@@ -186,28 +205,47 @@ static const struct {
     {"UNLINK", 2, run_unlink},   {"DEL", 2, run_unlink},      {"PING", 1, run_ping},
     {"HELLO", 2, run_hello},     {"CLIENT", 2, run_client},   {"ASKING", 1, run_asking},
     {"CLUSTER", 2, run_cluster}, {"HGETALL", 2, run_hgetall}, {"EVAL", 7, run_eval},
-    {"EXISTS", 2, run_exists},   {"PERSIST", 2, run_persist},
+    {"EXISTS", 2, run_exists},   {"PERSIST", 2, run_persist}, {"PEXPIRE", 3, run_pexpire},
 };
 
-/* Between two commands that a cache sent together. */
-static void meet_another(struct sim_redis *redis, struct strata_bytes name)
+/* Who invalidates a tag may be about to set something with it. */
+static void meet_falling(struct sim_redis *redis, unsigned tag)
 {
-    unsigned key = redis->entries[sim_entry_of(redis, name)].key;
+    char version[STA_TAGS_VERSION_LEN + 1];
+    sim_redis_delete(redis, tag);
+    if (sim_chance(redis->sim, 500))
+        return;
+    (void)snprintf(version, sizeof version, "%016" PRIx64, sim_below(redis->sim, UINT64_MAX));
+    sim_entry_set(redis, sim_entry_of_key(redis, tag), strata_text(version), STA_TAGS_TTL_MS);
+}
+
+static void meet_changed(struct sim_redis *redis, unsigned key)
+{
     uint64_t ttl_ms = sim_between(redis->sim, 1, 50);
-    if (key >= SIM_KEYS_MOST)
-        return; /* nobody's, or a tag's */
     if (sim_chance(redis->sim, 500))
         sim_redis_expire(redis, key, ttl_ms);
     else
         sim_redis_set(redis, key, 0, sim_chance(redis->sim, 500) ? ttl_ms : SIM_NO_TTL);
 }
 
+/* Between two commands that a cache sent together. */
+static void meet_another(struct sim_redis *redis, struct strata_bytes name)
+{
+    unsigned key = redis->entries[sim_entry_of(redis, name)].key;
+    bool awaited = key == redis->awaited && redis->awaited_in > 0 && --redis->awaited_in == 0;
+    if (key == SIM_NOBODY || !(awaited || sim_chance(redis->sim, redis->config.met)))
+        return;
+    if (key < SIM_KEYS_MOST)
+        meet_changed(redis, key);
+    else if (awaited || sim_chance(redis->sim, FALLING))
+        meet_falling(redis, key);
+}
+
 void sim_command_run(struct sim_conn *conn, const struct strata_bytes *argv, unsigned argc)
 {
     const struct call call = {conn, argv, argc};
     struct sim_redis *redis = conn->node->redis;
-    if ((is_word(argv[0], "GET") || is_word(argv[0], "PTTL")) &&
-        sim_chance(redis->sim, redis->config.met))
+    if (is_word(argv[0], "GET") || is_word(argv[0], "PTTL"))
         meet_another(redis, argv[1]);
     conn->node->working_for = conn;
     sim_tracking_make_room(conn->node);

@@ -84,6 +84,10 @@ struct sim_redis {
     struct sim_entry entries[SIM_ENTRIES_MOST];
     unsigned entry_count;
 
+    /* sim_redis_fall_when_asked() */
+    unsigned awaited;
+    unsigned awaited_in; /* 0: nobody waits for it */
+
     /* A cluster's. */
     uint8_t owner[STA_SLOT_COUNT];
     unsigned epoch;

@@ -11,57 +11,36 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "sim/sim_disk.h"
-#include "sim/sim_plan.h"
 #include "sim/sim_purge.h"
-#include "sim/sim_redis.h"
+#include "sim/sim_scenario_inside.h"
 
 #define STEPS           300u
-#define LATE_MOST_NS    (700 * STA_NS_MS)
 #define DEAF_NS         (4 * STA_NS_SEC)
 #define SILENT_MOST_NS  (300 * STA_NS_MS)
 #define CALM_NS         (16 * STA_NS_SEC) /* after the last fault: links end, backoffs too */
 #define KEPT_TRIES      3u
 #define KEPT_TRIES_MANY 60u /* a node with one slot seeks a canary's name for seconds */
-#define PROMPT_NS       (100 * STA_NS_MS) /* all hear of a barrier, without faults */
-#define SETTLED_NS      (200 * STA_NS_MS) /* for what is pushed or answered in peace */
-
-struct run {
-    struct sim *sim;
-    struct sim_plan plan;
-    struct sim_net *net;
-    struct sim_oracle *oracle;
-    struct sim_redis *redis;
-    struct sim_disk *disk;
-    struct sim_owed *owed; /* NULL: nobody writes behind */
-    struct sim_cache *caches[SIM_READERS_MOST];
-    unsigned steps_left;
-    unsigned silent_key;    /* see on_silence() */
-    struct sim_cache *deaf; /* see purge_unheard() */
-    unsigned deaf_key;
-    unsigned held_key;      /* see die_unheard() */
-    uint64_t calm_until_ns; /* no other fault comes before */
-    uint64_t faults;
-};
+#define PROMPT_NS       (100 * STA_NS_MS)        /* all hear of a barrier, without faults */
+#define LONG_MS         (30 * UINT64_C(3600000)) /* more than a tag lives that was made for less */
+#define SCENE_NS        (40 * STA_NS_MS)         /* for a set with tags */
 
 /* ---- calls ---- */
 
-/* Some are hot. */
-static unsigned pick_key(struct run *run)
+unsigned sim_scenario_pick_key(struct run *run)
 {
     unsigned among = sim_chance(run->sim, 600) ? 2 : run->plan.keys;
     return (unsigned)sim_below(run->sim, among);
 }
 
-static struct sim_cache *pick_cache(struct run *run)
+struct sim_cache *sim_scenario_pick_cache(struct run *run)
 {
     return run->caches[sim_below(run->sim, run->plan.caches)];
 }
 
-/* Where caches write behind, each key has one that writes it. */
-static struct sim_cache *pick_writer(struct run *run, unsigned key)
+struct sim_cache *sim_scenario_pick_writer(struct run *run, unsigned key)
 {
-    return run->owed != NULL ? run->caches[sim_owed_writer(run->owed, key)] : pick_cache(run);
+    return run->owed != NULL ? run->caches[sim_owed_writer(run->owed, key)]
+                             : sim_scenario_pick_cache(run);
 }
 
 static size_t pick_len(struct run *run)
@@ -85,7 +64,10 @@ static void set_step(struct run *run, struct sim_cache *cache, unsigned key)
 {
     size_t len = pick_len(run);
     uint64_t ttl_ms = pick_ttl(run, 0);
-    if (run->plan.tags > 0 && sim_chance(run->sim, run->plan.tagged))
+    bool tagged = run->plan.tags > 0 && sim_chance(run->sim, run->plan.tagged);
+    if (tagged && sim_chance(run->sim, 100))
+        ttl_ms = LONG_MS;
+    if (tagged)
         sim_cache_set_tagged(
             cache, key, &(struct sim_tagged){.tags = pick_tags(run), .len = len, .ttl_ms = ttl_ms});
     else
@@ -95,7 +77,7 @@ static void set_step(struct run *run, struct sim_cache *cache, unsigned key)
 static void read_batch(struct run *run, struct sim_cache *cache)
 {
     unsigned keys[SIM_BATCH_MOST];
-    unsigned first = pick_key(run);
+    unsigned first = sim_scenario_pick_key(run);
     size_t count = run->plan.keys < SIM_BATCH_MOST ? run->plan.keys : SIM_BATCH_MOST;
     for (size_t i = 0; i < count; i++)
         keys[i] = (first + (unsigned)i) % run->plan.keys;
@@ -104,11 +86,11 @@ static void read_batch(struct run *run, struct sim_cache *cache)
 
 static void cache_step(struct run *run)
 {
-    struct sim_cache *cache = pick_cache(run);
-    unsigned key = pick_key(run);
+    struct sim_cache *cache = sim_scenario_pick_cache(run);
+    unsigned key = sim_scenario_pick_key(run);
     uint64_t what = sim_below(run->sim, 100);
     if (what >= 70)
-        cache = pick_writer(run, key);
+        cache = sim_scenario_pick_writer(run, key);
     if (what < 62)
         sim_cache_read(cache, &key, 1, false);
     else if (what < 70)
@@ -124,7 +106,7 @@ static void cache_step(struct run *run)
 
 static void foreign_step(struct run *run)
 {
-    unsigned key = pick_key(run);
+    unsigned key = sim_scenario_pick_key(run);
     uint64_t what = sim_below(run->sim, 100);
     if (what < 80)
         sim_redis_set(run->redis, key, pick_len(run), pick_ttl(run, SIM_NO_TTL));
@@ -134,14 +116,81 @@ static void foreign_step(struct run *run)
         sim_redis_expire(run->redis, key, pick_ttl(run, SIM_NO_TTL));
 }
 
+static void on_scene_again(void *arg)
+{
+    const struct run *run = arg;
+    sim_cache_read(run->scene.reader, run->scene.keys, 2, false);
+}
+
+static void on_scene_silence(void *arg)
+{
+    const struct run *run = arg;
+    unsigned node = sim_cluster_owner(run->redis, SIM_KEYS_MOST + run->scene.tag);
+    if (run->steps_left > 0)
+        sim_redis_swallow(run->redis, node);
+}
+
+/* For each of the two the version is asked for: where the tag has one that is old, by a process
+ * that has just begun. */
+static void on_scene_read(void *arg)
+{
+    struct run *run = arg;
+    const struct scene *scene = &run->scene;
+    uint64_t over_ns = sim_now_ns(run->sim) + sim_below(run->sim, SCENE_NS);
+    if (run->steps_left == 0)
+        return; /* the tag might not be asked for before all is to be well */
+    if (scene->silent) {
+        sim_cache_restart(scene->reader);
+        sim_at(run->sim, over_ns, on_scene_silence, run);
+        over_ns += SCENE_NS;
+    }
+    sim_redis_fall_when_asked(run->redis, scene->tag, (unsigned)sim_between(run->sim, 1, 4));
+    sim_cache_read(scene->reader, scene->keys, 2, false);
+    sim_at(run->sim, over_ns, on_scene_again, run);
+}
+
+static void on_scene_set(void *arg)
+{
+    struct run *run = arg;
+    const struct scene *scene = &run->scene;
+    for (unsigned i = 0; i < 2; i++)
+        sim_cache_set_tagged(scene->writer, scene->keys[i],
+                             &(struct sim_tagged){.tags = 1u << scene->tag});
+    sim_at(run->sim, sim_now_ns(run->sim) + SCENE_NS, on_scene_read, run);
+}
+
+/* Of two keys that have the tag a cache reads the values, then asks for its version twice. The tag
+ * falls in the middle of that, and perhaps nobody is told. What is answered afterwards is not
+ * older. */
+static void fall_while_asked(struct run *run)
+{
+    struct scene *scene = &run->scene;
+    unsigned reader = (unsigned)sim_below(run->sim, run->plan.caches);
+    unsigned key = (unsigned)sim_below(run->sim, run->plan.keys);
+    if (sim_now_ns(run->sim) < run->calm_until_ns)
+        return;
+    run->calm_until_ns = sim_now_ns(run->sim) + 4 * SCENE_NS;
+    scene->tag = (unsigned)sim_below(run->sim, run->plan.tags);
+    scene->keys[0] = key;
+    scene->keys[1] = (key + 1) % run->plan.keys;
+    scene->reader = run->caches[reader];
+    scene->writer = run->caches[(reader + 1) % run->plan.caches];
+    scene->silent = run->plan.fault_ns > 0 && sim_chance(run->sim, 500);
+    if (!scene->silent) /* then nobody knows its version */
+        sim_redis_delete(run->redis, SIM_KEYS_MOST + scene->tag);
+    sim_at(run->sim, sim_now_ns(run->sim) + SCENE_NS / 4, on_scene_set, run);
+}
+
 /* Any client may do it. */
 static void fall_step(struct run *run)
 {
     unsigned tag = (unsigned)sim_below(run->sim, run->plan.tags);
     if (sim_chance(run->sim, 300))
+        fall_while_asked(run);
+    else if (sim_chance(run->sim, 300))
         sim_redis_delete(run->redis, SIM_KEYS_MOST + tag);
     else
-        sim_cache_fell(pick_cache(run), tag, false);
+        sim_cache_fell(sim_scenario_pick_cache(run), tag, false);
 }
 
 /* Most are quick; some take long enough for the barrier to be renewed, a few longer than it would
@@ -164,7 +213,7 @@ static void purge(struct run *run)
         .patience_ns = sim_between(run->sim, 100, 2000) * STA_NS_MS,
         .gives_up = sim_chance(run->sim, 100),
     };
-    purge_by(run, pick_cache(run), &config);
+    purge_by(run, sim_scenario_pick_cache(run), &config);
 }
 
 static void on_deaf(void *arg)
@@ -213,7 +262,7 @@ static void on_silence(void *arg)
     struct run *run = arg;
     unsigned node = sim_cluster_owner(run->redis, run->silent_key);
     uint64_t until_ns = sim_now_ns(run->sim) + sim_below(run->sim, SILENT_MOST_NS);
-    struct sim_cache *deletes = pick_cache(run);
+    struct sim_cache *deletes = sim_scenario_pick_cache(run);
     read_silent_key(run);
     sim_redis_swallow(run->redis, node);
     for (unsigned c = 0; c < run->plan.caches && run->plan.cache.cluster; c++)
@@ -236,7 +285,7 @@ static void purge_in_silence(struct run *run)
     if (sim_now_ns(run->sim) < run->calm_until_ns)
         return;
     run->calm_until_ns = sim_now_ns(run->sim) + SETTLED_NS + SILENT_MOST_NS;
-    run->silent_key = pick_key(run);
+    run->silent_key = sim_scenario_pick_key(run);
     sim_redis_set(run->redis, run->silent_key, 0, SIM_NO_TTL);
     sim_at(run->sim, sim_now_ns(run->sim) + SETTLED_NS / 8, on_silence, run);
 }
@@ -274,150 +323,6 @@ static void on_step(void *arg)
     else
         cache_step(run);
     sim_at(run->sim, sim_now_ns(run->sim) + pause_ns(run), on_step, run);
-}
-
-/* ---- faults ---- */
-
-static uint64_t some_time_ns(struct run *run)
-{
-    uint64_t most_ms = sim_chance(run->sim, 500) ? 50 : 4000;
-    return sim_now_ns(run->sim) + sim_below(run->sim, most_ms * STA_NS_MS);
-}
-
-/* With write-behind a write that is under way for longer than a second may win over a newer one
- * that went by another connection: that is not promised otherwise. */
-static uint64_t frozen_until_ns(struct run *run, enum sim_way way)
-{
-    uint64_t until_ns = some_time_ns(run);
-    uint64_t most_ns = sim_now_ns(run->sim) + LATE_MOST_NS;
-    bool bounded = run->owed != NULL && way == SIM_TO_SERVER;
-    return bounded && until_ns > most_ns ? most_ns : until_ns;
-}
-
-static void fault_of_link(struct run *run)
-{
-    struct sim_link *link = sim_net_link(run->net, sim_below(run->sim, run->plan.caches + 1));
-    enum sim_way way = sim_chance(run->sim, 300) ? SIM_TO_SERVER : SIM_TO_CLIENT;
-    if (link == NULL)
-        return;
-    if (sim_chance(run->sim, 400)) {
-        sim_link_cut(link, sim_below(run->sim, STA_NS_SEC));
-        return;
-    }
-    sim_log(run->sim, "link %u: frozen on the way to the %s", sim_link_id(link),
-            way == SIM_TO_SERVER ? "server" : "client");
-    sim_link_freeze(link, way, frozen_until_ns(run, way));
-}
-
-static void fault_of_node(struct run *run)
-{
-    unsigned node = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
-    uint64_t what = sim_below(run->sim, 100);
-    if (what < 25)
-        sim_redis_freeze(run->redis, node, some_time_ns(run));
-    else if (what < 40)
-        sim_redis_restart(run->redis, node, some_time_ns(run), sim_chance(run->sim, 500));
-    else if (what < 60)
-        sim_redis_swallow(run->redis, node);
-    else if (what < 75)
-        sim_redis_flush(run->redis);
-    else
-        sim_redis_kill_client(run->redis, node, sim_below(run->sim, run->plan.caches));
-}
-
-/* It goes, somebody writes there, and it comes back. */
-static void slot_there_and_back(struct run *run, unsigned key, unsigned to)
-{
-    unsigned from = sim_cluster_owner(run->redis, key);
-    sim_cluster_take(run->redis, key, to);
-    sim_redis_set(run->redis, key, 0, SIM_NO_TTL);
-    sim_cluster_take(run->redis, key, from);
-}
-
-static void fault_of_cluster(struct run *run)
-{
-    unsigned from = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
-    unsigned to = (unsigned)sim_below(run->sim, run->plan.redis.nodes);
-    uint64_t what = sim_below(run->sim, 100);
-    if (what < 40) {
-        sim_cluster_move(run->redis, pick_key(run), to, some_time_ns(run));
-    } else if (what < 50) {
-        slot_there_and_back(run, pick_key(run), to);
-    } else if (what < 80) {
-        /* Who is asked for the map may be the one that hangs. */
-        if (from != to && sim_chance(run->sim, 500))
-            sim_redis_freeze(run->redis, from, some_time_ns(run));
-        sim_cluster_take(run->redis, pick_key(run), to);
-    } else {
-        sim_redis_freeze(run->redis, from, some_time_ns(run));
-        sim_cluster_fail_over(run->redis, from, to);
-    }
-}
-
-static void on_successor(void *arg)
-{
-    struct run *run = arg;
-    sim_cache_set(pick_writer(run, run->held_key), run->held_key, 0, 0);
-}
-
-static void on_death(void *arg)
-{
-    struct run *run = arg;
-    sim_cache_restart(pick_writer(run, run->held_key));
-    sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, SETTLED_NS / 4), on_successor, run);
-}
-
-/* What a process has sent just before it dies comes after what the next one writes. */
-static void die_unheard(struct run *run)
-{
-    uint64_t now_ns = sim_now_ns(run->sim);
-    run->held_key = pick_key(run);
-    struct sim_cache *cache = pick_writer(run, run->held_key);
-    unsigned node = sim_cluster_owner(run->redis, run->held_key);
-    run->calm_until_ns = now_ns + LATE_MOST_NS;
-    sim_log(run->sim, "node %u hears late of what was sent", node);
-    sim_cache_mute(cache, (uint16_t)(SIM_PORT + node), run->calm_until_ns);
-    sim_cache_set(cache, run->held_key, 0, 0);
-    sim_at(run->sim, now_ns + sim_below(run->sim, LATE_MOST_NS / 2), on_death, run);
-}
-
-/* Where nothing is lost that was acknowledged, and no longer than the journal is broken it tells
- * so. */
-static void fault_of_process(struct run *run)
-{
-    const struct sim_cache_config *config = &run->plan.cache;
-    bool full = config->journals && config->behind.sync == STA_JOURNAL_ALWAYS;
-    if (full && sim_chance(run->sim, 400))
-        sim_cache_fill_disk(pick_cache(run), some_time_ns(run));
-    else if (config->journals && sim_chance(run->sim, 500))
-        die_unheard(run);
-    else
-        sim_cache_restart(pick_cache(run));
-}
-
-static void on_fault(void *arg)
-{
-    struct run *run = arg;
-    uint64_t what = sim_below(run->sim, run->owed == NULL ? 100 : 120);
-    if (run->steps_left == 0)
-        return;
-    if (sim_now_ns(run->sim) < run->calm_until_ns) {
-        sim_at(run->sim, run->calm_until_ns, on_fault, run);
-        return;
-    }
-    run->faults++;
-    if (run->plan.cache.cluster && sim_chance(run->sim, 500))
-        fault_of_cluster(run);
-    if (what < 45)
-        fault_of_link(run);
-    else if (what < 88)
-        fault_of_node(run);
-    else if (what < 96)
-        sim_cache_stall(pick_cache(run), some_time_ns(run));
-    else
-        fault_of_process(run);
-    sim_at(run->sim, sim_now_ns(run->sim) + sim_below(run->sim, 2 * run->plan.fault_ns), on_fault,
-           run);
 }
 
 /* ---- afterwards ---- */
@@ -478,12 +383,12 @@ static void set_by_others(struct run *run)
 static void must_converge_tagged(struct run *run)
 {
     for (unsigned key = 0; key < run->plan.keys; key++)
-        sim_cache_set_tagged(pick_cache(run), key,
+        sim_cache_set_tagged(sim_scenario_pick_cache(run), key,
                              &(struct sim_tagged){.tags = pick_tags(run), .strict = true});
     run_for(run, SETTLED_NS);
     must_answer(run);
     for (unsigned tag = 0; tag < run->plan.tags; tag++)
-        sim_cache_fell(pick_cache(run), tag, true);
+        sim_cache_fell(sim_scenario_pick_cache(run), tag, true);
     run_for(run, SETTLED_NS);
     read_all(run);
     run_for(run, SETTLED_NS);
@@ -576,7 +481,7 @@ void sim_scenario_run(uint64_t seed, const struct sim_shares *shares, struct sim
     run_open(&run, shares);
     sim_at(run.sim, began_ns, on_step, &run);
     if (run.plan.fault_ns > 0)
-        sim_at(run.sim, began_ns + sim_below(run.sim, run.plan.fault_ns), on_fault, &run);
+        sim_faults_begin(&run, began_ns + sim_below(run.sim, run.plan.fault_ns));
     while (run.steps_left > 0 && sim_failure(run.sim) == NULL)
         run_for(&run, STA_NS_SEC);
     must_converge(&run);

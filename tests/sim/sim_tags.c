@@ -15,13 +15,12 @@
 
 struct version {
     uint64_t word;
-    uint64_t until_ns; /* STA_NEVER: it is there now */
+    uint64_t since_ns, until_ns; /* STA_NEVER: it is there now */
 };
 
 struct tag {
     struct version versions[VERSIONS_MOST];
     unsigned version_count;
-    uint64_t changed_ns;
 };
 
 struct sim_tags {
@@ -57,7 +56,6 @@ void sim_tags_changed(struct sim_tags *tags, unsigned number, struct strata_byte
     unsigned last = tag->version_count - 1;
     if ((!was && !comes) || (was && comes && tag->versions[last].word == word))
         return;
-    tag->changed_ns = now_ns;
     if (was) {
         tag->versions[last].until_ns = now_ns;
         take_down(tags, number, last);
@@ -65,7 +63,7 @@ void sim_tags_changed(struct sim_tags *tags, unsigned number, struct strata_byte
     if (!comes)
         return;
     assert(tag->version_count < VERSIONS_MOST);
-    tag->versions[tag->version_count++] = (struct version){word, STA_NEVER};
+    tag->versions[tag->version_count++] = (struct version){word, now_ns, STA_NEVER};
 }
 
 /* Whoever names one that it has never been has made it up. */
@@ -102,13 +100,20 @@ unsigned sim_tags_gone(const struct sim_tags *tags, unsigned number)
     return tag->version_count - is_there(tag);
 }
 
-bool sim_tags_moved(const struct sim_tags *tags, unsigned which, uint64_t within_ns,
-                    uint64_t then_ns)
+enum sim_age sim_tags_age(const struct sim_tags *tags, const struct sim_tagging *tagging,
+                          uint64_t young_ns)
 {
-    for (unsigned i = 0; i < SIM_TAGS_MOST; i++)
-        if ((which >> i & 1) != 0 && tags->all[i].changed_ns + within_ns >= then_ns)
-            return true;
-    return false;
+    enum sim_age age = SIM_IN_FORCE;
+    for (unsigned i = 0; i < SIM_TAGS_MOST; i++) {
+        if ((tagging->tags >> i & 1) == 0)
+            continue;
+        const struct version *version = &tags->all[i].versions[tagging->versions[i]];
+        if (version->since_ns >= young_ns)
+            return SIM_YOUNG;
+        if (version->until_ns != STA_NEVER)
+            age = SIM_FALLEN;
+    }
+    return age;
 }
 
 /* ---- readers ---- */

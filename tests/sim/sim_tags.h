@@ -7,8 +7,8 @@
  * cache that was told of a tag (by a push, or as it invalidated the tag itself) answers no value
  * any more that has a version of before, and may answer what has no tags.
  *
- * One thing more may be: that a value is missed, for as long as a reader need not have heard of its
- * tag's new version.
+ * Two things more may be: that a value is missed, for as long as a reader need not have heard of
+ * its tag's new version; and that it is missed because it fell when it had been replaced already.
  */
 #ifndef SIM_TAGS_H
 #define SIM_TAGS_H
@@ -42,9 +42,14 @@ struct sim_tagging sim_tags_of(struct sim_tags *tags, const struct sta_envelope 
 /* How many versions of the tag are gone: the first ones. */
 unsigned sim_tags_gone(const struct sim_tags *tags, unsigned tag);
 
-/* Whether one of the tags (bits) has had another version no longer than `within_ns` before then. */
-bool sim_tags_moved(const struct sim_tags *tags, unsigned which, uint64_t within_ns,
-                    uint64_t then_ns);
+/* Of a value with these versions. */
+enum sim_age {
+    SIM_YOUNG, /* one of them came to be then, or later: who has not heard of it misses the value */
+    SIM_FALLEN,
+    SIM_IN_FORCE
+};
+enum sim_age sim_tags_age(const struct sim_tags *tags, const struct sim_tagging *tagging,
+                          uint64_t young_ns);
 
 /* ---- readers ---- */
 

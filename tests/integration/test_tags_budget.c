@@ -18,7 +18,8 @@
 #include "support/wait.h"
 
 #define BUDGET_MS  2000u
-#define LATE_MS    1300u /* two of them are more than a budget, three nearly two */
+#define LATE_MS    1900u /* nearly a budget: two of them are nearly two */
+#define MOST_MS    3500u
 #define PATIENT_MS 20000u
 #define DAY_MS     ((uint64_t)24 * 3600 * 1000)
 
@@ -60,12 +61,12 @@ static int close_cache(void **state)
     return 0;
 }
 
-/* It does not set, and gives up before a second budget has passed. */
+/* It does not set, and gives up long before a second answer that is as late. */
 static void assert_gives_up(const char *tag, uint64_t ttl_ms)
 {
     uint64_t before_ms = sta_clock_now_ms();
     assert_true(set_with(tag, ttl_ms) < 0);
-    assert_in_range(sta_clock_now_ms() - before_ms, 0, 2 * BUDGET_MS - 1);
+    assert_in_range(sta_clock_now_ms() - before_ms, 0, MOST_MS);
 }
 
 /* Until the connection is given up; then nobody waits any more. */

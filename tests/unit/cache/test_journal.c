@@ -421,6 +421,21 @@ static void a_directory_that_was_made_has_its_name_on_disk(void **state)
     sta_journal_close(&journal);
 }
 
+/* What is in a file that the directory may not know after a loss of power is lost with it. */
+static void the_name_of_each_segment_is_on_disk_before_it_is_relied_upon(void **state)
+{
+    (void)state;
+    for (int opened = 0; opened < 2; opened++) {
+        struct sta_journal *journal = open_journal(STA_JOURNAL_ALWAYS);
+        disk.count = 0; /* nobody writes just now */
+        start(journal);
+        (void)append(journal, 0);
+        await_safe(journal);
+        assert_true(bytes_synced(directory) >= 0);
+        sta_journal_close(&journal);
+    }
+}
+
 static void a_directory_that_cannot_be_listed_is_no_empty_one(void **state)
 {
     (void)state;
@@ -534,6 +549,7 @@ int main(void)
         WITH_DIRECTORY(segments_are_deleted_from_the_oldest_on),
         WITH_DIRECTORY(what_is_left_is_on_disk_and_so_is_what_replaces_the_deleted),
         WITH_DIRECTORY(a_directory_that_was_made_has_its_name_on_disk),
+        WITH_DIRECTORY(the_name_of_each_segment_is_on_disk_before_it_is_relied_upon),
         WITH_DIRECTORY(a_directory_that_cannot_be_listed_is_no_empty_one),
         WITH_DIRECTORY(it_is_whole_again_when_what_a_missing_done_names_is_gone),
         WITH_DIRECTORY(many_threads_append_and_all_of_it_is_there),

@@ -23,8 +23,8 @@
 
 #define RIG_NOW UINT64_C(1000000)
 
-/* Runs of many threads are shorter by this: the thread sanitizer is slow, and needs no long
- * ones. */
+/* Runs of many threads, and of many stores, are shorter by this: the thread sanitizer is slow, and
+ * needs no long ones. */
 #ifdef __SANITIZE_THREAD__
 #define RIG_SHORTER 10
 #else

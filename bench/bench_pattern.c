@@ -10,7 +10,10 @@
  *   through a cache of its own, both without L1. Each rest is held against the slice after it;
  *   the same two caches and stratad during that large deletion.
  *
- *     bench_pattern [KEYS [SHARE [PAGE]]]       1,000,000 keys; 0: the defaults
+ *     bench_pattern [KEYS [SHARE [PAGE [SECONDS]]]]
+ *
+ * 1,000,000 keys; 0: the defaults. With SECONDS the listing and the large deletion each end after
+ * so long, whatever is left: what is felt beside five million keys takes no hour to see.
  */
 #include <hiredis/hiredis.h>
 #include <pthread.h>
@@ -33,6 +36,7 @@
 #define SLICES_MAX 1024u
 #define READERS    2u
 #define ROUNDS     20u
+#define ENDED      "ended before it was done"
 
 enum phase { PHASE_NONE, PHASE_REST, PHASE_WORK, PHASE_COUNT };
 
@@ -53,6 +57,8 @@ struct stage {
     struct reader readers[READERS];
     _Atomic unsigned phase, slice;
     uint64_t turn_ns; /* when the phase changes */
+    uint64_t most_ns; /* how long the listing and the large deletion last, each; 0: until done */
+    uint64_t end_ns;  /* of the one under way; 0: when done */
 };
 
 static void *read_on(void *arg)
@@ -94,6 +100,7 @@ static void start_reading(struct stage *stage)
     atomic_store(&stage->phase, PHASE_NONE);
     atomic_store(&stage->slice, 0);
     stage->turn_ns = 0;
+    stage->end_ns = stage->most_ns == 0 ? 0 : sta_clock_now_ns() + stage->most_ns;
     for (unsigned i = 0; i < READERS; i++)
         (void)pthread_create(&stage->readers[i].thread, NULL, read_on, &stage->readers[i]);
 }
@@ -124,6 +131,11 @@ static void take_turns(struct stage *stage)
     sta_nap_ns(SLICE_NS);
     atomic_store(&stage->phase, PHASE_NONE);
     stage->turn_ns = sta_clock_now_ns() + SETTLE_NS;
+}
+
+static bool is_over(const struct stage *stage)
+{
+    return stage->end_ns != 0 && sta_clock_now_ns() >= stage->end_ns;
 }
 
 /* ---- what they felt ---- */
@@ -262,12 +274,13 @@ static uint64_t list_all(struct stage *stage, uint64_t share, uint64_t page,
     struct strata_bytes name;
     uint64_t count = 0;
     int status = strata_keys_open(&keys, stage->cache, &options);
-    while (status == STRATA_OK && (status = strata_keys_next(keys, &name, error)) == STRATA_OK) {
+    while (status == STRATA_OK && !is_over(stage) &&
+           (status = strata_keys_next(keys, &name, error)) == STRATA_OK) {
         count++;
         take_turns(stage);
     }
-    if (status == STRATA_MISS)
-        (void)snprintf(error->text, sizeof error->text, "all");
+    if (status == STRATA_OK || status == STRATA_MISS)
+        (void)snprintf(error->text, sizeof error->text, status == STRATA_MISS ? "all" : ENDED);
     strata_keys_close(&keys);
     return count;
 }
@@ -276,7 +289,7 @@ static int on_progress(void *arg, const struct strata_pattern_progress *progress
 {
     (void)progress;
     take_turns(arg);
-    return 0;
+    return is_over(arg);
 }
 
 static struct strata *open_cache(const char *url)
@@ -338,6 +351,7 @@ int main(int argc, char **argv)
     static struct stage stage;
     uint64_t keys = argument(argc, argv, 1, 1000000), share = argument(argc, argv, 2, 0);
     uint64_t page = argument(argc, argv, 3, 0);
+    stage.most_ns = argument(argc, argv, 4, 0) * STA_NS_SEC;
     struct redis_server *server;
     struct strata_error error = {.text = ""};
     struct hidden_last last;
@@ -369,7 +383,9 @@ int main(int argc, char **argv)
                                                 &result, &error);
     hidden_end(hidden, called_ns, &last);
     work_end(&work, &stage, "deleted", result.deleted,
-             status == STRATA_OK ? strata_status_text(status) : error.text);
+             status == STRATA_OK     ? strata_status_text(status)
+             : status == STRATA_MORE ? ENDED
+                                     : error.text);
     report_server(server);
     (void)printf("the last matching answer after the call\n");
     hidden_report(&last);
@@ -377,5 +393,7 @@ int main(int argc, char **argv)
     strata_close(&stage.readers[1].cache);
     strata_close(&stage.cache);
     redis_server_stop(&server);
+    if (stage.most_ns != 0 && status == STRATA_MORE)
+        return 0;
     return status == STRATA_OK && result.deleted == keys ? 0 : 1;
 }

@@ -356,16 +356,16 @@ int main(int argc, char **argv)
     struct strata_error error = {.text = ""};
     struct hidden_last last;
     struct work work;
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     if (redis_server_start(&server, NULL) != 0)
         return 1;
-    fill(server, "session", keys);
     stage.cache = open_cache(redis_server_url(server));
     stage.readers[0] = (struct reader){.name = "own", .cache = stage.cache};
     stage.readers[1] =
         (struct reader){.name = "other", .cache = open_cache(redis_server_url(server))};
     struct hidden *hidden = hidden_create(redis_server_url(server));
-    hide_in_rounds(&stage, hidden, server);
+    hide_in_rounds(&stage, hidden, server); /* each goes over all keys that there are */
+    fill(server, "session", keys);
 
     work_begin(&work, &stage, server);
     uint64_t listed = list_all(&stage, share, page, &error);

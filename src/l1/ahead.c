@@ -12,8 +12,8 @@ void sta_ahead_touch(struct sta_ahead *ahead)
                                        &ahead->touched, &touched, touched + STA_AHEAD_PAGE,
                                        memory_order_relaxed, memory_order_relaxed))
         return; /* somebody else is at it */
-    uint8_t none =
-        0; /* a new byte is written; where it is not 0 any more, somebody has been there */
+    /* A new byte is written; where it is not 0 any more, somebody has been there. */
+    uint8_t none = 0;
     (void)__atomic_compare_exchange_n(ahead->base + touched, &none, 0, false, __ATOMIC_RELAXED,
                                       __ATOMIC_RELAXED);
 }

@@ -93,8 +93,8 @@ int sta_arena_init(struct sta_arena *arena, struct sta_budget *budget, uint64_t 
     arena->segments = sta_arena_reserve(arena->segment_count * sizeof *arena->segments, false);
     if (arena->segments == NULL)
         return STRATA_ERR_NOMEM;
-    atomic_init(&arena->fresh,
-                1); /* so that no item is at offset 0, but what every reader leaves alone: */
+    /* So that no item is at offset 0, but what every reader leaves alone: */
+    atomic_init(&arena->fresh, 1);
     sta_item_set_head(sta_arena_item(arena, 0), (struct sta_item_head){.state = STA_ITEM_BLOCK});
     return STRATA_OK;
 }

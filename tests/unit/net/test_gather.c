@@ -62,8 +62,10 @@ static void what_was_earned_before_is_paid_with_first(void **state)
     assert_true(sta_gather_pays(&gather, 51000 * US));
     for (unsigned i = 0; i < 1000000; i++)
         sta_gather_note(&gather, 0, 50 * US, 15);
-    sta_gather_note(&gather, 0, 8001 * US, 0); /* not more than eight */
-    assert_false(sta_gather_pays(&gather, 8001 * US));
+    const uint64_t from_ns = STA_NS_SEC, to_ns = from_ns + 8001 * US;
+    sta_gather_note(&gather, from_ns, to_ns, 0); /* not more than eight */
+    assert_false(sta_gather_pays(&gather, to_ns + 16 * US - 1));
+    assert_true(sta_gather_pays(&gather, to_ns + 16 * US));
 }
 
 static void a_rest_doubles_as_long_as_yields_are_in_vain(void **state)

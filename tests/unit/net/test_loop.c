@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "core/clock.h"
+#include "core/nap.h"
 #include "net/loop.h"
 #include "strata/status.h"
 
@@ -178,6 +180,53 @@ static void a_loop_can_be_run_again_after_stop(void **state)
         assert_int_equal(counter.count, 1);
     }
     sta_loop_destroy(&counter.loop);
+}
+
+struct slumber {
+    struct sta_loop *loop;
+    struct sta_task wake, end;
+    uint64_t used_ns[2]; /* processor time of the loop's thread: when it was woken, at the end */
+};
+
+static uint64_t used_ns(void)
+{
+    struct timespec used;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * STA_NS_SEC + (uint64_t)used.tv_nsec;
+}
+
+static void on_wake(struct sta_task *task)
+{
+    STA_CONTAINER(task, struct slumber, wake)->used_ns[0] = used_ns();
+}
+
+static void on_end(struct sta_task *task)
+{
+    struct slumber *slumber = STA_CONTAINER(task, struct slumber, end);
+    slumber->used_ns[1] = used_ns();
+    sta_loop_stop(slumber->loop);
+}
+
+static void *run_loop(void *arg)
+{
+    sta_loop_run(arg);
+    return NULL;
+}
+
+static void a_loop_that_was_woken_sleeps_again(void **state)
+{
+    (void)state;
+    struct slumber slumber = {.wake.run = on_wake, .end.run = on_end};
+    pthread_t thread;
+    slumber.loop = loop_make();
+    assert_int_equal(pthread_create(&thread, NULL, run_loop, slumber.loop), 0);
+    sta_nap_ns(50 * STA_NS_MS); /* it waits */
+    sta_loop_post(slumber.loop, &slumber.wake);
+    sta_nap_ns(300 * STA_NS_MS);
+    sta_loop_post(slumber.loop, &slumber.end);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(slumber.used_ns[1] - slumber.used_ns[0] < 50 * STA_NS_MS);
+    sta_loop_destroy(&slumber.loop);
 }
 
 static void destroying_nothing_is_fine(void **state)
@@ -412,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_task_may_free_itself),
         cmocka_unit_test(what_was_posted_before_stop_runs),
         cmocka_unit_test(a_loop_can_be_run_again_after_stop),
+        cmocka_unit_test(a_loop_that_was_woken_sleeps_again),
         cmocka_unit_test(destroying_nothing_is_fine),
         cmocka_unit_test(timers_fire_in_the_order_of_their_due_times_and_never_early),
         cmocka_unit_test(a_timer_may_stop_and_move_others_from_within),

@@ -160,6 +160,16 @@ const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker)
     return node != NULL ? &node->url : NULL;
 }
 
+bool sta_cluster_way_owner(const struct sta_worker *worker, uint16_t slot, struct sta_endpoint *out)
+{
+    const struct sta_slot_map *map = sta_router_map(worker->router);
+    uint16_t owner = map != NULL ? sta_slot_map_owner(map, slot) : STA_SLOT_MAP_NONE;
+    if (owner == STA_SLOT_MAP_NONE || map->nodes[owner].endpoint.address[0] == '\0')
+        return false;
+    *out = map->nodes[owner].endpoint;
+    return true;
+}
+
 struct search {
     const struct sta_endpoint *endpoint;
     const struct sta_node *found;

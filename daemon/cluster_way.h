@@ -15,6 +15,7 @@
 #ifndef STA_CLUSTER_WAY_H
 #define STA_CLUSTER_WAY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sta_endpoint;
@@ -30,6 +31,10 @@ void sta_cluster_way_close(struct sta_worker *worker);
 /* A node that may answer, another one each time: for what any of them does alike. NULL: none may.
  * Of use until the loop goes on. */
 const struct sta_redis_url *sta_cluster_way_any(struct sta_worker *worker);
+
+/* Who serves the slot, as far as is known. */
+bool sta_cluster_way_owner(const struct sta_worker *worker, uint16_t slot,
+                           struct sta_endpoint *out);
 
 /* For how long this node, which takes connections, has not answered; 0: it is not so. */
 uint64_t sta_cluster_way_silent_ms(const struct sta_worker *worker,

@@ -8,7 +8,6 @@
 
 #include "daemon/cluster_way.h"
 #include "daemon/exchange.h"
-#include "daemon/own_home.h"
 #include "daemon/own_lane.h"
 #include "daemon/session.h"
 #include "daemon/slot_plan.h"
@@ -69,7 +68,7 @@ static void blame_node(const struct sta_exchange *exchange, struct sta_upstream_
 {
     const struct sta_worker *worker = exchange->worker;
     const uint16_t slot = exchange->operation.slot;
-    if (slot == STA_OPERATION_ANY_NODE || !sta_own_home_find(worker, slot, whose)) {
+    if (slot == STA_OPERATION_ANY_NODE || !sta_cluster_way_owner(worker, slot, whose)) {
         error->reason = worker->lanes[exchange->lane].reason;
         return;
     }

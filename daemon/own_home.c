@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/random.h"
+#include "daemon/cluster_way.h"
 #include "daemon/exchange.h"
 #include "daemon/own_lane.h"
 #include "daemon/own_time.h"
@@ -15,7 +16,6 @@
 #include "daemon/worker.h"
 #include "l2/redirect.h"
 #include "l2/router.h"
-#include "l2/slot_map.h"
 #include "resp/resp.h"
 #include "strata/status.h"
 
@@ -44,16 +44,6 @@ void sta_own_home_begin(struct sta_own_lane *lane)
     lane->home.way = STA_OWN_HOME_FIRST;
     lane->home.attempts = 0;
     lane->home.until_ns = sta_worker_deadline_ns(lane->worker);
-}
-
-bool sta_own_home_find(const struct sta_worker *worker, uint16_t slot, struct sta_endpoint *out)
-{
-    const struct sta_slot_map *map = sta_router_map(worker->router);
-    uint16_t owner = map != NULL ? sta_slot_map_owner(map, slot) : STA_SLOT_MAP_NONE;
-    if (owner == STA_SLOT_MAP_NONE || map->nodes[owner].endpoint.address[0] == '\0')
-        return false;
-    *out = map->nodes[owner].endpoint;
-    return true;
 }
 
 static void home_wait(struct sta_own_lane *lane, uint64_t at_ns)
@@ -85,7 +75,7 @@ void sta_own_home_go(struct sta_own_lane *lane)
     const bool named = home->way == STA_OWN_HOME_MOVED || home->way == STA_OWN_HOME_ASK;
     const char *reason = "nobody serves the slot";
     int status = STRATA_ERR_UNAVAILABLE;
-    if (named || sta_own_home_find(lane->worker, home->slot, &home->endpoint)) {
+    if (named || sta_cluster_way_owner(lane->worker, home->slot, &home->endpoint)) {
         status = sta_own_lane_connect(lane);
         reason = strata_status_text(status);
     }

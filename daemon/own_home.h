@@ -72,9 +72,6 @@ struct sta_own_home {
 void sta_own_home_init(struct sta_own_lane *lane);
 void sta_own_home_fini(struct sta_own_lane *lane);
 
-/* Who serves the slot, as far as is known. */
-bool sta_own_home_find(const struct sta_worker *worker, uint16_t slot, struct sta_endpoint *out);
-
 /* What comes may be said elsewhere: the budget counts from now. */
 void sta_own_home_begin(struct sta_own_lane *lane);
 

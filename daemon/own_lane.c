@@ -360,7 +360,7 @@ static struct sta_own_lane *idle_find(const struct sta_worker *worker, int proto
 {
     struct sta_endpoint owner;
     bool any = slot == STA_OPERATION_ANY_NODE;
-    if (!any && !sta_own_home_find(worker, slot, &owner))
+    if (!any && !sta_cluster_way_owner(worker, slot, &owner))
         return NULL;
     for (struct sta_list *node = worker->idle_own.prev; node != &worker->idle_own;
          node = node->prev) {

@@ -36,12 +36,6 @@ static int get_slow(struct sta_session *session, struct strata_bytes *argv,
  * is not large in this sense. Before a cluster the router does the same for each node.
  */
 
-static bool is_clogged(const struct sta_lane *lane)
-{
-    return lane->connection != NULL &&
-           sta_connection_partial_bytes(lane->connection) >= STA_LARGE_ANSWERS_BYTES;
-}
-
 static enum sta_lane_kind get_lane(const struct sta_session *session, struct strata_bytes key)
 {
     const struct sta_worker *worker = session->worker;
@@ -50,7 +44,8 @@ static enum sta_lane_kind get_lane(const struct sta_session *session, struct str
     if (worker->router != NULL || sta_lane_speaks_only_2(shared))
         return STA_LANE_SHARED;
     bool aside = sta_large_answers_expects(&worker->large, key) ||
-                 (session->in_flight == 0 && is_clogged(shared) && !is_clogged(plain));
+                 (session->in_flight == 0 && sta_connection_is_clogged(shared->connection) &&
+                  !sta_connection_is_clogged(plain->connection));
     return aside ? STA_LANE_PLAIN3 : STA_LANE_SHARED;
 }
 

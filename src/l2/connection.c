@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/random.h"
 #include "l2/connection_inside.h"
+#include "l2/large_answers.h"
 #include "strata/status.h"
 
 #define CONNECT_TIMEOUT_NS   STA_NS_SEC
@@ -472,9 +473,10 @@ void sta_connection_renew_gently(struct sta_connection *connection, const char *
     sta_connection_leave(connection);
 }
 
-size_t sta_connection_partial_bytes(const struct sta_connection *connection)
+bool sta_connection_is_clogged(const struct sta_connection *connection)
 {
-    return connection->state == STA_CONNECTION_READY ? connection->partial_bytes : 0;
+    return connection != NULL && connection->state == STA_CONNECTION_READY &&
+           connection->partial_bytes >= STA_LARGE_ANSWERS_BYTES;
 }
 
 bool sta_connection_is_tracked(const struct sta_connection *connection)

@@ -133,8 +133,8 @@ const char *sta_connection_untracked_reason(const struct sta_connection *connect
  * NULL: there is none, or it has timed out. */
 const struct sta_request *sta_connection_answering(const struct sta_connection *connection);
 
-/* How much has come of replies that are not whole yet: what follows waits behind it. */
-size_t sta_connection_partial_bytes(const struct sta_connection *connection);
+/* A large reply is coming in: what follows waits behind it. NULL is none. */
+bool sta_connection_is_clogged(const struct sta_connection *connection);
 
 enum sta_connection_state sta_connection_state(const struct sta_connection *connection);
 void sta_connection_statistics(const struct sta_connection *connection,

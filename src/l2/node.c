@@ -170,12 +170,6 @@ void sta_node_submit_request(struct sta_node *node, enum sta_node_lane_kind kind
         request->done(request, status, strata_bytes(NULL, 0));
 }
 
-static bool lane_is_clogged(const struct sta_node_lane *lane)
-{
-    return lane->connection != NULL &&
-           sta_connection_partial_bytes(lane->connection) >= STA_LARGE_ANSWERS_BYTES;
-}
-
 static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
                                                  const struct sta_request *request)
 {
@@ -185,7 +179,8 @@ static enum sta_node_lane_kind node_lane_by_size(const struct sta_node *node,
     if (request->wire.len >= STA_LARGE_ANSWERS_BYTES ||
         sta_large_answers_expects(&node->large_answers, request->wire))
         return STA_NODE_BULK;
-    bool aside = lane_is_clogged(&lanes[STA_NODE_MAIN]) && !lane_is_clogged(&lanes[STA_NODE_BULK]);
+    bool aside = sta_connection_is_clogged(lanes[STA_NODE_MAIN].connection) &&
+                 !sta_connection_is_clogged(lanes[STA_NODE_BULK].connection);
     return aside ? STA_NODE_BULK : STA_NODE_MAIN;
 }
 

@@ -130,9 +130,13 @@ static int conclude_hello(struct sta_exchange *exchange, int status, struct stra
                           struct sta_buffer *out)
 {
     struct sta_session *session = exchange->session;
+    struct strata_bytes argv[2];
     if (status < 0 || session == NULL || *(const char *)replies.data == '-')
         return conclude_as_it_is(exchange, status, replies, out);
-    session->protocol = session->protocol == 2 ? 3 : 2;
+    status = sta_exchange_rebase(exchange, argv, 2);
+    if (status < 0)
+        return status;
+    session->protocol = *(const char *)argv[1].data - '0';
     session->own_lane->protocol = session->protocol;
     return sta_local_commands_hello(session, out);
 }

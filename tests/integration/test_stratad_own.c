@@ -514,6 +514,9 @@ static void the_protocol_may_change_while_something_is_held(void **state)
     say(fd, "MULTI\nSET held mine\nEXEC\nGET held\nGET none\n");
     expect(fd, "+OK\n+QUEUED\n*-1\n$6\nothers\n$-1\n");
 
+    say(fd, "WATCH held\nHELLO 3\nHELLO 3\nGET none\nHELLO 2\nHELLO 3\nUNWATCH\nGET none\n");
+    expect_until(fd, "+OK\r\n_\r\n");
+
     say(news, "HELLO 3\nSUBSCRIBE held:news\n");
     expect_until(news, "held:news\r\n:1\r\n");
     say(news, "GET none\nHELLO 2\n");

@@ -113,6 +113,20 @@ static void nothing_is_touched_that_the_bound_keeps_from_being_used(void **state
     rig_destroy(l1);
 }
 
+static void nothing_is_touched_while_a_tier_is_resized(void **state)
+{
+    (void)state;
+    struct sta_l1 *l1 = rig_create((struct sta_l1_config){.max_bytes = 64 * MIB});
+    const uint64_t before = touched(l1, STA_TIER_SEGMENTS);
+    atomic_fetch_add(&l1->resizes, 1);
+    for (uint64_t i = 0; i < 20000; i++)
+        store(l1, i);
+    assert_true(used(l1, STA_TIER_SEGMENTS) > 0);
+    assert_int_equal(touched(l1, STA_TIER_SEGMENTS), before);
+    atomic_fetch_sub(&l1->resizes, 1);
+    rig_destroy(l1);
+}
+
 static void a_small_tier_touches_nothing_ahead(void **state)
 {
     (void)state;
@@ -131,6 +145,7 @@ int main(void)
         cmocka_unit_test(what_a_store_begins_is_touched_before_it_comes),
         cmocka_unit_test(one_store_touches_one_page),
         cmocka_unit_test(nothing_is_touched_that_the_bound_keeps_from_being_used),
+        cmocka_unit_test(nothing_is_touched_while_a_tier_is_resized),
         cmocka_unit_test(a_small_tier_touches_nothing_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

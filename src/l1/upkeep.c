@@ -9,14 +9,15 @@
  */
 #include "l1/tier.h"
 
-#define SHADOW_PART    32u                             /* of the bytes may go to shadows */
-#define GROW_BYTES     (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
-#define GROW_EVICTS    (64u * 1024)
-#define CLAIM_BYTES    (UINT64_C(16) * 1024) /* that one store claims for ghosts */
-#define DUEL_EVERY     16u /* stores: one of so many looks whether there is something to do */
-#define AHEAD_SEGMENTS (2 * STA_AHEAD_PAGE) /* about what two threads store while one touches */
-#define AHEAD_BUCKETS  (STA_AHEAD_PAGE / 4) /* for more entries than a segment has */
-#define SHADOWS_MOST   ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
+#define SHADOW_PART   32u                             /* of the bytes may go to shadows */
+#define GROW_BYTES    (8 * sizeof(struct sta_bucket)) /* a split with a long chain */
+#define GROW_EVICTS   (64u * 1024)
+#define CLAIM_BYTES   (UINT64_C(16) * 1024) /* that one store claims for ghosts */
+#define DUEL_EVERY    16u /* stores: one of so many looks whether there is something to do */
+#define AHEAD_MOST    (2 * STA_AHEAD_PAGE) /* about what two threads store while one touches */
+#define AHEAD_PART    128u                 /* of a tier's bytes are touched ahead, at most */
+#define AHEAD_BUCKETS 8u /* part of that for the index, for more entries than fit into the rest */
+#define SHADOWS_MOST  ((uint64_t)STA_DUEL_CAP_MOST * STA_DUEL_ENTRY_BYTES) /* they take no more */
 
 /* By the places in use: entries and a few that lanes keep, on one line. */
 static bool index_is_full(const struct sta_l1 *l1)
@@ -52,16 +53,23 @@ void sta_upkeep_begin(struct sta_l1 *l1)
         sta_ahead_touch(&l1->ahead[i]);
 }
 
+/* Of segments: what is resident before it is needed must not weigh in a small tier. */
+static uint64_t ahead_bytes(const struct sta_l1 *l1)
+{
+    uint64_t part = sta_budget_most(&l1->memory) / AHEAD_PART;
+    return part < AHEAD_MOST ? part : AHEAD_MOST;
+}
+
 /* How far it should be touched. */
 static uint64_t wanted(const struct sta_l1 *l1, enum sta_tier_ahead what)
 {
     const struct sta_index *index = &l1->index;
     if (what == STA_TIER_SEGMENTS)
-        return sta_arena_used(&l1->arena) + AHEAD_SEGMENTS;
+        return sta_arena_used(&l1->arena) + ahead_bytes(l1);
     uint64_t buckets = what == STA_TIER_BUCKETS
                            ? sta_tier_load(&index->bucket_count)
                            : atomic_load_explicit(&index->overflow_fresh, memory_order_relaxed);
-    return buckets * sizeof(struct sta_bucket) + AHEAD_BUCKETS;
+    return buckets * sizeof(struct sta_bucket) + ahead_bytes(l1) / AHEAD_BUCKETS;
 }
 
 /* One page at most: who begins the next segment touches the next one. What stores could not claim
@@ -71,7 +79,7 @@ void sta_upkeep_ahead(struct sta_l1 *l1)
     for (uint32_t i = 0; i < STA_TIER_AHEADS; i++) {
         if (!sta_ahead_is_short(&l1->ahead[i], wanted(l1, i)))
             continue;
-        if (sta_budget_fits(&l1->memory, AHEAD_SEGMENTS) && !sta_tier_resizing(l1)) {
+        if (sta_budget_fits(&l1->memory, ahead_bytes(l1)) && !sta_tier_resizing(l1)) {
             sta_ahead_touch(&l1->ahead[i]);
             return;
         }

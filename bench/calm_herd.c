@@ -318,23 +318,27 @@ static void sums_add(struct sums *sums, const struct flock *flock, unsigned firs
         sums->last_failure_ns = flock->last_failure_ns;
 }
 
-static void herd_print(struct herd *herd, uint64_t killed_ns, uint64_t up_ns, double processor)
+static void herd_print(struct herd *herd, uint64_t killed_ns, uint64_t up_ns, bool was_away,
+                       double processor)
 {
     struct sums sums = {.listened_ns = up_ns};
     for (unsigned i = 0; i < FLOCKS; i++)
         sums_add(&sums, &herd->flocks[i], i * FLOCK);
     double tried = most_at_once(sums.tried_ns);
     double back = most_at_once(sums.back_ns);
-    printf(
-        "%u clients, Redis away for %.2f s, of which it listened for %.2f s: after that half are "
-        "back in %.2f s, all in %.2f s, %.1f %% at most within 100 ms, who began to connect "
-        "%.1f %% at most; %u connecting at a time; %llu attempts in vain; %llu of %llu calls "
-        "failed, the last %.2f s after; at most %u under way; %.2f s of processor time\n",
-        CLIENTS, seconds(killed_ns, up_ns), seconds(sums.listened_ns, up_ns),
-        seconds(up_ns, sums.back_ns[CLIENTS / 2]), seconds(up_ns, sums.back_ns[CLIENTS - 1]), back,
-        tried, atomic_load(&herd->most_connecting), (unsigned long long)sums.attempts,
-        (unsigned long long)sums.failed, (unsigned long long)sums.calls,
-        seconds(up_ns, sums.last_failure_ns), atomic_load(&herd->most_under_way), processor);
+    if (was_away)
+        printf("%u clients, Redis away for %.2f s, of which it listened for %.2f s: ", CLIENTS,
+               seconds(killed_ns, up_ns), seconds(sums.listened_ns, up_ns));
+    else
+        printf("%u clients, whose links were cut and Redis stayed: ", CLIENTS);
+    printf("after that half are back in %.2f s, all in %.2f s, %.1f %% at most within 100 ms, who "
+           "began to connect %.1f %% at most; %u connecting at a time; %llu attempts in vain; %llu "
+           "of %llu calls failed, the last %.2f s after; at most %u under way; %.2f s of processor "
+           "time\n",
+           seconds(up_ns, sums.back_ns[CLIENTS / 2]), seconds(up_ns, sums.back_ns[CLIENTS - 1]),
+           back, tried, atomic_load(&herd->most_connecting), (unsigned long long)sums.attempts,
+           (unsigned long long)sums.failed, (unsigned long long)sums.calls,
+           seconds(up_ns, sums.last_failure_ns), atomic_load(&herd->most_under_way), processor);
 }
 
 /* ---- one restart ---- */
@@ -381,7 +385,7 @@ static int herd_restart(struct herd *herd, struct redis_server *server, unsigned
     processor = processor_seconds() - processor;
     herd_stop(herd);
     if (well)
-        herd_print(herd, killed_ns, up_ns, processor);
+        herd_print(herd, killed_ns, up_ns, away_ms > 0, processor);
     return well ? 0 : -1;
 }
 

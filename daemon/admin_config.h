@@ -3,8 +3,10 @@
  * /config over HTTP: GET shows the options in force, PUT changes some of them.
  *
  *     PUT {"l1_max_size": 500, "log_level_l2": "debug"}
- *     200 {"changed": [{"name": "l1_max_size", "live": true, "before": "unlimited", "after": 500,
- *     ...}]} 400 {"error": "l1_tl: not an option; did you mean l1_ttl?"}: nothing has changed
+ *
+ *     200 {"changed": [{"name": "l1_max_size", "live": true, "before": "unlimited", ...}]}
+ *
+ *     400 {"error": "l1_tl: not an option; did you mean l1_ttl?"}: nothing has changed
  *
  * Threads: any.
  */

@@ -117,9 +117,9 @@ struct sta_stats_totals sta_stats_add_up(const struct sta_stratad *stratad);
  *    "commands": {"total", "refused", "forwarded", "writes",
  *                 "errors": {"unavailable", "timeout", "lost", "busy"}},
  *    "own_connections": {"open", "opened", "refused"},
- *    "l1": {"enabled", "hits", "misses", "unasked", "hit_ratio", "entries", "memory_bytes",
- *    "max_bytes", ...}, "coherence": {"mode", "max_staleness_seconds", "invalidations",
- *                  "invalidations_of_all", "canaries", "canaries_lost", "stale_answers"},
+ *    "l1": {"enabled", "hits", "misses", "unasked", "hit_ratio", "entries", "memory_bytes", ...},
+ *    "coherence": {"mode", "max_staleness_seconds", "invalidations", "invalidations_of_all",
+ *                  "canaries", "canaries_lost", "stale_answers"},
  *    "l2": {"url", "available", "reads", "lanes": {"shared": {...}, "plain2": {}, "plain3": {}}},
  *    "health": {...}, "metrics": {...}, "l1_cache": {...}, "l2_cache": {...}, "latency": {...}}
  *

@@ -30,7 +30,8 @@ struct strata;
 
 /* Opens a cache. `options` NULL: from the environment. Redis need not be reachable: the first
  * calls will say so. On failure *out is untouched and `error` (may be NULL) has the particulars:
- * STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM. */
+ * STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM; STRATA_ERR_BUSY:
+ * another process has the journal of write-behind. */
 STRATA_API int strata_open(struct strata **out, const struct strata_options *options,
                            struct strata_error *error);
 
@@ -79,8 +80,9 @@ STRATA_API int strata_get(struct strata *cache, struct strata_bytes key,
 STRATA_API void strata_release(struct strata_value *value);
 
 /* As strata_get(), but copies up to `cap` bytes to `buffer` and stores the value's whole length
- * in *len, which may be more than cap (then the first cap bytes were copied). Without STRATA_OK
- * *len is as it was, and the buffer's bytes may not be. The fastest way to a small value. */
+ * in *len, which may be more than cap (then the first cap bytes were copied). Where neither
+ * STRATA_OK nor STRATA_STALE is answered *len is as it was, and the buffer's bytes may not be. The
+ * fastest way to a small value. */
 STRATA_API int strata_get_copy(struct strata *cache, struct strata_bytes key, void *buffer,
                                size_t cap, size_t *len);
 
@@ -119,8 +121,8 @@ STRATA_API int strata_invalidate(struct strata *cache, struct strata_bytes key);
 
 /* With write-behind: waits until Redis has acknowledged every write that was accepted before this
  * call, or a later one of the same key has been accepted; in the meantime nothing waits for its
- * interval or its rate. STRATA_OK, or STRATA_ERR_TIMEOUT after `timeout_ms`. Without write-behind
- * STRATA_OK at once. */
+ * interval or its rate. STRATA_OK, or STRATA_ERR_TIMEOUT after `timeout_ms` (STRATA_UNLIMITED: it
+ * waits as long as it takes). Without write-behind STRATA_OK at once. */
 STRATA_API int strata_flush(struct strata *cache, uint64_t timeout_ms);
 
 /* Whether a write that answered STRATA_OK is where all who share the cache look for it: Redis has
@@ -149,12 +151,14 @@ STRATA_API int strata_delete_many(struct strata *cache, const struct strata_byte
 
 /* ---- asynchronous twins ----
  *
- * A completion is called exactly once for each call that returned STRATA_OK, never from within
- * the call. Without a queue it runs on the cache's I/O thread and must not block or call the
- * synchronous functions. With a queue it runs on the thread that dispatches the queue. Key and
- * value bytes are copied before the call returns. `value` is NULL except for a get that answered
- * STRATA_OK; it dies when the callback returns, unless the callback takes it over by copying the
- * struct and zeroing the original. */
+ * They return STRATA_OK, or STRATA_ERR_INVALID, STRATA_ERR_TOO_BIG or STRATA_ERR_NOMEM; what else
+ * may happen is the status of the completion. That is called exactly once for each call that
+ * returned STRATA_OK, never from within the call. Without a queue it runs on the cache's I/O
+ * thread: it must not block, may make asynchronous calls, and gets STRATA_ERR_INVALID from the
+ * synchronous ones. With a queue it runs on the thread that dispatches the queue, where all calls
+ * are allowed. Key and value bytes are copied before the call returns. `value` is NULL except for a
+ * get that answered STRATA_OK or STRATA_STALE; it dies when the callback returns, unless the
+ * callback takes it over by copying the struct and zeroing the original. */
 
 struct strata_queue;
 
@@ -175,12 +179,15 @@ STRATA_API int strata_delete_async(struct strata *cache, struct strata_bytes key
                                    struct strata_completion completion);
 
 /* A completion queue for an event loop of your own: wait until strata_queue_fd() is readable
- * (poll, epoll, uv_poll, ...), then dispatch. */
+ * (poll, epoll, uv_poll, ...), then dispatch. One queue may serve several caches.
+ * STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM (no descriptor is left). */
 STRATA_API int strata_queue_open(struct strata_queue **out);
 
 /* Close it only after the cache whose calls use it is closed, or after all of them completed;
- * what was not dispatched is dispatched by this call. */
+ * what was not dispatched is dispatched by this call. Sets the pointer to NULL; NULL is fine. */
 STRATA_API void strata_queue_close(struct strata_queue **queue);
+
+/* To be waited for, and neither read nor closed: it is the queue's, and lives as long. */
 STRATA_API int strata_queue_fd(const struct strata_queue *queue);
 
 /* Runs up to `most` waiting completions (0: all that wait now) on the calling thread, one thread
@@ -189,12 +196,13 @@ STRATA_API size_t strata_queue_dispatch(struct strata_queue *queue, size_t most)
 
 /* ---- numbers ---- */
 
+/* Keys, since the cache was opened; a batch counts each of its own. */
 struct strata_tier_statistics {
     uint64_t hits;
     uint64_t misses;
     uint64_t sets;
     uint64_t deletes;
-    uint64_t errors;
+    uint64_t errors; /* operations that the tier failed */
 };
 
 /* How L1 hears of what others write to Redis. */
@@ -265,6 +273,8 @@ struct strata_statistics {
     struct strata_write_behind_statistics write_behind;
 };
 
+/* As it is now, from any thread, callbacks too; asks Redis nothing, and always succeeds. Numbers
+ * are read one after another while the cache works: sums may be off by what happened meanwhile. */
 STRATA_API void strata_statistics(struct strata *cache, struct strata_statistics *out);
 
 #ifdef __cplusplus

@@ -56,10 +56,9 @@ STRATA_API int strata_keys_open(struct strata_keys **out, struct strata *cache,
  * was all. Errors, with which node and why in `error` (may be NULL): STRATA_ERR_UNAVAILABLE,
  * STRATA_ERR_TIMEOUT, STRATA_ERR_LOST (a node that stayed away), STRATA_ERR_DENIED,
  * STRATA_ERR_SERVER (no right to SCAN or, in a cluster, to CLUSTER NODES; or a server without
- * them),
- * STRATA_ERR_PROTOCOL, STRATA_ERR_TOO_BIG (max_bytes), STRATA_ERR_NOMEM; STRATA_ERR_INVALID on the
- * I/O thread. After an end or an error the same is answered again. May wait for Redis, as long as
- * each answer takes less than the patience. */
+ * them), STRATA_ERR_PROTOCOL, STRATA_ERR_TOO_BIG (max_bytes), STRATA_ERR_NOMEM; STRATA_ERR_INVALID
+ * on the I/O thread. After an end or an error the same is answered again. May wait for Redis, as
+ * long as each answer takes less than the patience. */
 STRATA_API int strata_keys_next(struct strata_keys *keys, struct strata_bytes *key,
                                 struct strata_error *error);
 

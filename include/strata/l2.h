@@ -22,21 +22,28 @@ struct strata_l2_options {
     const char *redis_url;              /* "redis://localhost:6379/0" */
     const char *key_prefix;             /* "atp:cache:"; "" is none */
     enum strata_switch cluster_enabled; /* off */
-    const char *const *cluster_nodes;
+    const char *const *cluster_nodes;   /* "host:port" each; cluster_node_count of them */
     size_t cluster_node_count;
-    uint64_t default_ttl_ms;                        /* 3 600 000; STRATA_UNLIMITED: keys stay */
-    uint64_t max_connections;                       /* 20 */
-    uint64_t socket_timeout_ms;                     /* 5000 */
+    uint64_t default_ttl_ms;    /* 3 600 000; STRATA_UNLIMITED: keys stay */
+    uint64_t max_connections;   /* 20, per node; it uses two, or one where it is 1 */
+    uint64_t socket_timeout_ms; /* 5000; the budget of one call over all its retries */
     const struct strata_tls_provider *tls_provider; /* for rediss://, whose options name files */
     enum strata_log_level log_level;
     strata_log_sink log_sink;
     void *log_arg;
 };
 
+/* `options` NULL: all defaults, and nothing from the environment. Redis need not be reachable.
+ * STRATA_ERR_CONFIG, STRATA_ERR_UNSUPPORTED, STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, with the
+ * particulars in `error` (may be NULL); *out is untouched then. */
 STRATA_API int strata_l2_open(struct strata_l2 **out, const struct strata_l2_options *options,
                               struct strata_error *error);
+
+/* Calls that are pending end with STRATA_ERR_CLOSED, their completions called before this returns.
+ * Sets the pointer to NULL; NULL is fine. */
 STRATA_API void strata_l2_close(struct strata_l2 **l2);
 
+/* As their namesakes in cache.h. A value is a copy, to be given back with strata_release(). */
 STRATA_API int strata_l2_get(struct strata_l2 *l2, struct strata_bytes key,
                              struct strata_value *value);
 STRATA_API int strata_l2_set(struct strata_l2 *l2, struct strata_bytes key,

@@ -37,6 +37,7 @@ typedef int (*strata_loader)(struct strata_load *load, void *arg);
  * error; STRATA_OK, STRATA_ERR_INVALID. */
 typedef int (*strata_loader_many)(struct strata_load *const *loads, size_t count, void *arg);
 
+/* The key to be loaded, without the configured prefix; readable until the loader returns. */
 STRATA_API struct strata_bytes strata_load_key(const struct strata_load *load);
 
 /* The value (copied), and for how long it is good; `ttl_ms` 0: as the options say.

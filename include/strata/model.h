@@ -13,8 +13,8 @@
  *     static const struct strata_column person_columns[] = {
  *         {"id", STRATA_TYPE_INTEGER, STRATA_COLUMN_KEY, offsetof(struct person, id), 0},
  *         {"name", STRATA_TYPE_TEXT, STRATA_COLUMN_UNIQUE, offsetof(struct person, name), 0},
- *         {"nickname", STRATA_TYPE_TEXT, STRATA_COLUMN_NULLABLE, offsetof(struct person, nickname),
- *         0},
+ *         {"nickname", STRATA_TYPE_TEXT, STRATA_COLUMN_NULLABLE,
+ *          offsetof(struct person, nickname), 0},
  *         {"born", STRATA_TYPE_TIMESTAMP, STRATA_COLUMN_NULLABLE, offsetof(struct person, born),
  *          offsetof(struct person, born_is_null)},
  *     };

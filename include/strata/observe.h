@@ -25,11 +25,13 @@
 extern "C" {
 #endif
 
-/* One JSON object: "metrics" (combined, l1, l2), "l1_cache", "l2_cache", "coherence", "latency". */
+/* One JSON object: "metrics" (combined, l1, l2), "l1_cache", "l2_cache", "coherence", "latency" and
+ * more (docs/metrics.md); with metrics_detailed on "prefixes" as well. */
 STRATA_API int strata_statistics_json(struct strata *cache, char **text);
 
 /* Prometheus' text format, version 0.0.4: to be answered with the content type
- * "text/plain; version=0.0.4; charset=utf-8". With metrics_detailed on it has series by node. */
+ * "text/plain; version=0.0.4; charset=utf-8". With metrics_detailed on it has series by node and by
+ * prefix of keys. */
 STRATA_API int strata_metrics_text(struct strata *cache, char **text);
 
 /* Frees it and sets the pointer to NULL. NULL is fine. */

@@ -61,7 +61,8 @@ struct strata_pattern_options {
  * deleted: keys that were in Redis; with write-through off or without L2, in either tier.
  * STRATA_OK, also where nothing matched; the errors of strata_keys_next() and strata_delete(), with
  * *count of what was deleted all the same; STRATA_ERR_TOO_BIG: the pattern, more than 65535 bytes;
- * STRATA_ERR_DISABLED: by invalidation_enabled; STRATA_ERR_INVALID: on the I/O thread. */
+ * STRATA_ERR_DISABLED: by invalidation_enabled; STRATA_ERR_INVALID: an empty pattern, an option out
+ * of bounds, or a call on the I/O thread. */
 STRATA_API int strata_invalidate_pattern(struct strata *cache, struct strata_bytes pattern,
                                          uint64_t *count);
 

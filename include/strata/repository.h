@@ -4,13 +4,14 @@
  *
  *     struct strata_database *database = NULL;
  *     struct strata_repository *people = NULL;
- *     strata_database_open(&database, cache, strata_sqlite(), &(struct strata_database_options){
- *                              .url = "people.db"}, &error);
+ *     struct strata_database_options options = {.url = "people.db"};
+ *     strata_database_open(&database, cache, strata_sqlite(), &options, &error);
  *     strata_repository_open(&people, database, &person_model, &error);
  *
  *     struct strata_rows found = {0};
- *     if (strata_repository_find_cached(people, strata_field_integer(7), &found, &error) ==
- *         STRATA_OK) { const struct person *person = found.rows;
+ *     status = strata_repository_find_cached(people, strata_field_integer(7), &found, &error);
+ *     if (status == STRATA_OK) {
+ *         const struct person *person = found.rows;
  *         ...
  *         strata_rows_release(&found);
  *     }
@@ -58,12 +59,13 @@ struct strata_database_options {
     /* SQLite: a file; or ":memory:", which has a single connection: while a transaction has it,
      * other calls wait for it. PostgreSQL: strata/postgresql.h. */
     const char *url;
-    size_t connections;  /* the most that calls have open at a time; 0: 4. The database's thread has
-                            one more */
+    size_t connections;  /* the most that calls have open at a time, 1 to 1024; 0: 4. The database's
+                            thread has one more */
     uint64_t timeout_ms; /* to wait for a connection, a lock, in PostgreSQL an answer; 0: 5000. A
                             statement of SQLite's is not ended by it */
     uint64_t sweep_ms;   /* how often intents that others left are looked for; 0: 500 */
-    uint64_t grace_ms;   /* how old an intent must be to have been left; 0: 1000 */
+    uint64_t grace_ms;   /* how old an intent must be to have been left; 0: 1000. Times are 2^31 - 1
+                            at most */
 };
 
 /* Opens a database and makes its table of intents, strata_intents, where it is not there; what was
@@ -90,6 +92,8 @@ struct strata_repository;
 STRATA_API int strata_repository_open(struct strata_repository **out,
                                       struct strata_database *database,
                                       const struct strata_model *model, struct strata_error *error);
+
+/* No call with it is under way. NULL is fine; the pointer becomes NULL. */
 STRATA_API void strata_repository_close(struct strata_repository **repository);
 
 /* CREATE TABLE and its indexes, where they are not there. */
@@ -146,6 +150,8 @@ struct strata_query {
  * server that has gone may be noticed by the first statement only. */
 struct strata_transaction;
 
+/* STRATA_ERR_BUSY: no connection came free within timeout_ms; STRATA_ERR_DATABASE,
+ * STRATA_ERR_TIMEOUT, STRATA_ERR_NOMEM. */
 STRATA_API int strata_transaction_begin(struct strata_transaction **out,
                                         struct strata_database *database,
                                         struct strata_error *error);
@@ -154,13 +160,19 @@ STRATA_API int strata_transaction_begin(struct strata_transaction **out,
  * lost on the way; it may have been carried out, and if it was, caches fall as after a crash. */
 STRATA_API int strata_transaction_commit(struct strata_transaction **transaction,
                                          struct strata_error *error);
+
+/* NULL is fine; the pointer becomes NULL. */
 STRATA_API void strata_transaction_rollback(struct strata_transaction **transaction);
 
 /* ---- changes; `transaction` NULL: one of its own. Within one, a change that failed leaves nothing
  * but the rollback ----
  *
  * STRATA_ERR_CONFLICT: a unique value is there already, or others changed the same at the same
- * time. STRATA_ERR_LOST: as for a commit. `changed` (may be NULL) gets the rows as they are now. */
+ * time. STRATA_ERR_INVALID: a value that its column may not hold, or no such column; or the
+ * transaction has failed. STRATA_ERR_BUSY: no connection, or no lock, in time. STRATA_ERR_LOST: as
+ * for a commit. `changed` (may be NULL) gets the rows as they are now, to be released. */
+
+/* One row, from a struct of the model. */
 
 STRATA_API int strata_repository_create(struct strata_repository *repository,
                                         struct strata_transaction *transaction, const void *row,
@@ -189,7 +201,7 @@ struct strata_change {
     struct strata_field field;
 };
 
-/* Some columns of the row with this key. */
+/* Some columns of the row with this key, but not the key; STRATA_MISS: there is no such row. */
 STRATA_API int strata_repository_update_columns(struct strata_repository *repository,
                                                 struct strata_transaction *transaction,
                                                 struct strata_field key,
@@ -197,6 +209,7 @@ STRATA_API int strata_repository_update_columns(struct strata_repository *reposi
                                                 struct strata_rows *changed,
                                                 struct strata_error *error);
 
+/* STRATA_MISS: there is none. */
 STRATA_API int strata_repository_delete(struct strata_repository *repository,
                                         struct strata_transaction *transaction,
                                         struct strata_field key, struct strata_error *error);
@@ -280,6 +293,7 @@ struct strata_repository_statistics {
     uint64_t swept;      /* intents found late and carried out by this database's thread */
 };
 
+/* Since it was opened; `swept` since the database was. Any thread; always succeeds. */
 STRATA_API void strata_repository_statistics(const struct strata_repository *repository,
                                              struct strata_repository_statistics *out);
 

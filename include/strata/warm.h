@@ -4,8 +4,8 @@
  * before it is asked.
  *
  *     strata_save_hot(cache, "/var/lib/app/hot", NULL, NULL, &error);      before strata_close()
- *     strata_warm(cache, &(struct strata_warm_options){.hot_file = "/var/lib/app/hot"}, NULL,
- *     &error);
+ *     struct strata_warm_options options = {.hot_file = "/var/lib/app/hot"};
+ *     strata_warm(cache, &options, NULL, &error);                          after strata_open()
  *
  * Coherence: keys are read from Redis, as strata_get() reads them, so that whatever others wrote
  * between saving and warming is what L1 has. Values are saved only by a cache without L2, where

@@ -13,7 +13,8 @@
 #include "observe/snapshot.h"
 #include "observe/statistics_json.h"
 
-/* Some 200 series, and 16 for each of 64 nodes with names of the longest kind. */
+/* Some 200 series, 16 for each of 64 nodes with names of the longest kind, and 6 for each of 65
+ * prefixes. */
 #define TEXT_MOST ((size_t)1 << 20)
 
 /* Takes `document`, which may be NULL where memory is out. */

@@ -10,7 +10,8 @@
  *
  * Texts of errors name what was given, the value and what is allowed:
  *
- *     CACHE_L1_TTL="abc": not a number; allowed: seconds, 0.001 to 31536000, or unlimited
+ *     CACHE_L1_TTL="abc": not a number; allowed: seconds, 0.001 to 31536000, fractions allowed,
+ *         or unlimited
  *     /etc/strata.conf:12: l1_tl: not an option; did you mean l1_ttl?
  *
  * Passwords in URLs are never repeated, neither there nor in listings.

@@ -6,7 +6,8 @@
  *
  * Texts of errors:
  *
- *     l1_ttl="abc": not a number; allowed: seconds, 0.001 to 31536000, or unlimited
+ *     l1_ttl="abc": not a number; allowed: seconds, 0.001 to 31536000, fractions allowed,
+ *         or unlimited
  *     l1_tl: not an option; did you mean l1_ttl?
  *     redis_url: does not change while running: connections are made with it
  *     l1_quotas: other prefixes than at the start; allowed while running: other bounds for the same

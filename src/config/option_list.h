@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists of endpoints and quotas, in the forms in which people and their shells write them:
+ * Lists of endpoints, quotas and labels, in the forms in which people and their shells write them:
  *
  *     ["a:1", "b:2"]    JSON
  *     [a:1,b:2]         the same after a shell has taken the quotes away
@@ -11,7 +11,7 @@
 
 #include "config/option_value.h"
 
-/* As sta_option_value_parse() for NODES, ENDPOINTS and QUOTAS. */
+/* As sta_option_value_parse() for NODES, ENDPOINTS, QUOTAS and LABELS. */
 int sta_option_list_parse(const struct sta_option *option, const char *text,
                           const struct sta_option_value *before, struct sta_option_value *out,
                           struct strata_error *error);

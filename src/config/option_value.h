@@ -13,7 +13,7 @@
 struct sta_option_value {
     uint64_t number;         /* SWITCH, COUNT, BYTES, SECONDS, CHOICE */
     const char *text;        /* STRING, URL */
-    const char *const *list; /* NODES, ENDPOINTS, QUOTAS; NULL where count is 0 */
+    const char *const *list; /* the kinds of lists; NULL where count is 0 */
     size_t count;
     void *memory; /* owned: what text or list point to; NULL: they are borrowed */
 };

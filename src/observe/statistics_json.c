@@ -148,7 +148,7 @@ static int set_prefixes(json_t *root, struct sta_prefixes *prefixes)
     return -1;
 }
 
-/* As the configuration calls it. */
+/* The words are told in docs/metrics.md. */
 static json_t *mode_json(enum strata_coherence mode)
 {
     static const char *const names[] = {

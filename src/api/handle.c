@@ -177,7 +177,7 @@ static struct sta_prefixes_config handle_prefixes(const struct strata_options *o
 }
 
 static int handle_create(struct strata *handle, const struct strata_options *options,
-                         const struct sta_redis_url *url)
+                         const struct sta_redis_url *url, struct strata_error *why)
 {
     struct sta_cache_config config;
     struct sta_l1_quota quotas[STA_L1_QUOTAS_MOST];
@@ -193,7 +193,7 @@ static int handle_create(struct strata *handle, const struct strata_options *opt
     if (config.timed && options->metrics_detailed == STRATA_ON)
         config.prefixes = &prefixes;
     config.l2.router.node.connection.tls = handle->tls;
-    return sta_cache_create(&handle->cache, &config, &handle->log);
+    return sta_cache_create(&handle->cache, &config, &handle->log, why);
 }
 
 int sta_handle_open(struct strata *handle, const struct strata_options *options,
@@ -215,12 +215,13 @@ int sta_handle_open(struct strata *handle, const struct strata_options *options,
         status = sta_options_open_tls(&handle->tls, &effective, &handle->log, error);
     if (status < 0)
         return status;
-    status = handle_create(handle, &effective, &handle->url);
+    struct strata_error why = {.text = ""};
+    status = handle_create(handle, &effective, &handle->url, &why);
     if (status < 0) {
         free(handle->seeds);
         sta_tls_close(&handle->tls);
         return sta_error_set(error, status, "the cache cannot be opened: %s",
-                             strata_status_text(status));
+                             why.text[0] != '\0' ? why.text : strata_status_text(status));
     }
     pthread_mutex_init(&handle->events_lock, NULL);
     pthread_mutex_init(&handle->lock, NULL);

@@ -229,7 +229,7 @@ static struct sta_behind_queue_config behind_queue_config(const struct sta_behin
     };
 }
 
-int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
+int sta_behind_create(struct sta_behind **out, struct sta_cache *cache, struct strata_error *error)
 {
     const struct sta_behind_config *config = &cache->config.behind;
     struct sta_behind *behind = calloc(1, sizeof *behind);
@@ -252,7 +252,7 @@ int sta_behind_create(struct sta_behind **out, struct sta_cache *cache)
     for (size_t i = 0; i < STA_BEHIND_FLIGHTS && status == STRATA_OK; i++)
         status = sta_behind_flight_init(&behind->flights[i], behind);
     if (status == STRATA_OK && config->journal != NULL)
-        status = sta_behind_open_journal(behind);
+        status = sta_behind_open_journal(behind, error);
     if (status < 0) {
         sta_behind_destroy(&behind);
         return status;

@@ -27,8 +27,9 @@
 
 struct sta_behind;
 
-/* Reads cache->config.behind; l1, l2 and the loop are there. STRATA_ERR_NOMEM. */
-int sta_behind_create(struct sta_behind **out, struct sta_cache *cache);
+/* Reads cache->config.behind; l1, l2 and the loop are there. STRATA_ERR_NOMEM; of the journal
+ * STRATA_ERR_BUSY and STRATA_ERR_SYSTEM, with directory and reason in `error` (may be NULL). */
+int sta_behind_create(struct sta_behind **out, struct sta_cache *cache, struct strata_error *error);
 
 /* Any thread: all but batch, guard, journal and sync are these from now on. */
 void sta_behind_adjust(struct sta_behind *behind, const struct sta_behind_config *config);

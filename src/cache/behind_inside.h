@@ -105,8 +105,8 @@ void sta_behind_end_blocked(struct sta_behind *behind);
 /* ---- behind_journal.c ---- */
 
 /* Before the loop runs: what earlier processes owed is owed, be it more than the bounds allow.
- * Errors as sta_journal_open(). */
-int sta_behind_open_journal(struct sta_behind *behind);
+ * Errors as sta_journal_open(), with directory and reason in `error` (may be NULL). */
+int sta_behind_open_journal(struct sta_behind *behind, struct strata_error *error);
 
 /* After the loop has ended. */
 void sta_behind_close_journal(struct sta_behind *behind);

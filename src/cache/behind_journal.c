@@ -14,11 +14,14 @@
  * the queue, and a DONE takes out whatever is owed for its key; what is left is recorded in a
  * segment of ours, and only when that is on disk are the old ones deleted.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "cache/behind_inside.h"
 #include "core/clock.h"
+#include "core/error.h"
 #include "core/log.h"
 #include "core/mutant.h"
 #include "strata/status.h"
@@ -262,11 +265,22 @@ static void behind_tell_replay(const struct sta_behind *behind)
             "find no room until Redis has enough of it");
 }
 
-int sta_behind_open_journal(struct sta_behind *behind)
+/* `errno` says why it is STRATA_ERR_SYSTEM. */
+static int journal_failed(struct strata_error *error, int status, const char *directory)
+{
+    char reason[128];
+    const char *why = status == STRATA_ERR_BUSY     ? "another process uses it"
+                      : status == STRATA_ERR_SYSTEM ? strerror_r(errno, reason, sizeof reason)
+                                                    : strata_status_text(status);
+    return sta_error_set(error, status, "write_behind_journal=\"%.300s\": %s", directory, why);
+}
+
+int sta_behind_open_journal(struct sta_behind *behind, struct strata_error *error)
 {
     struct behind_replay replay = {behind, sta_clock_now_ns(), wall_ms()};
-    int status = sta_journal_open(&behind->journal, behind->config.journal, behind->config.sync,
-                                  behind->cache->log);
+    const char *directory = behind->config.journal;
+    int status =
+        sta_journal_open(&behind->journal, directory, behind->config.sync, behind->cache->log);
     behind->config.journal = NULL; /* the caller's */
     if (status == STRATA_OK && behind->config.guard != STA_BEHIND_UNGUARDED)
         sta_journal_hold_bases(behind->journal);
@@ -274,9 +288,10 @@ int sta_behind_open_journal(struct sta_behind *behind)
         status = sta_journal_replay(behind->journal, behind_replayed, &replay);
     if (status == STRATA_OK)
         status = sta_journal_start(behind->journal, on_news, behind);
-    if (status == STRATA_OK)
-        behind_tell_replay(behind);
-    return status == STRATA_OK ? behind_record_all(behind, replay.now_ns) : status;
+    if (status < 0)
+        return journal_failed(error, status, directory);
+    behind_tell_replay(behind);
+    return behind_record_all(behind, replay.now_ns);
 }
 
 /* ---- who waits for the disk, or for a look, on the loop ---- */

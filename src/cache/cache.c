@@ -88,7 +88,7 @@ static int cache_create_barriers(struct sta_cache *cache)
 }
 
 int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
-                     struct sta_log *log)
+                     struct sta_log *log, struct strata_error *error)
 {
     struct sta_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
@@ -122,7 +122,7 @@ int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *conf
     if (status == STRATA_OK)
         status = cache_create_barriers(cache);
     if (status == STRATA_OK && config->write_behind)
-        status = sta_behind_create(&cache->behind, cache);
+        status = sta_behind_create(&cache->behind, cache, error);
     if (status == STRATA_OK && cache->l1 != NULL)
         sta_sweeper_start(&cache->sweeper, cache->loop, cache->l1, config->cleanup_interval_ms);
     if (status == STRATA_OK)

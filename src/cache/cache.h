@@ -93,9 +93,11 @@ struct sta_cache_config {
     const struct sta_prefixes_config *prefixes; /* NULL: not counted by prefix (cache/prefixes.h) */
 };
 
-/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID. `log` may be NULL; outlives it. */
+/* STRATA_ERR_NOMEM, STRATA_ERR_SYSTEM, STRATA_ERR_INVALID; STRATA_ERR_BUSY: another process has the
+ * journal. `error` (may be NULL) is filled where there is more to say than the status does. `log`
+ * may be NULL; outlives it. */
 int sta_cache_create(struct sta_cache **out, const struct sta_cache_config *config,
-                     struct sta_log *log);
+                     struct sta_log *log, struct strata_error *error);
 
 /* With write-behind: first waits for what is owed to Redis, no longer than drain_ms. Operations
  * under way end with STRATA_ERR_CLOSED, their done() called before this returns. */

@@ -386,16 +386,20 @@ int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void
     journal->news = news;
     journal->arg = arg;
     int status = sta_journal_files_roll(&journal->files, FIRST);
+    int reason = errno;
     if (status < 0) {
         sta_log_write(journal->log, STRATA_LOG_ERROR, STA_ROOM_CACHE,
-                      "journal: cannot be written: %s", strerror(errno));
+                      "journal: cannot be written: %s", strerror(reason));
+        errno = reason;
         return status;
     }
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     journal->state = JOURNAL_MENDED;
-    journal->started = pthread_create(&journal->thread, NULL, journal_thread, journal) == 0;
+    reason = pthread_create(&journal->thread, NULL, journal_thread, journal);
+    journal->started = reason == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = reason;
     return journal->started ? STRATA_OK : STRATA_ERR_SYSTEM;
 }
 

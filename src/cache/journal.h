@@ -50,11 +50,13 @@ int sta_journal_open(struct sta_journal **out, const char *directory, enum sta_j
  * segments. */
 void sta_journal_hold_bases(struct sta_journal *journal);
 
-/* Reads what earlier processes left. A torn tail is cut: logged, and no error. Before start(). */
+/* Reads what earlier processes left. A torn tail is cut: logged, and no error. Before start().
+ * STRATA_ERR_SYSTEM with errno, STRATA_ERR_NOMEM, or what replayed() answered. */
 int sta_journal_replay(struct sta_journal *journal, sta_journal_replayed replayed, void *arg);
 
 /* Makes the first segment of ours and starts the thread; the state is MENDED. news() is called by
- * the thread: safe() has moved, or the state has changed. */
+ * the thread: safe() has moved, or the state has changed. STRATA_ERR_SYSTEM with errno,
+ * STRATA_ERR_NOMEM. */
 int sta_journal_start(struct sta_journal *journal, void (*news)(void *arg), void *arg);
 
 /* Ends the thread, and writes and syncs what was appended, by the thread or, where that has ended

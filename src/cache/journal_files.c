@@ -131,6 +131,8 @@ static int read_all(int fd, uint8_t *at, size_t len)
         ssize_t got = read(fd, at, len);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got == 0)
+            errno = EIO; /* it has become shorter */
         if (got <= 0)
             return STRATA_ERR_SYSTEM;
         at += got;
@@ -149,7 +151,9 @@ int sta_journal_files_read(const struct sta_journal_files *files,
         return STRATA_ERR_SYSTEM;
     uint8_t *bytes = malloc(file->bytes > 0 ? file->bytes : 1);
     int status = bytes != NULL ? read_all(fd, bytes, file->bytes) : STRATA_ERR_NOMEM;
+    int reason = errno;
     (void)close(fd);
+    errno = reason;
     if (status < 0) {
         free(bytes);
         return status;

@@ -44,7 +44,7 @@ static int start(void **state)
         return -1;
     if (sta_redis_url_parse(redis_server_url(server), &url, NULL) != STRATA_OK)
         return -1;
-    return sta_cache_create(&cache, &config, NULL);
+    return sta_cache_create(&cache, &config, NULL, NULL);
 }
 
 static int stop(void **state)

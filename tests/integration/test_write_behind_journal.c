@@ -163,7 +163,31 @@ static void a_second_cache_may_not_have_the_same_journal(void **state)
     struct strata_error error;
     options.redis_url = NOWHERE;
     assert_int_equal(strata_open(&second, &options, &error), STRATA_ERR_BUSY);
+    assert_non_null(strstr(error.text, directory));
+    assert_non_null(strstr(error.text, "another process uses it"));
     strata_close(&cache);
+}
+
+static void a_journal_that_cannot_be_had_is_named_with_the_reason(void **state)
+{
+    (void)state;
+    char path[FOLDER_CAP + 16];
+    struct strata *cache = NULL;
+    struct strata_options options = journaled();
+    struct strata_error error;
+    options.redis_url = NOWHERE;
+    options.write_behind_journal = "/proc/none/journal";
+    assert_int_equal(strata_open(&cache, &options, &error), STRATA_ERR_SYSTEM);
+    assert_non_null(
+        strstr(error.text, "write_behind_journal=\"/proc/none/journal\": No such file"));
+    (void)snprintf(path, sizeof path, "%s/file", directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    options.write_behind_journal = path;
+    assert_int_equal(strata_open(&cache, &options, &error), STRATA_ERR_SYSTEM);
+    assert_non_null(strstr(error.text, "Not a directory"));
+    assert_null(cache);
 }
 
 static void a_torn_journal_gives_what_stands_before_the_tear(void **state)
@@ -443,6 +467,7 @@ int main(void)
         CASE(what_is_replayed_is_written_though_nobody_writes_any_more),
         CASE(what_redis_has_is_not_written_again),
         CASE(a_second_cache_may_not_have_the_same_journal),
+        CASE(a_journal_that_cannot_be_had_is_named_with_the_reason),
         CASE(a_torn_journal_gives_what_stands_before_the_tear),
         CASE(a_done_takes_an_older_write_along_where_its_own_is_torn),
         CASE(a_journal_of_more_than_the_bounds_is_replayed_and_leaves_no_room),

@@ -523,7 +523,7 @@ static void cache_open(struct sim_cache *cache)
         cache->doubts[i].over = true;
     wanted.behind.journal = config->journals ? cache->name : NULL;
     plan_connection(cache, cache->name, &wanted);
-    int status = sta_cache_create(&cache->cache, &wanted, &cache->log);
+    int status = sta_cache_create(&cache->cache, &wanted, &cache->log, NULL);
     assert(status == STRATA_OK);
     (void)status;
 }

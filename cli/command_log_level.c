@@ -23,6 +23,7 @@ static const struct {
     const char *option;
 } rooms[] = {
     {"all", "log_level"},
+    {"cache", "log_level_cache"},
     {"daemon", "log_level_daemon"},
     {"l2", "log_level_l2"},
 };
@@ -35,8 +36,8 @@ static enum cli_exit run_log_level(struct cli_run *run)
             return cli_change(run, cli_run_option(run, LEVEL_ADMIN),
                               json_pack("{s:s}", rooms[i].option, run->operands[1]));
     }
-    (void)sta_error_set(&error, STRATA_ERR_INVALID, "%.100s: not a room; allowed: all, daemon, l2",
-                        run->operands[0]);
+    (void)sta_error_set(&error, STRATA_ERR_INVALID,
+                        "%.100s: not a room; allowed: all, cache, daemon, l2", run->operands[0]);
     return cli_output_failure(run, &error);
 }
 
@@ -44,8 +45,8 @@ const struct cli_command cli_command_log_level = {
     .name = "log-level",
     .operands = "ROOM LEVEL",
     .summary = "change what stratad logs",
-    .text = "ROOM is all, daemon or l2; LEVEL is error, warning, info or debug, and for a\n"
-            "single room also same: as all. It is 'strata config set log_level_ROOM LEVEL'.",
+    .text = "ROOM is all, cache, daemon or l2; LEVEL is error, warning, info or debug, and for\n"
+            "a single room also same: as all. It is 'strata config set log_level_ROOM LEVEL'.",
     .least = 2,
     .most = 2,
     .options = level_options,

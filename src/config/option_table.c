@@ -677,8 +677,8 @@ const struct sta_option sta_option_table[STA_OPTION_TABLE_COUNT] = {
         .choices = room_levels,
         .default_text = "same",
         .group = "Metrics and log",
-        .help = "The same of the room cache: write-behind and its journal, invalidation. same: as "
-                "log_level.",
+        .help = "The same of the room cache: write-behind and its journal, invalidation, barriers. "
+                "same: as log_level.",
     },
     {
         .name = "log_level_l2",

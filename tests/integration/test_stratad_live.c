@@ -391,7 +391,9 @@ static void a_room_is_made_to_talk(void **state)
     assert_string_equal(daemon.result.out, "log_level_l2: same -> debug\n");
     assert_true(wait_until(debug_is_heard, (void *)(uintptr_t)&hearing, PATIENT_MS));
     assert_int_equal(log_level(&daemon, "net", "debug"), 2);
-    assert_non_null(strstr(daemon.result.err, "net: not a room; allowed: all, daemon, l2"));
+    assert_non_null(strstr(daemon.result.err, "net: not a room; allowed: all, cache, daemon, l2"));
+    assert_int_equal(log_level(&daemon, "cache", "error"), 0);
+    assert_string_equal(daemon.result.out, "log_level_cache: same -> error\n");
     assert_int_equal(log_level(&daemon, "l2", "loud"), 2);
     assert_non_null(strstr(daemon.result.err, "allowed: same, error, warning, info, debug"));
     assert_int_equal(log_level(&daemon, "all", "error"), 0);

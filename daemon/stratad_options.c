@@ -338,10 +338,13 @@ static int check_connections(struct sta_stratad_options *options, struct strata_
         options->workers = wanted < most ? wanted : most;
     if (options->workers <= most && options->workers > 0)
         return STRATA_OK;
+    uint64_t workers = options->workers > 0 ? options->workers : 1;
     return sta_error_set(error, STRATA_ERR_CONFIG,
-                         "max_connections: %" PRIu64 " is not enough; each worker may need %d, and "
-                         "barriers one",
-                         options->cache.max_connections, STA_LANE_COUNT);
+                         "max_connections: %" PRIu64 " is not enough for workers: %" PRIu64
+                         ", each of which may need %d, and barriers one; allowed: %" PRIu64
+                         " or more, or fewer workers",
+                         options->cache.max_connections, workers, STA_LANE_COUNT,
+                         workers * STA_LANE_COUNT + 1);
 }
 
 /* What the library can do and a sidecar cannot. */

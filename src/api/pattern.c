@@ -26,7 +26,7 @@ static bool on_progress(void *arg, const struct sta_purge_tally *tally)
 }
 
 static int pattern_config(const struct strata_pattern_options *options, struct strata_bytes pattern,
-                          struct sta_purge_config *config)
+                          struct sta_purge_config *config, struct strata_error *error)
 {
     *config = (struct sta_purge_config){
         .pattern = pattern,
@@ -36,10 +36,13 @@ static int pattern_config(const struct strata_pattern_options *options, struct s
         .arg = (void *)options,
     };
     if (pattern.data == NULL || pattern.len == 0)
-        return STRATA_ERR_INVALID;
+        return sta_error_set(error, STRATA_ERR_INVALID, "the pattern is empty; all keys are \"*\"");
     if (pattern.len > PATTERN_MAX)
-        return STRATA_ERR_TOO_BIG;
-    return sta_listing_check_walk(&config->walk);
+        return sta_error_set(error, STRATA_ERR_TOO_BIG,
+                             "the pattern has %zu bytes; allowed: 1 to %u", pattern.len,
+                             PATTERN_MAX);
+    int status = sta_listing_check_walk(&config->walk);
+    return status == STRATA_OK ? STRATA_OK : sta_error_set(error, status, STA_LISTING_WALK_ALLOWED);
 }
 
 int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pattern,
@@ -55,11 +58,12 @@ int strata_invalidate_pattern_with(struct strata *cache, struct strata_bytes pat
         *result = as_progress(&tally);
     if (sta_loop_is_own_thread(sta_cache_loop(cache->cache)))
         return sta_error_set(error, STRATA_ERR_INVALID, "not on the cache's I/O thread");
-    int status = pattern_config(options != NULL ? options : &defaults, pattern, &config);
-    if (status == STRATA_OK && !sta_cache_invalidates(cache->cache))
-        status = STRATA_ERR_DISABLED;
+    int status = pattern_config(options != NULL ? options : &defaults, pattern, &config, error);
     if (status < 0)
-        return sta_error_set(error, status, "%s", strata_status_text(status));
+        return status;
+    if (!sta_cache_invalidates(cache->cache))
+        return sta_error_set(error, STRATA_ERR_DISABLED,
+                             "invalidation is switched off (invalidation_enabled)");
     status = sta_purge_run(cache->cache, &config, &tally, reason);
     if (result != NULL)
         *result = as_progress(&tally);

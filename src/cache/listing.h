@@ -36,7 +36,9 @@ struct sta_listing_walk {
     uint64_t patience_ms; /* 1 to 3 600 000; 30 000 */
 };
 
-/* Puts the defaults in; STRATA_ERR_INVALID where it is out of bounds. */
+/* Puts the defaults in; STRATA_ERR_INVALID where it is out of bounds, which are these. */
+#define STA_LISTING_WALK_ALLOWED                                                                   \
+    "allowed: page 1 to 100000, share 1 to 100 percent, patience_ms 1 to 3600000"
 int sta_listing_check_walk(struct sta_listing_walk *walk);
 
 struct sta_listing_config {

@@ -318,8 +318,9 @@ static int change_check_columns(const struct sta_schema *schema,
                                 struct strata_field *fields, struct strata_error *error)
 {
     if (count == 0 || count > schema->column_count)
-        return sta_error_set(error, STRATA_ERR_INVALID, "%s: %zu columns to change", schema->table,
-                             count);
+        return sta_error_set(error, STRATA_ERR_INVALID,
+                             "%s: %zu columns to change; allowed: 1 to %zu", schema->table, count,
+                             schema->column_count);
     for (size_t i = 0; i < count; i++) {
         const char *name = changes[i].column != NULL ? changes[i].column : "(none)";
         columns[i] = sta_schema_column(schema, name);

@@ -144,7 +144,9 @@ static int database_check(struct strata *cache, const struct strata_driver *driv
                              "a database takes a cache, a driver and a URL");
     if (options->connections > 1024 || options->timeout_ms > INT32_MAX ||
         options->sweep_ms > INT32_MAX || options->grace_ms > INT32_MAX)
-        return sta_error_set(error, STRATA_ERR_INVALID, "a number of the options is too large");
+        return sta_error_set(error, STRATA_ERR_INVALID,
+                             "a number of the options is too large; allowed: connections up to "
+                             "1024, timeout_ms, sweep_ms and grace_ms up to 2147483647");
     if (driver->version != STA_DRIVER_VERSION)
         return sta_error_set(error, STRATA_ERR_UNSUPPORTED,
                              "the database's driver is of another version of strata");

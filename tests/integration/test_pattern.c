@@ -410,17 +410,22 @@ static void what_is_not_valid_is_refused_and_deletes_nothing(void **state)
         {.page = 100001}, {.share = 101}, {.patience_ms = 3600001}};
     static char large[65536];
     struct strata_pattern_progress result = {.deleted = 7};
+    struct strata_error error;
     struct strata *cache = cache_rig_open((struct strata_options){0});
     fill(PREFIX, 3);
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(
-            strata_invalidate_pattern_with(cache, strata_text("*"), &wrong[i], &result, NULL),
+            strata_invalidate_pattern_with(cache, strata_text("*"), &wrong[i], &result, &error),
             STRATA_ERR_INVALID);
+        assert_non_null(strstr(error.text, "allowed: page 1 to 100000, share 1 to 100 percent"));
+    }
     assert_int_equal(result.deleted, 0);
     /* No pattern is no pattern, and not all keys. */
     assert_int_equal(strata_invalidate_pattern(cache, strata_text(""), NULL), STRATA_ERR_INVALID);
-    assert_int_equal(strata_invalidate_pattern(cache, strata_bytes(large, sizeof large), NULL),
+    assert_int_equal(strata_invalidate_pattern_with(cache, strata_bytes(large, sizeof large), NULL,
+                                                    NULL, &error),
                      STRATA_ERR_TOO_BIG);
+    assert_string_equal(error.text, "the pattern has 65536 bytes; allowed: 1 to 65535");
     strata_close(&cache);
     cache = cache_rig_open((struct strata_options){.invalidation_enabled = STRATA_OFF});
     assert_int_equal(strata_invalidate_pattern(cache, strata_text("*"), NULL), STRATA_ERR_DISABLED);

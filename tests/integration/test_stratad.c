@@ -55,7 +55,8 @@ static void a_wrong_option_ends_it_with_a_reason(void **state)
     assert_int_equal(stratad_process_run(nowhere, text, sizeof text), 2);
     assert_non_null(strstr(text, "listen"));
     assert_int_equal(stratad_process_run(few, text, sizeof text), 2);
-    assert_non_null(strstr(text, "max_connections"));
+    assert_non_null(strstr(text, "max_connections: 12 is not enough for workers: 4"));
+    assert_non_null(strstr(text, "allowed: 13 or more"));
 }
 
 static void a_busy_port_is_one_clear_line(void **state)

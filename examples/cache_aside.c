@@ -25,7 +25,7 @@ static int show(struct strata *cache, struct source *source)
     struct strata_value value;
     char text[16];
     int status = strata_get(cache, strata_text("stock"), &value);
-    if (status == STRATA_OK) {
+    if (status == STRATA_OK || status == STRATA_STALE) { /* stale: only with serve_stale */
         printf("stock %.*s, from the cache\n", (int)value.bytes.len,
                (const char *)value.bytes.data);
         strata_release(&value);

@@ -114,9 +114,14 @@ int main(int argc, char **argv)
     struct strata_error error = {0};
 
     options.url = argc > 1 ? argv[1] : ":memory:";
+    const struct strata_driver *driver = driver_for(options.url);
+    if (driver == NULL) {
+        fprintf(stderr, "for PostgreSQL, build this with -DWITH_POSTGRESQL\n");
+        return 1;
+    }
     int status = strata_open(&cache, NULL, &error);
     if (status == STRATA_OK)
-        status = strata_database_open(&database, cache, driver_for(options.url), &options, &error);
+        status = strata_database_open(&database, cache, driver, &options, &error);
     if (status == STRATA_OK)
         status = strata_repository_open(&models, database, &model, &error);
     if (status == STRATA_OK)

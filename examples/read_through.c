@@ -29,16 +29,15 @@ static int render(struct strata_load *load, void *arg)
 static int show(struct strata *cache, struct site *site, const char *key)
 {
     struct strata_load_options options = {.ttl_ms = 60000, .null_ttl_ms = 5000};
-    struct strata_value value;
+    struct strata_value value = {0};
     int status = strata_get_or_load(cache, strata_text(key), render, site, &options, &value);
-    if (status != STRATA_OK) {
+    if (status == STRATA_OK)
+        printf("%s: %.*s (rendered %u)\n", key, (int)value.bytes.len,
+               (const char *)value.bytes.data, site->rendered);
+    else
         printf("%s: %s\n", key, strata_status_text(status));
-        return status;
-    }
-    printf("%s: %.*s (rendered %u)\n", key, (int)value.bytes.len, (const char *)value.bytes.data,
-           site->rendered);
-    strata_release(&value);
-    return STRATA_OK;
+    strata_release(&value); /* where there is none, it does nothing */
+    return status;
 }
 
 int main(void)

@@ -32,7 +32,7 @@ static int start_warm(const char *path, struct strata_error *error)
     struct strata_warm_options options = {.hot_file = path};
     struct strata_warm_progress progress = {0};
     struct strata_statistics statistics;
-    struct strata_value value;
+    struct strata_value value = {0};
     int status = strata_open(&cache, NULL, error);
     if (status == STRATA_OK)
         status = strata_warm(cache, &options, &progress, error);
@@ -40,8 +40,7 @@ static int start_warm(const char *path, struct strata_error *error)
         printf("%d of %d are in memory again\n", (int)progress.warmed, (int)progress.total);
     for (int i = 0; i < CITIES && status == STRATA_OK; i++) {
         status = strata_get(cache, strata_text(cities[i]), &value);
-        if (status == STRATA_OK)
-            strata_release(&value);
+        strata_release(&value);
     }
     if (status == STRATA_OK) {
         strata_statistics(cache, &statistics);

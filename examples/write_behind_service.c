@@ -85,6 +85,10 @@ int main(int argc, char **argv)
     struct strata *cache = NULL;
     sigset_t signals;
     double seconds = argc > 1 ? strtod(argv[1], NULL) : 5;
+    if (!(seconds >= 0 && seconds <= 3600)) {
+        fprintf(stderr, "usage: write_behind_service [SECONDS], 0 to 3600\n");
+        return 2;
+    }
 
     /* Before there are threads, so that none of them takes it. */
     (void)sigemptyset(&signals);

@@ -15,6 +15,7 @@
 #include "cli/target.h"
 #include "config/config.h"
 #include "config/live.h"
+#include "config/options.h"
 #include "core/error.h"
 
 enum { CONFIG_FILE, CONFIG_MARKDOWN, CONFIG_ADMIN };
@@ -52,22 +53,32 @@ static void warn(void *arg, enum strata_log_level level, const char *room, const
     cli_output_complain("warning: %s", line);
 }
 
+/* With what a program would refuse when it opens its cache: options that do not go together. */
 static int load(const struct cli_run *run, struct sta_config **config, struct strata_error *error)
 {
+    struct strata_options options = {0};
+    struct sta_option_set sets[CONFIG_SETS] = {config_sets[0], config_sets[1]};
     const char *file = cli_run_option(run, CONFIG_FILE);
     char *argv[] = {"strata", "--config", (char *)(uintptr_t)file, NULL};
     struct sta_log log;
     sta_log_init(&log, warn, NULL, STRATA_LOG_WARNING);
     const struct sta_config_input input = {
         .program = "strata",
-        .sets = config_sets,
+        .sets = sets,
         .set_count = CONFIG_SETS,
         .environment = environ,
         .argc = file != NULL ? 3 : 1,
         .argv = argv,
         .log = &log,
     };
-    return sta_config_load(config, &input, error);
+    sets[0].target = &options;
+    int status = sta_config_load(config, &input, error);
+    if (status != STRATA_OK)
+        return status;
+    status = sta_options_resolve(&options, &options, error);
+    if (status < 0)
+        sta_config_destroy(config);
+    return status;
 }
 
 /* A line of the table: name, value with its unit, whether it may change while running, origin. */

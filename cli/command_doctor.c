@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/resp_client.h"
 #include "cli/stats.h"
+#include "config/options.h"
 #include "core/clock.h"
 #include "net/endpoint.h"
 #include "strata/options.h"
@@ -29,7 +30,7 @@ struct doctor {
     const struct cli_run *run;
     struct cli_doctor_report report;
     struct strata_options configuration;
-    bool configured; /* else `configuration` is empty: it is not valid */
+    bool configured; /* else `configuration` is not valid */
     struct cli_resp_client *redis;
     char *info; /* INFO_CAP bytes */
 };
@@ -189,8 +190,10 @@ static void look_at_redis(struct doctor *doctor)
 static void look_at_configuration(struct doctor *doctor)
 {
     struct strata_error error = {0};
+    struct strata_options resolved;
     doctor->configured =
-        strata_options_from_environment(&doctor->configuration, &error) == STRATA_OK;
+        strata_options_from_environment(&doctor->configuration, &error) == STRATA_OK &&
+        sta_options_resolve(&doctor->configuration, &resolved, &error) == STRATA_OK;
     if (doctor->configured)
         cli_doctor_add(&doctor->report, "configuration", CLI_DOCTOR_OK, NULL,
                        "the environment is valid");

@@ -341,12 +341,16 @@ static void a_configuration_that_is_not_valid_is_code_2(void **state)
 {
     const struct command_input bad = {.environment = "CACHE_L1_TTL=soon"};
     const struct command_input unknown = {.environment = "CACHE_L1_TTTL=5"};
+    const struct command_input together = {.environment = "CACHE_WRITE_BEHIND=true"};
     struct strata_fixture *f = *state;
     assert_int_equal(RUN(f, &bad, "config"), 2);
     assert_string_equal(OUT(f), "");
     assert_non_null(strstr(ERR(f), "strata: CACHE_L1_TTL=\"soon\": "));
     assert_int_equal(RUN(f, &unknown, "config"), 0);
     assert_non_null(strstr(ERR(f), "did you mean CACHE_L1_TTL?"));
+    assert_int_equal(RUN(f, &together, "config"), 2);
+    assert_string_equal(OUT(f), "");
+    assert_non_null(strstr(ERR(f), "set CACHE_WRITE_THROUGH=false as well"));
     assert_int_equal(RUN(f, NULL, "config", "--config", "/nonexistent.conf", "--json"), 2);
     json_decref(strata_json(&f->result));
 }

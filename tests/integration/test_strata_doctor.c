@@ -229,6 +229,7 @@ static void a_table_of_tracked_keys_that_is_full(void **state)
 static void a_configuration_that_is_wrong(void **state)
 {
     assert_says(doctor(*state, NULL, NULL, "CACHE_L1_TTL=soon"), "configuration", "fail");
+    assert_says(doctor(*state, NULL, NULL, "CACHE_WRITE_BEHIND=true"), "configuration", "fail");
 }
 
 /* Which Redis that is nobody knows then, and another one is none of ours. */

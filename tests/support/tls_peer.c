@@ -85,8 +85,11 @@ static void judge(struct tls_peer *peer, int result)
 
 static void keep(struct tls_peer *peer, const uint8_t *bytes, size_t count)
 {
-    peer->plain = realloc(peer->plain, peer->got + count);
-    assert_non_null(peer->plain);
+    if (peer->got + count > peer->room) {
+        peer->room = 2 * (peer->got + count);
+        peer->plain = realloc(peer->plain, peer->room);
+        assert_non_null(peer->plain);
+    }
     memcpy(peer->plain + peer->got, bytes, count);
     peer->got += count;
 }

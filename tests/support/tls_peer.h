@@ -30,6 +30,7 @@ struct tls_peer {
     bool ended;     /* the client said goodbye */
     uint64_t got;   /* plain bytes */
     uint8_t *plain; /* all of them, got bytes */
+    uint64_t room;  /* at plain */
     char alert[64]; /* that the client sent: "certificate unknown"; "" */
 };
 

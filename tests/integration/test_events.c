@@ -225,6 +225,7 @@ static void a_hook_that_was_taken_away_hears_nothing(void **state)
     assert_int_equal(redis_server_restart(server), 0);
     expect(&witness, "health overall unhealthy>healthy ");
     assert_true(wait_until(is_healthy, cache, PATIENT_MS));
+    assert_int_equal(strata_set_event_hook(witness_cache, NULL, NULL), STRATA_OK);
     record_init(&witness, witness_cache);
     assert_int_equal(strata_set_event_hook(witness_cache, on_event, &witness), STRATA_OK);
     expect(&witness, "coherence ");

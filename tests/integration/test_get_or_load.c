@@ -183,7 +183,7 @@ static void a_storm(struct strata *cache, unsigned round)
 static void many_threads_on_a_cold_key_cost_one_load(void **state)
 {
     (void)state;
-    struct strata *cache = cache_rig_open((struct strata_options){0});
+    struct strata *cache = cache_rig_open((struct strata_options){.socket_timeout_ms = PATIENT_MS});
     for (unsigned round = 0; round < ROUNDS; round++)
         a_storm(cache, round);
     assert_int_equal(numbers(cache).loads, ROUNDS);

@@ -194,8 +194,11 @@ struct sta_read {
     void (*versions_over)(struct sta_batch *batch);
     struct sta_barriers_waiter known;
     uint64_t begun_ns;
-    size_t suspects;      /* of the missing: L1 has an entry that is in doubt */
-    struct sta_turn turn; /* with some: in repair.h's queue, or on its way there */
+    uint64_t answered_ns;   /* the tick in which Redis answered last; */
+    uint64_t answered;      /*   how many keys in it, */
+    uint64_t answered_hits; /*   and how many of these with a value: not counted yet */
+    size_t suspects;        /* of the missing: L1 has an entry that is in doubt */
+    struct sta_turn turn;   /* with some: in repair.h's queue, or on its way there */
     struct sta_task task;
 };
 

@@ -67,6 +67,16 @@ int sta_envelope_write(struct sta_buffer *out, const struct sta_envelope *envelo
  * version; STRATA_ERR_PROTOCOL: it only begins as one. `out` is untouched on failure. */
 int sta_envelope_read(struct strata_bytes stored, struct sta_envelope *out);
 
+/* As read() of a plain value, but that nothing of `tags` is set: to clear them takes longer than
+ * all the rest. */
+static inline void sta_envelope_plain(struct sta_envelope *out, struct strata_bytes value)
+{
+    out->stale_ms = 0;
+    out->load_us = 0;
+    out->tag_count = 0;
+    out->value = value;
+}
+
 /* How much longer a value is fresh of whose TTL so much is left (UINT64_MAX: it has none). */
 static inline uint64_t sta_envelope_fresh_ms(const struct sta_envelope *envelope, uint64_t ttl_ms)
 {

@@ -114,6 +114,7 @@ static int read_add_missing(struct sta_read *read, const struct sta_key *key,
             return STRATA_ERR_NOMEM;
         sta_batch_init(&read->batch, read->cache->l2, read->cache->prefix, read_answered,
                        read_ended);
+        sta_batch_expect(&read->batch, read->count - index);
     }
     if (sta_invalidate_hides(&read->cache->invalidate, key->bytes))
         return STRATA_MISS;
@@ -259,14 +260,17 @@ static void read_fill_absent(struct sta_read *read, const struct sta_read_missin
         sta_read_keep_nothing(read, missing, now_ms);
 }
 
-static void read_count_l2(struct sta_cache *cache, const struct sta_read_missing *missing, bool hit,
-                          size_t bytes)
+static void read_count_hit(struct sta_read *read, const struct sta_read_missing *missing,
+                           size_t bytes)
 {
-    sta_tiers_count(hit ? &cache->l2_counters.hits : &cache->l2_counters.misses);
-    if (hit)
-        sta_prefixes_hit(cache->prefixes, STA_TIMING_L2, missing->key.bytes, bytes);
-    else
-        sta_prefixes_miss(cache->prefixes, STA_TIMING_L2, missing->key.bytes);
+    read->answered_hits++;
+    sta_prefixes_hit(read->cache->prefixes, STA_TIMING_L2, missing->key.bytes, bytes);
+}
+
+static void read_count_miss(struct sta_read *read, const struct sta_read_missing *missing)
+{
+    sta_tiers_count(&read->cache->l2_counters.misses);
+    sta_prefixes_miss(read->cache->prefixes, STA_TIMING_L2, missing->key.bytes);
 }
 
 /* A value as it is stored; one that only stale ones are asked of is none. */
@@ -274,7 +278,8 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
                              struct strata_bytes stored, uint64_t ttl_ms, uint64_t now_ms)
 {
     struct sta_cache *cache = read->cache;
-    struct sta_envelope envelope = {.value = stored};
+    struct sta_envelope envelope;
+    sta_envelope_plain(&envelope, stored);
     if (sta_envelope_begins(stored) && sta_envelope_read(stored, &envelope) != STRATA_OK) {
         sta_tiers_count(&cache->l2_counters.errors);
         sta_read_keep_nothing(read, missing, now_ms);
@@ -288,7 +293,10 @@ static int read_finish_value(struct sta_read *read, struct sta_read_missing *mis
             return status;
     }
     bool fresh = envelope.stale_ms == 0 || sta_envelope_fresh_ms(&envelope, ttl_ms) > 0;
-    read_count_l2(cache, missing, fresh, envelope.value.len);
+    if (fresh)
+        read_count_hit(read, missing, envelope.value.len);
+    else
+        read_count_miss(read, missing);
     read_fill(read, missing, now_ms, STA_MUTANT(TAG_LOST) ? envelope.value : stored, ttl_ms);
     if (!fresh)
         return STRATA_MISS;
@@ -308,7 +316,7 @@ static int read_finish_key(struct sta_read *read, struct sta_read_missing *missi
     uint64_t ttl_ms;
     int status = sta_batch_read_get(replies, &stored, &ttl_ms);
     if (status == STRATA_MISS) {
-        read_count_l2(cache, missing, false, 0);
+        read_count_miss(read, missing);
         if (sta_live(&cache->live.null_values))
             read_fill_absent(read, missing, now_ms);
         else
@@ -352,13 +360,15 @@ static int read_serve_stale(struct sta_read *read, const struct sta_read_missing
 static int read_unproven(struct sta_read *read, const struct sta_read_missing *missing, int status,
                          uint64_t now_ms)
 {
+    bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
+                  status == STRATA_ERR_LOST || status == STRATA_ERR_BUSY;
+    if (!silent)
+        return status;
     struct sta_cache *cache = read->cache;
     uint64_t policy = sta_live(&cache->live.serve_stale); /* enum strata_serve_stale */
     bool wanted = policy == STRATA_SERVE_STALE_ON || policy == STRATA_SERVE_STALE_ERROR;
     struct sta_l1_lease lease = {0};
-    bool silent = status == STRATA_ERR_TIMEOUT || status == STRATA_ERR_UNAVAILABLE ||
-                  status == STRATA_ERR_LOST || status == STRATA_ERR_BUSY;
-    if (!silent || !wanted || cache->l1 == NULL || read_is_hidden(read, missing) ||
+    if (!wanted || cache->l1 == NULL || read_is_hidden(read, missing) ||
         sta_l1_peek(cache->l1, &missing->key, now_ms, &lease) != STRATA_OK)
         return status;
     status = policy == STRATA_SERVE_STALE_ERROR
@@ -368,6 +378,20 @@ static int read_unproven(struct sta_read *read, const struct sta_read_missing *m
     return status;
 }
 
+/* What is answered in one tick is counted together: else a batch makes three atomic additions for
+ * each key. */
+static void read_count_answered(struct sta_read *read)
+{
+    struct sta_cache *cache = read->cache;
+    if (read->answered > 0)
+        sta_timing_record_times(cache->timing, STA_TIMING_GET, STA_TIMING_L2, read->begun_ns,
+                                read->answered_ns, read->answered);
+    if (read->answered_hits > 0)
+        sta_tiers_count_times(&cache->l2_counters.hits, read->answered_hits);
+    read->answered = 0;
+    read->answered_hits = 0;
+}
+
 /* L2 answered one key, or failed to. */
 static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
                           struct strata_bytes replies)
@@ -375,7 +399,10 @@ static void read_answered(struct sta_batch *batch, uint32_t tag, int status,
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
     struct sta_read_missing *missing = &read->missing[tag];
     uint64_t now_ns = sta_loop_now_ns(read->cache->loop), now_ms = now_ns / STA_NS_MS;
-    sta_timing_record(read->cache->timing, STA_TIMING_GET, STA_TIMING_L2, read->begun_ns, now_ns);
+    if (read->answered_ns != now_ns)
+        read_count_answered(read);
+    read->answered_ns = now_ns;
+    read->answered++;
     /* Not what Redis says of itself, which is an answer. */
     if (status == STRATA_ERR_UNAVAILABLE && missing->suspect)
         sta_repair_give_back(&read->cache->repair);
@@ -425,6 +452,7 @@ static bool read_has_answers(const struct sta_read *read)
 static void read_ended(struct sta_batch *batch)
 {
     struct sta_read *read = STA_CONTAINER(batch, struct sta_read, batch);
+    read_count_answered(read);
     if (sta_read_tagged_settle(read, read_ended))
         return; /* and once more when the versions are known */
     read->known.known = read_over;
@@ -490,6 +518,9 @@ int sta_read_begin(struct sta_read *read, uint64_t now_ns)
     read->tagged = 0;
     read->versions = NULL;
     read->suspects = 0;
+    read->answered_ns = 0;
+    read->answered = 0;
+    read->answered_hits = 0;
     for (size_t i = 0; i < read->count; i += READ_AT_ONCE) {
         size_t left = read->count - i;
         read_begin_some(read, i, left < READ_AT_ONCE ? left : READ_AT_ONCE);

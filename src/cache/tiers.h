@@ -78,9 +78,14 @@ struct sta_cache {
     _Atomic uint64_t loads, loads_failed, loads_shared, loads_early;
 };
 
+static inline void sta_tiers_count_times(_Atomic uint64_t *counter, uint64_t times)
+{
+    atomic_fetch_add_explicit(counter, times, memory_order_relaxed);
+}
+
 static inline void sta_tiers_count(_Atomic uint64_t *counter)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    sta_tiers_count_times(counter, 1);
 }
 
 /* A get that found an entry with flags in L1, which leaves it to us what it was. */

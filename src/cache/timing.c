@@ -40,8 +40,9 @@ static struct sta_latency *hits_of_this_thread(struct sta_timing *timing)
     return &timing->hits[self * UINT64_C(0x9e3779b97f4a7c15) >> (64u - COPY_BITS)];
 }
 
-void sta_timing_record(struct sta_timing *timing, enum sta_timing_operation operation,
-                       enum sta_timing_tier tier, uint64_t begun_ns, uint64_t ended_ns)
+void sta_timing_record_times(struct sta_timing *timing, enum sta_timing_operation operation,
+                             enum sta_timing_tier tier, uint64_t begun_ns, uint64_t ended_ns,
+                             uint64_t times)
 {
     if (timing == NULL)
         return;
@@ -49,7 +50,13 @@ void sta_timing_record(struct sta_timing *timing, enum sta_timing_operation oper
                                       ? hits_of_this_thread(timing)
                                       : &timing->others[operation][tier];
     /* A loop's time is that of its tick, which may have begun before the call. */
-    sta_latency_record(latency, ended_ns > begun_ns ? ended_ns - begun_ns : 0);
+    sta_latency_record_times(latency, ended_ns > begun_ns ? ended_ns - begun_ns : 0, times);
+}
+
+void sta_timing_record(struct sta_timing *timing, enum sta_timing_operation operation,
+                       enum sta_timing_tier tier, uint64_t begun_ns, uint64_t ended_ns)
+{
+    sta_timing_record_times(timing, operation, tier, begun_ns, ended_ns, 1);
 }
 
 void sta_timing_sample(struct sta_timing *timing, enum sta_timing_operation operation,

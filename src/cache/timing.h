@@ -44,6 +44,11 @@ void sta_timing_destroy(struct sta_timing **timing);
 void sta_timing_record(struct sta_timing *timing, enum sta_timing_operation operation,
                        enum sta_timing_tier tier, uint64_t begun_ns, uint64_t ended_ns);
 
+/* So many operations at once, which began and ended together. */
+void sta_timing_record_times(struct sta_timing *timing, enum sta_timing_operation operation,
+                             enum sta_timing_tier tier, uint64_t begun_ns, uint64_t ended_ns,
+                             uint64_t times);
+
 /* An operation that L1 has ended just now, and that is to be timed: reads the clock. */
 void sta_timing_sample(struct sta_timing *timing, enum sta_timing_operation operation,
                        uint64_t begun_ns);

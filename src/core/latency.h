@@ -21,13 +21,20 @@ struct sta_latency {
     _Atomic uint64_t buckets[STA_LATENCY_BUCKETS];
 };
 
-static inline void sta_latency_record(struct sta_latency *latency, uint64_t ns)
+/* As if `times` durations of `ns` had been recorded. */
+static inline void sta_latency_record_times(struct sta_latency *latency, uint64_t ns,
+                                            uint64_t times)
 {
     uint32_t bucket = sta_histogram_bucket(ns);
     if (bucket >= STA_LATENCY_BUCKETS)
         bucket = STA_LATENCY_BUCKETS - 1;
-    atomic_fetch_add_explicit(&latency->buckets[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&latency->sum_ns, ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&latency->buckets[bucket], times, memory_order_relaxed);
+    atomic_fetch_add_explicit(&latency->sum_ns, ns * times, memory_order_relaxed);
+}
+
+static inline void sta_latency_record(struct sta_latency *latency, uint64_t ns)
+{
+    sta_latency_record_times(latency, ns, 1);
 }
 
 /* Adds what was recorded to `into`; its min and max are those of the buckets. */

@@ -43,13 +43,23 @@ static void append_bulk(struct sta_buffer *wire, struct strata_bytes head, struc
     append_text(wire, "\r\n");
 }
 
+/* What the operations that are expected will take, by those that there are. */
+static size_t append_rest(const struct sta_batch *batch)
+{
+    size_t each = sta_buffer_len(&batch->wire) / batch->count + 1;
+    return (batch->expected - batch->count) * each;
+}
+
 static int append_room(struct sta_batch *batch, size_t keys, struct strata_bytes key,
                        size_t value_len)
 {
     size_t per_key = batch->prefix.len + key.len + COMMAND_OVERHEAD;
     if (value_len > batch->wire.limit || per_key > batch->wire.limit)
         return STRATA_ERR_TOO_BIG;
-    return sta_buffer_reserve(&batch->wire, keys * per_key + value_len);
+    size_t need = keys * per_key + value_len;
+    if (sta_buffer_room(&batch->wire) < need && batch->count > 0 && batch->expected > batch->count)
+        (void)sta_buffer_reserve(&batch->wire, need + append_rest(batch)); /* a wish */
+    return sta_buffer_reserve(&batch->wire, need);
 }
 
 static struct sta_batch_mark *batch_mark(struct sta_batch *batch, uint32_t i)
@@ -62,6 +72,7 @@ static int batch_make_mark(struct sta_batch *batch)
     if (batch->count <= batch->mark_cap)
         return STRATA_OK;
     uint32_t cap = batch->mark_cap == 0 ? MARKS_FIRST : batch->mark_cap * 2;
+    cap = cap < batch->expected ? batch->expected : cap;
     struct sta_batch_mark *marks = realloc(batch->marks, cap * sizeof *marks);
     if (marks == NULL)
         return STRATA_ERR_NOMEM;
@@ -110,11 +121,17 @@ void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_by
     batch->marks = NULL;
     batch->mark_cap = 0;
     batch->count = 0;
+    batch->expected = 0;
     batch->kind = STA_BATCH_GET;
     batch->flights = NULL;
     batch->hurried = false;
     batch->source = 0;
     sta_buffer_init(&batch->wire, STA_BATCH_WIRE_MAX);
+}
+
+void sta_batch_expect(struct sta_batch *batch, size_t count)
+{
+    batch->expected = count < STA_BATCH_WINDOW ? (uint32_t)count : STA_BATCH_WINDOW;
 }
 
 void sta_batch_fini(struct sta_batch *batch)
@@ -312,6 +329,14 @@ static bool is_error(const struct sta_resp_value *value)
     return value->type == STA_RESP_ERROR || value->type == STA_RESP_BULK_ERROR;
 }
 
+/* Whether what is left begins with such a value. It is framed, so that it is one: to know which
+ * kind takes a look at its first byte, and the walk need not pass it where nothing follows. */
+static bool last_fits(struct strata_bytes rest, char type)
+{
+    char first = rest.len > 0 ? *(const char *)rest.data : '\0';
+    return first == type || first == '-' || first == '!' || (type == '$' && first == '_');
+}
+
 static bool next_fits(struct sta_resp_walk *replies, enum sta_resp_type type)
 {
     struct sta_resp_value value;
@@ -342,7 +367,7 @@ static bool script_fits(struct sta_resp_walk *replies)
 
 static bool read_fits(struct sta_resp_walk *replies)
 {
-    return next_fits(replies, STA_RESP_BULK) && next_fits(replies, STA_RESP_INTEGER);
+    return next_fits(replies, STA_RESP_BULK) && last_fits(replies->rest, ':');
 }
 
 /* Whether this can be an answer to such an operation. An error can be one to all. */
@@ -353,13 +378,13 @@ static bool replies_fit(enum sta_batch_kind kind, struct strata_bytes replies)
     case STA_BATCH_GET:
         return read_fits(&walk);
     case STA_BATCH_GET_VALUE:
-        return next_fits(&walk, STA_RESP_BULK);
+        return last_fits(replies, '$');
     case STA_BATCH_SET:
         return next_fits(&walk, STA_RESP_SIMPLE) && (walk.rest.len == 0 || read_fits(&walk));
     case STA_BATCH_ADD:
-        return next_fits_or_null(&walk, STA_RESP_SIMPLE) && next_fits(&walk, STA_RESP_INTEGER);
+        return next_fits_or_null(&walk, STA_RESP_SIMPLE) && last_fits(walk.rest, ':');
     case STA_BATCH_DELETE:
-        return next_fits(&walk, STA_RESP_INTEGER);
+        return last_fits(replies, ':');
     case STA_BATCH_SCRIPT:
         return script_fits(&walk) && (walk.rest.len == 0 || read_fits(&walk));
     }

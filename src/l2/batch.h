@@ -106,6 +106,7 @@ struct sta_batch {
     struct sta_batch_mark *marks; /* of the second and further ones */
     uint32_t mark_cap;
     uint32_t count;
+    uint32_t expected;
     enum sta_batch_kind kind;
     uint64_t deadline_ns;
     struct sta_task task;
@@ -120,6 +121,10 @@ void sta_batch_init(struct sta_batch *batch, struct sta_l2 *l2, struct strata_by
                     void (*answered)(struct sta_batch *, uint32_t, int, struct strata_bytes),
                     void (*ended)(struct sta_batch *));
 void sta_batch_fini(struct sta_batch *batch);
+
+/* So many operations will be appended at most, much alike: memory is made for them once (for a
+ * window of them, where they are more), and not again and again as it grows. */
+void sta_batch_expect(struct sta_batch *batch, size_t count);
 
 /* Each appends one operation: STRATA_OK, STRATA_ERR_NOMEM or STRATA_ERR_TOO_BIG, and on failure
  * the batch is as it was. `ttl_ms` beyond what Redis can add to its clock, as UINT64_MAX: without

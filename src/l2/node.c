@@ -147,9 +147,9 @@ static const struct sta_connection_events lane_events = {
 int sta_node_open_lane(struct sta_node *node, enum sta_node_lane_kind kind)
 {
     struct sta_node_lane *lane = &node->lanes[kind];
-    struct sta_connection_config config = node->config;
     if (lane->connection != NULL)
         return STRATA_OK;
+    struct sta_connection_config config = node->config;
     if (kind != STA_NODE_MAIN)
         config.tracking.mode = STA_TRACKING_OFF;
     if (kind == STA_NODE_RESP2)

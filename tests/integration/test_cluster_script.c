@@ -447,6 +447,10 @@ static void a_reply_of_another_kind_ends_the_connection(void **state)
     for (int i = 0; i < 10; i++)
         assert_gets(world, "this");
     assert_int_equal(fake_redis_connections(world->a), before + 1);
+    fake_redis_say(world->a, "UNLINK *", 1, "+OK\r\n");
+    assert_int_equal(strata_delete(world->cache, strata_text("k")), STRATA_ERR_PROTOCOL);
+    assert_true(wait_until(is_answered, world, PATIENT_MS));
+    assert_int_equal(fake_redis_connections(world->a), before + 2);
 }
 
 /* ---- greetings and maps ---- */

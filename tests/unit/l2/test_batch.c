@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "l2/batch.h"
 #include "strata/status.h"
+#include "support/fail_alloc.h"
 
 /* Encoding asks the engine only whether it is a cluster, which NULL is not. */
 static void batch_begin(struct sta_batch *batch, const char *prefix)
@@ -164,6 +166,47 @@ struct get_case {
     uint64_t ttl_ms;
 };
 
+/* ---- memory ---- */
+
+#define MANY 100u
+
+static int append_many(struct sta_batch *batch, size_t expected)
+{
+    int status = STRATA_OK;
+    batch_begin(batch, "p:");
+    sta_batch_expect(batch, expected);
+    for (unsigned i = 0; i < MANY && status == STRATA_OK; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key:%u", i);
+        status = sta_batch_get_value(batch, i, strata_text(key));
+    }
+    return status;
+}
+
+/* How often memory is asked for; where there is none, a wish is not granted, and a need fails. */
+static unsigned allocations(size_t expected)
+{
+    for (unsigned n = 1;; n++) {
+        struct sta_batch batch;
+        fail_alloc_at(n);
+        int status = append_many(&batch, expected);
+        bool failed = fail_alloc_end();
+        assert_true(status == STRATA_OK || (failed && status == STRATA_ERR_NOMEM));
+        assert_true(status != STRATA_OK || batch.count == MANY);
+        sta_batch_fini(&batch);
+        if (!failed)
+            return n - 1;
+    }
+}
+
+static void what_is_expected_has_memory_made_once(void **state)
+{
+    (void)state;
+    assert_in_range(allocations(MANY), 1, 3);
+    assert_true(allocations(0) > 6);
+    assert_true(allocations(2) > 6); /* more come than were expected */
+}
+
 static void answers_of_a_get_become_statuses_values_and_ttls(void **state)
 {
     (void)state;
@@ -230,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_ttl_that_redis_could_not_add_to_its_clock_is_none),
         cmocka_unit_test(a_delete_unlinks),
         cmocka_unit_test(an_operation_that_does_not_fit_leaves_the_batch_as_it_was),
+        cmocka_unit_test(what_is_expected_has_memory_made_once),
         cmocka_unit_test(answers_of_a_get_become_statuses_values_and_ttls),
         cmocka_unit_test(answers_of_writes_become_statuses),
     };

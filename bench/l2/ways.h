@@ -93,6 +93,8 @@ int way_steady_l2(struct rig *rig, unsigned ops);
 int way_steady_hiredis(struct rig *rig, unsigned ops);
 int way_steady_beside_big_l2(struct rig *rig, unsigned ops);
 int way_steady_beside_big_hiredis(struct rig *rig, unsigned ops);
+int way_even_beside_big_l2(struct rig *rig, unsigned ops); /* so many large ones a second */
+int way_even_beside_big_hiredis(struct rig *rig, unsigned ops);
 void steady_bench_close(struct steady_bench *bench);      /* NULL is fine */
 pid_t steady_bench_pid(const struct steady_bench *bench); /* 0: there is none */
 

@@ -3,6 +3,8 @@
  * See ways.h: small gets, one at a time, while another thread gets 10 MB from the same server again
  * and again, or does nothing. What is told is the 99th percentile. The server is the rig's Redis,
  * which stands still while it copies the large value; or a steady one (steady.h).
+ * Who is faster also gets the large value more often, and keeps two processors busy where the other
+ * leaves one to the small ones: so there is a form in which both get it EVEN times a second.
  * A rest lies between two small gets: else whoever is faster asks more often between two large
  * values, and those that meet one are fewer than one in a hundred.
  */
@@ -19,12 +21,14 @@
 #include "strata/status.h"
 
 #define BIG_BYTES ((size_t)10 << 20)
+#define EVEN      20u
 
 /* Who asks, and whom. */
 struct asker {
     struct strata_l2 *l2; /* NULL: hiredis does */
     redisContext *small;
     redisContext *big;
+    uint64_t every_ns; /* the large one is asked for so often; 0: again and again */
 };
 
 struct beside {
@@ -66,12 +70,26 @@ static int small_get(const struct asker *asker)
                              : hiredis_get(asker->small, "key", VALUE_BYTES);
 }
 
+static void rest_until(uint64_t then_ns)
+{
+    uint64_t now_ns = sta_clock_now_ns();
+    if (then_ns <= now_ns)
+        return;
+    const struct timespec rest = {.tv_sec = (time_t)((then_ns - now_ns) / STA_NS_SEC),
+                                  .tv_nsec = (long)((then_ns - now_ns) % STA_NS_SEC)};
+    (void)nanosleep(&rest, NULL);
+}
+
 static void *fetch(void *arg)
 {
     struct beside *beside = arg;
-    while (!atomic_load(&beside->stop) && !atomic_load(&beside->failed))
+    uint64_t next_ns = sta_clock_now_ns();
+    while (!atomic_load(&beside->stop) && !atomic_load(&beside->failed)) {
         if (big_get(&beside->asker) != 0)
             atomic_store(&beside->failed, true);
+        next_ns += beside->asker.every_ns;
+        rest_until(next_ns);
+    }
     return NULL;
 }
 
@@ -209,15 +227,23 @@ void steady_bench_close(struct steady_bench *bench)
     free(bench);
 }
 
-static int steady_run(struct rig *rig, unsigned ops, bool hiredis,
-                      int (*run)(struct rig *, unsigned, const struct asker *))
+static int steady_run_every(struct rig *rig, unsigned ops, bool hiredis, uint64_t every_ns,
+                            int (*run)(struct rig *, unsigned, const struct asker *))
 {
     const struct steady_bench *bench = steady_of(rig);
     if (bench == NULL)
         return -1;
-    const struct asker asker = {
-        .l2 = hiredis ? NULL : bench->l2, .small = bench->redis[0], .big = bench->redis[1]};
+    const struct asker asker = {.l2 = hiredis ? NULL : bench->l2,
+                                .small = bench->redis[0],
+                                .big = bench->redis[1],
+                                .every_ns = every_ns};
     return run(rig, ops, &asker);
+}
+
+static int steady_run(struct rig *rig, unsigned ops, bool hiredis,
+                      int (*run)(struct rig *, unsigned, const struct asker *))
+{
+    return steady_run_every(rig, ops, hiredis, 0, run);
 }
 
 static int big_gets(struct rig *rig, unsigned ops, const struct asker *asker)
@@ -257,4 +283,14 @@ int way_steady_beside_big_l2(struct rig *rig, unsigned ops)
 int way_steady_beside_big_hiredis(struct rig *rig, unsigned ops)
 {
     return steady_run(rig, ops, true, small_beside_big);
+}
+
+int way_even_beside_big_l2(struct rig *rig, unsigned ops)
+{
+    return steady_run_every(rig, ops, false, STA_NS_SEC / EVEN, small_beside_big);
+}
+
+int way_even_beside_big_hiredis(struct rig *rig, unsigned ops)
+{
+    return steady_run_every(rig, ops, true, STA_NS_SEC / EVEN, small_beside_big);
 }

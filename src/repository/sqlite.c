@@ -80,16 +80,17 @@ static int sqlite_open(struct sta_connection **out, const char *url, uint64_t ti
     struct sta_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return sta_error_set(error, STRATA_ERR_NOMEM, "out of memory");
+    struct strata_error why;
     int code = sqlite3_open_v2(url, &connection->handle, flags, NULL);
-    int status = code == SQLITE_OK ? STRATA_OK : sqlite_failed(connection, code, error);
+    int status = code == SQLITE_OK ? STRATA_OK : sqlite_failed(connection, code, &why);
     if (status == STRATA_OK) {
         int busy_ms = timeout_ms < INT32_MAX ? (int)timeout_ms : INT32_MAX;
         (void)sqlite3_busy_timeout(connection->handle, busy_ms);
-        status = sqlite_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON", error);
+        status = sqlite_exec(connection, "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON", &why);
     }
     if (status != STRATA_OK) {
         sqlite_close(connection);
-        return status;
+        return sta_error_set(error, status, "%s: %s", url, why.text);
     }
     *out = connection;
     return STRATA_OK;

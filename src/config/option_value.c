@@ -119,9 +119,10 @@ void sta_option_value_allowed(const struct sta_option *option, char *text, size_
         (void)snprintf(text, cap, "host:port and [v6]:port, as a JSON list or with commas");
         return;
     case STA_OPTION_ENDPOINTS:
-        (void)snprintf(text, cap,
-                       "host:port, [v6]:port and unix:PATH, as a JSON list or with "
-                       "commas");
+        (void)snprintf(text, cap, "%s",
+                       option->most == 1 ? "one of host:port, [v6]:port and unix:PATH"
+                                         : "host:port, [v6]:port and unix:PATH, as a JSON list or "
+                                           "with commas");
         return;
     case STA_OPTION_QUOTAS:
         (void)snprintf(text, cap,

@@ -14,6 +14,7 @@
 
 static const struct sta_option nodes = {.type = STA_OPTION_NODES, .most = 4};
 static const struct sta_option endpoints = {.type = STA_OPTION_ENDPOINTS, .most = 4};
+static const struct sta_option endpoint = {.type = STA_OPTION_ENDPOINTS, .most = 1};
 static const struct sta_option quotas = {.type = STA_OPTION_QUOTAS, .most = 4};
 static const struct sta_option labels = {.type = STA_OPTION_LABELS, .most = 4};
 
@@ -107,6 +108,10 @@ static void nodes_are_tcp_and_endpoints_may_be_sockets(void **state)
     check_refused(&endpoints, "unix:",
                   "\"unix:\": the path of the socket is missing; allowed: host:port, [v6]:port and "
                   "unix:PATH, as a JSON list or with commas");
+    check_list(&endpoint, "unix:/run/x.sock", "unix:/run/x.sock");
+    check_refused(&endpoint, "unix:",
+                  "\"unix:\": the path of the socket is missing; allowed: one of host:port, "
+                  "[v6]:port and unix:PATH");
 }
 
 static void lists_have_a_greatest_length(void **state)

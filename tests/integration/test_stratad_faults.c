@@ -228,6 +228,48 @@ static void while_a_flush_is_under_way_l1_answers_nothing(void **state)
     redisFree(reader);
 }
 
+/* Asks while the outcome of a write to another key is unknown. Whether there was an answer: on a slow
+ * machine the time may be over before. */
+static bool is_answered_in_doubt(const struct bench *bench, redisContext *writer,
+                                 redisContext *reader)
+{
+    void *reply = NULL;
+    wait_until_back(writer);
+    wait_until_back(reader);
+    redis_server_freeze(bench->server);
+    ASSERT_BEGINS(writer, "TIMEOUT", "SET doubt 0");
+    (void)redisAppendCommand(reader, "PING"); /* answered when the next one has been sent on */
+    (void)redisAppendCommand(reader, "GET asked");
+    send_now(reader);
+    forget_reply(reader);
+    redis_server_thaw(bench->server);
+    assert_int_equal(redisGetReply(reader, &reply), REDIS_OK);
+    bool answered = begins(reply, "v");
+    freeReplyObject(reply);
+    return answered;
+}
+
+/* Redis hangs once more, so that what is answered then was kept. */
+static void what_was_asked_in_a_doubt_is_not_kept(void **state)
+{
+    struct bench *bench = *state;
+    redisContext *writer = through(bench), *reader = through(bench), *truth = direct(bench);
+    unsigned attempts = 0;
+    ASSERT_BEGINS(truth, "OK", "SET asked v");
+    while (!is_answered_in_doubt(bench, writer, reader))
+        assert_true(++attempts < 20);
+    redis_server_freeze(bench->server);
+    redisReply *reply = redisCommand(reader, "GET asked");
+    assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    redis_server_thaw(bench->server);
+    wait_until_back(reader);
+    ASSERT_BEGINS(reader, "v", "GET asked");
+    redisFree(writer);
+    redisFree(reader);
+    redisFree(truth);
+}
+
 static bool is_kept_again(void *arg)
 {
     redisContext *const *contexts = arg;
@@ -491,6 +533,7 @@ int main(void)
         cmocka_unit_test_teardown(
             a_write_whose_time_ran_out_is_not_outlived_by_what_was_read_before_it, thaw),
         cmocka_unit_test_teardown(while_a_flush_is_under_way_l1_answers_nothing, thaw),
+        cmocka_unit_test_teardown(what_was_asked_in_a_doubt_is_not_kept, thaw),
         cmocka_unit_test_teardown(after_a_doubt_l1_takes_in_values_again, thaw),
         cmocka_unit_test_teardown(under_load_faults_cost_errors_and_never_a_wrong_reply, thaw),
         cmocka_unit_test_teardown(clients_that_leave_while_redis_is_frozen_harm_nobody, thaw),

@@ -228,8 +228,8 @@ static void while_a_flush_is_under_way_l1_answers_nothing(void **state)
     redisFree(reader);
 }
 
-/* Asks while the outcome of a write to another key is unknown. Whether there was an answer: on a slow
- * machine the time may be over before. */
+/* Asks while the outcome of a write to another key is unknown. Whether there was an answer: on a
+ * slow machine the time may be over before. */
 static bool is_answered_in_doubt(const struct bench *bench, redisContext *writer,
                                  redisContext *reader)
 {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "integration/own_rig.h"
+#include "support/wait.h"
 
 /* ---- as Redis ---- */
 
@@ -421,6 +422,22 @@ static void monitor_shows_what_redis_is_told(void **state)
 
 /* ---- WAIT ---- */
 
+static bool has_a_replica(void *arg)
+{
+    redisReply *reply = redisCommand(arg, "WAIT 1 1000");
+    bool has = reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return has;
+}
+
+static void expect_waited(redisReply *reply, long long replicas)
+{
+    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER)
+        fail_msg("WAIT: %s", reply != NULL ? reply->str : "closed");
+    assert_int_equal(reply->integer, replicas);
+    freeReplyObject(reply);
+}
+
 /* It waits for what the client has written, though that went by another connection. */
 static void wait_waits_for_what_the_client_has_written(void **state)
 {
@@ -432,26 +449,13 @@ static void wait_waits_for_what_the_client_has_written(void **state)
     assert_int_equal(redis_server_start(&replica, args), 0);
     struct stratad_process *stratad = rig_start(NULL);
     redisContext *client = rig_client(stratad);
-    redisReply *reply;
     ASSERT_SAYS(client, "OK", "SET waited 1");
-    do {
-        reply = redisCommand(client, "WAIT 1 1000");
-        assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
-        long long replicas = reply->integer;
-        freeReplyObject(reply);
-        if (replicas == 1)
-            break;
-    } while (true);
+    assert_true(wait_until(has_a_replica, client, 60000));
     redis_server_freeze(replica);
     ASSERT_SAYS(client, "OK", "SET waited 2");
-    reply = redisCommand(client, "WAIT 1 50");
-    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
-    assert_int_equal(reply->integer, 0);
-    freeReplyObject(reply);
+    expect_waited(redisCommand(client, "WAIT 1 50"), 0);
     redis_server_thaw(replica);
-    reply = redisCommand(client, "WAIT 1 10000");
-    assert_int_equal(reply->integer, 1);
-    freeReplyObject(reply);
+    expect_waited(redisCommand(client, "WAIT 1 10000"), 1);
     redisFree(client);
     stratad_process_stop(&stratad);
     redis_server_stop(&replica);
